@@ -1,0 +1,46 @@
+# Every chore is one target; CI calls the same ones. Only Python 3.11 and make are needed: uv comes along, in .uv.
+PYTHON ?= python3
+UV := .uv/bin/uv
+RUN := $(UV) run --frozen --no-sync
+DEMO ?= work/demo
+
+export UV_PYTHON_DOWNLOADS = never
+
+.PHONY: help install install-dev demo test test-slow lint types format clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(UV):
+	@$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet uv \
+	|| { rm -rf .uv && $(PYTHON) -m pip install --quiet --target .uv uv; } \
+	|| { rm -rf .uv; echo "Neither venv nor pip works for $(PYTHON): install the python3-venv package, then run make again."; exit 1; }
+
+install: $(UV)  ## Install what the pipeline, the server and the notebooks need
+	$(UV) sync --frozen --extra pipeline --extra notebooks --python $(PYTHON)
+
+install-dev: $(UV)
+	$(UV) sync --frozen --extra pipeline --extra notebooks --group dev --python $(PYTHON)
+
+demo: install  ## Data, training, serving and six pictures, in about twelve minutes
+	$(RUN) easel demo --root $(DEMO)
+
+lint: install-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+types: install-dev
+	$(RUN) mypy
+
+test: lint types  ## Lint, types and the test suite
+	$(RUN) pytest -m "not slow"
+
+test-slow: install-dev  ## The checks that take minutes
+	$(RUN) pytest -m slow
+
+format: install-dev  ## Format and fix what can be fixed
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+clean:  ## Remove what the targets made
+	rm -rf .venv .uv work .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The command line over the three rooms, and nothing else."""

@@ -1,0 +1,1 @@
+"""The embedded server, the client, and the deployment of TensorFlow Serving."""
