@@ -1,0 +1,295 @@
+"""Make the canonical data set out of what a user has: a folder of either layout, or a tar archive of one.
+
+The result is `OUT/images/...`, `OUT/metadata.jsonl` and `OUT/quarantine.jsonl`. It is built in a hidden folder beside
+OUT and renamed at the very end, so that OUT either is complete or is not there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from tfx_pipeline.datasets.folder import (
+    CSV,
+    EXTENSIONS,
+    JSONL,
+    DataSetError,
+    Entry,
+    Kind,
+    Progress,
+    Quarantined,
+    Reading,
+    ReadLimits,
+    check_quarantine,
+    escapes,
+    fingerprint,
+    read_folder,
+    write_metadata,
+    write_quarantine,
+)
+
+IMAGES, QUARANTINE = "images", "quarantine.jsonl"
+_STEP = 256
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error)
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What an import made: where, how many pictures, how many of them withheld, and how many set aside and why."""
+
+    out: Path
+    count: int
+    withheld: int
+    quarantined: int
+    kinds: dict[str, int]
+    fingerprint: str
+
+
+def import_data(
+    src: str | Path, out: str | Path, *, limits: ReadLimits | None = None, progress: Progress | None = None
+) -> ImportSummary:
+    """Bring captioned pictures into the canonical layout; the bytes of every picture stay as they are.
+
+    Args:
+      src: a folder of either layout, or a tar archive of one (plain or compressed), perhaps below one top folder.
+      out: the folder to make; it must be empty or not exist.
+      limits: what pictures, captions and archives may ask for, and the share that may be set aside.
+      progress: told about what is being unpacked, checked and copied.
+
+    Raises:
+      DataSetError: `src` is neither, or damaged; `out` holds something; too much was set aside (the list of it is then
+        in `OUT.quarantine.jsonl` beside `out`); or the disk does not play along.
+    """
+    src, out, limits = Path(src), Path(out), limits or ReadLimits()
+    if not src.exists():
+        raise DataSetError(f"There is no {src}; name a folder of captioned pictures, or a tar archive of one.")
+    try:
+        with fresh_folder(out) as made:
+            return _import(src, out, made, limits, progress)
+    except OSError as error:
+        raise DataSetError(f"Cannot import {src} into {out}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def fresh_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to fill, which becomes `out` when the block ends well and vanishes when it does not.
+
+    What a killed process has left behind is cleared away by the next call for the same `out`.
+
+    Raises:
+      DataSetError: `out` is a file, or a folder that is not empty.
+    """
+    refuse_full(out)
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{out.name}.unfinished-"
+    _clear_stale(out.parent, prefix)
+    made = out.parent / (prefix + secrets.token_hex(4))
+    made.mkdir()
+    try:
+        with _locked(made):
+            yield made
+            if out.exists():
+                out.rmdir()
+            made.rename(out)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def refuse_full(out: Path) -> None:
+    """Refuse to write where something is already.
+
+    Raises:
+      DataSetError: `out` is a file, or a folder that is not empty.
+    """
+    if out.exists() and not out.is_dir():
+        raise DataSetError(f"{out} is a file; name a folder to make.")
+    if out.exists() and any(out.iterdir()):
+        raise DataSetError(f"{out} is not empty; name a new folder, or remove this one first.")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system drops with the process however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear_stale(parent: Path, prefix: str) -> None:
+    for folder in parent.iterdir():
+        if folder.name.startswith(prefix) and folder.is_dir():
+            try:
+                with _locked(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
+            except BlockingIOError:
+                continue
+
+
+def _import(src: Path, out: Path, made: Path, limits: ReadLimits, progress: Progress | None) -> ImportSummary:
+    unpacked = made / "unpacked"
+    root, refused = (src, []) if src.is_dir() else _unpack(src, unpacked, limits, progress)
+    reading = _with_refused(read_folder(root, limits=limits, progress=progress), refused)
+    _check(reading, src, out, limits)
+    entries = _canonical(reading.entries)
+    pairs = list(zip(reading.entries, entries, strict=True))
+    _place(root, made, pairs, _move if root != src else _copy, progress)
+    shutil.rmtree(unpacked, ignore_errors=True)
+    write_metadata(made / JSONL, entries)
+    write_quarantine(made / QUARANTINE, reading.quarantined)
+    return ImportSummary(
+        out=out,
+        count=len(entries),
+        withheld=sum(entry.withheld for entry in entries),
+        quarantined=len(reading.quarantined),
+        kinds=reading.kinds,
+        fingerprint=fingerprint(made, entries),
+    )
+
+
+def _check(reading: Reading, src: Path, out: Path, limits: ReadLimits) -> None:
+    listed = out.with_name(out.name + "." + QUARANTINE)
+    try:
+        check_quarantine(replace(reading, root=src), limits.max_share, listed=listed)
+    except DataSetError:
+        write_quarantine(listed, reading.quarantined)
+        raise
+    listed.unlink(missing_ok=True)
+
+
+def _with_refused(reading: Reading, refused: Sequence[Quarantined]) -> Reading:
+    """Add what was left in the archive; a caption that names such a picture is not counted a second time."""
+    names = {item.file_name for item in refused}
+    kept = tuple(item for item in reading.quarantined if item.file_name not in names)
+    return replace(reading, quarantined=(*refused, *kept))
+
+
+# Placing
+
+
+def _canonical(entries: Sequence[Entry]) -> list[Entry]:
+    if all(entry.file_name.startswith(IMAGES + "/") for entry in entries):
+        return list(entries)
+    # All of them or none: with only the strangers moved, images/a.png and a.png could meet.
+    return [replace(entry, file_name=f"{IMAGES}/{entry.file_name}") for entry in entries]
+
+
+def _place(
+    root: Path,
+    made: Path,
+    pairs: Sequence[tuple[Entry, Entry]],
+    put: Callable[[Path, Path], object],
+    progress: Progress | None,
+) -> None:
+    for folder in {(made / new.file_name).parent for _, new in pairs}:
+        folder.mkdir(parents=True, exist_ok=True)
+    for number, (old, new) in enumerate(pairs, start=1):
+        put(root / old.file_name, made / new.file_name)
+        if progress and (number % _STEP == 0 or number == len(pairs)):
+            progress("placing pictures", number, len(pairs))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+
+
+def _move(source: Path, target: Path) -> None:
+    source.rename(target)
+
+
+# Archives
+
+
+def _unpack(src: Path, into: Path, limits: ReadLimits, progress: Progress | None) -> tuple[Path, list[Quarantined]]:
+    into.mkdir()
+    with src.open("rb") as raw:
+        try:
+            with tarfile.open(fileobj=raw) as tar:
+                told = _telling(tar, lambda: raw.tell(), src.stat().st_size, progress)
+                refused = _extract_all(told, tar, into, src, limits)
+        except _DAMAGED as error:
+            raise DataSetError(_not_an_archive(src, error)) from error
+    root = _top(into)
+    prefix = root.relative_to(into).as_posix() + "/"
+    return root, [replace(item, file_name=item.file_name.removeprefix(prefix)) for item in refused]
+
+
+def _not_an_archive(src: Path, error: BaseException) -> str:
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
+        return f"{src} is neither a folder nor a tar archive; name one of the two."
+    return f"{src} is damaged ({error}); fetch or pack it again."
+
+
+def _telling(
+    tar: tarfile.TarFile, at: Callable[[], int], size: int, progress: Progress | None
+) -> Iterator[tarfile.TarInfo]:
+    for number, member in enumerate(tar):
+        if progress and number % _STEP == 0:
+            progress("unpacking bytes", at(), size)
+        yield member
+    if progress:
+        progress("unpacking bytes", size, size)
+
+
+def _extract_all(
+    members: Iterator[tarfile.TarInfo], tar: tarfile.TarFile, into: Path, src: Path, limits: ReadLimits
+) -> list[Quarantined]:
+    total, refused = 0, []
+    for member in members:
+        total += member.size
+        if total > limits.max_total_bytes:
+            raise DataSetError(
+                f"{src} unpacks to more than {limits.max_total_bytes:,} bytes, which is the limit; "
+                "unpack it yourself if you trust it, and import the folder."
+            )
+        problem = _extract(tar, member, into, limits)
+        if problem:
+            refused.append(problem)
+    return refused
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path, limits: ReadLimits) -> Quarantined | None:
+    if member.isdir():
+        return None
+    name = PurePosixPath(member.name).as_posix()
+    if problem := _member_problem(member, name, limits):
+        return problem
+    try:
+        tar.extract(member, into, filter="data")
+    except tarfile.FilterError as error:
+        return Quarantined(name, f"The archive may not unpack it here: {error}.", Kind.ESCAPES)
+    return None
+
+
+def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Quarantined | None:
+    if escapes(name):
+        reason = f"The archive would unpack it outside its folder, at '{name}'; pack it by a plain path."
+        return Quarantined(name, reason, Kind.ESCAPES)
+    if not member.isfile():
+        reason = "It is a link or a device in the archive, not a file; pack the picture itself."
+        return Quarantined(name, reason, Kind.ESCAPES)
+    if member.size > limits.max_bytes and PurePosixPath(name).suffix.lower() in EXTENSIONS:
+        reason = f"The file takes {member.size:,} bytes, and at most {limits.max_bytes:,} are taken."
+        return Quarantined(name, reason, Kind.TOO_LARGE)
+    return None
+
+
+def _top(into: Path) -> Path:
+    """Go down through folders that hold nothing but one folder, as an archive of `cifar10/` has one."""
+    while not any((into / table).exists() for table in (JSONL, CSV)):
+        inside = [path for path in into.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"]
+        if len(inside) != 1 or not inside[0].is_dir():
+            break
+        into = inside[0]
+    return into
