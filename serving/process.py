@@ -1,0 +1,90 @@
+"""The embedded server as a child process, for whoever needs one for a while."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_READY = re.compile(r"^ready: grpc (\S+) rest (\S+)$", re.MULTILINE)
+_POLL_SECONDS = 0.05
+
+
+class ServerProcess:
+    """A server over a folder of models, on free ports, that lives as long as the `with` block.
+
+    Args:
+        models: a folder of `<model>/<version>/saved_model.pb`.
+        poll_seconds: how often the server looks for new versions.
+        start_timeout: seconds until the server must be ready.
+
+    Attributes:
+        grpc_address: `host:port` for `serving.client.Client`.
+        rest_address: `host:port` for HTTP.
+
+    """
+
+    def __init__(self, models: Path, *, poll_seconds: float = 1.0, start_timeout: float = 120.0) -> None:
+        self.models = models
+        self.poll_seconds = poll_seconds
+        self.start_timeout = start_timeout
+        self.grpc_address = ""
+        self.rest_address = ""
+
+    def __enter__(self) -> Self:
+        """Start the server and wait until it answers.
+
+        Raises:
+            RuntimeError: it ended, or was not ready in time; the message holds the last lines it printed.
+
+        """
+        self._output = tempfile.TemporaryFile("w+")
+        self._process = subprocess.Popen(self._command(), stdout=self._output, stderr=subprocess.STDOUT)
+        try:
+            self.grpc_address, self.rest_address = self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def log(self) -> str:
+        """Return what the server printed so far."""
+        # A reader of its own: moving the shared file position would move where the server writes.
+        return os.pread(self._output.fileno(), 2**24, 0).decode(errors="replace")
+
+    def stop(self, grace: float = 15.0) -> int:
+        """Ask the server to end and return its exit code; killed when it has not ended after the grace, in seconds."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        self._output.close()
+        return code
+
+    def _command(self) -> list[str]:
+        flags = f"--port=0 --rest_api_port=0 --file_system_poll_wait_seconds={self.poll_seconds}"
+        return [sys.executable, "-m", "serving.server", f"--models={self.models}", *flags.split()]
+
+    def _wait_ready(self) -> tuple[str, str]:
+        deadline = time.monotonic() + self.start_timeout
+        while not (match := _READY.search(self.log())):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the server ended with code {self._process.returncode}: {self._last_lines()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the server was not ready within {self.start_timeout:g} s: {self._last_lines()}")
+            time.sleep(_POLL_SECONDS)
+        return match[1], match[2]
+
+    def _last_lines(self) -> str:
+        return " | ".join(self.log().strip().splitlines()[-5:])

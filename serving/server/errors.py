@@ -1,0 +1,72 @@
+"""What can go wrong with a request, with one code for gRPC and for HTTP."""
+
+import re
+
+import grpc
+import tensorflow as tf
+from grpc import StatusCode
+
+HTTP_CODES = {
+    StatusCode.INVALID_ARGUMENT: 400,
+    StatusCode.FAILED_PRECONDITION: 400,
+    StatusCode.OUT_OF_RANGE: 400,
+    StatusCode.UNAUTHENTICATED: 401,
+    StatusCode.PERMISSION_DENIED: 403,
+    StatusCode.NOT_FOUND: 404,
+    StatusCode.ALREADY_EXISTS: 409,
+    StatusCode.ABORTED: 409,
+    StatusCode.RESOURCE_EXHAUSTED: 429,
+    StatusCode.CANCELLED: 499,
+    StatusCode.UNIMPLEMENTED: 501,
+    StatusCode.UNAVAILABLE: 503,
+    StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+_BY_NUMBER = {code.value[0]: code for code in StatusCode}
+_LONGEST_GRPC_MESSAGE = 1024
+# TensorFlow tells where in the graph an error arose; to a client that is noise, and a leak of file names.
+_GRAPH_NOISE = re.compile(r"\s|Graph execution error|Detected at node|<stack traces|File ")
+
+
+class StatusError(Exception):
+    """A request that cannot be answered, or a version that cannot be loaded."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @property
+    def http_code(self) -> int:
+        """The HTTP status of the code; what the table lacks is the server's own fault: 500."""
+        return HTTP_CODES.get(self.code, 500)
+
+    @property
+    def number(self) -> int:
+        """The number of the code, the same in gRPC and in TensorFlow."""
+        return int(self.code.value[0])
+
+    @property
+    def grpc_details(self) -> str:
+        """The message, cut to what fits into the trailing headers of gRPC."""
+        cut = self.message[:_LONGEST_GRPC_MESSAGE]
+        return self.message if cut == self.message else f"{cut}...TRUNCATED"
+
+
+def invalid(message: str) -> StatusError:
+    """Return the error of a request that is itself wrong."""
+    return StatusError(StatusCode.INVALID_ARGUMENT, message)
+
+
+def as_status_error(error: Exception) -> StatusError:
+    """Return any error that arose while a model was loaded or run as one with a code."""
+    if isinstance(error, StatusError):
+        return error
+    if isinstance(error, tf.errors.OpError):
+        return StatusError(_BY_NUMBER.get(error.error_code, StatusCode.UNKNOWN), _cleaned(error.message))
+    return StatusError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def _cleaned(message: str) -> str:
+    lines = [line for line in message.splitlines() if line and not _GRAPH_NOISE.match(line)]
+    return re.sub(r"\s*\[Op:\w+\]$", "", " ".join(lines) or message)

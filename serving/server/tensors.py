@@ -1,0 +1,49 @@
+"""TensorFlow's tensors to and from its protos, the way TensorFlow Serving writes them."""
+
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+from serving.server.errors import invalid
+
+_FIELDS = {
+    tf.float32: "float_val",
+    tf.float64: "double_val",
+    tf.int8: "int_val",
+    tf.int16: "int_val",
+    tf.int32: "int_val",
+    tf.int64: "int64_val",
+    tf.uint8: "int_val",
+    tf.uint16: "int_val",
+    tf.uint32: "uint32_val",
+    tf.uint64: "uint64_val",
+    tf.bool: "bool_val",
+    tf.string: "string_val",
+}
+
+
+def type_name(dtype: int) -> str:
+    """Return the name of a DataType in error messages, such as `float` or `int64`."""
+    return types_pb2.DataType.Name(dtype)[3:].lower()
+
+
+def from_proto(proto: tensor_pb2.TensorProto) -> tf.Tensor:
+    """Decode a tensor, whichever field holds its values.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, values that do not fill the shape.
+
+    """
+    try:
+        return tf.constant(tf.make_ndarray(proto), tf.as_dtype(proto.dtype))
+    except (TypeError, ValueError) as error:
+        raise invalid(f"Tensor of type {type_name(proto.dtype)} cannot be decoded: {error}") from error
+
+
+def to_proto(tensor: tf.Tensor) -> tensor_pb2.TensorProto:
+    """Encode a tensor into the field of its type, which clients read directly, rather than into tensor_content."""
+    field = _FIELDS.get(tensor.dtype)
+    if field is None:
+        return tf.make_tensor_proto(tensor)
+    proto = tensor_pb2.TensorProto(dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto())
+    getattr(proto, field).extend(tensor.numpy().ravel().tolist() if tensor.shape.rank else [tensor.numpy()])
+    return proto

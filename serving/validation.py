@@ -1,0 +1,111 @@
+"""Prove that a SavedModel serves before it is pushed.
+
+On the command line: `python -m serving.validation MODEL_DIR --name text_to_image`.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.client import Client, ServingError
+from serving.process import ServerProcess
+from serving.tensors import to_array
+from serving.warmup import WARMUP_FILE, read_warmup
+from serving.wire import serving_pb2 as wire
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a model serves.
+
+    Attributes:
+        ok: it loaded, and every request was answered with the outputs of its signature.
+        reason: one sentence: what was proven, or what failed and what to do.
+        requests: how many requests were answered.
+        median_ms: the median time of an answer in milliseconds, seen by a client on the same machine; 0 without one.
+
+    """
+
+    ok: bool
+    reason: str
+    requests: int
+    median_ms: float
+
+
+def validate(model_dir: Path, *, name: str = "model", timeout_s: float = 120.0) -> Verdict:
+    """Serve one exported SavedModel in a process of its own and send it its warm-up requests over gRPC.
+
+    Args:
+        model_dir: the folder that holds `saved_model.pb`.
+        name: the name to serve it under.
+        timeout_s: seconds for the start, and again for each answer.
+
+    """
+    try:
+        requests = _requests(model_dir)
+        with tempfile.TemporaryDirectory() as folder, _server(model_dir, Path(folder), name, timeout_s) as server:
+            return _verdict(server, name, requests, timeout_s)
+    except (OSError, ValueError, RuntimeError, ServingError) as error:
+        return Verdict(False, str(error), 0, 0.0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the verdict as one line of JSON; exit code 0 if the model serves, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m serving.validation", description="Prove that a SavedModel serves.")
+    parser.add_argument("model_dir", type=Path, help="the folder that holds saved_model.pb")
+    parser.add_argument("--name", default="model", help="the name to serve it under")
+    parser.add_argument("--timeout_s", type=float, default=120.0, help="seconds for the start and for each answer")
+    options = parser.parse_args(arguments)
+    verdict = validate(options.model_dir, name=options.name, timeout_s=options.timeout_s)
+    print(json.dumps(dataclasses.asdict(verdict)))
+    return 0 if verdict.ok else 1
+
+
+def _requests(model_dir: Path) -> list[wire.PredictRequest]:
+    if not (model_dir / "saved_model.pb").is_file():
+        raise ValueError(f"{model_dir} holds no saved_model.pb: export the model first")
+    requests = read_warmup(model_dir)
+    if not requests:
+        raise ValueError(f"{model_dir} holds no requests in {WARMUP_FILE}: write some with serving.warmup.write_warmup")
+    return requests
+
+
+def _server(model_dir: Path, folder: Path, name: str, timeout_s: float) -> ServerProcess:
+    """Return a server of this one model, by a link, so that nothing is copied."""
+    (folder / name).mkdir()
+    (folder / name / "1").symlink_to(model_dir.resolve(), target_is_directory=True)
+    return ServerProcess(folder, start_timeout=timeout_s)
+
+
+def _verdict(server: ServerProcess, name: str, requests: list[wire.PredictRequest], timeout_s: float) -> Verdict:
+    with Client(server.grpc_address, timeout=timeout_s) as client:
+        _, state, message = client.version_states(name)[0]
+        if state != "AVAILABLE":
+            return Verdict(False, f'"{name}" does not load: {message}', 0, 0.0)
+        times = [_answer_time(client, name, request) for request in requests]
+    median = round(1000 * statistics.median(times), 3)
+    return Verdict(True, f'"{name}" answered {len(times)} of its own warm-up requests', len(times), median)
+
+
+def _answer_time(client: Client, name: str, request: wire.PredictRequest) -> float:
+    """Seconds until the answer; raises ValueError where it lacks an output of the signature."""
+    signature = request.model_spec.signature_name or "serving_default"
+    inputs = {key: to_array(tensor) for key, tensor in request.inputs.items()}
+    start = time.perf_counter()
+    outputs = client.predict(name, inputs, signature=signature)
+    elapsed = time.perf_counter() - start
+    expected = client.signatures(name)[signature].outputs
+    if set(outputs) != set(expected):
+        raise ValueError(f'"{name}" {signature} answered with {sorted(outputs)} instead of {sorted(expected)}')
+    return elapsed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
