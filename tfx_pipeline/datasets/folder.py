@@ -15,6 +15,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import os
 import stat
 import warnings
@@ -203,7 +204,8 @@ def _too_many(reading: Reading, max_share: float) -> str:
 def _remedy(reading: Reading) -> str:
     if not reading.entries:
         return "No picture is left: repair them and try again."
-    return f"Repair them, or allow more with --max-quarantine {min(1.0, reading.share + 0.005):.2f}."
+    enough = math.ceil(round(100 * reading.share, 6)) / 100
+    return f"Repair them, or allow more with --max-quarantine {enough:.2f}."
 
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:

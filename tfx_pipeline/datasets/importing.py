@@ -85,7 +85,7 @@ def fresh_folder(out: Path) -> Iterator[Path]:
     What a killed process has left behind is cleared away by the next call for the same `out`.
 
     Raises:
-      DataSetError: `out` is a file, or a folder that is not empty.
+      DataSetError: `out` is a file or lies in one, or it is a folder that is not empty.
     """
     refuse_full(out)
     out = out.absolute()
@@ -108,10 +108,12 @@ def refuse_full(out: Path) -> None:
     """Refuse to write where something is already.
 
     Raises:
-      DataSetError: `out` is a file, or a folder that is not empty.
+      DataSetError: `out` is a file or lies in one, or it is a folder that is not empty.
     """
     if out.exists() and not out.is_dir():
         raise DataSetError(f"{out} is a file; name a folder to make.")
+    if files := [parent for parent in out.parents if parent.is_file()]:
+        raise DataSetError(f"{files[0]} is a file, and no folder can be made in it; name another.")
     if out.exists() and any(out.iterdir()):
         raise DataSetError(f"{out} is not empty; name a new folder, or remove this one first.")
 
@@ -222,7 +224,11 @@ def _unpack(src: Path, into: Path, limits: ReadLimits, progress: Progress | None
             raise DataSetError(_not_an_archive(src, error)) from error
     root = _top(into)
     prefix = root.relative_to(into).as_posix() + "/"
-    return root, [replace(item, file_name=item.file_name.removeprefix(prefix)) for item in refused]
+    return root, [item if escapes(item.file_name) else _below(item, prefix) for item in refused]
+
+
+def _below(item: Quarantined, prefix: str) -> Quarantined:
+    return replace(item, file_name=item.file_name.removeprefix(prefix))
 
 
 def _not_an_archive(src: Path, error: BaseException) -> str:

@@ -1,0 +1,153 @@
+"""`easel data`: make a data set, or bring in your own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from tfx_pipeline.datasets.folder import Progress
+
+app = typer.Typer(help="Make a data set of captioned pictures, or bring in your own.", no_args_is_help=True)
+
+Out = Annotated[Path, typer.Option("--out", help="The folder to make; it must be empty or not exist.")]
+Size = Annotated[int, typer.Option("--size", min=16, max=512, help="Side of the square pictures in pixels.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+@app.command()
+def shapes(
+    out: Out,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many pictures to draw.")] = 20_000,
+    size: Size = 32,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same pictures.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw coloured shapes and plain landscapes, captioned in English and Chinese."""
+    from tfx_pipeline.datasets.importing import fresh_folder
+    from tfx_pipeline.datasets.shapes import write_shapes
+
+    _say(f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(count * _seconds(size))}.", as_json)
+    with _plain_errors(), _progress() as report, fresh_folder(out) as made:
+        summary = write_shapes(
+            made, count=count, size=size, seed=seed, progress=lambda done: report("drawing shapes", done, count)
+        )
+    _finish(out, asdict(summary), as_json)
+
+
+@app.command()
+def emoji(out: Out, size: Size = 64, as_json: AsJson = False) -> None:
+    """Draw the emoji of Noto Color Emoji, captioned with their English and Chinese names."""
+    from tfx_pipeline.datasets.emoji import write_emoji
+
+    _say(f"Drawing some 1,900 emoji of {size} x {size} pixels into {out}: {_about(8)}.", as_json)
+    with _plain_errors(), _progress() as report:
+        summary = write_emoji(out, size=size, progress=report)
+    _finish(out, asdict(summary), as_json)
+
+
+@app.command("import")
+def import_(
+    src: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of captioned pictures, or a tar of one.")],
+    out: Out,
+    max_quarantine: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of the pictures that may be set aside.")
+    ] = 0.05,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.001, max=89.0, help="Megapixels of one picture; a larger one is set aside.")
+    ] = 64.0,
+    as_json: AsJson = False,
+) -> None:
+    """Check captioned pictures and copy them into the layout that `easel run` reads.
+
+    SRC has a metadata.jsonl or metadata.csv with the columns file_name and text, or a picture.txt beside each
+    picture.png. A picture that cannot be used is listed in OUT/quarantine.jsonl with its reason.
+    """
+    from tfx_pipeline.datasets.folder import ReadLimits
+    from tfx_pipeline.datasets.importing import import_data
+
+    limits = ReadLimits(max_share=max_quarantine, max_pixels=round(max_megapixels * 1e6))
+    _say(f"Checking the pictures of {src} and copying them into {out}: {_import_time(src)}.", as_json)
+    with _plain_errors(), _progress() as report:
+        summary = import_data(src, out, limits=limits, progress=report)
+    _say_quarantine(out, summary.quarantined, summary.kinds, as_json)
+    _finish(out, asdict(summary), as_json)
+
+
+def _seconds(size: int) -> float:
+    # Measured on one core of a small server.
+    return 4.5e-4 + 1.1e-7 * size * size
+
+
+def _import_time(src: Path) -> str:
+    if not src.is_dir():
+        return "about half a minute for every 50,000 small pictures"
+    return _about(sum(1 for path in src.rglob("*.*")) * 5e-4)
+
+
+def _about(seconds: float) -> str:
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 100:
+        return f"about {round(seconds)} seconds"
+    return f"about {round(seconds / 60)} minutes"
+
+
+def _say(text: str, as_json: bool) -> None:
+    """Talk to the person; with --json the standard output belongs to the script that reads it."""
+    typer.echo(text, err=as_json)
+
+
+def _say_quarantine(out: Path, count: int, kinds: dict[str, int], as_json: bool) -> None:
+    if count:
+        told = ", ".join(f"{kind} ({times:,})" for kind, times in kinds.items())
+        _say(f"Set aside {count:,}: {told}. The list is in {out / 'quarantine.jsonl'}.", as_json)
+
+
+def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
+    following = f"easel run --data {shlex.quote(str(out))}"
+    if as_json:
+        typer.echo(json.dumps({**summary, "out": str(out), "next": following}, ensure_ascii=False))
+        return
+    typer.echo(f"Done: {summary['count']:,} captioned pictures in {out}, {summary['withheld']:,} of them withheld.")
+    typer.echo(f"Next: {following}")
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn what a user can put right into one sentence and exit code 1."""
+    from tfx_pipeline.datasets.folder import DataSetError
+
+    try:
+        yield
+    except DataSetError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        typer.echo(f"The pictures could not be written: {error.strerror or error} ({error.filename}).", err=True)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Draw a bar for each kind of work on the standard error, where one is looking."""
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    console, tasks = Console(stderr=True), dict[str, TaskID]()
+    with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what.capitalize(), total=total or None)
+            bars.update(tasks[what], completed=done, total=total or None)
+
+        yield report
