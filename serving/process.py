@@ -48,12 +48,12 @@ class ServerProcess:
         try:
             self.grpc_address, self.rest_address = self._wait_ready()
         except BaseException:
-            self.stop()
+            self._close()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
+        self._close()
 
     def log(self) -> str:
         """Return what the server printed so far."""
@@ -65,12 +65,14 @@ class ServerProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(grace)
+            return self._process.wait(grace)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            code = self._process.wait()
+            return self._process.wait()
+
+    def _close(self) -> None:
+        self.stop()
         self._output.close()
-        return code
 
     def _command(self) -> list[str]:
         flags = f"--port=0 --rest_api_port=0 --file_system_poll_wait_seconds={self.poll_seconds}"

@@ -27,6 +27,20 @@ def strings(values: ArrayLike) -> np.ndarray:
     return np.asarray(values, dtype=object)
 
 
+def dtype_of(enum: wire.DataType) -> np.dtype:
+    """Return the NumPy type of a tensor type; objects for strings.
+
+    Raises:
+        TypeError: a tensor type that NumPy alone cannot hold, such as bfloat16.
+
+    """
+    if enum == wire.DT_STRING:
+        return np.dtype(object)
+    if enum not in _DTYPES:
+        raise TypeError(f"a tensor of type {wire.DataType.Name(enum)} has no NumPy equivalent")
+    return np.dtype(_DTYPES[enum][0])
+
+
 def to_proto(array: np.ndarray) -> wire.TensorProto:
     """One array as a tensor; str, bytes and object arrays become strings, all others keep their dtype and shape.
 
@@ -54,13 +68,12 @@ def to_array(proto: wire.TensorProto) -> np.ndarray:
 
     """
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    dtype = dtype_of(proto.dtype)
     if proto.dtype == wire.DT_STRING:
         return _filled(strings(list(proto.string_val)), shape)
-    if proto.dtype not in _DTYPES:
-        raise TypeError(f"a tensor of type {wire.DataType.Name(proto.dtype)} has no NumPy equivalent")
-    dtype, field = _DTYPES[proto.dtype]
     if proto.tensor_content:
-        return np.frombuffer(proto.tensor_content, np.dtype(dtype).newbyteorder("<")).astype(dtype).reshape(shape)
+        return np.frombuffer(proto.tensor_content, dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+    field = _DTYPES[proto.dtype][1]
     values = getattr(proto, field)
     if field == "half_val":
         return _filled(np.array(values, "uint16").view("float16"), shape)

@@ -2,15 +2,24 @@
 
 They lie in `assets.extra/tf_serving_warmup_requests` of a SavedModel, as a TFRecord file of PredictionLog messages;
 TensorFlow Serving reads the same file.
+
+On the command line, each line of input is the body of a columnar REST request:
+
+    echo '{"inputs": {"prompt": ["a red circle"], "seed": [0]}}' | python -m serving.warmup MODEL_DIR --name MODEL
 """
 
+import argparse
+import base64
+import json
 import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from serving.tensors import to_proto
+from serving.tensors import dtype_of, strings, to_proto
 from serving.wire import serving_pb2 as wire
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
@@ -70,6 +79,44 @@ def read_records(path: Path) -> Iterator[bytes]:
         offset += 16 + length
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the requests of the standard input as warm-up records; exit code 1 where they do not fit the model."""
+    parser = argparse.ArgumentParser(prog="python -m serving.warmup", description="Write warm-up records.")
+    parser.add_argument("model_dir", type=Path, help="the folder that holds saved_model.pb")
+    parser.add_argument("--name", required=True, help="the name under which the model will be served")
+    options = parser.parse_args(arguments)
+    try:
+        signatures = _signatures(options.model_dir)
+        requests = [_request(line, signatures) for line in sys.stdin if line.strip()]
+        print(f"{len(requests)} requests in {write_warmup(options.model_dir, options.name, requests)}")
+    except (OSError, ValueError, TypeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _signatures(model_dir: Path) -> Mapping[str, wire.SignatureDef]:
+    saved = wire.SavedModel.FromString((model_dir / "saved_model.pb").read_bytes())
+    return saved.meta_graphs[0].signature_def
+
+
+def _request(line: str, signatures: Mapping[str, wire.SignatureDef]) -> Request:
+    body = json.loads(line)
+    name, inputs = body.get("signature_name", "serving_default"), body.get("inputs", {})
+    if name not in signatures:
+        raise ValueError(f'no signature "{name}" in the model: choose one of {", ".join(sorted(signatures))}')
+    infos = signatures[name].inputs
+    if set(inputs) != set(infos):
+        raise ValueError(f'signature "{name}" takes {sorted(infos)}, and {sorted(inputs)} are given')
+    return name, {key: _array(value, infos[key].dtype) for key, value in inputs.items()}
+
+
+def _array(value: list[Any], dtype: wire.DataType) -> np.ndarray:
+    if dtype == wire.DT_STRING:
+        return strings([base64.b64decode(each["b64"]) if isinstance(each, dict) else each for each in value])
+    return np.array(value, dtype_of(dtype))
+
+
 def _length(data: bytes, offset: int) -> int:
     header = data[offset : offset + 8]
     if _masked_crc(header) != data[offset + 8 : offset + 12]:
@@ -106,3 +153,7 @@ def _crc_entry(value: int) -> int:
 
 
 _CRC_TABLE = tuple(_crc_entry(byte) for byte in range(256))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,15 +5,14 @@ import os
 import sys
 from pathlib import Path
 
+from serving.server import serve
+
 
 def main() -> int:
     """Serve until a signal; exit code 0 after a clean end, 1 with one sentence after a failed start."""
     options = _parser().parse_args()
     # Else TensorFlow's notes on its own build would bury the lines that tell what is served.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow takes seconds to import, which neither --help nor a wrong flag should wait for.
-    from serving.server.app import serve
-
     try:
         serve(
             options.models,

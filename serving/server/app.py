@@ -26,27 +26,8 @@ class _Settings:
     poll_seconds: float
 
 
-def serve(
-    models: Path, *, host: str = "127.0.0.1", port: int = 8500, rest_port: int = 8501, poll_seconds: float = 1.0
-) -> None:
-    """Serve every model in a folder until SIGTERM or SIGINT.
-
-    Prints a line for each model, then `ready: grpc HOST:PORT rest HOST:PORT` once both ports answer.
-
-    Args:
-        models: a folder of `<model>/<version>/saved_model.pb`; models and versions that appear later are taken up.
-        host: the address to listen on; 0.0.0.0 opens the server to the network.
-        port: the port of gRPC; 0 takes a free one.
-        rest_port: the port of REST; 0 takes a free one.
-        poll_seconds: how often to look for new versions; 0 looks once.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        OSError: a port that is taken.
-
-    """
-    if not models.is_dir():
-        raise FileNotFoundError(f"{models} is no folder of models: train and push one with `easel run`, or make it")
+def run(models: Path, *, host: str, port: int, rest_port: int, poll_seconds: float) -> None:
+    """Serve until a signal; see `serving.server.serve`."""
     _take_only_the_memory_needed()
     asyncio.run(_run(_Settings(models.resolve(), host, port, rest_port, poll_seconds)))
 

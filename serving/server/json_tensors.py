@@ -186,8 +186,11 @@ def _integers(values: list[Json], dtype: tf.DType) -> np.ndarray:
 
 def _floats(values: list[Json], dtype: tf.DType) -> np.ndarray:
     _check_each(values, lambda value: type(value) in (int, float), dtype)
-    with np.errstate(over="ignore"):
-        return np.array(values, np.float64).astype(dtype.as_numpy_dtype)
+    try:
+        with np.errstate(over="ignore"):
+            return np.array(values, np.float64).astype(dtype.as_numpy_dtype)
+    except OverflowError as error:
+        raise invalid(f"JSON Parse error: Number too big to be stored in double: {error}") from error
 
 
 def _strings(values: list[Json], dtype: tf.DType) -> np.ndarray:

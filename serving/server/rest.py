@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from concurrent.futures import Executor
 from functools import partial
@@ -14,12 +15,13 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.server.errors import StatusError, invalid
+from serving.server.errors import StatusError, as_status_error, invalid
 from serving.server.grpc_service import metadata_response, status_response
 from serving.server.json_tensors import read_call, write_answer
 from serving.server.repository import Repository
 from serving.server.servable import Servable
 
+_LOG = logging.getLogger(__name__)
 _LARGEST_BODY = 2**31 - 1
 _LARGEST_VERSION = 2**63 - 1
 _MODEL = r"/v1/models(?:/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?)"
@@ -43,8 +45,8 @@ class _Handler:
         work = partial(self._answer, request.method, request.raw_path, await request.read())
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._workers, work)
-        except StatusError as error:
-            return _reply(_json({"error": error.message}), error.http_code)
+        except Exception as error:
+            return _refusal(error)
         return _reply(answer, 200)
 
     def _answer(self, method: str, path: str, body: bytes) -> bytes:
@@ -73,6 +75,13 @@ class _Handler:
         servable = self._repository.get(unquote(str(asked["name"])), version)
         call = read_call(body, servable.signature_defs)
         return write_answer(servable.predict(call.inputs, signature=call.signature), by_row=call.by_row)
+
+
+def _refusal(error: Exception) -> web.Response:
+    if not isinstance(error, StatusError):
+        _LOG.error("a request met an error of the server", exc_info=error)
+    status = as_status_error(error)
+    return _reply(_json({"error": status.message}), status.http_code)
 
 
 def _version(text: str | None) -> int | None:

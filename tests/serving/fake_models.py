@@ -1,0 +1,142 @@
+"""Small SavedModels with the signatures that Easel serves, made without training."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text
+
+ECHO_TYPES = {
+    name: tf.as_dtype(name)
+    for names in ("float32 float64 half bfloat16 complex64 bool string", "int8 int16 int32 int64 uint8 uint32 uint64")
+    for name in names.split()
+}
+
+
+def export(module: tf.Module, folder: Path, **signatures: tf.types.experimental.PolymorphicFunction) -> Path:
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    return folder
+
+
+def spec(dtype: tf.DType, name: str, shape: list[int | None] | None = None) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, dtype, name=name)
+
+
+def half_plus(folder: Path, addend: float) -> Path:
+    module = tf.Module()
+    module.addend = tf.Variable(addend)
+
+    @tf.function(input_signature=[spec(tf.float32, "x")])
+    def half_plus_addend(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": 0.5 * x + module.addend}
+
+    @tf.function(input_signature=[spec(tf.float32, "x")])
+    def picky(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([tf.debugging.assert_less(x, 10.0, message="x must be below 10")]):
+            return {"y": tf.identity(x), "total": tf.reduce_sum(x)}
+
+    return export(module, folder, serving_default=half_plus_addend, picky=picky)
+
+
+def echo(folder: Path) -> Path:
+    def echo_of(dtype: tf.DType) -> tf.types.experimental.PolymorphicFunction:
+        return tf.function(lambda x: {"y": tf.identity(x), "shape": tf.shape(x)}, input_signature=[spec(dtype, "x")])
+
+    module = tf.Module()
+    module.functions = {name: echo_of(dtype) for name, dtype in ECHO_TYPES.items()}
+
+    @tf.function(input_signature=[spec(tf.int32, "a"), spec(tf.string, "b")])
+    def pair(a: tf.Tensor, b: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"a": tf.identity(a), "b": tf.identity(b), "b_bytes": tf.identity(b)}
+
+    return export(module, folder, serving_default=module.functions["float32"], pair=pair, **module.functions)
+
+
+def counter(folder: Path) -> Path:
+    """Tell how often it was called since it was loaded."""
+    module = tf.Module()
+    module.calls = tf.Variable(0, dtype=tf.int64)
+
+    @tf.function(input_signature=[spec(tf.string, "who", [None])])
+    def count(who: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"calls": tf.fill(tf.shape(who), module.calls.assign_add(1))}
+
+    return export(module, folder, serving_default=count)
+
+
+def text_to_image(folder: Path) -> Path:
+    """Draw a square whose grey level is a hash of prompt and seed."""
+    module = tf.Module()
+
+    def square(grey: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(tf.fill([8, 8, 3], tf.cast(grey, tf.uint8)))
+
+    def drawn(prompt: tf.Tensor, seed: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:
+        grey = tf.strings.to_hash_bucket_fast(prompt + "#" + tf.strings.as_string(seed), 256)
+        return {"image_bytes": tf.map_fn(square, grey, fn_output_signature=tf.string), "expanded_prompt": caption}
+
+    asked = [spec(tf.string, "prompt", [None]), spec(tf.int64, "seed", [None])]
+    chosen = [spec(tf.float32, "temperature", [None]), spec(tf.bool, "expand", [None]), spec(tf.bool, "refine", [None])]
+
+    @tf.function(input_signature=asked)
+    def default(prompt: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return drawn(prompt, seed, prompt + " on black")
+
+    @tf.function(input_signature=asked + chosen)
+    def options(
+        prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        heat = tf.strings.as_string(temperature, precision=1)
+        caption = tf.where(expand, prompt + " at " + heat, prompt)
+        return drawn(prompt, seed, tf.where(refine, caption, caption + " unrefined"))
+
+    return export(module, folder, serving_default=default, options=options)
+
+
+def restorer(folder: Path) -> Path:
+    """Add the noise level to every grey level, and paint the hole white."""
+    module = tf.Module()
+
+    def shifted(inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        encoded, sigma, mask = inputs
+        image = tf.cast(tf.io.decode_png(encoded, channels=3), tf.float32) + sigma
+        holes = tf.io.decode_png(mask, channels=1) > 127
+        return tf.io.encode_png(tf.cast(tf.where(holes, 255.0, image), tf.uint8))
+
+    asked = [spec(tf.string, "image_bytes", [None]), spec(tf.float32, "noise_sigma", [None])]
+
+    @tf.function(input_signature=asked)
+    def default(image_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> dict[str, tf.Tensor]:
+        whole = tf.io.encode_png(tf.zeros([8, 8, 1], tf.uint8))
+        return inpaint(image_bytes, noise_sigma, tf.fill(tf.shape(image_bytes), whole))
+
+    @tf.function(input_signature=[*asked, spec(tf.string, "mask_bytes", [None])])
+    def inpaint(image_bytes: tf.Tensor, noise_sigma: tf.Tensor, mask_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = (image_bytes, noise_sigma, mask_bytes)
+        return {"image_bytes": tf.map_fn(shifted, inputs, fn_output_signature=tf.string)}
+
+    return export(module, folder, serving_default=default, inpaint=inpaint)
+
+
+def language_model(folder: Path) -> Path:
+    """Normalise the prompt with an operation of tensorflow_text and append the seed."""
+    module = tf.Module()
+
+    @tf.function(
+        input_signature=[
+            spec(tf.string, "prompt", [None]),
+            spec(tf.int64, "seed", [None]),
+            spec(tf.float32, "temperature", [None]),
+        ]
+    )
+    def default(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> dict[str, tf.Tensor]:
+        words = tensorflow_text.normalize_utf8(prompt, "NFKC")
+        heat = tf.strings.as_string(temperature, precision=1)
+        return {"text": words + " " + tf.strings.as_string(seed) + " " + heat}
+
+    @tf.function(input_signature=[spec(tf.string, "caption", [None])])
+    def embed(caption: tf.Tensor) -> dict[str, tf.Tensor]:
+        length = tf.cast(tf.strings.length(caption), tf.float32)
+        return {"embedding": length[:, tf.newaxis] * tf.constant(np.arange(4), tf.float32)}
+
+    return export(module, folder, serving_default=default, embed=embed)

@@ -1,0 +1,146 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from serving.client import Client, ServingError
+from serving.process import ServerProcess
+
+
+def grey(level: int, mode: str = "RGB") -> Image.Image:
+    return Image.new("L", (8, 8), level).convert(mode)
+
+
+def level(image: Image.Image) -> set[int]:
+    return set(np.asarray(image).ravel().tolist())
+
+
+def test_import_needs_no_tensorflow() -> None:
+    heavy = "{'tensorflow', 'keras', 'tfx', 'aiohttp', 'tensorflow_serving'}"
+    code = f"import sys, serving.client, serving.validation; print(sorted({heavy} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.strip() == "[]"
+
+
+def test_generate_one(client: Client) -> None:
+    (picture,) = client.generate("a red circle", seed=7)
+    assert (picture.prompt, picture.seed) == ("a red circle", 7)
+    assert picture.expanded_prompt == "a red circle on black"
+    assert picture.image.size == (8, 8)
+    assert picture.png.startswith(b"\x89PNG")
+    assert picture._repr_png_() == picture.png
+
+
+def test_generate_many(client: Client) -> None:
+    pictures = client.generate(["a", "b", "c"], seed=[1, 2, 3])
+    assert [(picture.prompt, picture.seed) for picture in pictures] == [("a", 1), ("b", 2), ("c", 3)]
+    assert pictures[1] == client.generate("b", seed=2)[0]
+
+
+def test_generate_broadcasts_prompt_and_seed(client: Client) -> None:
+    assert [picture.seed for picture in client.generate(["a", "b"], seed=5)] == [5, 5]
+    assert [picture.prompt for picture in client.generate("a", seed=range(3))] == ["a"] * 3
+    assert [picture.seed for picture in client.generate("a", seed=np.array([1, 2]))] == [1, 2]
+
+
+def test_generate_options(client: Client) -> None:
+    captions = [
+        client.generate("a", **options)[0].expanded_prompt
+        for options in ({"temperature": 0.5}, {"temperature": 0.5, "expand": False}, {"expand": False, "refine": False})
+    ]
+    assert captions == ["a at 0.5", "a", "a unrefined"]
+
+
+@pytest.mark.parametrize(("prompt", "seed"), [([], 0), (["a", "b"], [1, 2, 3]), ("a", [])])
+def test_generate_refuses_what_does_not_fit(client: Client, prompt: str | list[str], seed: int | list[int]) -> None:
+    with pytest.raises(ServingError, match="give one seed, or one for each prompt") as caught:
+        client.generate(prompt, seed=seed)
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_restore_takes_picture_bytes_and_path(client: Client, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    grey(100).save(buffer, "PNG")
+    path = tmp_path / "grey.png"
+    path.write_bytes(buffer.getvalue())
+    for image in (grey(100), grey(100, "RGBA"), buffer.getvalue(), path, str(path)):
+        assert level(client.restore(image, noise_sigma=20.0)) == {120}
+
+
+def test_restore_estimates_the_noise_unless_told(client: Client) -> None:
+    assert level(client.restore(grey(100))) == {99}
+
+
+def test_restore_fills_the_mask(client: Client) -> None:
+    mask = Image.new("L", (8, 8))
+    mask.paste(255, (0, 0, 4, 8))
+    assert level(client.restore(grey(100), mask=mask, noise_sigma=0.0)) == {100, 255}
+
+
+def test_continue_prompt(client: Client) -> None:
+    assert client.continue_prompt("ﬁne art", seed=3, temperature=0.5) == "fine art 3 0.5"
+
+
+def test_predict_any_signature(client: Client) -> None:
+    embedding = client.predict("language_model", {"caption": np.array(["abc", "d"])}, signature="embed")["embedding"]
+    np.testing.assert_array_equal(embedding, [[0, 3, 6, 9], [0, 1, 2, 3]])
+    assert embedding.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int8", "int16", "int32", "int64", "uint8", "uint64", "bool"])
+def test_predict_dtypes(client: Client, dtype: str) -> None:
+    sent = np.array([[0, 1, 1]], dtype)
+    signature = {"float16": "half"}.get(dtype, dtype)
+    got = client.predict("echo", {"x": sent}, signature=signature)["y"]
+    assert got.dtype == sent.dtype
+    np.testing.assert_array_equal(got, sent)
+
+
+def test_predict_keeps_every_byte(client: Client) -> None:
+    sent = np.array([b"a\0\0", b"", b"\xff"], dtype=object)
+    assert client.predict("echo", {"x": sent}, signature="string")["y"].tolist() == sent.tolist()
+
+
+def test_predict_refuses_dtypes_that_cannot_be_sent(client: Client) -> None:
+    with pytest.raises(TypeError, match="a tensor cannot hold complex64: convert it to one of"):
+        client.predict("echo", {"x": np.zeros(1, np.complex64)})
+
+
+def test_signatures(client: Client) -> None:
+    signatures = client.signatures("text_to_image")
+    assert set(signatures) == {"serving_default", "options"}
+    assert signatures["serving_default"].inputs == {"prompt": ("string", (None,)), "seed": ("int64", (None,))}
+    assert set(signatures["options"].outputs) == {"image_bytes", "expanded_prompt"}
+    assert client.signatures("half_plus_two")["serving_default"].inputs == {"x": ("float", None)}
+
+
+def test_status(client: Client) -> None:
+    assert client.status("language_model") == [(1732000000, "AVAILABLE")]
+
+
+def test_unknown_model(client: Client) -> None:
+    with pytest.raises(ServingError, match='does not serve "nope"') as caught:
+        client.status("nope")
+    assert caught.value.code == "NOT_FOUND"
+    assert caught.value.__suppress_context__
+
+
+def test_unknown_signature(client: Client) -> None:
+    with pytest.raises(ServingError, match='Serving signature key "nope" not found'):
+        client.predict("echo", {}, signature="nope")
+
+
+def test_no_server() -> None:
+    message = r"no server answers at 127\.0\.0\.1:1: start one with `easel serve`"
+    with Client("127.0.0.1:1") as client, pytest.raises(ServingError, match=message):
+        client.generate("a")
+
+
+def test_deadline(server: ServerProcess) -> None:
+    message = "gave no answer within 1e-06 s: give the client a longer timeout"
+    with Client(server.grpc_address, timeout=1e-6) as client, pytest.raises(ServingError, match=message):
+        client.generate("a")
