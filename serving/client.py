@@ -21,6 +21,9 @@ from serving.wire import serving_pb2 as wire
 DEFAULT_TEMPERATURE = 1.0
 ESTIMATE_NOISE = -1.0
 
+# A batch of pictures soon passes the default limit of 4 MB, and a proxy for the web would hide a server nearby.
+_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
+
 ImageLike: TypeAlias = Image.Image | bytes | str | Path
 Inputs: TypeAlias = Mapping[str, np.ndarray]
 Request: TypeAlias = wire.PredictRequest | wire.GetModelMetadataRequest | wire.GetModelStatusRequest
@@ -82,8 +85,7 @@ class Client:
     def __init__(self, address: str = "localhost:8500", *, timeout: float | None = 60.0) -> None:
         self.address = address
         self.timeout = timeout
-        # The reply to a batch of pictures soon passes the default limit of 4 MB.
-        self._channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._predict = self._method("PredictionService/Predict", wire.PredictResponse)
         self._metadata = self._method("PredictionService/GetModelMetadata", wire.GetModelMetadataResponse)
         self._status = self._method("ModelService/GetModelStatus", wire.GetModelStatusResponse)

@@ -38,8 +38,9 @@ async def _run(settings: _Settings) -> None:
     with ThreadPoolExecutor(1) as loader, ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as workers:
         await _poll(repository, loader)
         stop = _stop_signal()
-        grpc_server, grpc_port = await _start_grpc(settings, repository, workers)
+        # REST first, since a started gRPC server cannot be left behind when the other port is taken.
         rest_runner, rest_port = await _start_rest(settings, repository, workers)
+        grpc_server, grpc_port = await _start_grpc(settings, repository, workers)
         _say_ready(settings.host, grpc_port, rest_port, [servable.name for servable in repository.ready()])
         await _watch(repository, loader, settings.poll_seconds, stop)
         await asyncio.gather(grpc_server.stop(GRACE_SECONDS), rest_runner.cleanup())

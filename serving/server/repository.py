@@ -62,10 +62,11 @@ class Repository:
 
     def poll(self) -> None:
         """Look at the disk once, and load and let go what it asks for."""
-        for folder in _subfolders(self.root):
-            versions = dict(_versions(folder))
-            if versions or folder.name in self._models:
-                self._update(folder.name, versions)
+        on_disk = {folder.name: dict(_versions(folder)) for folder in _subfolders(self.root)}
+        for name in sorted(on_disk | self._models):
+            versions = on_disk.get(name, {})
+            if versions or name in self._models:
+                self._update(name, versions)
 
     def ready(self) -> list[Servable]:
         """Return the models that answer now, by name."""
@@ -118,7 +119,8 @@ class Repository:
             servable = Servable(name, version, folder)
         except StatusError as error:
             model.failed[version] = stamp
-            model.mark(version, State.END, error)
+            # A copy: the original holds on to the half-loaded model through its traceback.
+            model.mark(version, State.END, StatusError(error.code, error.message))
             self._announce(f"{name} version {version} failed to load: {error.message}{_staying(model.active)}")
             return False
         self._replace(name, servable)

@@ -101,9 +101,9 @@ def test_removed_version_gives_way_to_the_one_before(client: Client, models: Pat
 
 
 def test_removed_model_is_no_longer_served(client: Client, models: Path, tmp_path: Path) -> None:
-    only = push(models, fake_models.half_plus(tmp_path / "one", 1.0), "removed", 1)
+    push(models, fake_models.half_plus(tmp_path / "one", 1.0), "removed", 1)
     until(lambda: states(client, "removed") == [(1, "AVAILABLE")])
-    only.rename(tmp_path / "away")
+    (models / "removed").rename(tmp_path / "away")
     until(lambda: states(client, "removed") == [(1, "END")])
     with pytest.raises(ServingError, match=r"Latest\(removed\)"):
         client.predict("removed", X)
