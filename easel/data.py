@@ -88,7 +88,7 @@ def _seconds(size: int) -> float:
 
 def _import_time(src: Path) -> str:
     if not src.is_dir():
-        return "about half a minute for every 50,000 small pictures"
+        return "half a minute to a minute for every 50,000 small pictures"
     return _about(sum(1 for path in src.rglob("*.*")) * 5e-4)
 
 
