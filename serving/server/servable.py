@@ -40,6 +40,8 @@ class Servable:
             self._model = tf.saved_model.load(str(folder))
             self.signature_defs = _signature_defs(folder)
             self.warmups = self._warm_up(folder / WARMUP_FILE)
+        except StatusError:
+            raise
         except Exception as error:
             raise as_status_error(error) from error
 
