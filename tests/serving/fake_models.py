@@ -35,7 +35,11 @@ def half_plus(folder: Path, addend: float) -> Path:
         with tf.control_dependencies([tf.debugging.assert_less(x, 10.0, message="x must be below 10")]):
             return {"y": tf.identity(x), "total": tf.reduce_sum(x)}
 
-    return export(module, folder, serving_default=half_plus_addend, picky=picky)
+    @tf.function(input_signature=[spec(tf.int32, "turns", [])])
+    def slow(turns: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.while_loop(lambda turn: turn < turns, lambda turn: [turn + 1], [0])[0]}
+
+    return export(module, folder, serving_default=half_plus_addend, picky=picky, slow=slow)
 
 
 def echo(folder: Path) -> Path:

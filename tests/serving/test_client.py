@@ -141,6 +141,6 @@ def test_no_server() -> None:
 
 
 def test_deadline(server: ServerProcess) -> None:
-    message = "gave no answer within 1e-06 s: give the client a longer timeout"
-    with Client(server.grpc_address, timeout=1e-6) as client, pytest.raises(ServingError, match=message):
-        client.generate("a")
+    message = "gave no answer within 0.05 s: give the client a longer timeout"
+    with Client(server.grpc_address, timeout=0.05) as client, pytest.raises(ServingError, match=message):
+        client.predict("half_plus_two", {"turns": np.array(1_000_000, np.int32)}, signature="slow")
