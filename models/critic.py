@@ -1,0 +1,83 @@
+"""Networks that look at a picture beside its caption: the critic, and the encoder of the warm-up."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.layers import Modulated, coordinates, leaky
+
+
+class Trunk(keras.layers.Layer):
+    """A picture and a caption embedding -> features, through strided convolutions that the caption modulates.
+
+    Args:
+        widths: Channels of the first convolution and of each strided one after it.
+        block: The picture is folded into blocks of this side first.
+    """
+
+    def __init__(self, widths: Sequence[int], block: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.block = block
+        first, *rest = widths
+        self.read = keras.layers.Dense(64, activation=leaky, dtype=self.dtype_policy)
+        self.first = keras.layers.Conv2D(first, 3, padding="same", activation=leaky, dtype=self.dtype_policy)
+        self.strided = [
+            keras.layers.Conv2D(width, 4, strides=2, padding="same", dtype=self.dtype_policy) for width in rest
+        ]
+        self.modulated = [Modulated(width, dtype=self.dtype_policy) for width in rest]
+
+    def call(self, inputs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Pictures float[b, s, s, 3] and embeddings float[b, d] -> features [b, n] and the caption's, [b, 64]."""
+        picture, embedding = inputs
+        style = self.read(embedding)
+        x = tf.nn.space_to_depth(picture, self.block) if self.block > 1 else picture
+        grid = x.shape[1]
+        place = tf.reshape(tf.constant(coordinates(grid)[:, :2], x.dtype), [1, grid, grid, 2])
+        x = self.first(tf.concat([x, tf.broadcast_to(place, [tf.shape(x)[0], grid, grid, 2])], axis=-1))
+        for convolution, modulated in zip(self.strided, self.modulated, strict=True):
+            x = modulated([convolution(x), style])
+        return tf.reshape(x, [-1, int(np.prod(x.shape[1:]))]), style
+
+
+class Critic(keras.Model):
+    """How real a picture looks for its caption: a projection discriminator (Miyato and Koyama, 2018)."""
+
+    def __init__(self, picture_size: int, embedding_size: int, widths: Sequence[int] = (32, 64, 96), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.trunk = Trunk(widths, block=max(2, picture_size // 16), dtype=self.dtype_policy)
+        self.features = keras.layers.Dense(128, activation=leaky)
+        self.realism = keras.layers.Dense(1)
+        self.projection = keras.layers.Dense(128)
+        self([tf.zeros([1, picture_size, picture_size, 3]), tf.zeros([1, embedding_size])])
+
+    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Pictures float[b, s, s, 3] and embeddings float[b, d] -> scores float32[b], higher for real."""
+        picture, embedding = inputs
+        flat, _ = self.trunk([tf.cast(picture, self.compute_dtype), embedding])
+        features = self.features(flat)
+        match = tf.reduce_sum(features * self.projection(embedding), axis=-1) / np.sqrt(128)
+        return tf.cast(self.realism(features)[:, 0] + match, tf.float32)
+
+
+class Encoder(keras.Model):
+    """What noise could have drawn this picture: the posterior of a conditional VAE (Sohn et al., 2015)."""
+
+    def __init__(
+        self, picture_size: int, embedding_size: int, noise_size: int, widths: Sequence[int] = (32, 64, 64)
+    ) -> None:
+        super().__init__()
+        self.trunk = Trunk(widths, block=max(2, picture_size // 16))
+        self.hidden = keras.layers.Dense(96, activation=leaky)
+        self.moments = keras.layers.Dense(2 * noise_size, kernel_initializer=keras.initializers.VarianceScaling(0.1))
+        self([tf.zeros([1, picture_size, picture_size, 3]), tf.zeros([1, embedding_size])])
+
+    def call(self, inputs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Pictures and embeddings -> mean and log deviation of the noise, each float32[b, noise_size]."""
+        picture, embedding = inputs
+        flat, style = self.trunk([tf.cast(picture, self.compute_dtype), embedding])
+        moments = self.moments(self.hidden(tf.concat([flat, style], axis=-1)))
+        mean, log_deviation = tf.split(tf.cast(moments, tf.float32), 2, axis=-1)
+        return mean, tf.clip_by_value(log_deviation - 2.0, -5.0, 2.0)

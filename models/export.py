@@ -1,0 +1,140 @@
+"""The served signatures: what each model takes and gives over TensorFlow Serving.
+
+XLA is left out of every signature, since the stock server refuses compiled ones unless it is started with a flag.
+Names that end in `_bytes` travel as base64 in JSON.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.generator import Generator
+from models.language_model import LanguageModel
+from models.pictures import decode, encode_png, to_float, to_uint8
+from models.restorer import Restorer
+from models.text_to_image import TEMPERATURE, TextToImage
+
+Tensors = dict[str, tf.Tensor]
+DTYPES: Mapping[str, tf.DType] = {
+    "prompt": tf.string,
+    "caption": tf.string,
+    "seed": tf.int64,
+    "temperature": tf.float32,
+    "expand": tf.bool,
+    "refine": tf.bool,
+    "image_bytes": tf.string,
+    "mask_bytes": tf.string,
+    "noise_sigma": tf.float32,
+    "examples": tf.string,
+}
+
+
+def export_language_model(model: LanguageModel, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
+    """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding)."""
+
+    def serving_default(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> Tensors:
+        return {"text": model.continue_texts(prompt, seed, temperature)}
+
+    def embed(caption: tf.Tensor) -> Tensors:
+        return {"embedding": model.embed_texts(caption)}
+
+    write(out, [model, model.tokenizer], [serving_default, embed], evaluate=evaluate, language_model=model)
+
+
+def export_generator(model: Generator, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
+    """Write `serving_default` (caption, seed -> image_bytes)."""
+
+    def serving_default(caption: tf.Tensor, seed: tf.Tensor) -> Tensors:
+        return {"image_bytes": encode_png(to_uint8(model.draw(caption, seed)))}
+
+    tracked = [model, model.language_model.tokenizer]
+    write(out, tracked, [serving_default], evaluate=evaluate, generator=model)
+
+
+def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
+    """Write `serving_default` (image_bytes, noise_sigma -> image_bytes) and `inpaint`, which also takes mask_bytes.
+
+    Pictures may be of any size from 8 pixels a side, each row its own; `noise_sigma` is in grey levels of 0..255, and
+    a negative one is estimated. A mask is a picture of the same size, white where the hole is.
+    """
+
+    def restored(image: tf.Tensor, mask: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+        picture = model.restore_batch(to_float(image)[None], mask[None], sigma[None])
+        return tf.io.encode_png(to_uint8(picture)[0])
+
+    def restore_one(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image = decode(row[0])
+        return restored(image, tf.zeros_like(image[..., :1], tf.float32), row[1])
+
+    def inpaint_one(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        image, mask = decode(row[0]), decode(row[1], channels=1)
+        same = tf.debugging.Assert(
+            tf.reduce_all(tf.shape(image)[:2] == tf.shape(mask)[:2]),
+            ["mask_bytes and image_bytes differ in size; the mask must be", tf.shape(image)[:2]],
+        )
+        with tf.control_dependencies([same]):
+            return restored(image, tf.cast(mask > 127, tf.float32), row[2])
+
+    def serving_default(image_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> Tensors:
+        return {"image_bytes": tf.map_fn(restore_one, (image_bytes, noise_sigma), fn_output_signature=tf.string)}
+
+    def inpaint(image_bytes: tf.Tensor, mask_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> Tensors:
+        rows = (image_bytes, mask_bytes, noise_sigma)
+        return {"image_bytes": tf.map_fn(inpaint_one, rows, fn_output_signature=tf.string)}
+
+    write(out, [model], [serving_default, inpaint], evaluate=evaluate, restorer=model)
+
+
+def export_text_to_image(model: TextToImage, out: Path) -> None:
+    """Write `serving_default` (prompt, seed) and `options`, which also takes temperature, expand and refine.
+
+    Both give image_bytes and expanded_prompt.
+    """
+
+    def options(
+        prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
+    ) -> Tensors:
+        pictures, captions = model.draw(prompt, seed, temperature, expand, refine)
+        return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
+
+    def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
+        yes = tf.fill(tf.shape(seed), True)
+        return options(prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
+
+    generator, restorer = model.generator, model.restorer
+    tracked = [generator, generator.language_model.tokenizer, restorer]
+    write(out, tracked, [serving_default, options], generator=generator, restorer=restorer)
+
+
+def write(
+    out: Path,
+    tracked: list[Any],
+    endpoints: list[Callable[..., Tensors]],
+    *,
+    evaluate: Callable[..., Tensors] | None = None,
+    **keras_models: keras.Model,
+) -> None:
+    """Write a SavedModel whose signatures are the endpoints, by name, and the Keras models in its `assets.extra`.
+
+    Args:
+        out: Folder to write.
+        tracked: Models and tokenizers whose variables and tables the endpoints use.
+        endpoints: Functions of batched tensors; their arguments' names decide the dtypes.
+        evaluate: An endpoint for the pipeline's Evaluator, on serialized examples.
+        keras_models: Saved as `assets.extra/<name>.keras`.
+    """
+    archive = keras.export.ExportArchive()
+    for resource in tracked:
+        archive.track(resource)
+    for endpoint in [*endpoints, *([evaluate] if evaluate else [])]:
+        names = endpoint.__code__.co_varnames[: endpoint.__code__.co_argcount]
+        signature = [tf.TensorSpec([None], DTYPES[name], name=name) for name in names]
+        archive.add_endpoint(endpoint.__name__, endpoint, input_signature=signature)
+    archive.write_out(str(out), verbose=False)
+    extra = Path(out) / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    for name, model in keras_models.items():
+        model.save(extra / f"{name}.keras")

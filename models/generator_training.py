@@ -1,0 +1,202 @@
+"""How the generator learns: a warm-up by reconstruction, then a short adversarial phase.
+
+The warm-up finds the shapes: a multi-scale squared error that blends into an absolute one, at first without noise, then
+with noise that an encoder reads off the picture (a conditional VAE). The adversarial phase sharpens what is there: a
+relativistic pairing loss with zero-centred gradient penalties (R3GAN, Huang et al. 2024), here by finite differences
+and every few steps, and a mismatched caption as a second kind of fake (Reed et al., 2016).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.critic import Critic, Encoder
+from models.generator import Generator
+from models.pictures import to_float
+
+Losses = dict[str, tf.Tensor]
+
+
+def edges(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Differences between neighbouring rows and columns."""
+    return pictures[:, 1:] - pictures[:, :-1], pictures[:, :, 1:] - pictures[:, :, :-1]
+
+
+def squared_error(drawn: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
+    """Squared error at three scales and of the edges; finds a shape from far away. float32[b, s, s, 3] -> scalar."""
+    error = drawn - real
+    scales = [error, *(tf.nn.avg_pool2d(error, k, k, "VALID") for k in (2, 4))]
+    by_scale = [weight * tf.reduce_mean(scale**2) for weight, scale in zip((1.0, 2.0, 4.0), scales, strict=True)]
+    return tf.add_n(by_scale) + tf.add_n([tf.reduce_mean(edge**2) for edge in edges(error)])
+
+
+def absolute_error(drawn: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
+    """Absolute error of pixels and edges; draws clean outlines once the shape is there. Returns a scalar."""
+    error = drawn - real
+    return tf.reduce_mean(abs(error)) + 0.5 * tf.add_n([tf.reduce_mean(abs(edge)) for edge in edges(error)])
+
+
+def tower_gradients(
+    loss_of: Callable[[Any], tuple[tf.Tensor, Losses]], batch: Any, variables: list[Any], towers: int
+) -> tuple[list[tf.Tensor], Losses]:
+    """Mean gradients over slices of a batch that TensorFlow works on side by side.
+
+    Small pictures keep one core of a CPU busy at best; independent slices keep as many busy as there are towers.
+
+    Args:
+        loss_of: From a slice of the batch to the loss and the scalars to report.
+        batch: A structure of tensors with a common first dimension, a multiple of `towers`.
+        variables: Keras variables.
+        towers: Slices.
+    """
+    slices = zip(*(tf.split(part, towers) for part in tf.nest.flatten(batch)), strict=True)
+    gradients, reports = [], []
+    for parts in slices:
+        with tf.GradientTape() as tape:
+            loss, report = loss_of(tf.nest.pack_sequence_as(batch, list(parts)))
+        gradients.append(tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+        reports.append(report)
+    mean = [tf.add_n(list(parts)) / towers for parts in zip(*gradients, strict=True)]
+    return mean, {name: tf.add_n([report[name] for report in reports]) / towers for name in reports[0]}
+
+
+class GeneratorTraining(keras.Model):
+    """What both phases share: the generator, the encoder and the reconstruction of a picture from its own noise."""
+
+    def __init__(self, generator: Generator, encoder: Encoder, *, steps: int, towers: int, kl_weight: float) -> None:
+        super().__init__()
+        self.generator = generator
+        self.encoder = encoder
+        self.steps = steps
+        self.towers = towers
+        self.kl_weight = kl_weight
+        self.built = True
+
+    @property
+    def progress(self) -> tf.Tensor:
+        """How much of this phase is done, 0..1."""
+        return tf.minimum(tf.cast(self.optimizer.iterations, tf.float32) / self.steps, 1.0)
+
+    def encode(self, real: tf.Tensor, embedding: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Noise drawn from the encoder's posterior, float32[b, n], and its divergence from the prior in nats."""
+        mean, log_deviation = self.encoder([real, embedding])
+        noise = mean + tf.exp(log_deviation) * tf.random.normal(tf.shape(mean))
+        divergence = 0.5 * tf.reduce_sum(mean**2 + tf.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
+        return noise, tf.reduce_mean(divergence)
+
+
+class GeneratorWarmup(GeneratorTraining):
+    """The reconstruction phase. The encoder's noise comes in after `noiseless` of the steps."""
+
+    def __init__(self, *args: Any, noiseless: float = 0.35, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.noiseless = noiseless
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
+        """One step on `image` uint8[b, s, s, 3] and `embedding` float32[b, d]."""
+        variables = self.generator.trainable_variables + self.encoder.trainable_variables
+        gradients, losses = tower_gradients(self.loss_of, batch, variables, self.towers)
+        self.optimizer.apply(gradients, variables)
+        return losses
+
+    def loss_of(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
+        """The loss of a slice and what to report."""
+        real, embedding = to_float(batch["image"]), batch["embedding"]
+        silence = tf.zeros([tf.shape(real)[0], self.generator.noise_size]), tf.zeros([])
+        noise, divergence = tf.cond(
+            self.progress > self.noiseless, lambda: self.encode(real, embedding), lambda: silence
+        )
+        drawn = self.generator([noise, embedding])
+        sharpness = tf.maximum(2 * self.progress - 1, 0.0)
+        absolute = absolute_error(drawn, real)
+        reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
+        loss = reconstruction + self.kl_weight * divergence
+        return loss, {"reconstruction": absolute, "divergence": divergence}
+
+
+class GeneratorAdversarial(GeneratorTraining):
+    """The adversarial phase.
+
+    Args:
+        critic: The opponent, with an optimizer of its own.
+        critic_optimizer: Its optimizer.
+        adversarial_weight: Weight of the adversarial loss against the reconstruction.
+        reconstruction_weights: The reconstruction's weight at the start and at the end of the phase.
+        penalty_weight: Weight of the gradient penalties.
+        penalty_every: Steps between gradient penalties.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        critic: Critic,
+        critic_optimizer: keras.optimizers.Optimizer,
+        adversarial_weight: float = 1.0,
+        reconstruction_weights: tuple[float, float] = (60.0, 40.0),
+        penalty_weight: float = 1.0,
+        penalty_every: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.critic = critic
+        self.critic_optimizer = critic_optimizer
+        self.adversarial_weight = adversarial_weight
+        self.reconstruction_weights = reconstruction_weights
+        self.penalty_weight = penalty_weight
+        self.penalty_every = penalty_every
+        critic_optimizer.build(critic.trainable_variables)
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
+        """One step of the critic and one of the generator on `image` uint8[b, s, s, 3], `embedding` float32[b, d]."""
+        variables = self.critic.trainable_variables
+        gradients, critic_losses = tf.cond(
+            self.critic_optimizer.iterations % self.penalty_every == 0,
+            lambda: tower_gradients(lambda part: self.critic_loss(part, True), batch, variables, self.towers),
+            lambda: tower_gradients(lambda part: self.critic_loss(part, False), batch, variables, self.towers),
+        )
+        self.critic_optimizer.apply(gradients, variables)
+        variables = self.generator.trainable_variables + self.encoder.trainable_variables
+        gradients, losses = tower_gradients(self.generator_loss, batch, variables, self.towers)
+        self.optimizer.apply(gradients, variables)
+        return {**losses, **critic_losses}
+
+    def draw(self, embedding: tf.Tensor) -> tf.Tensor:
+        """A picture for each caption from fresh noise."""
+        noise = tf.random.normal([tf.shape(embedding)[0], self.generator.noise_size])
+        return self.generator([noise, embedding])
+
+    def critic_loss(self, batch: dict[str, tf.Tensor], penalise: bool) -> tuple[tf.Tensor, Losses]:
+        """Real pictures should score above drawn ones, and above themselves beside another's caption."""
+        real, embedding = to_float(batch["image"]), batch["embedding"]
+        drawn = tf.stop_gradient(self.draw(embedding))
+        pictures, captions = [real, drawn, real], [embedding, embedding, tf.roll(embedding, 1, axis=0)]
+        scale = 0.05
+        if penalise:
+            pictures += [picture + scale * tf.random.normal(tf.shape(picture)) for picture in (real, drawn)]
+            captions += [embedding, embedding]
+        scores = tf.split(self.critic([tf.concat(pictures, 0), tf.concat(captions, 0)]), len(pictures))
+        real_score, drawn_score, mismatched_score = scores[:3]
+        adversarial = tf.reduce_mean(tf.nn.softplus(drawn_score - real_score))
+        adversarial += 0.5 * tf.reduce_mean(tf.nn.softplus(mismatched_score - real_score))
+        if not penalise:
+            return adversarial, {"critic": adversarial}
+        slopes = tf.concat([scores[3] - real_score, scores[4] - drawn_score], 0) / scale
+        penalty = 0.05 * self.penalty_every * self.penalty_weight * tf.reduce_mean(slopes**2)
+        return adversarial + penalty, {"critic": adversarial}
+
+    def generator_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
+        """Drawn pictures should score above real ones, and reconstructions stay true."""
+        real, embedding = to_float(batch["image"]), batch["embedding"]
+        noise, divergence = self.encode(real, embedding)
+        fresh = tf.random.normal(tf.shape(noise))
+        both = self.generator([tf.concat([noise, fresh], 0), tf.concat([embedding, embedding], 0)])
+        reconstructed, drawn = tf.split(both, 2)
+        real_score = tf.stop_gradient(self.critic([real, embedding]))
+        adversarial = tf.reduce_mean(tf.nn.softplus(real_score - self.critic([drawn, embedding])))
+        reconstruction = absolute_error(reconstructed, real)
+        start, end = self.reconstruction_weights
+        weight = end + (start - end) * 0.5 * (1 + tf.cos(3.14159265 * self.progress))
+        loss = self.adversarial_weight * adversarial + weight * (reconstruction + self.kl_weight * divergence)
+        return loss, {"reconstruction": reconstruction, "divergence": divergence, "adversarial": adversarial}

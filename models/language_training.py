@@ -1,0 +1,102 @@
+"""How the language model learns: to write captions, and to read them for what a picture of them would show."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.language_model import LanguageModel
+from models.text import RESERVED
+
+PICTURE_SIDE = 32
+
+
+class GroundedLanguageModel(keras.Model):
+    """A language model with two heads that only training has, so that its embedding comes to mean the picture.
+
+    From a caption's embedding, one head predicts the words of all captions of the same picture, in whatever language,
+    and the other the picture itself, at most 32x32. Neither needs labels: captions and pictures are enough.
+
+    Args:
+        language_model: The model to train.
+        picture_size: Side of the training pictures.
+        word_weight: Weight of the words' cross-entropy against the next-piece loss.
+        picture_weight: Weight of the pictures' squared error.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        *,
+        picture_size: int,
+        word_weight: float = 1.0,
+        picture_weight: float = 5.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.language_model = language_model
+        self.side = min(picture_size, PICTURE_SIDE)
+        self.word_weight = word_weight
+        self.picture_weight = picture_weight
+        embedding = keras.Input((language_model.embedding_size,))
+        hidden = keras.layers.Dense(256, activation="gelu")(embedding)
+        hidden = keras.layers.Dense(256, activation="gelu")(hidden)
+        picture = keras.layers.Reshape((self.side, self.side, 3))(keras.layers.Dense(self.side**2 * 3)(hidden))
+        self.picture_head = keras.Model(embedding, picture)
+        self.word_head = keras.Sequential([embedding, keras.layers.Dense(len(language_model.vocabulary))])
+        self.built = True
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One step on a batch of captions.
+
+        Args:
+            batch: `ids` int64[b, t], the captions to learn; `all_ids` int64[b, k, t], every caption of their
+                pictures; `image` uint8[b, side, side, 3]; `has_picture` float32[b], 0 for a text without one.
+
+        Returns:
+            The losses, scalars by name.
+        """
+        with tf.GradientTape() as tape:
+            losses = self.losses_of(batch)
+            total = (
+                losses["nats_per_piece"]
+                + self.word_weight * losses["word_loss"]
+                + self.picture_weight * losses["picture_loss"]
+            )
+        gradients = tape.gradient(total, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return losses
+
+    def losses_of(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The three losses of a batch, each a scalar."""
+        ids, has_picture = batch["ids"], batch["has_picture"]
+        logits, embedding = self.language_model(ids)
+        mask = tf.cast(tf.not_equal(ids[:, 1:], 0), tf.float32)
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=ids[:, 1:], logits=logits[:, :-1])
+        words = tf.nn.sigmoid_cross_entropy_with_logits(
+            labels=self.words_of(batch["all_ids"]), logits=self.word_head(embedding)
+        )
+        error = tf.reduce_mean((self.picture_head(embedding) - self.shrink(batch["image"])) ** 2, axis=[1, 2, 3])
+        pictures = tf.maximum(tf.reduce_sum(has_picture), 1.0)
+        return {
+            "nats_per_piece": tf.reduce_sum(nats * mask) / tf.reduce_sum(mask),
+            "word_loss": tf.reduce_sum(tf.reduce_sum(words, axis=1) * has_picture) / pictures,
+            "picture_loss": tf.reduce_sum(error * has_picture) / pictures,
+        }
+
+    def words_of(self, all_ids_BxKxT: tf.Tensor) -> tf.Tensor:
+        """1 for each piece that occurs in any caption of a row's picture, float32[b, vocabulary]."""
+        size = len(self.language_model.vocabulary)
+        rows = tf.shape(all_ids_BxKxT)[0]
+        ids = tf.reshape(all_ids_BxKxT, [rows, -1])
+        where = tf.stack([tf.broadcast_to(tf.range(rows, dtype=tf.int64)[:, None], tf.shape(ids)), ids], axis=-1)
+        present = tf.minimum(tf.scatter_nd(where, tf.ones_like(ids, tf.float32), [rows, size]), 1.0)
+        meaningful = tf.concat([tf.zeros(len(RESERVED)), tf.ones(size - len(RESERVED))], axis=0)
+        return present * meaningful
+
+    def shrink(self, image: tf.Tensor) -> tf.Tensor:
+        """uint8[b, s, s, 3] -> float32[b, side, side, 3] in -1..1."""
+        scaled = tf.cast(image, tf.float32) / 127.5 - 1.0
+        factor = image.shape[1] // self.side
+        pooled = tf.nn.avg_pool2d(scaled, factor, factor, "VALID") if factor > 1 else scaled
+        return pooled[:, : self.side, : self.side]

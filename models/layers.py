@@ -1,0 +1,71 @@
+"""Layers that the generator, its critic and the restorer share."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+
+@keras.saving.register_keras_serializable(package="easel")
+def leaky(x: tf.Tensor) -> tf.Tensor:
+    """Leaky ReLU with slope 0.2."""
+    return keras.ops.leaky_relu(x, 0.2)
+
+
+def coordinates(grid: int) -> NDArray[np.float32]:
+    """Centres of a grid's cells as rows (x, y, 1), x and y in -1..1, shape (grid * grid, 3)."""
+    centres = (np.arange(grid, dtype=np.float32) + 0.5) / grid * 2 - 1
+    x, y = np.meshgrid(centres, centres)
+    return np.stack([x.ravel(), y.ravel(), np.ones(grid * grid, np.float32)], axis=1)
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class AffineFrames(keras.layers.Layer):
+    """Coordinates of a grid seen from several affine frames that a style places; style[b, c] -> [b, grid², 2 frames].
+
+    Each frame begins as the identity.
+    """
+
+    def __init__(self, grid: int, frames: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.grid = grid
+        self.frames = frames
+
+    def build(self, style_shape: tuple[int | None, ...]) -> None:
+        """Make the weights that map a style to frames."""
+        width = style_shape[-1]
+        identity = np.zeros((3, self.frames, 2), np.float32)
+        identity[0, :, 0] = identity[1, :, 1] = 1
+        self.kernel = self.add_weight(
+            shape=(width, 6 * self.frames), initializer=keras.initializers.RandomNormal(stddev=0.3 / np.sqrt(width))
+        )
+        self.bias = self.add_weight(shape=(6 * self.frames,), initializer="zeros")
+        self.bias.assign(identity.ravel())
+
+    def call(self, style_BxC: tf.Tensor) -> tf.Tensor:
+        """Place the frames and look at the grid from each."""
+        frames = tf.matmul(style_BxC, tf.cast(self.kernel, style_BxC.dtype)) + tf.cast(self.bias, style_BxC.dtype)
+        grid = tf.constant(coordinates(self.grid)[None], style_BxC.dtype)
+        return tf.matmul(grid, tf.reshape(frames, [-1, 3, 2 * self.frames]))
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class Modulated(keras.layers.Layer):
+    """A dense layer over the last axis, scaled and shifted by a style (FiLM, Perez et al. 2018), then leaky ReLU."""
+
+    def __init__(self, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.dense = keras.layers.Dense(width, dtype=self.dtype_policy)
+        initializer = keras.initializers.VarianceScaling(0.3)
+        self.film = keras.layers.Dense(2 * width, kernel_initializer=initializer, dtype=self.dtype_policy)
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        """x[b, ..., c] and style[b, d] -> [b, ..., width]."""
+        x, style = inputs
+        scale, shift = tf.split(self.film(style), 2, axis=-1)
+        for _ in range(x.shape.rank - 2):
+            scale, shift = scale[:, None], shift[:, None]
+        return leaky(self.dense(x) * (1 + scale) + shift)

@@ -1,0 +1,110 @@
+"""Text in the graph: normalisation and a tokenizer whose pieces concatenate back to the text.
+
+A piece is a word with the space before it, or a single character of any other script, so English and Chinese share
+one vocabulary. A word that the vocabulary lacks falls apart into the longest pieces that it has, at worst into
+characters. Spaces are written as `▁` in the vocabulary, after SentencePiece (Kudo and Richardson, 2018).
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+PAD, UNKNOWN, START, END = range(4)
+RESERVED = ("<pad>", "<unk>", "<start>", "<end>")
+SPACE = "▁"
+# Scripts that write words with spaces between them; every other character is a piece by itself.
+PIECE = rf"{SPACE}?[\p{{Latin}}\p{{Greek}}\p{{Cyrillic}}\p{{Hangul}}\p{{Arabic}}\p{{Hebrew}}\p{{Devanagari}}]+|(?s:.)"
+
+
+def normalise(texts: tf.Tensor) -> tf.Tensor:
+    """NFC, lower case, single spaces, none at the ends; bytes that are not UTF-8 become U+FFFD.
+
+    Args:
+        texts: string[b].
+
+    Returns:
+        string[b].
+    """
+    texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
+    # Not case_fold_utf8: it would also make the Chinese comma an ASCII one.
+    texts = tf.strings.lower(tf_text.normalize_utf8(texts, "NFC"), encoding="utf-8")
+    return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\pZ\pC]+", " "))
+
+
+def pieces(texts: tf.Tensor) -> tf.RaggedTensor:
+    """Split texts into words with their space and single characters.
+
+    Args:
+        texts: string[b], normalised or not.
+
+    Returns:
+        Ragged string[b, (pieces)].
+    """
+    marked = tf.strings.regex_replace(normalise(texts), " ", SPACE)
+    return tf_text.regex_split(marked, delim_regex_pattern=PIECE, keep_delim_regex_pattern=PIECE)
+
+
+def characters(texts: tf.Tensor) -> tf.RaggedTensor:
+    """The single characters of texts, which the vocabulary keeps so that it can spell unknown words."""
+    marked = tf.strings.regex_replace(normalise(texts), " ", SPACE)
+    return tf.strings.unicode_split(marked, "UTF-8")
+
+
+def token_ids(texts: tf.Tensor, table: tf.lookup.StaticVocabularyTable, length: int) -> tf.Tensor:
+    """Look up texts as padded rows of ids.
+
+    Args:
+        texts: string[b].
+        table: From pieces to ids, the reserved ones first.
+        length: Ids in a row; a longer text is cut, and its END with it.
+
+    Returns:
+        int64[b, length]: START, pieces, END, then PAD. An empty text is START, END.
+    """
+    wordpiece = tf_text.WordpieceTokenizer(
+        table,
+        suffix_indicator="",
+        token_out_type=tf.int64,
+        unknown_token=RESERVED[UNKNOWN],
+        split_unknown_characters=True,
+        max_bytes_per_word=400,
+    )
+    ids = wordpiece.tokenize(pieces(texts)).merge_dims(-2, -1)
+    start = tf.fill([ids.nrows(), 1], tf.constant(START, tf.int64))
+    end = tf.fill([ids.nrows(), 1], tf.constant(END, tf.int64))
+    return tf.concat([start, ids, end], axis=1).to_tensor(PAD, shape=[None, length])
+
+
+class Tokenizer(tf.Module):
+    """Maps texts to rows of ids and back.
+
+    Args:
+        vocabulary: Pieces in the order of their ids; the first four are `RESERVED`.
+        length: Ids in a row, START and END included.
+
+    Raises:
+        ValueError: If the vocabulary does not begin with the reserved pieces, or `length` is below 4.
+    """
+
+    def __init__(self, vocabulary: Sequence[str], length: int) -> None:
+        super().__init__(name="tokenizer")
+        if tuple(vocabulary[:4]) != RESERVED:
+            raise ValueError(f"The vocabulary begins with {list(vocabulary[:4])}; it must begin with {list(RESERVED)}.")
+        if length < 4:
+            raise ValueError(f"A row of {length} ids holds no text: length must be at least 4.")
+        self.length = length
+        self.words = tf.constant([piece.replace(SPACE, " ") for piece in vocabulary[4:]])
+        ids = tf.range(len(vocabulary), dtype=tf.int64)
+        self.table = tf.lookup.StaticVocabularyTable(
+            tf.lookup.KeyValueTensorInitializer(tf.constant(list(vocabulary)), ids), num_oov_buckets=1
+        )
+
+    def tokenize(self, texts: tf.Tensor) -> tf.Tensor:
+        """string[b] -> int64[b, length]; see `token_ids`."""
+        return tf.ensure_shape(token_ids(texts, self.table, self.length), [None, self.length])
+
+    def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
+        """int64[b, n] -> string[b]; reserved ids become nothing."""
+        reserved = tf.fill([len(RESERVED)], "")
+        return tf.strings.reduce_join(tf.gather(tf.concat([reserved, self.words], 0), ids), axis=-1)
