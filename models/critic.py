@@ -45,7 +45,9 @@ class Trunk(keras.layers.Layer):
 class Critic(keras.Model):
     """How real a picture looks for its caption: a projection discriminator (Miyato and Koyama, 2018)."""
 
-    def __init__(self, picture_size: int, embedding_size: int, widths: Sequence[int] = (32, 64, 96), **kwargs: Any) -> None:
+    def __init__(
+        self, picture_size: int, embedding_size: int, widths: Sequence[int] = (32, 64, 96), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.trunk = Trunk(widths, block=max(2, picture_size // 16), dtype=self.dtype_policy)
         self.features = keras.layers.Dense(128, activation=leaky)

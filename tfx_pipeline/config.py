@@ -1,0 +1,183 @@
+"""Every number that a user may change, with its range; a profile is a set of them, a TOML file overrides it."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Width = Annotated[int, Field(ge=8, le=4096)]
+Batch = Annotated[int, Field(ge=2, le=4096, multiple_of=2)]
+
+
+class ConfigError(Exception):
+    """A config that cannot be used; the message is one sentence a value."""
+
+
+class Section(BaseModel):
+    """A group of settings: unknown names are refused, values cannot be changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """What enters training.
+
+    Attributes:
+        picture_size: Side of the training pictures in pixels; a multiple of 8.
+        caption_length: Most pieces in a caption, start and end included; longer ones are cut.
+        vocabulary_size: Most pieces the vocabulary keeps.
+        max_quarantine: Share of entries that may be unusable before the run stops.
+    """
+
+    picture_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 32
+    caption_length: Annotated[int, Field(ge=8, le=256)] = 32
+    vocabulary_size: Annotated[int, Field(ge=16, le=100_000)] = 8192
+    max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
+class Language(Section):
+    """The language model; see `models.language_model` and `models.language_training`."""
+
+    token_size: Width = 96
+    width: Width = 128
+    depth: Annotated[int, Field(ge=1, le=8)] = 1
+    embedding_size: Width = 64
+    steps: Steps = 2000
+    batch_size: Batch = 128
+    learning_rate: Rate = 3e-3
+    word_weight: Weight = 1.0
+    picture_weight: Weight = 5.0
+
+
+class Drawing(Section):
+    """The generator; see `models.generator` and `models.generator_training`."""
+
+    noise_size: Annotated[int, Field(ge=1, le=512)] = 4
+    style_size: Width = 128
+    frames: Annotated[int, Field(ge=1, le=256)] = 16
+    width: Width = 64
+    depth: Annotated[int, Field(ge=1, le=16)] = 4
+    block: Literal[1, 2, 4] = 2
+    warmup_steps: Steps = 6000
+    adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 800
+    batch_size: Batch = 32
+    learning_rate: Rate = 3e-3
+    adversarial_learning_rate: Rate = 5e-4
+    critic_learning_rate: Rate = 1e-3
+    kl_weight: Weight = 1e-4
+    adversarial_weight: Weight = 1.0
+    reconstruction_weights: tuple[Weight, Weight] = (60.0, 40.0)
+    penalty_weight: Weight = 1.0
+    penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8
+
+
+class Restoration(Section):
+    """The restorer; see `models.restorer`. Its loss is `mse_weight` * MSE + `ssim_weight` * (1 - SSIM)."""
+
+    widths: tuple[Width, Width] = (48, 96)
+    depth: Annotated[int, Field(ge=1, le=32)] = 3
+    steps: Steps = 1200
+    batch_size: Batch = 32
+    learning_rate: Rate = 2e-3
+    mse_weight: Weight = 10.0
+    ssim_weight: Weight = 1.0
+
+
+class Thresholds(Section):
+    """What a model must reach to be blessed. PSNR in dB; SSIM in -1..1.
+
+    Attributes:
+        perplexity_share: Most of the unigram baseline's perplexity that the language model may have.
+        generator_psnr: Least PSNR of a drawing against the picture that its caption describes.
+        generator_ssim: Least SSIM of the same.
+        generator_gain: Least PSNR of a drawing above that of a drawing from another picture's caption.
+        restorer_psnr: Least PSNR of a restored picture against the clean one.
+        restorer_ssim: Least SSIM of the same.
+        restorer_gain: Least PSNR of a restored picture above that of the damaged one.
+        psnr_drop: Most PSNR that may be lost against the last blessed model.
+        ssim_drop: Most SSIM that may be lost against the last blessed model.
+        perplexity_rise: Most perplexity that may be gained against the last blessed model.
+    """
+
+    perplexity_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    generator_psnr: Annotated[float, Field(ge=0, le=100)] = 8.0
+    generator_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.02
+    generator_gain: Annotated[float, Field(ge=-100, le=100)] = 0.1
+    restorer_psnr: Annotated[float, Field(ge=0, le=100)] = 18.0
+    restorer_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    restorer_gain: Annotated[float, Field(ge=-100, le=100)] = 3.0
+    psnr_drop: Annotated[float, Field(ge=0, le=100)] = 1.0
+    ssim_drop: Annotated[float, Field(ge=0, le=2)] = 0.05
+    perplexity_rise: Annotated[float, Field(ge=0)] = 2.0
+
+
+class RunConfig(Section):
+    """All settings of a run.
+
+    Attributes:
+        seed: Seeds every random choice of the run.
+        max_eval_pictures: Most pictures that the Evaluators judge, so that judging stays quick on large data sets.
+    """
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    max_eval_pictures: Annotated[int, Field(ge=8, le=1_000_000)] = 1000
+    data: Data = Data()
+    language: Language = Language()
+    drawing: Drawing = Drawing()
+    restoration: Restoration = Restoration()
+    thresholds: Thresholds = Thresholds()
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "quick": {},
+    "standard": {
+        "language": {"width": 256, "steps": 6000},
+        "drawing": {"warmup_steps": 20_000, "adversarial_steps": 4000},
+        "restoration": {"steps": 6000},
+    },
+}
+
+
+def load_config(profile: str, file: Path | None = None) -> RunConfig:
+    """The settings of a profile, overridden by a TOML file.
+
+    Args:
+        profile: `quick` (minutes on a laptop) or `standard`.
+        file: TOML with the sections of `RunConfig`, for example `[drawing]` and `warmup_steps = 500`.
+
+    Raises:
+        ConfigError: If the profile or a setting does not exist, a value is out of range, or the file cannot be read.
+    """
+    if profile not in PROFILES:
+        raise ConfigError(f"There is no profile {profile!r}: choose one of {', '.join(PROFILES)}.")
+    settings = PROFILES[profile]
+    if file is not None:
+        try:
+            settings = merged(settings, tomllib.loads(file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"The config {file} cannot be read: {error}.") from error
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError("\n".join(sentence(problem) for problem in error.errors())) from None
+
+
+def merged(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries laid over one another, the second on top."""
+    both = {**base, **overrides}
+    for name in base.keys() & overrides.keys():
+        if isinstance(base[name], dict) and isinstance(overrides[name], dict):
+            both[name] = merged(base[name], overrides[name])
+    return both
+
+
+def sentence(problem: Any) -> str:
+    """One pydantic error as a sentence."""
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"There is no setting {name}: see tfx_pipeline/config.py for all of them."
+    return f"The setting {name} is {problem['input']!r}: {problem['msg'].lower()}."

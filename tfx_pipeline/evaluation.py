@@ -1,0 +1,81 @@
+"""The `evaluate` signature of each model: raw examples in, what the Evaluators measure out.
+
+The signatures read raw examples rather than transformed ones, so that the last blessed model can be judged beside the
+new one even where vocabulary or picture size have changed since.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.damage import damage
+from models.generator import Generator
+from models.language_model import LanguageModel
+from models.pictures import decode_squares, to_float, to_uint8
+from models.restorer import Restorer
+
+Evaluate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+RAW = {name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh")}
+PERPLEXITY_OUTPUT, PICTURES_OUTPUT = "nats", "pictures"
+
+
+def evaluate_language_model(model: LanguageModel) -> Evaluate:
+    """Nats of this model, nats of the unigram baseline and pieces, float32[b, 3], over both captions."""
+
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = tf.io.parse_example(examples, RAW)
+        english, chinese = (counted(model, raw[name]) for name in ("text", "text_zh"))
+        return {PERPLEXITY_OUTPUT: english + chinese}
+
+    return evaluate
+
+
+def counted(model: LanguageModel, texts: tf.Tensor) -> tf.Tensor:
+    """float32[b, 3] of captions, string[b]; zeros for an empty one."""
+    scores = tf.stack(model.negative_log_likelihood(model.tokenizer.tokenize(texts)), axis=1)
+    return tf.where((tf.strings.length(texts) > 0)[:, None], scores, 0.0)
+
+
+def evaluate_generator(model: Generator, picture_size: int, other_captions: Sequence[str]) -> Evaluate:
+    """Three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, drawn from another one's, and the real one.
+
+    The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.
+    """
+    others = tf.constant(list(other_captions))
+
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = tf.io.parse_example(examples, RAW)
+        captions = tf.where(tf.strings.length(raw["text"]) > 0, raw["text"], raw["text_zh"])
+        seeds = seeds_of(raw["image"])
+        other = tf.gather(others, seeds % len(other_captions))
+        drawn = [to_uint8(model.draw(texts, seeds)) for texts in (captions, other)]
+        return {PICTURES_OUTPUT: tf.stack([*drawn, decode_squares(raw["image"], picture_size)], axis=1)}
+
+    return evaluate
+
+
+def evaluate_restorer(model: Restorer, picture_size: int) -> Evaluate:
+    """Three pictures a row, uint8[b, 3, s, s, 3]: restored with an estimated noise level, damaged, and clean."""
+
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = tf.io.parse_example(examples, RAW)
+        clean = decode_squares(raw["image"], picture_size)
+        damaged = damage(to_float(clean), seeds_of(raw["image"]))
+        restored = model.restore_batch(damaged.pictures, damaged.masks, tf.fill(tf.shape(damaged.sigmas), -1.0))
+        return {PICTURES_OUTPUT: tf.stack([to_uint8(restored), to_uint8(damaged.pictures), clean], axis=1)}
+
+    return evaluate
+
+
+def seeds_of(images: tf.Tensor) -> tf.Tensor:
+    """A seed for each encoded picture, int64[b], the same wherever it is judged."""
+    return tf.strings.to_hash_bucket_fast(images, 2**31 - 1)
+
+
+def some_captions(captions: NDArray[np.int64], model: LanguageModel, count: int = 64) -> list[str]:
+    """Up to `count` training captions, int64[n, 2, t], spread over the data, as text."""
+    rows = captions[:: max(1, len(captions) // count)][:count]
+    texts = [model.tokenizer.detokenize(tf.constant(rows[:, column])).numpy() for column in (0, 1)]
+    return [(english or chinese).decode() for english, chinese in zip(*texts, strict=True)]

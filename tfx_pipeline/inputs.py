@@ -1,0 +1,141 @@
+"""Records on disk become arrays, and arrays become batches for training."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.text import END, Tokenizer
+from tfx_pipeline.preprocessing import from_bytes
+
+READ_BATCH = 512
+
+
+class Captioned(NamedTuple):
+    """Transformed pictures with their captions, in memory: a picture takes size * size * 3 bytes.
+
+    Attributes:
+        image: uint8[n, size, size, 3].
+        captions: int64[n, 2, t], the ids of `text` and `text_zh`; a missing caption is START, END alone.
+    """
+
+    image: NDArray[np.uint8]
+    captions: NDArray[np.int64]
+
+
+def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: int) -> Captioned:
+    """Read what Transform wrote.
+
+    Args:
+        files: TFRecord files of transformed examples, gzipped; records of plain text are left out.
+        picture_size: Side of the pictures.
+        caption_length: Ids in a caption.
+    """
+    spec = {
+        "image": tf.io.FixedLenFeature([], tf.string, default_value=""),
+        "text": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
+        "text_zh": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
+    }
+    images, captions = [np.zeros([0, picture_size, picture_size, 3], np.uint8)], []
+    for batch in records(files, spec):
+        has_picture = tf.strings.length(batch["image"]) > 0
+        rows = {name: tf.boolean_mask(feature, has_picture) for name, feature in batch.items()}
+        images.append(from_bytes(rows["image"], picture_size).numpy())
+        captions.append(tf.stack([rows["text"], rows["text_zh"]], axis=1).numpy())
+    return Captioned(np.concatenate(images), np.concatenate(captions))
+
+
+def read_lines(files: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
+    """The ids, int64[n, t], of records of plain text; transformed pictures in the files are left out."""
+    spec = {"line": tf.io.FixedLenFeature([], tf.string, default_value="")}
+    rows = [np.zeros([0, tokenizer.length], np.int64)]
+    for batch in records(files, spec):
+        rows.append(tokenizer.tokenize(tf.boolean_mask(batch["line"], batch["line"] != "")).numpy())
+    return np.concatenate(rows)
+
+
+def records(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> tf.data.Dataset:
+    """Batches of parsed examples."""
+    dataset = tf.data.TFRecordDataset(list(files), compression_type="GZIP", num_parallel_reads=2)
+    return dataset.batch(READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)).prefetch(2)
+
+
+def shuffled(count: int, *, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Endless batches of row numbers, int64[batch_size], each row once an epoch."""
+    rows = tf.data.Dataset.range(count).shuffle(count, seed=seed).repeat()
+    return rows.batch(batch_size, drop_remainder=True)
+
+
+def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Batches for the language model: one caption of each picture, and lines of text that have no picture."""
+    captions, image, texts = tf.constant(data.captions), tf.constant(data.image), tf.constant(lines)
+    count = len(data.image)
+
+    def pick(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        has_picture = rows < count
+        picture_rows = tf.minimum(rows, count - 1)
+        both = tf.gather(captions, picture_rows)
+        ids = one_caption(both)
+        if len(lines):
+            line = tf.gather(texts, tf.maximum(rows - count, 0))
+            ids = tf.where(has_picture[:, None], ids, line)
+        picture = tf.gather(image, picture_rows)
+        return {"ids": ids, "all_ids": both, "image": picture, "has_picture": tf.cast(has_picture, tf.float32)}
+
+    return prefetched(shuffled(count + len(lines), batch_size=batch_size, seed=seed).map(pick))
+
+
+def embedding_batches(
+    image: NDArray[np.uint8], embeddings: NDArray[np.float32], present: NDArray[np.bool_], *, batch_size: int, seed: int
+) -> tf.data.Dataset:
+    """Batches for the generator: a picture and the embedding of one of its captions.
+
+    Args:
+        image: uint8[n, s, s, 3].
+        embeddings: float32[n, 2, d].
+        present: bool[n, 2], which captions there are.
+        batch_size: Pictures in a batch.
+        seed: Of the order and the choice of captions.
+    """
+    image, embeddings, present = tf.constant(image), tf.constant(embeddings), tf.constant(present)
+
+    def pick(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        choice = choose(tf.gather(present, rows))
+        embedding = tf.gather(tf.gather(embeddings, rows), choice, batch_dims=1)
+        return {"image": tf.gather(image, rows), "embedding": embedding}
+
+    return prefetched(shuffled(len(image), batch_size=batch_size, seed=seed).map(pick))
+
+
+def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Batches for the restorer: a picture and the seed of its damage."""
+    image = tf.constant(image)
+
+    def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        seeds = tf.random.stateless_uniform([batch_size], [seed, number], 0, 2**31, tf.int64)
+        return {"image": tf.gather(image, rows), "seed": seeds}
+
+    return prefetched(shuffled(len(image), batch_size=batch_size, seed=seed).enumerate().map(pick))
+
+
+def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which captions, int64[n, 2, t], say anything: bool[n, 2]."""
+    return captions[..., 1] != END
+
+
+def one_caption(both_BxKxT: tf.Tensor) -> tf.Tensor:
+    """One caption of each row at random, int64[b, t]; never a missing one."""
+    return tf.gather(both_BxKxT, choose(tf.not_equal(both_BxKxT[..., 1], END)), batch_dims=1)
+
+
+def choose(present_BxK: tf.Tensor) -> tf.Tensor:
+    """A column of each row at random where it is true, int64[b]."""
+    chances = tf.random.uniform(tf.shape(present_BxK)) + tf.cast(present_BxK, tf.float32)
+    return tf.argmax(chances, axis=1)
+
+
+def prefetched(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset with a few batches made ahead of their use."""
+    return dataset.prefetch(8)

@@ -1,0 +1,66 @@
+"""Transform's preprocessing: pictures become squares of uint8, captions rows of ids from a learned vocabulary."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models.pictures import decode_squares
+from models.text import RESERVED, characters, pieces, token_ids
+
+VOCABULARY = "pieces"
+
+
+def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """Transform a batch.
+
+    Args:
+        inputs: `image`, `text` and `text_zh` as encoded pictures and captions, string[b] or string[b, 1].
+        custom_config: `picture_size`, `caption_length` and `vocabulary_size`.
+
+    Returns:
+        `image`: string[b, 1], size * size * 3 bytes of uint8 RGB each, since Transform keeps no uint8 tensors and
+        float32 would take four times the disk; `text` and `text_zh`: int64[b, caption_length].
+    """
+    image, text, text_zh = (flat(inputs[name]) for name in ("image", "text", "text_zh"))
+    both = tf.concat([text, text_zh], axis=0)
+    vocabulary = tft.vocabulary(
+        # Every character too, so that words the vocabulary lacks can be spelled.
+        tf.concat([pieces(both), characters(both)], axis=1).to_sparse(),
+        vocab_filename=VOCABULARY,
+        top_k=custom_config["vocabulary_size"],
+        reserved_tokens=list(RESERVED),
+    )
+    table = tf.lookup.StaticVocabularyTable(
+        tf.lookup.TextFileInitializer(
+            vocabulary, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        ),
+        num_oov_buckets=1,
+    )
+    length = custom_config["caption_length"]
+    return {
+        "image": as_bytes(decode_squares(image, custom_config["picture_size"])),
+        "text": tf.ensure_shape(token_ids(text, table, length), [None, length]),
+        "text_zh": tf.ensure_shape(token_ids(text_zh, table, length), [None, length]),
+    }
+
+
+def flat(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
+    """A feature of one value each as string[b]; a missing value is empty."""
+    if isinstance(feature, tf.SparseTensor):
+        feature = tft.sparse_tensor_to_dense_with_shape(feature, [None, 1], default_value="")
+    return tf.reshape(feature, [-1])
+
+
+def as_bytes(pictures: tf.Tensor) -> tf.Tensor:
+    """uint8[b, s, s, 3] -> string[b, 1], the raw bytes of each."""
+    size = pictures.shape[1] * pictures.shape[2] * 3
+    protos = tf.map_fn(tf.io.serialize_tensor, pictures, fn_output_signature=tf.TensorSpec([], tf.string))
+    # The tensor's contents are the last field of its proto.
+    return tf.strings.substr(protos, -size, size)[:, None]
+
+
+def from_bytes(images: tf.Tensor, picture_size: int) -> tf.Tensor:
+    """string[b, 1] -> uint8[b, s, s, 3], the inverse of `as_bytes`."""
+    flat_pixels = tf.io.decode_raw(tf.reshape(images, [-1]), tf.uint8)
+    return tf.reshape(flat_pixels, [-1, picture_size, picture_size, 3])
