@@ -29,7 +29,7 @@ def as_rows(value: Any, rows: int, name: str, dtype: type) -> NDArray[Any]:
     Raises:
         ValueError: If there are neither one nor `rows` values.
     """
-    values = np.asarray(value, dtype)
+    values: NDArray[Any] = np.asarray(value, dtype)
     if values.ndim == 0:
         return np.full(rows, values)
     if values.shape != (rows,):

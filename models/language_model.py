@@ -1,7 +1,7 @@
 """An LSTM that continues a short prompt into a full caption, and reads a caption into its embedding."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from models.batches import as_rows, as_strings
 from models.sampling import uniform_rows
 from models.text import END, PAD, RESERVED, START, Tokenizer
 
-Texts = str | Sequence[str] | tf.data.Dataset
+Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
 
 
 @keras.saving.register_keras_serializable(package="easel")

@@ -35,7 +35,7 @@ class AffineFrames(keras.layers.Layer):
 
     def build(self, style_shape: tuple[int | None, ...]) -> None:
         """Make the weights that map a style to frames."""
-        width = style_shape[-1]
+        width = int(style_shape[-1] or 0)
         identity = np.zeros((3, self.frames, 2), np.float32)
         identity[0, :, 0] = identity[1, :, 1] = 1
         self.kernel = self.add_weight(

@@ -28,7 +28,7 @@ WARMUP_BATCHES = (1, 4, 16)
 
 
 @component
-def Assembler(  # noqa: N802
+def Assembler(
     language_model: InputArtifact[Model],
     generator: InputArtifact[Model],
     restorer: InputArtifact[Model],
@@ -86,14 +86,14 @@ def predict_log(name: str, signature: str, inputs: dict[str, Any]) -> prediction
 
 
 @component
-def ServingValidator(  # noqa: N802
+def ServingValidator(
     model: InputArtifact[Model],
     model_blessing: InputArtifact[ModelBlessing],
     blessing: OutputArtifact[InfraBlessing],
 ) -> None:
     """Load the fused model in the embedded server, in a process of its own, and send it its warm-up requests."""
     if model_blessing.get_int_custom_property("blessed") != 1:
-        verdict = {"ok": False, "reason": "nothing was assembled, since a model was not blessed"}
+        verdict: dict[str, Any] = {"ok": False, "reason": "nothing was assembled, since a model was not blessed"}
     else:
         verdict = validate(serving_path(model), "text_to_image")
     blessing.set_int_custom_property("blessed", int(verdict["ok"]))
@@ -121,7 +121,7 @@ class AtomicPusher(pusher.Executor):  # type: ignore[misc]
     The version is the one that the blessing names, so that all models of a run share it.
     """
 
-    def Do(  # noqa: N802
+    def Do(
         self,
         input_dict: dict[str, list[Artifact]],
         output_dict: dict[str, list[Artifact]],

@@ -20,7 +20,7 @@ QUARANTINE_FILE = "quarantine.jsonl"
 
 
 @component(use_beam=True)
-def FolderExampleGen(  # noqa: N802 - TFX names components in capitals
+def FolderExampleGen(
     folder: Parameter[str],
     fingerprint: Parameter[str],
     max_quarantine: Parameter[float],
@@ -51,7 +51,7 @@ def FolderExampleGen(  # noqa: N802 - TFX names components in capitals
 
 
 @component(use_beam=True)
-def TextExampleGen(  # noqa: N802
+def TextExampleGen(
     file: Parameter[str],
     fingerprint: Parameter[str],
     examples: OutputArtifact[Examples],
@@ -128,9 +128,9 @@ def graph_readable(data: bytes) -> bytes:
         upright = picture.getexif().get(0x0112, 1) == 1
         if picture.format in ("JPEG", "PNG") and picture.mode in ("RGB", "L") and upright:
             return data
-        picture = ImageOps.exif_transpose(picture).convert("RGBA")
-    canvas = Image.new("RGBA", picture.size, "white")
-    canvas.alpha_composite(picture)
+        layer = ImageOps.exif_transpose(picture).convert("RGBA")
+    canvas = Image.new("RGBA", layer.size, "white")
+    canvas.alpha_composite(layer)
     out = io.BytesIO()
     canvas.convert("RGB").save(out, "PNG")
     return out.getvalue()

@@ -15,6 +15,7 @@ from tfx_pipeline.components import Assembler, AtomicPusher, ServingValidator
 from tfx_pipeline.config import RunConfig, Thresholds
 from tfx_pipeline.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
 from tfx_pipeline.examples import FolderExampleGen, TextExampleGen
+from tfx_pipeline.root import Root
 
 NAME = "easel"
 MODELS = ("language_model", "generator", "restorer")
@@ -27,33 +28,6 @@ class Source:
 
     path: Path
     fingerprint: str
-
-
-@dataclass(frozen=True)
-class Root:
-    """The folder that holds everything of a project's runs."""
-
-    path: Path
-
-    @property
-    def pipeline(self) -> Path:
-        """Artifacts of all components."""
-        return self.path / "pipeline"
-
-    @property
-    def metadata(self) -> Path:
-        """The MLMD store, an SQLite file."""
-        return self.path / "metadata.sqlite"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Backups of trainings that are under way."""
-        return self.path / "checkpoints"
-
-    @property
-    def pushed(self) -> Path:
-        """`<model>/<version>/` for servers."""
-        return self.path / "pushed"
 
 
 def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: Source | None = None) -> tfx.dsl.Pipeline:

@@ -55,27 +55,27 @@ class _Service:
 class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata; the calls on tf.Example are not part of this server."""
 
-    async def Predict(  # noqa: N802
+    async def Predict(
         self, request: PredictRequest, context: aio.ServicerContext
     ) -> PredictResponse:
         """Run one signature of one model."""
         return await self._run(self._predict, request, context)
 
-    async def GetModelMetadata(  # noqa: N802
+    async def GetModelMetadata(
         self, request: metadata_pb2.GetModelMetadataRequest, context: aio.ServicerContext
     ) -> metadata_pb2.GetModelMetadataResponse:
         """Tell what the signatures of a model take and give."""
         return await self._run(self._metadata, request, context)
 
-    async def Classify(self, request: Message, context: aio.ServicerContext) -> None:  # noqa: N802
+    async def Classify(self, request: Message, context: aio.ServicerContext) -> None:
         """Refuse."""
         await _refuse(context, "Classify")
 
-    async def Regress(self, request: Message, context: aio.ServicerContext) -> None:  # noqa: N802
+    async def Regress(self, request: Message, context: aio.ServicerContext) -> None:
         """Refuse."""
         await _refuse(context, "Regress")
 
-    async def MultiInference(self, request: Message, context: aio.ServicerContext) -> None:  # noqa: N802
+    async def MultiInference(self, request: Message, context: aio.ServicerContext) -> None:
         """Refuse."""
         await _refuse(context, "MultiInference")
 
@@ -93,13 +93,13 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
 class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus; which models are served is the folder's say, so no reload by request."""
 
-    async def GetModelStatus(  # noqa: N802
+    async def GetModelStatus(
         self, request: status_pb2.GetModelStatusRequest, context: aio.ServicerContext
     ) -> status_pb2.GetModelStatusResponse:
         """Tell the states of a model's versions."""
         return await self._run(self._status, request, context)
 
-    async def HandleReloadConfigRequest(self, request: Message, context: aio.ServicerContext) -> None:  # noqa: N802
+    async def HandleReloadConfigRequest(self, request: Message, context: aio.ServicerContext) -> None:
         """Refuse."""
         await _refuse(context, "HandleReloadConfigRequest")
 

@@ -140,7 +140,10 @@ def pair(attributes: dict[str, Any]) -> tuple[list[str], list[str]]:
     relation_zh, background_zh = CHINESE[relation], CHINESE[background]
     return (
         [p.format(a_first=first, relation=relation, a_second=second, background=background) for p in PAIR_ENGLISH],
-        [p.format(first=first_zh, relation=relation_zh, second=second_zh, background=background_zh) for p in PAIR_CHINESE],
+        [
+            p.format(first=first_zh, relation=relation_zh, second=second_zh, background=background_zh)
+            for p in PAIR_CHINESE
+        ],
     )
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 from tfx_pipeline.datasets import phrases
 
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
 Rng = np.random.Generator
 
 COLOURS_RGB = {

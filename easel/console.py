@@ -1,0 +1,66 @@
+"""How commands talk and how they fail: one sentence, and an exit code that a script can read."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+FAILED, WRONG_USE, NOT_BLESSED = 1, 2, 3
+
+
+@contextmanager
+def failing(extra: str) -> Iterator[None]:
+    """Turn what a user can mend into one sentence and exit code 1.
+
+    Args:
+        extra: The optional part that the command needs, named when it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("easel", "models", "serving", "tfx_pipeline"):
+            raise
+        fail(f"This needs {missing}, which is not installed: install the extra with `pip install 'easel[{extra}]'`.")
+    except OSError as error:
+        fail(str(error))
+    except Exception as error:
+        if type(error).__name__ not in USER_ERRORS:
+            raise
+        fail(str(error))
+
+
+# By name, since importing their rooms here would import what a command may not need or have.
+USER_ERRORS = {"DataSetError", "RefusedError", "ConfigError", "HistoryError", "RunError", "ServingError"}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what C++ libraries print on the standard error while they are imported from the screen."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def fail(sentence: str) -> None:
+    """Say what is wrong on the standard error and end with exit code 1."""
+    typer.echo(sentence, err=True)
+    raise typer.Exit(FAILED)
+
+
+def say(text: str, *, as_json: bool = False) -> None:
+    """Talk to the person; with --json the standard output belongs to the script that reads it."""
+    typer.echo(text, err=as_json)
+
+
+def answer(result: dict[str, Any]) -> None:
+    """Print a result as one line of JSON."""
+    typer.echo(json.dumps(result, ensure_ascii=False, default=str))

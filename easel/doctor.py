@@ -1,0 +1,118 @@
+"""`easel doctor`: what is here, and the cure for what is not."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+
+from easel.console import FAILED, answer, quiet
+
+EXTRAS = {
+    "models": ("tensorflow", "keras", "tensorflow-text"),
+    "serving": ("tensorflow-serving-api", "aiohttp"),
+    "pipeline": ("tfx", "ml-metadata", "tensorflow-data-validation", "tensorboard"),
+    "notebooks": ("matplotlib", "ipykernel"),
+}
+NEEDED = ("models", "serving")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What.
+        state: What was found.
+        cure: What to do about it; empty where all is well.
+        required: Whether nothing works without it.
+    """
+
+    name: str
+    state: str
+    cure: str = ""
+    required: bool = False
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Look at Python, TensorFlow, the device and the optional parts; takes about ten seconds."""
+    if not as_json:
+        typer.echo("Looking around; importing TensorFlow takes some seconds.")
+    findings = [*interpreter(), *packages(), *device()]
+    if as_json:
+        answer({finding.name: asdict(finding) for finding in findings})
+    else:
+        for finding in findings:
+            typer.echo(f"{'ok  ' if not finding.cure else 'MEND'} {finding.name}: {finding.state}")
+            if finding.cure:
+                typer.echo(f"       {finding.cure}")
+        typer.echo("Next: easel data shapes --out data/shapes")
+    if any(finding.cure and finding.required for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def interpreter() -> Iterator[Finding]:
+    """Python, the C library and the machine."""
+    right = sys.version_info[:2] == (3, 11)
+    cure = "" if right else "TFX 1.21 runs on Python 3.11 here: make a virtual environment with it."
+    yield Finding("Python", platform.python_version(), cure, required=True)
+    name, version = platform.libc_ver()
+    yield Finding("C library", f"{name or 'unknown'} {version}".strip())
+    yield Finding("machine", f"{platform.machine()}, {cores()} cores")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def packages() -> Iterator[Finding]:
+    """The optional parts: each extra with its packages."""
+    for extra, names in EXTRAS.items():
+        versions = {name: installed(name) for name in names}
+        missing = [name for name, version in versions.items() if not version]
+        found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        state = "; ".join(filter(None, [found, f"missing {', '.join(missing)}" if missing else ""]))
+        cure = f"Install it with `pip install 'easel[{extra}]'`, or `make install` in a checkout." if missing else ""
+        yield Finding(extra, state, cure, required=extra in NEEDED)
+
+
+def installed(name: str) -> str:
+    """A distribution's version, or nothing."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def device() -> Iterator[Finding]:
+    """What TensorFlow would compute on."""
+    if not installed("tensorflow"):
+        return
+    with quiet():
+        import tensorflow as tf
+
+    from models.device import cpu_has_bfloat16, device_policy
+
+    gpus = tf.config.list_physical_devices("GPU")
+    hint = "none; the quick profile is made for that. With an NVIDIA GPU: pip install 'easel[gpu]'"
+    yield Finding("GPU", ", ".join(gpu.name for gpu in gpus) or hint)
+    yield Finding("XLA", xla_works())
+    yield Finding("bfloat16 on the CPU", "native" if cpu_has_bfloat16() else "emulated, so float32 is used")
+    policy = asdict(device_policy())
+    yield Finding("device policy", ", ".join(f"{name} {value}" for name, value in policy.items()))
+
+
+def xla_works() -> str:
+    """Compile and run one small function."""
+    import tensorflow as tf
+
+    try:
+        result = tf.function(lambda x: x * 2, jit_compile=True)(tf.constant(2.0))
+    except tf.errors.OpError as error:
+        return f"does not compile here: {error.message}"
+    return "compiles" if float(result) == 4.0 else "computes wrongly"

@@ -1,0 +1,186 @@
+"""What ran, what it pushed and where that came from, read from the MLMD store."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from tfx_pipeline.root import Root
+
+STATES = {
+    pb.Execution.RUNNING: "interrupted",
+    pb.Execution.COMPLETE: "ran",
+    pb.Execution.FAILED: "failed",
+    pb.Execution.CACHED: "cached",
+    pb.Execution.CANCELED: "canceled",
+}
+ORIGINS = ("FolderExampleGen", "TextExampleGen")
+
+
+class HistoryError(Exception):
+    """A question about runs that has no answer; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something that a component made: its kind, its place and what is recorded of it."""
+
+    name: str
+    kind: str
+    uri: str
+    properties: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One component in one run.
+
+    Attributes:
+        name: The component's id, such as `Trainer.generator`.
+        state: `ran`, `cached`, `failed`, `interrupted` or `canceled`.
+        seconds: How long it took; 0 for a cached one.
+        properties: Its settings, as far as they are numbers and strings.
+        outputs: What it made, or took from the cache.
+    """
+
+    name: str
+    state: str
+    seconds: float
+    properties: dict[str, Any]
+    outputs: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the pipeline."""
+
+    id: str
+    steps: tuple[Step, ...] = field(repr=False)
+
+    @property
+    def started(self) -> datetime:
+        """When it began; the id is the time."""
+        return datetime.fromisoformat(self.id)
+
+    @property
+    def state(self) -> str:
+        """`done`, `failed` or `interrupted`."""
+        states = {step.state for step in self.steps}
+        return next((state for state in ("failed", "interrupted") if state in states), "done")
+
+    @property
+    def trained(self) -> list[str]:
+        """The models that this run trained; those from the cache are not among them."""
+        return [
+            step.name.split(".")[1] for step in self.steps if step.name.startswith("Trainer.") and step.state == "ran"
+        ]
+
+    @property
+    def pushed(self) -> dict[str, str]:
+        """Versions by model that stand pushed after this run, whether it made them or found them there."""
+        outputs = {step.name: step.outputs for step in self.steps if step.name.startswith("Pusher.")}
+        return {
+            name.split(".")[1]: artifacts[0].properties["pushed_version"]
+            for name, artifacts in outputs.items()
+            if artifacts and artifacts[0].properties.get("pushed") == 1
+        }
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the run was trained on: the folder, its fingerprint and its counts."""
+        found: dict[str, Any] = {}
+        for step in self.steps:
+            if step.name in ORIGINS:
+                found |= step.properties
+                for artifact in step.outputs:
+                    found |= artifact.properties
+        names = ("folder", "file", "fingerprint", "pictures", "quarantined")
+        return {name: found[name] for name in names if name in found}
+
+    def step(self, name: str) -> Step | None:
+        """The step of a component, where it ran."""
+        return next((step for step in self.steps if step.name == name), None)
+
+
+class History:
+    """The runs of one root.
+
+    Args:
+        root: Where `easel run` kept its metadata.
+
+    Raises:
+        HistoryError: If nothing ever ran there.
+    """
+
+    def __init__(self, root: Root) -> None:
+        if not root.metadata.is_file():
+            raise HistoryError(f"There are no runs in {root.path}: start one with `easel run --root {root.path}`.")
+        connection = pb.ConnectionConfig()
+        connection.sqlite.filename_uri = str(root.metadata)
+        connection.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
+        self.store = mlmd.MetadataStore(connection)
+
+    def runs(self) -> list[Run]:
+        """All runs, newest first."""
+        contexts = self.store.get_contexts_by_type("pipeline_run")
+        return sorted((self._run(context) for context in contexts), key=lambda run: run.id, reverse=True)
+
+    def run(self, name: str) -> Run:
+        """The run whose id begins with `name`; `latest` is the newest.
+
+        Raises:
+            HistoryError: If none or several do.
+        """
+        runs = self.runs()
+        found = runs[:1] if name == "latest" else [run for run in runs if run.id.startswith(name)]
+        if len(found) != 1:
+            known = ", ".join(run.id for run in (found or runs)[:5])
+            raise HistoryError(
+                f"{'Several runs begin' if found else 'No run begins'} with {name!r}: choose from {known}."
+            )
+        return found[0]
+
+    def _run(self, context: pb.Context) -> Run:
+        return Run(context.name, tuple(sorted(self._steps(context), key=lambda step: step.name)))
+
+    def _steps(self, context: pb.Context) -> Iterator[Step]:
+        executions = sorted(self.store.get_executions_by_context(context.id), key=lambda execution: execution.id)
+        for execution in executions:
+            state = STATES.get(execution.last_known_state, "unknown")
+            took = (execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000
+            yield Step(
+                name=self._node(execution),
+                state=state,
+                seconds=0.0 if state == "cached" else took,
+                properties=plain({**execution.properties, **execution.custom_properties}),
+                outputs=tuple(self._outputs(execution)),
+            )
+
+    def _node(self, execution: pb.Execution) -> str:
+        contexts = self.store.get_contexts_by_execution(execution.id)
+        node = next(context.name for context in contexts if context.type == "node")
+        return node.partition(".")[2]
+
+    def _outputs(self, execution: pb.Execution) -> Iterator[Artifact]:
+        events = self.store.get_events_by_execution_ids([execution.id])
+        outputs = {
+            event.artifact_id: event for event in events if event.type in (pb.Event.OUTPUT, pb.Event.PENDING_OUTPUT)
+        }
+        for artifact in self.store.get_artifacts_by_id(list(outputs)):
+            name = next((step.key for step in outputs[artifact.id].path.steps if step.HasField("key")), artifact.type)
+            yield Artifact(
+                name, artifact.type, artifact.uri, plain({**artifact.properties, **artifact.custom_properties})
+            )
+
+
+def plain(properties: dict[str, pb.Value]) -> dict[str, Any]:
+    """MLMD values as Python ones; anything but numbers and strings is left out."""
+    kinds = ("int_value", "double_value", "string_value")
+    return {
+        name: getattr(value, value.WhichOneof("value"))
+        for name, value in properties.items()
+        if value.WhichOneof("value") in kinds
+    }

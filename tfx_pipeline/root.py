@@ -1,0 +1,36 @@
+"""Where a project keeps its runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Root:
+    """The folder that holds everything of a project's runs."""
+
+    path: Path
+
+    @property
+    def pipeline(self) -> Path:
+        """Artifacts of all components."""
+        return self.path / "pipeline"
+
+    @property
+    def metadata(self) -> Path:
+        """The MLMD store, an SQLite file."""
+        return self.path / "metadata.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Backups of trainings that are under way."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """What the components said, a file a run."""
+        return self.path / "logs"
+
+    @property
+    def pushed(self) -> Path:
+        """`<model>/<version>/` for servers."""
+        return self.path / "pushed"

@@ -1,0 +1,89 @@
+"""Why a model was blessed or not, in the Evaluators' numbers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+
+from tfx_pipeline.history import Run
+from tfx_pipeline.pipeline import MODELS
+
+SHOWN = {"psnr": "PSNR", "ssim": "SSIM", "psnr_gain": "PSNR gain", "ssim_gain": "SSIM gain"}
+UNITS = {"psnr": " dB", "psnr_gain": " dB"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an Evaluator found of one model.
+
+    Attributes:
+        model: Its name.
+        blessed: Whether it may be pushed.
+        metrics: What was measured, by name.
+        refusals: One clause with both numbers for each threshold that it missed.
+    """
+
+    model: str
+    blessed: bool
+    metrics: dict[str, float]
+    refusals: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line."""
+        if not self.blessed:
+            return f"{self.model} not blessed: {'; '.join(self.refusals)}"
+        return f"{self.model} blessed: {', '.join(shown(name, value) for name, value in self.metrics.items())}"
+
+
+def verdicts(run: Run) -> list[Verdict]:
+    """The verdicts of a run, as far as its Evaluators came."""
+    return [found for name in MODELS if (found := verdict(run, name)) is not None]
+
+
+def verdict(run: Run, model: str) -> Verdict | None:
+    """The verdict on one model; None where its Evaluator did not finish."""
+    step = run.step(f"Evaluator.{model}")
+    outputs = {artifact.name: artifact for artifact in step.outputs} if step else {}
+    if "blessing" not in outputs or "evaluation" not in outputs:
+        return None
+    evaluation = outputs["evaluation"].uri
+    result = tfma.load_validation_result(evaluation)
+    refusals = tuple(clause(failure) for item in result.metric_validations_per_slice for failure in item.failures)
+    return Verdict(model, bool(result.validation_ok), measured(evaluation), refusals)
+
+
+def measured(evaluation: str) -> dict[str, float]:
+    """The overall metrics of the candidate model."""
+    result = tfma.load_eval_result(evaluation, model_name="")
+    found = result.get_metrics_for_slice() or {}
+    return {name: value["doubleValue"] for name, value in sorted(found.items()) if "doubleValue" in value}
+
+
+def clause(failure: Any) -> str:
+    """One missed threshold, such as `SSIM 0.61 < 0.70`."""
+    name, value = failure.metric_key.name, failure.metric_value.double_value.value
+    return "; ".join(bounds(name, value, failure.metric_threshold))
+
+
+def bounds(name: str, value: float, threshold: Any) -> Iterator[str]:
+    """Each bound of a threshold that the value is on the wrong side of."""
+    kind = threshold.value_threshold
+    if kind.HasField("lower_bound") and not value >= kind.lower_bound.value:
+        yield f"{shown(name, value)} < {number(name, kind.lower_bound.value)}"
+    if kind.HasField("upper_bound") and not value <= kind.upper_bound.value:
+        yield f"{shown(name, value)} > {number(name, kind.upper_bound.value)}"
+    if threshold.HasField("change_threshold"):
+        allowed = threshold.change_threshold.absolute.value
+        side = "<" if allowed < 0 else ">"
+        yield f"{shown(name, value)} against the last blessed model {side} {number(name, allowed)}"
+
+
+def shown(name: str, value: float) -> str:
+    """A metric with its value and unit."""
+    return f"{SHOWN.get(name, name.replace('_', ' '))} {number(name, value)}"
+
+
+def number(name: str, value: float) -> str:
+    """A value with its unit."""
+    return f"{value:.2f}{UNITS.get(name, '')}"
