@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from tfx.components.pusher import executor as pusher
+from tfx.components.pusher.component import Pusher
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.proto import pusher_pb2
 from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
@@ -115,7 +117,7 @@ def validate(saved_model: str, name: str) -> dict[str, Any]:
     return dict(verdict)
 
 
-class AtomicPusher(pusher.Executor):  # type: ignore[misc]
+class AtomicExecutor(pusher.Executor):  # type: ignore[misc]
     """TFX's Pusher with two differences: a version appears whole or not at all, and an unchanged model stays put.
 
     The version is the one that the blessing names, so that all models of a run share it.
@@ -139,6 +141,12 @@ class AtomicPusher(pusher.Executor):  # type: ignore[misc]
         base = Path(destination.filesystem.base_directory)
         place = push(Path(self.GetModelPath(input_dict)), base, version)
         self._MarkPushed(pushed, pushed_destination=str(place), pushed_version=place.name)
+
+
+class AtomicPusher(Pusher):  # type: ignore[misc]
+    """TFX's Pusher with `AtomicExecutor`."""
+
+    EXECUTOR_SPEC = ExecutorClassSpec(AtomicExecutor)
 
 
 def push(saved_model: Path, base: Path, version: int) -> Path:

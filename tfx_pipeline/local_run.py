@@ -63,8 +63,8 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
         entries = read_folder(data, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
         pictures = Source(data.resolve(), fingerprint(data, entries))
-        pipeline = create_pipeline(root, pictures, config, text=lines)
-        with narrated(root, len(pipeline.components), say) as log:
+        with narrated(root, say) as log:
+            pipeline = create_pipeline(root, pictures, config, text=lines)
             try:
                 tfx.orchestration.LocalDagRunner().run(pipeline)
             except DataSetError:
@@ -135,9 +135,8 @@ def only_run(root: Root) -> Iterator[None]:
 class Narrator(logging.Handler):
     """Turns LocalDagRunner's log records about components into lines for a person."""
 
-    def __init__(self, components: int, say: Say) -> None:
+    def __init__(self, say: Say) -> None:
         super().__init__(logging.INFO)
-        self.components = components
         self.say = say
         self.count = 0
         self.current = ""
@@ -150,28 +149,31 @@ class Narrator(logging.Handler):
             self.count += 1
             self.current = words[1]
             minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-            self.say(f"[{self.count:2}/{self.components}] {minutes}:{seconds:02} {self.current}")
+            self.say(f"[{self.count:2}] {minutes}:{seconds:02} {self.current}")
 
 
 @contextmanager
-def narrated(root: Root, components: int, say: Say) -> Iterator[Path]:
+def narrated(root: Root, say: Say) -> Iterator[Path]:
     """Keep what the libraries say in a file, and say aloud which component runs; yields the file."""
     root.logs.mkdir(exist_ok=True)
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
     to_file = logging.FileHandler(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    narrator = Narrator(components, say)
-    logger = logging.getLogger()
-    before, level = logger.handlers[:], logger.level
+    narrator = Narrator(say)
     absl_logging.set_verbosity(absl_logging.INFO)
-    logger.handlers[:] = [to_file, narrator]
-    logger.setLevel(logging.INFO)
+    loggers = [logging.getLogger(name) for name in ("", "absl", "tensorflow")]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers[:] = [to_file, narrator]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
     try:
         yield log
     finally:
         to_file.close()
-        logger.handlers[:] = before
-        logger.setLevel(level)
+        for logger, handlers, level, propagate in before:
+            logger.handlers[:], logger.propagate = handlers, propagate
+            logger.setLevel(level)
 
 
 def last_component(log: Path) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
@@ -190,10 +189,9 @@ def metric(name: str, least: float | None, most: float | None, loss: float | Non
 def pusher(name: str, model: BaseChannel, blessing: BaseChannel, infra: BaseChannel, root: Root) -> BaseNode:
     """The Pusher of one model to `pushed/<name>/<version>/`."""
     filesystem = tfx.proto.PushDestination.Filesystem(base_directory=str(root.pushed / name))
-    return tfx.components.Pusher(
+    return AtomicPusher(
         model=model,
         model_blessing=blessing,
         infra_blessing=infra,
         push_destination=tfx.proto.PushDestination(filesystem=filesystem),
-        custom_executor_spec=ExecutorClassSpec(AtomicPusher),
     ).with_id(f"Pusher.{name}")
