@@ -20,6 +20,8 @@ PIECE = rf"{SPACE}?[\p{{Latin}}\p{{Greek}}\p{{Cyrillic}}\p{{Hangul}}\p{{Arabic}}
 def normalise(texts: tf.Tensor) -> tf.Tensor:
     """NFC, lower case, single spaces, none at the ends; bytes that are not UTF-8 become U+FFFD.
 
+    Control characters count as spaces, and so does `SPACE`.
+
     Args:
         texts: string[b].
 
@@ -27,9 +29,10 @@ def normalise(texts: tf.Tensor) -> tf.Tensor:
         string[b].
     """
     texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
-    # Not case_fold_utf8: it would also make the Chinese comma an ASCII one.
-    texts = tf.strings.lower(tf_text.normalize_utf8(texts, "NFC"), encoding="utf-8")
-    return tf.strings.strip(tf.strings.regex_replace(texts, r"[\s\pZ\pC]+", " "))
+    spaced = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFC"), rf"[\s\pZ\pC{SPACE}]+", " ")
+    # Not case_fold_utf8: it would also make the Chinese comma an ASCII one. Not before the line above: a text would
+    # end at its first NUL.
+    return tf.strings.strip(tf.strings.lower(spaced, encoding="utf-8"))
 
 
 def pieces(texts: tf.Tensor) -> tf.RaggedTensor:
