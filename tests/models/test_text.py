@@ -1,0 +1,152 @@
+import re
+import unicodedata
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tiny_models import VOCABULARY
+
+from models.text import END, PAD, RESERVED, SPACE, START, UNKNOWN, Tokenizer, characters, normalise, pieces
+
+INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
+def normalised(text: str | bytes) -> str:
+    return normalise(tf.constant([text])).numpy()[0].decode()
+
+
+def pieces_of(text: str) -> list[str]:
+    return [piece.decode() for piece in pieces(tf.constant([text])).to_list()[0]]
+
+
+def spelled(text: str, vocabulary: tuple[str, ...] = VOCABULARY, length: int = 16) -> list[str]:
+    """The pieces of a text by way of their ids, padding left out."""
+    (ids,) = Tokenizer(vocabulary, length).tokenize(tf.constant([text])).numpy()
+    return [vocabulary[i] for i in ids if i != PAD]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("A Red CIRCLE", "a red circle"),
+        ("  a \t\n\r red  ", "a red"),
+        ("a\u00a0b\u2003c\u3000d", "a b c d"),
+        ("a\x00b\x1fc\x7fd\u200be", "a b c d e"),
+        ("一个，红色。", "一个，红色。"),
+        ("Ａ", "ａ"),
+        ("e\u0301", "é"),
+        ("É", "é"),
+        ("Δ Ж", "δ ж"),
+        (f"a{SPACE}b", "a b"),
+        ("\U0001f600", "\U0001f600"),
+        ("", ""),
+        (" \u3000 ", ""),
+    ],
+)
+def test_normalise(text: str, expected: str) -> None:
+    assert normalised(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("given_bytes", "expected"),
+    [(b"a\xffb", "a\ufffdb"), (b"\xc3", "\ufffd"), (b"red\xe7\xba", "red\ufffd"), (b"\xed\xa0\x80", "\ufffd")],
+)
+def test_bytes_that_are_not_utf8_become_replacement_characters(given_bytes: bytes, expected: str) -> None:
+    assert re.sub("\ufffd+", "\ufffd", normalised(given_bytes)) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
+@example(b"A\0B")
+def test_normalised_text_is_lower_case_with_single_spaces(text: bytes) -> None:
+    result = normalised(text)
+    assert "  " not in result and result == result.strip(" ")
+    assert not {unicodedata.category(character) for character in result} & INVISIBLE
+    assert not any("A" <= character <= "Z" for character in result)
+    assert all(c == " " for c in result if unicodedata.category(c) == "Zs")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a red circle", ["a", "▁red", "▁circle"]),
+        ("红色 圆", ["红", "色", "▁", "圆"]),
+        ("a red圆, 12", ["a", "▁red", "圆", ",", "▁", "1", "2"]),
+        ("naïve Жук don't", ["naïve", "▁жук", "▁don", "'", "t"]),
+        ("", []),
+    ],
+)
+def test_a_piece_is_a_word_with_its_space_or_a_single_character(text: str, expected: list[str]) -> None:
+    assert pieces_of(text) == expected
+
+
+def test_characters_hold_the_space() -> None:
+    assert characters(tf.constant(["Ab 红"])).to_list() == [[b"a", b"b", SPACE.encode(), "红".encode()]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=30))
+@example("A\0B\u3000c")
+@example(f"a{SPACE}{SPACE}b {SPACE}")
+@example("".join(RESERVED))
+@example("İÉ\u0345ǅ \U0001f468\u200d\U0001f469")
+def test_pieces_concatenate_back_to_the_normalised_text(text: str) -> None:
+    expected = normalised(text)
+    assert "".join(pieces_of(text)) == expected.replace(" ", SPACE)
+    vocabulary = [*RESERVED, *sorted({*expected.replace(" ", SPACE), SPACE})]
+    tokenizer = Tokenizer(vocabulary, length=len(expected) + 4)
+    ids = tokenizer.tokenize(tf.constant([text]))
+    assert UNKNOWN not in ids.numpy()
+    assert tokenizer.detokenize(ids).numpy()[0].decode() == expected
+
+
+def test_a_row_is_start_pieces_end_and_padding() -> None:
+    ids = Tokenizer(VOCABULARY, 8).tokenize(tf.constant(["a red circle", "", "红"])).numpy()
+    a, red, circle, chinese = (VOCABULARY.index(piece) for piece in ("a", "▁red", "▁circle", "红"))
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [
+        [START, a, red, circle, END, PAD, PAD, PAD],
+        [START, END, PAD, PAD, PAD, PAD, PAD, PAD],
+        [START, chinese, END, PAD, PAD, PAD, PAD, PAD],
+    ]
+
+
+def test_a_long_text_is_cut_and_its_end_with_it() -> None:
+    exact, long = Tokenizer(VOCABULARY, 5).tokenize(tf.constant(["abc", "abcdef"])).numpy()
+    assert [VOCABULARY[i] for i in exact] == ["<start>", "a", "b", "c", "<end>"]
+    assert [VOCABULARY[i] for i in long] == ["<start>", "a", "b", "c", "d"]
+
+
+def test_an_unknown_word_is_spelled_by_the_longest_pieces() -> None:
+    assert spelled("a redding") == ["<start>", "a", "▁red", "d", "ing", "<end>"]
+
+
+@pytest.mark.parametrize("unknown", ["!", "\U0001f600", "龍"])
+def test_an_unknown_character_alone_becomes_unknown(unknown: str) -> None:
+    assert spelled(f"a{unknown} red") == ["<start>", "a", "<unk>", "▁red", "<end>"]
+
+
+@pytest.mark.parametrize("reserved", RESERVED)
+def test_reserved_pieces_cannot_be_written(reserved: str) -> None:
+    (ids,) = Tokenizer(VOCABULARY, 16).tokenize(tf.constant([reserved])).numpy()
+    last = ids.tolist().index(END)
+    assert not {PAD, START, END} & set(ids[1:last].tolist())
+
+
+def test_reserved_ids_become_nothing() -> None:
+    red = VOCABULARY.index("▁red")
+    ids = tf.constant([[START, red, UNKNOWN, red, END, PAD]], tf.int64)
+    assert Tokenizer(VOCABULARY, 16).detokenize(ids).numpy()[0] == b" red red"
+
+
+@pytest.mark.parametrize("vocabulary", [("a", "b"), RESERVED[::-1], RESERVED[:3], ()])
+def test_a_vocabulary_without_the_reserved_pieces_is_refused(vocabulary: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"The vocabulary begins with .*; it must begin with \['<pad>', '<unk>'"):
+        Tokenizer(vocabulary, 16)
+
+
+def test_a_row_too_short_for_any_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="A row of 3 ids holds no text: length must be at least 4"):
+        Tokenizer(VOCABULARY, 3)
