@@ -17,7 +17,7 @@ def as_strings(texts: str | Sequence[str] | tf.data.Dataset) -> tuple[list[str],
     if isinstance(texts, str):
         return [texts], True
     if isinstance(texts, tf.data.Dataset):
-        texts = [text.decode() for batch in texts.as_numpy_iterator() for text in np.atleast_1d(batch)]
+        texts = [text.decode(errors="replace") for batch in texts.as_numpy_iterator() for text in np.atleast_1d(batch)]
     if len(texts) == 0:
         raise ValueError("There is no text: give a string, or a list or dataset with at least one.")
     return list(texts), False

@@ -216,6 +216,6 @@ def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.T
     cold = tf.maximum(temperatures, 1e-4)[:, None]
     cumulative = tf.cumsum(tf.nn.softmax(logits / cold), axis=-1)
     # The last of the cumulative sum can round below a draw close to 1.
-    below = tf.cast(cumulative < draws[:, None] * cumulative[:, -1:], tf.int64)
+    below = tf.cast(cumulative <= draws[:, None] * cumulative[:, -1:], tf.int64)
     drawn = tf.minimum(tf.reduce_sum(below, axis=-1), logits.shape[-1] - 1)
     return tf.where(temperatures > 0, drawn, tf.argmax(logits, axis=-1))

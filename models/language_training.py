@@ -35,7 +35,7 @@ class GroundedLanguageModel(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.language_model = language_model
-        self.side = min(picture_size, PICTURE_SIDE)
+        self.side = max(side for side in range(1, PICTURE_SIDE + 1) if picture_size % side == 0)
         self.word_weight = word_weight
         self.picture_weight = picture_weight
         embedding = keras.Input((language_model.embedding_size,))
@@ -98,5 +98,4 @@ class GroundedLanguageModel(keras.Model):
         """uint8[b, s, s, 3] -> float32[b, side, side, 3] in -1..1."""
         scaled = tf.cast(image, tf.float32) / 127.5 - 1.0
         factor = image.shape[1] // self.side
-        pooled = tf.nn.avg_pool2d(scaled, factor, factor, "VALID") if factor > 1 else scaled
-        return pooled[:, : self.side, : self.side]
+        return tf.nn.avg_pool2d(scaled, factor, factor, "VALID") if factor > 1 else scaled

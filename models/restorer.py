@@ -24,19 +24,20 @@ class Restorer(keras.Model):
         depth: Residual blocks at the quarter.
     """
 
-    def __init__(self, *, widths: Sequence[int] = (48, 96), depth: int = 3, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, widths: Sequence[int] = (32, 64), depth: int = 3, **kwargs: Any) -> None:
+        # Cast by hand: the residual is added to the picture in full precision, whatever the convolutions run in.
+        super().__init__(**{"autocast": False, **kwargs})
         self.widths = tuple(widths)
         self.depth = depth
         half, quarter = self.widths
 
         def convolution(width: int, **options: Any) -> keras.layers.Conv2D:
-            return keras.layers.Conv2D(width, 3, padding="same", **options)
+            return keras.layers.Conv2D(width, 3, padding="same", dtype=self.dtype_policy, **options)
 
         self.encode_half = convolution(half, activation="relu")
         self.encode_quarter = convolution(quarter, strides=2, activation="relu")
         self.blocks = [
-            keras.Sequential([convolution(quarter, activation="relu"), convolution(quarter)]) for _ in range(depth)
+            [convolution(quarter, activation="relu"), convolution(quarter)] for _ in range(depth)
         ]
         self.decode_half = convolution(4 * half, activation="relu")
         self.merge = convolution(half, activation="relu")
@@ -59,14 +60,15 @@ class Restorer(keras.Model):
         """
         pictures, masks, sigmas = inputs
         noise_map = tf.ones_like(masks) * (sigmas / 127.5)[:, None, None, None]
-        folded = tf.nn.space_to_depth(tf.concat([pictures, masks, noise_map], axis=-1), 2)
+        stacked = tf.cast(tf.concat([pictures, masks, noise_map], axis=-1), self.compute_dtype)
+        folded = tf.nn.space_to_depth(stacked, 2)
         half = self.encode_half(folded)
         x = self.encode_quarter(half)
-        for block in self.blocks:
-            x = x + block(x)
+        for first, second in self.blocks:
+            x = x + second(first(x))
         x = tf.nn.depth_to_space(self.decode_half(x), 2)
         x = self.merge(tf.concat([x, half], axis=-1))
-        return pictures + tf.nn.depth_to_space(self.residual(x), 2)
+        return tf.cast(pictures, tf.float32) + tf.cast(tf.nn.depth_to_space(self.residual(x), 2), tf.float32)
 
     def restore_batch(self, pictures: tf.Tensor, masks: tf.Tensor, sigmas: tf.Tensor) -> tf.Tensor:
         """In the graph: as `call`, for any size, clipped to -1..1; a negative deviation is estimated."""
@@ -97,9 +99,12 @@ class Restorer(keras.Model):
         batch = pictures[None] if pictures.ndim == 3 else pictures
         if batch.ndim != 4 or batch.shape[-1] != 3 or min(batch.shape[1:3]) < 8:
             raise ValueError(f"images has shape {pictures.shape}; it must be (h, w, 3) or (n, h, w, 3), sides from 8.")
-        masks = np.zeros(batch.shape[:3], bool) if mask is None else np.asarray(mask, bool).reshape(batch.shape[:3])
+        masks = np.zeros(pictures.shape[:-1], bool) if mask is None else np.asarray(mask, bool)
+        if masks.shape != pictures.shape[:-1]:
+            raise ValueError(f"mask has shape {masks.shape}; for these images it must be {pictures.shape[:-1]}.")
         sigmas = np.broadcast_to(np.asarray(-1.0 if noise is None else noise, np.float32), len(batch))
-        restored = self._restore(to_float(batch), masks[..., None].astype(np.float32), sigmas).numpy()
+        holes = masks.reshape(*batch.shape[:3], 1).astype(np.float32)
+        restored = self._restore(to_float(batch), holes, sigmas).numpy()
         return restored[0] if pictures.ndim == 3 else restored
 
     @tf.function(reduce_retracing=True)

@@ -78,9 +78,9 @@ class Drawing(Section):
 class Restoration(Section):
     """The restorer; see `models.restorer`. Its loss is `mse_weight` * MSE + `ssim_weight` * (1 - SSIM)."""
 
-    widths: tuple[Width, Width] = (48, 96)
+    widths: tuple[Width, Width] = (32, 64)
     depth: Annotated[int, Field(ge=1, le=32)] = 3
-    steps: Steps = 1200
+    steps: Steps = 1000
     batch_size: Batch = 32
     learning_rate: Rate = 2e-3
     mse_weight: Weight = 10.0
@@ -137,7 +137,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "standard": {
         "language": {"width": 256, "steps": 6000},
         "drawing": {"warmup_steps": 20_000, "adversarial_steps": 4000},
-        "restoration": {"steps": 6000},
+        "restoration": {"widths": (48, 96), "steps": 6000},
     },
 }
 

@@ -167,19 +167,22 @@ def train_restorer(fn_args: FnArgs) -> None:
     """Train the restorer on pictures that it damages itself."""
     job = Job(fn_args)
     settings, size, data = job.config.restoration, job.config.data.picture_size, job.captioned()
-    restorer = Restorer(widths=settings.widths, depth=settings.depth)
-    training = RestorerTraining(restorer, mse_weight=settings.mse_weight, ssim_weight=settings.ssim_weight)
+    shape = {"widths": settings.widths, "depth": settings.depth}
+    trained = Restorer(**shape, dtype=device_policy().precision)
+    training = RestorerTraining(trained, mse_weight=settings.mse_weight, ssim_weight=settings.ssim_weight)
     optimizer = keras.optimizers.Adam(Cosine(settings.learning_rate, settings.steps, floor=0.05), clipnorm=1.0)
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     clean = to_float(tf.constant(data.image[:GRID_ROWS]))
     damaged = damage(clean, tf.range(len(clean), dtype=tf.int64))
 
     def samples() -> NDArray[np.uint8]:
-        restored = restorer.restore_batch(damaged.pictures, damaged.masks, damaged.sigmas)
+        restored = trained.restore_batch(damaged.pictures, damaged.masks, damaged.sigmas)
         return to_uint8(tf.concat([damaged.pictures, restored, clean], 0)).numpy()
 
     batches = picture_batches(data.image, batch_size=settings.batch_size, seed=job.config.seed)
     job.fit(training, batches, label="restorer", steps=settings.steps, samples=samples)
+    restorer = Restorer(**shape)
+    restorer.set_weights(trained.get_weights())
     export_restorer(restorer, job.serving_dir, evaluate=evaluate_restorer(restorer, size))
     job.done()
 
