@@ -35,3 +35,15 @@ def as_rows(value: Any, rows: int, name: str, dtype: type) -> NDArray[Any]:
     if values.shape != (rows,):
         raise ValueError(f"{name} has shape {values.shape}; give one for all {rows} texts, or one for each.")
     return values
+
+
+def as_temperatures(value: Any, rows: int) -> NDArray[np.float32]:
+    """Temperatures for every row, as `as_rows`.
+
+    Raises:
+        ValueError: If one is negative, or there are neither one nor `rows`.
+    """
+    temperatures = as_rows(value, rows, "temperature", np.float32)
+    if (temperatures < 0).any():
+        raise ValueError(f"The temperature is {temperatures.min():g}; it must be 0 or more.")
+    return temperatures

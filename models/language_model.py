@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.batches import as_rows, as_strings
+from models.batches import as_rows, as_strings, as_temperatures
 from models.sampling import uniform_rows
 from models.text import END, PAD, RESERVED, START, Tokenizer
 
@@ -165,11 +165,9 @@ class LanguageModel(keras.Model):
         Raises:
             ValueError: If the temperature is negative, or there are not as many seeds as prompts.
         """
-        if temperature < 0:
-            raise ValueError(f"The temperature is {temperature}; it must be 0 or more.")
         texts, single = as_strings(prompts)
         seeds = as_rows(seed, len(texts), "seed", np.int64)
-        temperatures = as_rows(temperature, len(texts), "temperature", np.float32)
+        temperatures = as_temperatures(temperature, len(texts))
         written = [text.decode() for text in self._generate(tf.constant(texts), seeds, temperatures).numpy()]
         return written[0] if single else written
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.batches import as_rows, as_strings
+from models.batches import as_rows, as_strings, as_temperatures
 from models.generator import Generator
 from models.language_model import Texts
 from models.pictures import to_uint8
@@ -87,13 +87,13 @@ class TextToImage(tf.Module):
             uint8 RGB, (s, s, 3) for a string, else (n, s, s, 3).
 
         Raises:
-            ValueError: If there are not as many seeds as prompts.
+            ValueError: If the temperature is negative, or there are not as many seeds as prompts.
         """
         texts, single = as_strings(prompts)
         pictures, _ = self._draw(
             tf.constant(texts),
             as_rows(seed, len(texts), "seed", np.int64),
-            as_rows(temperature, len(texts), "temperature", np.float32),
+            as_temperatures(temperature, len(texts)),
             tf.fill([len(texts)], expand),
             tf.fill([len(texts)], refine),
         )
