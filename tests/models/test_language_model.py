@@ -1,0 +1,256 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tiny_models import CHARACTERS, PROMPTS, VOCABULARY, tiny_language_model
+
+from models.language_model import LanguageModel, sample
+from models.text import END, PAD, RESERVED, START
+
+ASCII_SPACE = " \t\n\v\f\r"
+
+
+@pytest.fixture
+def zero() -> LanguageModel:
+    """A model to which every piece is equally likely."""
+    model = tiny_language_model()
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def saved(language_model: LanguageModel, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    language_model.save(path)
+    return keras.saving.load_model(path)
+
+
+def ids_of(model: LanguageModel, *texts: str) -> tf.Tensor:
+    return model.tokenizer.tokenize(tf.constant(texts))
+
+
+def piece(text: str) -> int:
+    return VOCABULARY.index(text)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_config_round_trip(depth: int) -> None:
+    model = tiny_language_model(depth=depth, length=12)
+    config = model.get_config()
+    arguments = {"vocabulary": list(VOCABULARY), "length": 12, "token_size": 8, "width": 16, "depth": depth}
+    assert {**config, **arguments, "embedding_size": 8} == config
+    again = LanguageModel.from_config(config)
+    assert again.get_config() == config
+    again.set_weights(model.get_weights())
+    for mine, other in zip(model(ids_of(model, "a red")), again(ids_of(again, "a red")), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_a_saved_model_is_the_same_model(language_model: LanguageModel, saved: LanguageModel) -> None:
+    np.testing.assert_array_equal(saved.embed(PROMPTS), language_model.embed(PROMPTS))
+    np.testing.assert_array_equal(saved.score(PROMPTS), language_model.score(PROMPTS))
+    for temperature in (0.0, 1.0):
+        written = language_model.generate(PROMPTS, seed=3, temperature=temperature)
+        assert saved.generate(PROMPTS, seed=3, temperature=temperature) == written
+
+
+def test_reads_captions_to_logits_and_embeddings(language_model: LanguageModel) -> None:
+    logits, embeddings = language_model(ids_of(language_model, "a red", "红"))
+    assert logits.shape == (2, 16, len(VOCABULARY)) and logits.dtype == tf.float32
+    assert embeddings.shape == (2, 8) and embeddings.dtype == tf.float32
+
+
+def test_padding_does_not_change_what_is_read(language_model: LanguageModel) -> None:
+    padded = ids_of(language_model, "a red circle")
+    logits, embedding = language_model(padded)
+    bare_logits, bare_embedding = language_model(padded[:, :5])
+    np.testing.assert_allclose(embedding, bare_embedding, atol=1e-6)
+    np.testing.assert_allclose(logits[:, :5], bare_logits, atol=1e-6)
+
+
+def test_embed_takes_a_string_a_list_and_a_dataset(language_model: LanguageModel) -> None:
+    many = language_model.embed(["a red", "红"])
+    assert many.shape == (2, 8) and many.dtype == np.float32
+    assert language_model.embed("a red").shape == (8,)
+    np.testing.assert_allclose(language_model.embed("红"), many[1], atol=1e-6)
+    np.testing.assert_array_equal(language_model.embed(tf.data.Dataset.from_tensors(["a red", "红"])), many)
+    assert abs(many[0] - many[1]).max() > 1e-3
+
+
+def test_generate_takes_a_string_a_list_and_a_dataset(language_model: LanguageModel) -> None:
+    written = language_model.generate(["a red", "红"], seed=[1, 2])
+    assert isinstance(written, list) and all(isinstance(text, str) for text in written)
+    assert language_model.generate("红", seed=2) == written[1]
+    assert language_model.generate(("a red", "红"), seed=[1, 2]) == written
+    assert language_model.generate(tf.data.Dataset.from_tensor_slices(["a red", "红"]), seed=[1, 2]) == written
+
+
+def test_a_seed_decides_the_text(language_model: LanguageModel) -> None:
+    texts = [language_model.generate("a", seed=seed, temperature=1.0) for seed in (1, 2, 3, 1)]
+    assert texts[0] == texts[3]
+    assert len(set(texts)) == 3
+
+
+def test_at_temperature_zero_the_likeliest_pieces_are_taken(language_model: LanguageModel) -> None:
+    prompts = ["a red", "红", ""]
+    written = language_model.generate(prompts, seed=[1, 2, 3], temperature=0.0)
+    assert language_model.generate(prompts, seed=[4, 5, 6], temperature=0.0) == written
+    assert written == [greedy(language_model, prompt) for prompt in prompts]
+
+
+def greedy(model: LanguageModel, prompt: str) -> str:
+    """Decode without the step-by-step state: read everything anew for each piece."""
+    tokens = [i for i in ids_of(model, prompt).numpy()[0] if i not in (PAD, END)]
+    written: list[int] = []
+    while len(tokens) < model.length:
+        logits = model(tf.constant([tokens], tf.int64))[0].numpy()[0, -1]
+        logits[[PAD, START, RESERVED.index("<unk>")]] = -np.inf
+        if np.argmax(logits) == END:
+            break
+        written.append(int(np.argmax(logits)))
+        tokens.append(written[-1])
+    return prompt + model.tokenizer.detokenize(tf.constant([written], tf.int64)).numpy()[0].decode()
+
+
+def test_a_row_is_what_it_would_be_alone(language_model: LanguageModel) -> None:
+    prompts, seeds = [*PROMPTS, *PROMPTS], list(range(16))
+    batch = language_model.generate(prompts, seed=seeds, temperature=1.0)
+    alone = [
+        language_model.generate(prompt, seed=seed, temperature=1.0) for prompt, seed in zip(prompts, seeds, strict=True)
+    ]
+    assert batch == alone
+    assert language_model.generate(prompts[::-1], seed=seeds[::-1], temperature=1.0) == batch[::-1]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=30), min_size=1, max_size=6), st.integers(-(2**63), 2**63 - 1), st.floats(0, 5))
+@example(["", "  a red \n", "<start><end>", "\0", "\U0001f468\u200d\U0001f469 一个 red Ärger", "▁"], 0, 1.0)
+def test_any_prompt_is_kept_at_the_beginning(
+    language_model: LanguageModel, prompts: list[str], seed: int, temperature: float
+) -> None:
+    written = language_model.generate(prompts, seed=seed, temperature=temperature)
+    assert len(written) == len(prompts)
+    for prompt, text in zip(prompts, written, strict=True):
+        assert text.startswith(prompt.strip(ASCII_SPACE))
+
+
+def test_an_empty_prompt_becomes_a_caption(language_model: LanguageModel) -> None:
+    captions = language_model.generate([""] * 8, seed=range(8), temperature=1.0)
+    assert len(set(captions)) == 8 and any(captions)
+
+
+@pytest.mark.parametrize("prompt", ["red " * 5000 + "red", "红" * 20000, "a" * 15])
+def test_a_prompt_that_fills_the_row_is_left_as_it_is(language_model: LanguageModel, prompt: str) -> None:
+    assert language_model.generate(prompt, seed=1, temperature=1.0) == prompt
+
+
+def test_a_text_has_one_piece_less_than_its_row_at_most() -> None:
+    model = tiny_language_model([*RESERVED, *CHARACTERS], length=6)
+    written = model.generate(["ab"] * 32, seed=range(32), temperature=1.0)
+    assert {len(text) for text in written} <= {2, 3, 4, 5} and max(len(text) for text in written) == 5
+
+
+@pytest.mark.parametrize("temperature", [-0.1, -5.0])
+def test_a_negative_temperature_is_refused(language_model: LanguageModel, temperature: float) -> None:
+    with pytest.raises(ValueError, match=rf"The temperature is {temperature}; it must be 0 or more"):
+        language_model.generate("a", temperature=temperature)
+
+
+@pytest.mark.parametrize("seeds", [[1], [1, 2, 3], []])
+def test_another_number_of_seeds_is_refused(language_model: LanguageModel, seeds: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"seed has shape \(\d,\); give one for all 2 texts, or one for each"):
+        language_model.generate(["a", "b"], seed=seeds)
+
+
+@pytest.mark.parametrize("ask", [LanguageModel.generate, LanguageModel.embed, LanguageModel.score])
+def test_no_text_is_refused_by(language_model: LanguageModel, ask: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="There is no text"):
+        ask(language_model, [])
+
+
+@pytest.mark.parametrize(("text", "count"), [("a red circle", 4), ("红", 2), ("abc", 4)])
+def test_a_model_of_zeros_pays_the_logarithm_of_the_vocabulary_for_each_piece(
+    zero: LanguageModel, text: str, count: int
+) -> None:
+    nats, _, pieces = zero.negative_log_likelihood(ids_of(zero, text))
+    np.testing.assert_allclose(nats, [count * np.log(len(VOCABULARY))], rtol=1e-6)
+    assert pieces.numpy().tolist() == [count]
+    assert zero.score(text) == pytest.approx(count * np.log(len(VOCABULARY)) / len(text))
+
+
+def test_score_is_nats_by_character(language_model: LanguageModel) -> None:
+    texts = ["a red circle", "一个", "红, a"]
+    nats, _, _ = language_model.negative_log_likelihood(ids_of(language_model, *texts))
+    scores = language_model.score(texts)
+    assert scores.shape == (3,) and scores.dtype == np.float32
+    np.testing.assert_allclose(scores, nats.numpy() / [12, 2, 4], rtol=1e-6)
+    alone = language_model.score("一个")
+    assert isinstance(alone, float) and alone == pytest.approx(scores[1], rel=1e-5)
+
+
+def test_an_empty_text_has_a_score(language_model: LanguageModel) -> None:
+    nats, _, _ = language_model.negative_log_likelihood(ids_of(language_model, ""))
+    assert language_model.score("") == pytest.approx(float(nats[0]))
+
+
+def test_likelihood_is_the_sum_over_pieces(language_model: LanguageModel) -> None:
+    ids = ids_of(language_model, "a red")
+    probabilities = tf.nn.softmax(language_model(ids)[0]).numpy()[0]
+    expected = -sum(np.log(probabilities[at, after]) for at, after in enumerate([piece("a"), piece("▁red"), END]))
+    nats, _, pieces = language_model.negative_log_likelihood(ids)
+    np.testing.assert_allclose(nats, [expected], rtol=1e-5)
+    assert pieces.numpy().tolist() == [3]
+
+
+def test_likelihood_ignores_padding(language_model: LanguageModel) -> None:
+    ids = ids_of(language_model, "a red circle", "红")
+    longer = tf.pad(ids, [[0, 0], [0, 9]], constant_values=PAD)
+    for short, long in zip(
+        language_model.negative_log_likelihood(ids), language_model.negative_log_likelihood(longer), strict=True
+    ):
+        np.testing.assert_allclose(short, long, rtol=1e-5)
+
+
+def test_unigram_counts_pieces_with_one_added() -> None:
+    model = tiny_language_model()
+    model.fit_unigram(ids_of(model, "a a red", "a").numpy())
+    size = len(VOCABULARY)
+    counted = {piece("a"): 2, piece("▁a"): 1, piece("▁red"): 1, END: 2}
+    total = sum(counted.values()) + size - 2
+    probabilities = np.exp(model.unigram.numpy())
+    expected = np.full(size, 1 / total)
+    expected[[PAD, START]] = 0
+    for index, count in counted.items():
+        expected[index] = (count + 1) / total
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-9)
+    _, unigram_nats, _ = model.negative_log_likelihood(ids_of(model, "a red"))
+    np.testing.assert_allclose(unigram_nats, [-np.log(3 * 2 * 3 / total**3)], rtol=1e-5)
+
+
+def test_unigram_travels_with_a_saved_model(tmp_path: Path) -> None:
+    model = tiny_language_model()
+    model.fit_unigram(ids_of(model, "a red").numpy())
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.unigram.numpy(), model.unigram.numpy())
+
+
+@pytest.mark.parametrize(("draw", "expected"), [(0.0, 1), (0.24, 1), (0.26, 2), (0.49, 2), (0.51, 4), (1 - 2**-23, 4)])
+def test_sample_inverts_the_cumulative_distribution(draw: float, expected: int) -> None:
+    logits = tf.math.log(tf.constant([[0.0, 0.25, 0.25, 0.0, 0.5, 0.0]]))
+    assert sample(logits, tf.constant([draw]), tf.constant([1.0])).numpy().tolist() == [expected]
+
+
+def test_temperature_sharpens_and_flattens() -> None:
+    logits = tf.math.log(tf.tile(tf.constant([[0.2, 0.3, 0.5]]), [9999, 1]))
+    draws = (tf.range(9999, dtype=tf.float32) + 0.5) / 9999
+    for temperature in (0.5, 1.0, 2.0):
+        drawn = sample(logits, draws, tf.fill([9999], temperature)).numpy()
+        expected = np.array([0.2, 0.3, 0.5]) ** (1 / temperature)
+        np.testing.assert_allclose(np.bincount(drawn) / 9999, expected / expected.sum(), atol=1e-3)
+    assert set(sample(logits, draws, tf.zeros([9999])).numpy()) == {2}
