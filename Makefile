@@ -3,10 +3,11 @@ PYTHON ?= python3
 UV := .uv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 DEMO ?= work/demo
+CIFAR ?=
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help install install-dev demo test test-slow lint types format clean
+.PHONY: help install install-gpu install-dev demo test test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +23,9 @@ install: $(UV)  ## Install what the pipeline, the server and the notebooks need
 install-dev: $(UV)
 	$(UV) sync --frozen --extra pipeline --extra notebooks --group dev --python $(PYTHON)
 
+install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
+	$(UV) sync --frozen --extra pipeline --extra notebooks --extra gpu --python $(PYTHON)
+
 demo: install  ## Data, training, serving and six pictures, in about twelve minutes
 	$(RUN) easel demo --root $(DEMO)
 
@@ -35,8 +39,8 @@ types: install-dev
 test: lint types  ## Lint, types and the test suite
 	$(RUN) pytest -m "not slow"
 
-test-slow: install-dev  ## The checks that take minutes
-	$(RUN) pytest -m slow
+test-slow: install-dev  ## The checks that take minutes; CIFAR=archive.tar.gz adds real photographs
+	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m slow
 
 format: install-dev  ## Format and fix what can be fixed
 	$(RUN) ruff format .

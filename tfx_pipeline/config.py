@@ -46,7 +46,7 @@ class Language(Section):
     width: Width = 128
     depth: Annotated[int, Field(ge=1, le=8)] = 1
     embedding_size: Width = 64
-    steps: Steps = 2000
+    steps: Steps = 2500
     batch_size: Batch = 128
     learning_rate: Rate = 3e-3
     word_weight: Weight = 1.0
@@ -63,7 +63,7 @@ class Drawing(Section):
     depth: Annotated[int, Field(ge=1, le=16)] = 4
     block: Literal[1, 2, 4] = 2
     warmup_steps: Steps = 6000
-    adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 800
+    adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 400
     batch_size: Batch = 32
     learning_rate: Rate = 3e-3
     adversarial_learning_rate: Rate = 5e-4

@@ -52,6 +52,7 @@ LANDS_ENGLISH = {"meadow": "a green meadow", "desert": "a yellow desert", "sea":
 
 SINGLE_ENGLISH = (
     "a {size} {colour} {shape} at the {position} on a {background} background",
+    "a {size} {colour} {shape} on a {background} background, at the {position}",
     "{a_colour} {shape}, {size}, at the {position}, on a {background} background",
     "{a_colour} {shape} on a {background} background, {size}, at the {position}",
     "on {background}, a {size} {colour} {shape} at the {position}",
@@ -59,6 +60,7 @@ SINGLE_ENGLISH = (
 )
 SINGLE_CHINESE = (
     "{background}背景的{position}有一个{size}的{colour}{shape}",
+    "{background}背景上有一个{size}的{colour}{shape}，在{position}",
     "一个{colour}的{shape}，{size}，在{position}，{background}背景",
     "{background}背景上的{colour}{shape}，{size}，在{position}",
     "{colour}{shape}，{size}，位于{position}，背景是{background}",

@@ -58,7 +58,7 @@ POSITION_STEP = 0.19
 PAIR_STEP = 0.23
 PAIR_RADIUS = 0.17
 JITTER = 0.015
-SINGLE_SHARE, PAIR_SHARE = 0.72, 0.20
+SINGLE_SHARE, PAIR_SHARE = 0.72, 0.18
 
 
 class Sprite(NamedTuple):
@@ -137,7 +137,7 @@ def weather_scene(weather: str, land: str) -> Scene:
 
 
 def random_scene(rng: Rng) -> Scene:
-    """Draw a scene: 72% single objects, 20% pairs and 8% weather, uniform within each."""
+    """Draw a scene: 72% single objects, 18% pairs and 10% weather, uniform within each."""
     kind = rng.random()
     if kind < SINGLE_SHARE:
         size, position = pick(rng, RADII), pick(rng, POSITIONS)
