@@ -51,12 +51,14 @@ def tower_gradients(
         variables: Keras variables.
         towers: Slices.
     """
+    # The tape cannot make zeros of Keras's own class of variables.
+    sources = [variable.value for variable in variables]
     slices = zip(*(tf.split(part, towers) for part in tf.nest.flatten(batch)), strict=True)
     gradients, reports = [], []
     for parts in slices:
         with tf.GradientTape() as tape:
             loss, report = loss_of(tf.nest.pack_sequence_as(batch, list(parts)))
-        gradients.append(tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+        gradients.append(tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO))
         reports.append(report)
     mean = [tf.add_n(list(parts)) / towers for parts in zip(*gradients, strict=True)]
     return mean, {name: tf.add_n([report[name] for report in reports]) / towers for name in reports[0]}
