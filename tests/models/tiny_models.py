@@ -30,9 +30,9 @@ def tiny_generator(language_model: LanguageModel, *, picture_size: int = SIZE, b
     return Generator(language_model, picture_size=picture_size, block=block, **sizes)
 
 
-def tiny_restorer() -> Restorer:
+def tiny_restorer(widths: tuple[int, int] = (4, 8)) -> Restorer:
     keras.utils.set_random_seed(3)
-    return Restorer(widths=(4, 8), depth=1)
+    return Restorer(widths=widths, depth=1)
 
 
 def shake(model: keras.Model, deviation: float = 0.1) -> None:

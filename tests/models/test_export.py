@@ -1,0 +1,201 @@
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.core.protobuf import saved_model_pb2
+from tiny_models import PROMPTS, SIZE, pictures
+
+from models.export import export_restorer
+from models.language_model import LanguageModel
+from models.restorer import Restorer
+from models.text_to_image import TextToImage
+
+Serve = Callable[..., dict[str, NDArray[Any]]]
+PROMPT, SEED = {"prompt": tf.string, "seed": tf.int64}, {"seed": tf.int64}
+IMAGE = {"image_bytes": tf.string}
+DAMAGED = {**IMAGE, "noise_sigma": tf.float32}
+DRAWN = {**IMAGE, "expanded_prompt": tf.string}
+OPTIONS = {"temperature": tf.float32, "expand": tf.bool, "refine": tf.bool}
+SIGNATURES = {
+    ("text_to_image", "serving_default"): (PROMPT, DRAWN),
+    ("text_to_image", "options"): ({**PROMPT, **OPTIONS}, DRAWN),
+    ("language_model", "serving_default"): ({**PROMPT, "temperature": tf.float32}, {"text": tf.string}),
+    ("language_model", "embed"): ({"caption": tf.string}, {"embedding": tf.float32}),
+    ("generator", "serving_default"): ({"caption": tf.string, **SEED}, IMAGE),
+    ("restorer", "serving_default"): (DAMAGED, IMAGE),
+    ("restorer", "inpaint"): ({**DAMAGED, "mask_bytes": tf.string}, IMAGE),
+}
+MODELS = sorted({model for model, _ in SIGNATURES})
+
+
+@pytest.fixture(scope="session")
+def load(exported: Callable[[str], Path]) -> Callable[[str], Any]:
+    return cache(lambda model: tf.saved_model.load(str(exported(model))))
+
+
+@pytest.fixture(scope="session")
+def serve(load: Callable[[str], Any]) -> Serve:
+    def call(model: str, signature: str, **inputs: Any) -> dict[str, NDArray[Any]]:
+        dtypes, _ = SIGNATURES[model, signature]
+        tensors = {name: tf.constant(value, dtypes[name]) for name, value in inputs.items()}
+        outputs = load(model).signatures[signature](**tensors)
+        return {name: output.numpy() for name, output in outputs.items()}
+
+    return call
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    return tf.io.encode_png(picture).numpy()
+
+
+def decoded(encoded: bytes) -> NDArray[np.uint8]:
+    assert encoded.startswith(b"\x89PNG")
+    return tf.io.decode_png(encoded).numpy()
+
+
+def test_the_table_of_signatures_is_complete(load: Callable[[str], Any]) -> None:
+    served = {(model, signature) for model in MODELS for signature in load(model).signatures}
+    assert served == set(SIGNATURES)
+
+
+@pytest.mark.parametrize(("model", "signature"), SIGNATURES)
+def test_a_signature_takes_and_gives_what_the_table_says(
+    load: Callable[[str], Any], model: str, signature: str
+) -> None:
+    function = load(model).signatures[signature]
+    inputs, outputs = SIGNATURES[model, signature]
+    _, taken = function.structured_input_signature
+    assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in taken.items()} == {
+        name: (dtype, [None]) for name, dtype in inputs.items()
+    }
+    assert {name: spec.dtype for name, spec in function.structured_outputs.items()} == outputs
+    ranks = {name: spec.shape.rank for name, spec in function.structured_outputs.items()}
+    assert ranks == {name: 2 if name == "embedding" else 1 for name in outputs}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_signature_needs_xla(exported: Callable[[str], Path], model: str) -> None:
+    saved = saved_model_pb2.SavedModel.FromString((exported(model) / "saved_model.pb").read_bytes())
+    functions = [function for graph in saved.meta_graphs for function in graph.graph_def.library.function]
+    assert len(functions) >= 2
+    assert not [function.signature.name for function in functions if function.attr["_XlaMustCompile"].b]
+
+
+@pytest.mark.parametrize(
+    ("model", "carried"),
+    [
+        ("text_to_image", ["generator", "restorer"]),
+        ("language_model", ["language_model"]),
+        ("generator", ["generator"]),
+        ("restorer", ["restorer"]),
+    ],
+)
+def test_an_export_carries_its_keras_models(exported: Callable[[str], Path], model: str, carried: list[str]) -> None:
+    extra = exported(model) / "assets.extra"
+    assert sorted(path.name for path in extra.iterdir()) == [f"{name}.keras" for name in carried]
+
+
+def test_language_model_serves_what_it_generates(serve: Serve, language_model: LanguageModel) -> None:
+    seeds, temperatures = list(range(len(PROMPTS))), [0.0, 0.5, 1.0, 1.5] * 2
+    (texts,) = serve("language_model", "serving_default", prompt=PROMPTS, seed=seeds, temperature=temperatures).values()
+    for text, prompt, seed, temperature in zip(texts, PROMPTS, seeds, temperatures, strict=True):
+        assert text.decode() == language_model.generate(prompt, seed=seed, temperature=temperature)
+
+
+def test_language_model_serves_its_embeddings(serve: Serve, language_model: LanguageModel) -> None:
+    embeddings = serve("language_model", "embed", caption=PROMPTS)["embedding"]
+    np.testing.assert_allclose(embeddings, language_model.embed(PROMPTS), atol=1e-6)
+
+
+def test_generator_serves_what_it_draws(serve: Serve, text_to_image: TextToImage) -> None:
+    seeds = list(range(len(PROMPTS)))
+    encoded = serve("generator", "serving_default", caption=PROMPTS, seed=seeds)["image_bytes"]
+    drawn = text_to_image.generator.generate(PROMPTS, seed=seeds).astype(int)
+    assert abs(np.stack([decoded(row) for row in encoded]) - drawn).max() <= 1
+
+
+def test_text_to_image_serves_what_it_draws(serve: Serve, text_to_image: TextToImage) -> None:
+    seeds = list(range(len(PROMPTS)))
+    served = serve("text_to_image", "serving_default", prompt=PROMPTS, seed=seeds)
+    drawn = np.stack([decoded(row) for row in served["image_bytes"]])
+    assert drawn.shape == (len(PROMPTS), SIZE, SIZE, 3)
+    assert abs(text_to_image.generate(PROMPTS, seed=seeds).astype(int) - drawn).max() <= 1
+    captions = text_to_image.generator.language_model.generate(PROMPTS, seed=seeds, temperature=0.5)
+    assert [caption.decode() for caption in served["expanded_prompt"]] == captions
+
+
+def test_options_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
+    options = {"temperature": [0.0, 0.5, 1.0, 0.7], "expand": [False, False, True, True], "refine": [False, True] * 2}
+    served = serve("text_to_image", "options", prompt=["A  red"] * 4, seed=[7] * 4, **options)
+    captions = served["expanded_prompt"]
+    assert captions[:2].tolist() == [b"A  red"] * 2
+    assert all(caption.startswith(b"A  red") and len(caption) > 6 for caption in captions[2:])
+    for row in range(4):
+        chosen = {name: values[row] for name, values in options.items()}
+        alone = text_to_image.generate("A  red", seed=7, **chosen).astype(int)
+        assert abs(alone - decoded(served["image_bytes"][row])).max() <= 1
+
+
+def test_restorer_serves_pictures_of_several_sizes_together(serve: Serve, restorer: Restorer) -> None:
+    damaged = [pictures(1, 16)[0], pictures(1, 33)[0][:21], pictures(1, 9)[0]]
+    inputs = {"image_bytes": [png(picture) for picture in damaged], "noise_sigma": [10.0, -1.0, 0.0]}
+    served = serve("restorer", "serving_default", **inputs)["image_bytes"]
+    for row, picture, sigma in zip(served, damaged, inputs["noise_sigma"], strict=True):
+        restored = decoded(row)
+        assert restored.shape == picture.shape
+        assert abs(restorer.restore(picture, noise=sigma).astype(int) - restored).max() <= 1
+
+
+def test_restorer_takes_grey_and_transparent_pictures_and_jpeg(serve: Serve) -> None:
+    (picture,) = pictures(1)
+    opaque = np.concatenate([picture, np.full((SIZE, SIZE, 1), 255, np.uint8)], axis=2)
+    encoded = [png(picture[..., :1]), png(opaque), tf.io.encode_jpeg(picture).numpy(), png(picture)]
+    served = serve("restorer", "serving_default", image_bytes=encoded, noise_sigma=[5.0] * 4)["image_bytes"]
+    assert [decoded(row).shape for row in served] == [(SIZE, SIZE, 3)] * 4
+    assert served[1] == served[3]
+
+
+def test_inpaint_fills_the_white_part_of_the_mask(serve: Serve, restorer: Restorer) -> None:
+    (picture,), mask = pictures(1), np.zeros((SIZE, SIZE, 1), np.uint8)
+    mask[4:9, 3:12] = 255
+    mask[0, 0] = 127
+    inputs = {"image_bytes": [png(picture)], "mask_bytes": [png(mask)], "noise_sigma": [5.0]}
+    (served,) = serve("restorer", "inpaint", **inputs)["image_bytes"]
+    expected = restorer.restore(picture, mask=mask[..., 0] > 127, noise=5.0)
+    assert abs(expected.astype(int) - decoded(served)).max() <= 1
+    assert not np.array_equal(expected, restorer.restore(picture, noise=5.0))
+
+
+@pytest.mark.parametrize("shape", [(SIZE, 8, 1), (1, 1, 1), (SIZE + 1, SIZE, 3)])
+def test_a_mask_of_another_size_is_named(serve: Serve, shape: tuple[int, ...]) -> None:
+    (picture,), mask = pictures(1), np.zeros(shape, np.uint8)
+    message = "mask_bytes and image_bytes differ in size; the mask must be"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        serve("restorer", "inpaint", image_bytes=[png(picture)], mask_bytes=[png(mask)], noise_sigma=[5.0])
+
+
+def test_a_picture_that_cannot_be_read_is_an_error(serve: Serve) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        serve("restorer", "serving_default", image_bytes=[b"no picture"], noise_sigma=[5.0])
+
+
+def test_an_endpoint_for_the_evaluator_rides_along(restorer: Restorer, tmp_path: Path) -> None:
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"length": tf.strings.length(examples)}
+
+    export_restorer(restorer, tmp_path / "1", evaluate=evaluate)
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    assert set(signatures) == {"serving_default", "inpaint", "evaluate"}
+    assert signatures["evaluate"](examples=tf.constant([b"", b"abc"]))["length"].numpy().tolist() == [0, 3]
+
+
+def test_a_carried_model_restores_alike(exported: Callable[[str], Path], restorer: Restorer) -> None:
+    again = keras.saving.load_model(exported("restorer") / "assets.extra" / "restorer.keras")
+    for mine, other in zip(again.get_weights(), restorer.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)

@@ -1,0 +1,92 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tiny_models import PROMPTS, SIZE
+
+from models.text_to_image import TEMPERATURE, TextToImage
+
+
+def test_without_expanding_and_refining_it_is_the_generator(text_to_image: TextToImage) -> None:
+    drawn = text_to_image.generate(PROMPTS, seed=range(len(PROMPTS)), expand=False, refine=False)
+    np.testing.assert_array_equal(drawn, text_to_image.generator.generate(PROMPTS, seed=range(len(PROMPTS))))
+
+
+def test_expanding_draws_what_the_language_model_writes(text_to_image: TextToImage) -> None:
+    prompts, seeds = ["a", "红", ""], [1, 2, 3]
+    captions = text_to_image.generator.language_model.generate(prompts, seed=seeds, temperature=TEMPERATURE)
+    assert captions != prompts
+    np.testing.assert_array_equal(
+        text_to_image.generate(prompts, seed=seeds, refine=False),
+        text_to_image.generator.generate(captions, seed=seeds),
+    )
+
+
+def test_refining_is_the_restorer_on_the_drawing(text_to_image: TextToImage) -> None:
+    drawn = text_to_image.generate(PROMPTS, expand=False, refine=False)
+    refined = text_to_image.generate(PROMPTS, expand=False, refine=True).astype(int)
+    assert abs(refined - drawn).max() > 2
+    assert abs(refined - text_to_image.restorer.restore(drawn)).max() <= 2  # restore() begins with whole grey levels
+
+
+def test_the_temperature_reaches_the_language_model(text_to_image: TextToImage) -> None:
+    language_model = text_to_image.generator.language_model
+    cold = language_model.generate("a", seed=1, temperature=0.0)
+    np.testing.assert_array_equal(
+        text_to_image.generate("a", seed=1, temperature=0.0, refine=False),
+        text_to_image.generator.generate(cold, seed=1),
+    )
+
+
+def test_generate_takes_a_string_a_list_and_a_dataset(text_to_image: TextToImage) -> None:
+    drawn = text_to_image.generate(["a red", "红"], seed=[1, 2])
+    assert drawn.shape == (2, SIZE, SIZE, 3) and drawn.dtype == np.uint8
+    alone = text_to_image.generate("红", seed=2)
+    assert alone.shape == (SIZE, SIZE, 3)
+    assert abs(alone.astype(int) - drawn[1]).max() <= 1
+    dataset = tf.data.Dataset.from_tensor_slices(["a red", "红"]).batch(2)
+    np.testing.assert_array_equal(text_to_image.generate(dataset, seed=[1, 2]), drawn)
+
+
+def test_a_picture_alone_is_what_it_is_in_a_batch(text_to_image: TextToImage) -> None:
+    prompts, seeds = [*PROMPTS, *PROMPTS], list(range(16))
+    batch = text_to_image.generate(prompts, seed=seeds).astype(int)
+    for row, prompt, seed in zip(batch, prompts, seeds, strict=True):
+        assert abs(text_to_image.generate(prompt, seed=seed) - row).max() <= 1
+
+
+def test_options_go_by_row(text_to_image: TextToImage) -> None:
+    prompts, seeds = tf.constant(["a"] * 4), tf.constant([1] * 4, tf.int64)
+    expand, refine = tf.constant([False, False, True, True]), tf.constant([False, True, False, True])
+    drawn, captions = text_to_image.draw(prompts, seeds, tf.fill([4], 0.5), expand, refine)
+    assert (captions[0], captions[1]) == (b"a", b"a") and captions[2] == captions[3] != b"a"
+    for row, wants in zip(drawn.numpy(), zip(expand.numpy(), refine.numpy(), strict=True), strict=True):
+        alone = text_to_image.generate("a", seed=1, expand=bool(wants[0]), refine=bool(wants[1]), temperature=0.5)
+        assert abs(alone.astype(int) - row).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": [1, 2, 3]}, r"seed has shape \(3,\); give one for all 2 texts, or one for each"),
+        ({"temperature": -1.0}, "The temperature is -1; it must be 0 or more"),
+    ],
+)
+def test_wrong_options_are_refused(text_to_image: TextToImage, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        text_to_image.generate(["a", "b"], **options)
+
+
+def test_an_export_carries_the_models_that_it_serves(
+    text_to_image: TextToImage, exported: Callable[[str], Path]
+) -> None:
+    again = TextToImage.load(exported("text_to_image"))
+    np.testing.assert_array_equal(again.generate(PROMPTS, seed=5), text_to_image.generate(PROMPTS, seed=5))
+
+
+@pytest.mark.parametrize("name", ["language_model", "restorer"])
+def test_a_folder_of_another_model_is_refused(exported: Callable[[str], Path], name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=r"holds no generator\.keras: name a version folder of text_to_image"):
+        TextToImage.load(exported(name))
