@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from easel import data, demo, doctor, pictures, runs
-from easel.console import failing
+from easel.console import failing, quiet
 
 app = typer.Typer(
     help="Captioned pictures in, a served text-to-image model out.",
@@ -43,6 +43,9 @@ def serve(
 
         folder = models or root / "pushed"
         typer.echo(f"Serving {folder}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")
+        if folder.is_dir():
+            with quiet():
+                import serving.server.app  # noqa: F401
         serve_models(folder, host=host, port=port, rest_port=rest_api_port, poll_seconds=poll_seconds)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say
 
@@ -108,11 +108,11 @@ def runs(context: typer.Context, root: RootOption = Path("work"), as_json: AsJso
     if as_json:
         typer.echo(json.dumps([brief(item) for item in found]))
         return
-    table = Table("run", "state", "pictures", "trained", "pushed", box=None)
+    table = Table(Column("run", no_wrap=True), "state", "pictures", "trained", Column("pushed", no_wrap=True), box=None)
     for item in found:
         row = brief(item)
-        pushed = ", ".join(f"{name} {version}" for name, version in row["pushed"].items())
-        table.add_row(item.id, item.state, str(row["pictures"]), ", ".join(row["trained"]) or "-", pushed or "-")
+        pushed = " ".join(sorted(set(row["pushed"].values())))
+        table.add_row(item.id[:19], item.state, str(row["pictures"]), f"{len(row['trained'])} models", pushed or "-")
     Console().print(table)
     typer.echo("Next: easel runs show ID, where ID may be the beginning of one, or latest")
 

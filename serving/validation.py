@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+
 from serving.client import Client, ServingError
 from serving.process import ServerProcess
-from serving.tensors import to_array
 from serving.warmup import WARMUP_FILE, read_warmup
-from serving.wire import serving_pb2 as wire
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if verdict.ok else 1
 
 
-def _requests(model_dir: Path) -> list[wire.PredictRequest]:
+def _requests(model_dir: Path) -> list[PredictRequest]:
     if not (model_dir / "saved_model.pb").is_file():
         raise ValueError(f"{model_dir} holds no saved_model.pb: export the model first")
     requests = read_warmup(model_dir)
@@ -84,7 +85,7 @@ def _server(model_dir: Path, folder: Path, name: str, timeout_s: float) -> Serve
     return ServerProcess(folder, start_timeout=timeout_s)
 
 
-def _verdict(server: ServerProcess, name: str, requests: list[wire.PredictRequest], timeout_s: float) -> Verdict:
+def _verdict(server: ServerProcess, name: str, requests: list[PredictRequest], timeout_s: float) -> Verdict:
     with Client(server.grpc_address, timeout=timeout_s) as client:
         _, state, message = client.version_states(name)[0]
         if state != "AVAILABLE":
@@ -94,10 +95,10 @@ def _verdict(server: ServerProcess, name: str, requests: list[wire.PredictReques
     return Verdict(True, f'"{name}" answered {len(times)} of its own warm-up requests', len(times), median)
 
 
-def _answer_time(client: Client, name: str, request: wire.PredictRequest) -> float:
+def _answer_time(client: Client, name: str, request: PredictRequest) -> float:
     """Seconds until the answer; raises ValueError where it lacks an output of the signature."""
     signature = request.model_spec.signature_name or "serving_default"
-    inputs = {key: to_array(tensor) for key, tensor in request.inputs.items()}
+    inputs = {key: tf.make_ndarray(tensor) for key, tensor in request.inputs.items()}
     start = time.perf_counter()
     outputs = client.predict(name, inputs, signature=signature)
     elapsed = time.perf_counter() - start

@@ -1,18 +1,13 @@
 """The pipeline's own components: the assembler, the check on a real server, and a pusher that renames atomically."""
 
 import filecmp
-import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from tfx.components.pusher import executor as pusher
 from tfx.components.pusher.component import Pusher
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
@@ -23,8 +18,11 @@ from tfx.utils import path_utils, proto_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, component
 
 from models.export import export_text_to_image
-from models.text_to_image import TextToImage
+from models.text_to_image import TEMPERATURE, TextToImage
+from serving.validation import Verdict, validate
+from serving.warmup import Request, write_warmup
 
+FUSED = "text_to_image"
 PROMPTS = ("a red circle", "今天的天气很好")
 WARMUP_BATCHES = (1, 4, 16)
 
@@ -56,7 +54,7 @@ def Assembler(
     }
     out = Path(serving_path(model))
     export_text_to_image(TextToImage(**parts), out)
-    write_warmup(out, "text_to_image")
+    write_warmup(out, FUSED, [request for batch in WARMUP_BATCHES for request in warmups(batch)])
 
 
 def serving_path(model: Artifact) -> str:
@@ -64,27 +62,12 @@ def serving_path(model: Artifact) -> str:
     return str(path_utils.serving_model_path(model.uri))
 
 
-def write_warmup(saved_model: Path, name: str) -> None:
-    """Record requests for a server to play while it loads the model, so that no user waits for the first trace."""
-    file = saved_model / "assets.extra" / "tf_serving_warmup_requests"
-    with tf.io.TFRecordWriter(str(file)) as writer:
-        for batch in WARMUP_BATCHES:
-            prompts = np.resize(np.asarray(PROMPTS, object), batch)
-            seeds = np.arange(batch, dtype=np.int64)
-            yes = np.ones(batch, bool)
-            options = {"temperature": np.full(batch, 0.5, np.float32), "expand": yes, "refine": yes}
-            for signature, extra in (("serving_default", {}), ("options", options)):
-                inputs = {"prompt": prompts, "seed": seeds, **extra}
-                writer.write(predict_log(name, signature, inputs).SerializeToString())
-
-
-def predict_log(name: str, signature: str, inputs: dict[str, Any]) -> prediction_log_pb2.PredictionLog:
-    """One Predict request as a warm-up record."""
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = name, signature
-    for key, value in inputs.items():
-        request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
-    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+def warmups(batch: int) -> list[Request]:
+    """Requests of one batch size for a server to play while it loads, so that no user waits for the first trace."""
+    yes = np.ones(batch, bool)
+    inputs = {"prompt": np.resize(np.asarray(PROMPTS, object), batch), "seed": np.arange(batch, dtype=np.int64)}
+    options = {"temperature": np.full(batch, TEMPERATURE, np.float32), "expand": yes, "refine": yes}
+    return [("serving_default", inputs), ("options", inputs | options)]
 
 
 @component
@@ -94,27 +77,13 @@ def ServingValidator(
     blessing: OutputArtifact[InfraBlessing],
 ) -> None:
     """Load the fused model in the embedded server, in a process of its own, and send it its warm-up requests."""
-    if model_blessing.get_int_custom_property("blessed") != 1:
-        verdict: dict[str, Any] = {"ok": False, "reason": "nothing was assembled, since a model was not blessed"}
+    if model_blessing.get_int_custom_property("blessed") == 1:
+        verdict = validate(Path(serving_path(model)), name=FUSED)
     else:
-        verdict = validate(serving_path(model), "text_to_image")
-    blessing.set_int_custom_property("blessed", int(verdict["ok"]))
-    blessing.set_string_custom_property("reason", str(verdict["reason"]))
-    if "median_ms" in verdict:
-        blessing.set_float_custom_property("median_ms", float(verdict["median_ms"]))
-
-
-def validate(saved_model: str, name: str) -> dict[str, Any]:
-    """Ask `serving.validation` for its verdict on a SavedModel; a crash is a verdict too."""
-    command = [sys.executable, "-m", "serving.validation", saved_model, "--name", name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = done.stdout.strip().splitlines()
-    try:
-        verdict = json.loads(lines[-1])
-    except (IndexError, json.JSONDecodeError):
-        reason = f"the check ended with code {done.returncode}: {done.stderr.strip()[-400:]}"
-        return {"ok": False, "reason": reason}
-    return dict(verdict)
+        verdict = Verdict(False, "nothing was assembled, since a model was not blessed", 0, 0.0)
+    blessing.set_int_custom_property("blessed", int(verdict.ok))
+    blessing.set_string_custom_property("reason", verdict.reason)
+    blessing.set_float_custom_property("median_ms", verdict.median_ms)
 
 
 class AtomicExecutor(pusher.Executor):  # type: ignore[misc]

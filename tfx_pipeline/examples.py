@@ -126,7 +126,7 @@ def graph_readable(data: bytes) -> bytes:
     """
     with Image.open(io.BytesIO(data)) as picture:
         upright = picture.getexif().get(0x0112, 1) == 1
-        if picture.format in ("JPEG", "PNG") and picture.mode in ("RGB", "L") and upright:
+        if picture.format in ("JPEG", "PNG") and picture.mode in ("RGB", "L", "I;16") and upright:
             return data
         layer = ImageOps.exif_transpose(picture).convert("RGBA")
     canvas = Image.new("RGBA", layer.size, "white")

@@ -90,15 +90,20 @@ class Run:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the run was trained on: the folder, its fingerprint and its counts."""
-        found: dict[str, Any] = {}
-        for step in self.steps:
-            if step.name in ORIGINS:
-                found |= step.properties
-                for artifact in step.outputs:
-                    found |= artifact.properties
-        names = ("folder", "file", "fingerprint", "pictures", "quarantined")
+        """What the run was trained on: the folder, its fingerprint and its counts, and the file of further text."""
+        pictures, text = (self._recorded(name) for name in ORIGINS)
+        if "fingerprint" in text:
+            text["file_fingerprint"] = text.pop("fingerprint")
+        found = pictures | text
+        names = ("folder", "fingerprint", "pictures", "quarantined", "file", "file_fingerprint")
         return {name: found[name] for name in names if name in found}
+
+    def _recorded(self, name: str) -> dict[str, Any]:
+        step = self.step(name)
+        found = dict(step.properties) if step else {}
+        for artifact in step.outputs if step else ():
+            found |= artifact.properties
+        return found
 
     def step(self, name: str) -> Step | None:
         """The step of a component, where it ran."""
@@ -144,7 +149,7 @@ class History:
         return found[0]
 
     def _run(self, context: pb.Context) -> Run:
-        return Run(context.name, tuple(sorted(self._steps(context), key=lambda step: step.name)))
+        return Run(context.name, tuple(self._steps(context)))
 
     def _steps(self, context: pb.Context) -> Iterator[Step]:
         executions = sorted(self.store.get_executions_by_context(context.id), key=lambda execution: execution.id)

@@ -28,7 +28,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         # Every character too, so that words the vocabulary lacks can be spelled.
         tf.concat([pieces(both), characters(both)], axis=1).to_sparse(),
         vocab_filename=VOCABULARY,
-        top_k=custom_config["vocabulary_size"],
+        top_k=custom_config["vocabulary_size"] - len(RESERVED),
         reserved_tokens=list(RESERVED),
     )
     table = tf.lookup.StaticVocabularyTable(

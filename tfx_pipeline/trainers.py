@@ -167,7 +167,7 @@ def train_restorer(fn_args: FnArgs) -> None:
     """Train the restorer on pictures that it damages itself."""
     job = Job(fn_args)
     settings, size, data = job.config.restoration, job.config.data.picture_size, job.captioned()
-    shape = {"widths": settings.widths, "depth": settings.depth}
+    shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth}
     trained = Restorer(**shape, dtype=device_policy().precision)
     training = RestorerTraining(trained, mse_weight=settings.mse_weight, ssim_weight=settings.ssim_weight)
     optimizer = keras.optimizers.Adam(Cosine(settings.learning_rate, settings.steps, floor=0.05), clipnorm=1.0)

@@ -70,20 +70,27 @@ def bounds(name: str, value: float, threshold: Any) -> Iterator[str]:
     """Each bound of a threshold that the value is on the wrong side of."""
     kind = threshold.value_threshold
     if kind.HasField("lower_bound") and not value >= kind.lower_bound.value:
-        yield f"{shown(name, value)} < {number(name, kind.lower_bound.value)}"
+        yield " < ".join(told_apart(name, value, kind.lower_bound.value))
     if kind.HasField("upper_bound") and not value <= kind.upper_bound.value:
-        yield f"{shown(name, value)} > {number(name, kind.upper_bound.value)}"
+        yield " > ".join(told_apart(name, value, kind.upper_bound.value))
     if threshold.HasField("change_threshold"):
-        allowed = threshold.change_threshold.absolute.value
-        side = "<" if allowed < 0 else ">"
-        yield f"{shown(name, value)} against the last blessed model {side} {number(name, allowed)}"
+        change = threshold.change_threshold
+        side = "<" if change.direction == tfma.MetricDirection.HIGHER_IS_BETTER else ">"
+        lost, allowed = told_apart(name, value, change.absolute.value)
+        yield f"{lost} against the last blessed model {side} {allowed}"
 
 
-def shown(name: str, value: float) -> str:
+def told_apart(name: str, value: float, bound: float) -> tuple[str, str]:
+    """A metric with its value, and the bound; with as many digits as it takes for the two to look different."""
+    digits = next((n for n in range(2, 9) if f"{value:.{n}f}" != f"{bound:.{n}f}"), 2)
+    return shown(name, value, digits), number(name, bound, digits)
+
+
+def shown(name: str, value: float, digits: int = 2) -> str:
     """A metric with its value and unit."""
-    return f"{SHOWN.get(name, name.replace('_', ' '))} {number(name, value)}"
+    return f"{SHOWN.get(name, name.replace('_', ' '))} {number(name, value, digits)}"
 
 
-def number(name: str, value: float) -> str:
-    """A value with its unit."""
-    return f"{value:.2f}{UNITS.get(name, '')}"
+def number(name: str, value: float, digits: int = 2) -> str:
+    """A value with its unit; 0.0 is added so that no zero is negative."""
+    return f"{value + 0.0:.{digits}f}{UNITS.get(name, '')}"

@@ -31,6 +31,6 @@ def send(address: str, path: str, body: object = None) -> tuple[int, Any]:
             return _read(error)
 
 
-def _read(response: Any) -> tuple[int, Any]:  # noqa: ANN401, urllib's answers and errors share no type
+def _read(response: Any) -> tuple[int, Any]:
     assert response.headers["Content-Type"].startswith("application/json")
     return response.status, json.loads(response.read())
