@@ -1,0 +1,109 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tfx_pipeline.components import WARMUP_BATCHES, push, same_tree, warmups
+
+
+def saved_model(folder: Path, content: str = "graph") -> Path:
+    """Files where a SavedModel has them."""
+    for name in ("saved_model.pb", "variables/variables.index", "assets.extra/model.keras"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{content} {name}")
+    return folder
+
+
+def versions(base: Path) -> list[str]:
+    """What a server would take for versions."""
+    return sorted(path.name for path in base.iterdir() if path.name.isdigit())
+
+
+def test_a_pushed_version_is_the_whole_model(tmp_path: Path) -> None:
+    model = saved_model(tmp_path / "model")
+    place = push(model, tmp_path / "pushed/restorer", 100)
+    assert place == tmp_path / "pushed/restorer/100"
+    assert same_tree(model, place)
+    assert [path.name for path in place.parent.iterdir()] == ["100"]
+
+
+def test_a_push_that_breaks_off_shows_no_version(tmp_path: Path) -> None:
+    model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
+    (model / "variables/broken").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(shutil.Error):
+        push(model, base, 100)
+    assert versions(base) == []
+    (model / "variables/broken").unlink()
+    assert push(model, base, 100).name == "100"
+    assert same_tree(model, base / "100")
+    assert [path.name for path in base.iterdir()] == ["100"]
+
+
+def test_what_an_interrupted_push_left_is_not_mixed_in(tmp_path: Path) -> None:
+    model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
+    saved_model(base / ".100.partial", "older")
+    (base / ".100.partial/stray").touch()
+    assert same_tree(model, push(model, base, 100))
+
+
+def test_an_unchanged_model_stays_where_it_is(tmp_path: Path) -> None:
+    model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
+    first = push(model, base, 100)
+    assert push(saved_model(tmp_path / "again"), base, 200) == first
+    assert versions(base) == ["100"]
+
+
+def test_a_changed_model_is_a_new_version(tmp_path: Path) -> None:
+    base = tmp_path / "pushed"
+    push(saved_model(tmp_path / "model"), base, 100)
+    assert push(saved_model(tmp_path / "other", "graf"), base, 200) == base / "200"
+    assert versions(base) == ["100", "200"]
+    assert same_tree(tmp_path / "model", base / "100")
+
+
+def test_only_the_newest_version_counts_as_unchanged(tmp_path: Path) -> None:
+    base = tmp_path / "pushed"
+    push(saved_model(tmp_path / "model"), base, 9)
+    push(saved_model(tmp_path / "other", "graf"), base, 10)
+    assert push(tmp_path / "model", base, 11) == base / "11"
+
+
+def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
+    base = tmp_path / "pushed"
+    saved_model(base / "notes")
+    assert push(saved_model(tmp_path / "model"), base, 100).name == "100"
+
+
+def test_trees_are_the_same_by_names_and_bytes(tmp_path: Path) -> None:
+    first, second = saved_model(tmp_path / "first"), saved_model(tmp_path / "second")
+    assert same_tree(first, second)
+    (second / "more").touch()
+    assert not same_tree(first, second)
+    (first / "more").write_text("x")
+    assert not same_tree(first, second)
+    (second / "more").write_text("y")
+    assert not same_tree(first, second)
+    (second / "more").write_text("x")
+    assert same_tree(first, second)
+    (second / "more").rename(second / "less")
+    assert not same_tree(first, second)
+
+
+def test_every_batch_size_warms_up_every_signature() -> None:
+    requests = [(batch, *request) for batch in WARMUP_BATCHES for request in warmups(batch)]
+    assert [(len(inputs["prompt"]), signature) for _, signature, inputs in requests] == [
+        (batch, signature) for batch in WARMUP_BATCHES for signature in ("serving_default", "options")
+    ]
+
+
+def test_warm_up_requests_have_the_inputs_of_the_signatures() -> None:
+    asked = {"prompt": "object", "seed": "int64"}
+    chosen = {"temperature": "float32", "expand": "bool", "refine": "bool"}
+    for (_, inputs), expected in zip(warmups(4), (asked, asked | chosen), strict=True):
+        assert {name: array.dtype.name for name, array in inputs.items()} == expected
+        assert {array.shape for array in inputs.values()} == {(4,)}
+
+
+def test_warm_up_requests_speak_both_languages() -> None:
+    prompts = warmups(4)[0][1]["prompt"]
+    assert {prompt.isascii() for prompt in prompts} == {True, False}

@@ -1,0 +1,161 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.text import END, PAD, RESERVED, START, Tokenizer
+from tfx_pipeline.inputs import (
+    Captioned,
+    caption_batches,
+    embedding_batches,
+    is_present,
+    one_caption,
+    picture_batches,
+    read_captioned,
+    read_lines,
+    shuffled,
+)
+
+SIZE, LENGTH = 8, 6
+MISSING = [START, END] + [PAD] * (LENGTH - 2)
+
+
+def ids(piece: int) -> list[int]:
+    return [START, piece, END] + [PAD] * (LENGTH - 3)
+
+
+def data(count: int) -> Captioned:
+    """Picture i is of grey level i and says 10 + i in English and, where i is even, 100 + i in Chinese."""
+    image = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones([1, SIZE, SIZE, 3], np.uint8)
+    captions = [[ids(10 + i), MISSING if i % 2 else ids(100 + i)] for i in range(count)]
+    return Captioned(image, np.array(captions, np.int64))
+
+
+def write_records(path: Path, rows: list[dict[str, bytes | list[int]]]) -> str:
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for row in rows:
+            features = {name: feature(value) for name, value in row.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    return str(path)
+
+
+def feature(value: bytes | list[int]) -> tf.train.Feature:
+    if isinstance(value, bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """Three pictures and, in a file of their own, two lines."""
+    pictures = [
+        {"image": bytes([grey]) * SIZE * SIZE * 3, "text": ids(4 + grey), "text_zh": MISSING} for grey in range(3)
+    ]
+    lines: list[dict[str, bytes | list[int]]] = [{"line": b"a b"}, {"line": b"b"}]
+    return [write_records(tmp_path / "pictures.gz", pictures), write_records(tmp_path / "lines.gz", lines)]
+
+
+def test_pictures_are_read_with_both_captions(files: list[str]) -> None:
+    read = read_captioned(files, picture_size=SIZE, caption_length=LENGTH)
+    order = np.argsort(read.image[:, 0, 0, 0])
+    np.testing.assert_array_equal(read.image[order], data(3).image)
+    np.testing.assert_array_equal(read.captions[order, 0], [ids(4), ids(5), ids(6)])
+    np.testing.assert_array_equal(read.captions[:, 1], [MISSING] * 3)
+    assert (read.image.dtype, read.captions.dtype) == (np.uint8, np.int64)
+
+
+def test_lines_are_read_without_the_pictures(files: list[str]) -> None:
+    tokenizer = Tokenizer([*RESERVED, "a", "▁b", "b"], LENGTH)
+    lines = read_lines(files, tokenizer)
+    np.testing.assert_array_equal(
+        sorted(lines.tolist()), sorted([[START, 4, 5, END, PAD, PAD], [START, 6, END, PAD, PAD, PAD]])
+    )
+
+
+def test_no_lines_are_an_empty_array(files: list[str]) -> None:
+    assert read_lines(files[:1], Tokenizer([*RESERVED, "a"], LENGTH)).shape == (0, LENGTH)
+
+
+def test_what_is_present_says_something() -> None:
+    np.testing.assert_array_equal(is_present(data(3).captions), [[True, True], [True, False], [True, True]])
+
+
+@pytest.mark.parametrize(("count", "batch"), [(12, 4), (10, 4), (3, 8)])
+def test_every_row_comes_once_an_epoch(count: int, batch: int) -> None:
+    epochs = 4
+    batches = shuffled(count, batch_size=batch, seed=1).take(-(-epochs * count // batch))
+    rows = np.concatenate([rows.numpy() for rows in batches])[: count * (epochs - 1)]
+    for epoch in rows.reshape(epochs - 1, count):
+        assert sorted(epoch) == list(range(count))
+
+
+def test_epochs_come_in_different_orders_and_seeds_too() -> None:
+    first, second = (row.numpy().tolist() for row in shuffled(32, batch_size=32, seed=1).take(2))
+    (other,) = (row.numpy().tolist() for row in shuffled(32, batch_size=32, seed=2).take(1))
+    assert first != second
+    assert first != other
+
+
+def test_a_missing_caption_is_never_chosen() -> None:
+    captions = tf.constant(data(50).captions)
+    chosen = np.stack([one_caption(captions).numpy() for _ in range(40)])
+    assert not np.any(chosen[..., 1] == END)
+    picks = Counter(chosen[:, 0, 1].tolist())
+    assert set(picks) == {10, 100}
+    assert min(picks.values()) > 4
+
+
+def test_a_lone_chinese_caption_is_chosen() -> None:
+    captions = tf.constant([[MISSING, ids(7)]] * 20, tf.int64)
+    np.testing.assert_array_equal(one_caption(captions), [ids(7)] * 20)
+
+
+def test_caption_batches_keep_picture_and_caption_together() -> None:
+    for batch in caption_batches(data(10), np.zeros([0, LENGTH], np.int64), batch_size=6, seed=0).take(20):
+        grey = batch["image"][:, 0, 0, 0].numpy().astype(int)
+        assert set(batch["has_picture"].numpy()) == {1.0}
+        for row, own in zip(batch["ids"].numpy(), grey, strict=True):
+            assert row.tolist() in ([10 + own], [100 + own]) or row[1] in (10 + own, 100 + own)
+        np.testing.assert_array_equal(batch["all_ids"].numpy()[:, 0, 1], 10 + grey)
+
+
+def test_lines_have_no_picture() -> None:
+    lines = np.array([ids(200 + number) for number in range(5)], np.int64)
+    seen: Counter[int] = Counter()
+    for batch in caption_batches(data(10), lines, batch_size=5, seed=0).take(3 * 4):
+        is_line = batch["ids"].numpy()[:, 1] >= 200
+        np.testing.assert_array_equal(batch["has_picture"].numpy(), np.where(is_line, 0.0, 1.0))
+        seen.update(batch["ids"].numpy()[is_line, 1].tolist())
+    assert seen == {200 + number: 4 for number in range(5)}
+
+
+def test_embedding_batches_pair_a_picture_with_one_of_its_own() -> None:
+    pictures = data(10)
+    embeddings = pictures.captions[..., 1:2].astype(np.float32)
+    batches = embedding_batches(pictures.image, embeddings, is_present(pictures.captions), batch_size=5, seed=0)
+    seen = set()
+    for batch in batches.take(40):
+        own = batch["image"][:, 0, 0, 0].numpy().astype(int)
+        said = batch["embedding"][:, 0].numpy().astype(int)
+        seen |= set(said)
+        assert all(word in (10 + grey, 100 + grey) and word != END for word, grey in zip(said, own, strict=True))
+    assert seen == set(range(10, 20)) | set(range(100, 110, 2))
+
+
+def test_picture_batches_never_repeat_a_seed() -> None:
+    batches = list(picture_batches(data(10).image, batch_size=4, seed=3).take(50))
+    seeds = np.concatenate([batch["seed"].numpy() for batch in batches])
+    assert len(set(seeds)) == len(seeds)
+    again = next(iter(picture_batches(data(10).image, batch_size=4, seed=3)))
+    np.testing.assert_array_equal(again["seed"], batches[0]["seed"])
+    np.testing.assert_array_equal(again["image"], batches[0]["image"])
+
+
+def test_picture_batches_have_the_dtypes_that_training_takes() -> None:
+    spec = picture_batches(data(4).image, batch_size=2, seed=0).element_spec
+    assert {name: (each.dtype, tuple(each.shape)) for name, each in spec.items()} == {
+        "image": (tf.uint8, (2, SIZE, SIZE, 3)),
+        "seed": (tf.int64, (2,)),
+    }

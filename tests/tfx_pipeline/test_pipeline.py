@@ -1,0 +1,125 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow_model_analysis as tfma
+
+from tfx_pipeline.config import RunConfig, Thresholds, load_config
+from tfx_pipeline.metrics import MEASURES
+from tfx_pipeline.pipeline import MODELS, Source, create_pipeline, demands, eval_config
+from tfx_pipeline.root import Root
+
+PICTURES = Source(Path("/data/pictures"), "abc")
+TEXT = Source(Path("/data/lines.txt"), "def")
+COMPONENTS = {
+    "FolderExampleGen",
+    "StatisticsGen",
+    "SchemaGen",
+    "ExampleValidator",
+    "Transform",
+    "Assembler",
+    "ServingValidator",
+    *(f"{kind}.{name}" for kind in ("Trainer", "Baseline", "Evaluator") for name in MODELS),
+    *(f"Pusher.{name}" for name in (*MODELS, "text_to_image")),
+}
+
+
+def components(root: Path, config: RunConfig | None = None, text: Source | None = None) -> dict[str, Any]:
+    made = create_pipeline(Root(root), PICTURES, config or RunConfig(), text=text)
+    return {component.id: component for component in made.components}
+
+
+def settings_of_trainers(root: Path, config: RunConfig) -> dict[str, Any]:
+    found = components(root, config)
+    return {name: found[f"Trainer.{name}"].exec_properties["custom_config"] for name in MODELS}
+
+
+def test_the_line_is_whole(tmp_path: Path) -> None:
+    assert set(components(tmp_path)) == COMPONENTS
+
+
+def test_text_is_one_component_more(tmp_path: Path) -> None:
+    assert set(components(tmp_path, text=TEXT)) == COMPONENTS | {"TextExampleGen"}
+
+
+def test_laying_it_out_writes_no_file(tmp_path: Path) -> None:
+    create_pipeline(Root(tmp_path / "root"), PICTURES, RunConfig(), text=TEXT)
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+
+
+def test_laying_it_out_twice_gives_the_same(tmp_path: Path) -> None:
+    first, second = (components(tmp_path, text=TEXT) for _ in range(2))
+    assert [name for name in first if first[name].exec_properties != second[name].exec_properties] == []
+
+
+def test_everything_stays_in_the_root(tmp_path: Path) -> None:
+    made = create_pipeline(Root(tmp_path), PICTURES, RunConfig())
+    assert made.pipeline_info.pipeline_root == str(tmp_path / "pipeline")
+    for name in (*MODELS, "text_to_image"):
+        pusher = components(tmp_path)[f"Pusher.{name}"]
+        assert str(tmp_path / "pushed" / name) in str(pusher.exec_properties["push_destination"])
+
+
+@pytest.mark.parametrize(
+    ("change", "retrained"),
+    [
+        ({"seed": 1}, set(MODELS)),
+        ({"data": {"picture_size": 48}}, set(MODELS)),
+        ({"language": {"steps": 5}}, {"language_model"}),
+        ({"drawing": {"warmup_steps": 5}}, {"generator"}),
+        ({"restoration": {"steps": 5}}, {"restorer"}),
+        ({"thresholds": {"restorer_ssim": 0.9}}, set()),
+        ({"max_eval_pictures": 8}, set()),
+    ],
+    ids=str,
+)
+def test_a_setting_retrains_only_the_models_that_read_it(
+    tmp_path: Path, change: dict[str, Any], retrained: set[str]
+) -> None:
+    before = settings_of_trainers(tmp_path, RunConfig())
+    after = settings_of_trainers(tmp_path, RunConfig.model_validate(change))
+    assert {name for name in MODELS if before[name] != after[name]} == retrained
+
+
+def test_trainers_get_settings_that_they_can_read(tmp_path: Path) -> None:
+    config = load_config("standard")
+    own = json.loads(settings_of_trainers(tmp_path, config)["restorer"])
+    assert RunConfig.model_validate_json(own["config"]).restoration == config.restoration
+
+
+def test_new_contents_are_new_data(tmp_path: Path) -> None:
+    made = create_pipeline(Root(tmp_path), Source(PICTURES.path, "other"), RunConfig())
+    reader = next(node for node in made.components if node.id == "FolderExampleGen")
+    assert reader.exec_properties["fingerprint"] == "other"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_demanded_can_be_measured(name: str) -> None:
+    rows = demands(name, Thresholds())
+    assert {metric for metric, *_ in rows} <= set(MEASURES)
+    assert any(least is not None or most is not None for _, least, most, _ in rows)
+
+
+def test_every_threshold_is_demanded_of_some_model() -> None:
+    marked = Thresholds(
+        **{name: 0.5 + number / 100 for number, name in enumerate(Thresholds.model_fields)}
+    ).model_dump()
+    used = {value for name in MODELS for _, *bounds in demands(name, Thresholds(**marked)) for value in bounds}
+    assert set(marked.values()) <= used
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_tfma_takes_what_an_evaluator_is_told(name: str) -> None:
+    config = tfma.utils.update_eval_config_with_defaults(eval_config(name, Thresholds()), has_baseline=True)
+    tfma.utils.verify_eval_config(config)
+    assert config.model_specs[0].signature_name == "evaluate"
+    assert [json.loads(metric.config)["name"] for metric in config.metrics_specs[0].metrics] == [
+        metric for metric, *_ in demands(name, Thresholds())
+    ]
+
+
+def test_restoring_is_not_held_to_the_demands_on_drawing() -> None:
+    thresholds = Thresholds(generator_psnr=1, restorer_psnr=2)
+    least = {name: demands(name, thresholds)[0][1] for name in ("generator", "restorer")}
+    assert least == {"generator": 1, "restorer": 2}

@@ -1,0 +1,162 @@
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from numpy.typing import NDArray
+from tensorflow_model_analysis.metrics import metric_types
+
+from tfx_pipeline.config import Thresholds
+from tfx_pipeline.metrics import BATCH, MEASURES, EaselMetric
+from tfx_pipeline.pipeline import eval_config
+
+CONFIG = eval_config("generator", Thresholds())
+SIZE = 16
+
+
+def rows_of_pictures(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """(candidate, baseline, truth) for each row; the candidate is closer to the truth than the baseline is."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(60, 196, (count, SIZE, SIZE, 3))
+    near, far = (truth + random.integers(-spread, spread + 1, truth.shape) for spread in (10, 60))
+    return np.stack([near, far, truth], 1).astype(np.uint8)
+
+
+def psnr_by_hand(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
+    error = ((first.astype(float) - second.astype(float)) ** 2).mean((1, 2, 3))
+    return 10 * np.log10(255**2 / error)
+
+
+def combiner(name: str) -> Any:
+    config = eval_config("language_model", Thresholds()) if "perplexity" in name else CONFIG
+    (computation,) = EaselMetric(name).computations(eval_config=config, model_names=[""], output_names=[""])
+    return computation.combiner
+
+
+def inputs(rows: NDArray[Any], output: str) -> metric_types.StandardMetricInputs:
+    return metric_types.StandardMetricInputs(labels=np.array([""]), predictions={output: rows})
+
+
+def total(name: str, rows: NDArray[Any], output: str = "pictures") -> Any:
+    fold = combiner(name)
+    accumulator = fold.create_accumulator()
+    for row in rows:
+        accumulator = fold.add_input(accumulator, inputs(row, output))
+    return accumulator
+
+
+def result(name: str, accumulator: Any) -> float:
+    (value,) = combiner(name).extract_output(accumulator).values()
+    return value
+
+
+@pytest.mark.parametrize("count", [1, BATCH - 1, BATCH, 2 * BATCH + 3])
+def test_psnr_is_the_mean_of_the_closed_form(count: int) -> None:
+    rows = rows_of_pictures(count)
+    expected = psnr_by_hand(rows[:, 0], rows[:, 2]).mean()
+    assert result("psnr", total("psnr", rows)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_gain_is_the_mean_above_the_baseline() -> None:
+    rows = rows_of_pictures(5)
+    expected = (psnr_by_hand(rows[:, 0], rows[:, 2]) - psnr_by_hand(rows[:, 1], rows[:, 2])).mean()
+    assert expected > 5
+    assert result("psnr_gain", total("psnr_gain", rows)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_equal_pictures_are_as_good_as_can_be() -> None:
+    rows = rows_of_pictures(3)
+    rows[:, 0] = rows[:, 2]
+    assert result("psnr", total("psnr", rows)) == 100
+    assert result("ssim", total("ssim", rows)) == pytest.approx(1)
+
+
+def test_flat_pictures_have_the_ssim_of_their_luminance() -> None:
+    rows = np.zeros((2, 3, SIZE, SIZE, 3), np.uint8)
+    rows[:, 0], rows[:, 2] = 100, 150
+    constant = (0.01 * 255) ** 2
+    expected = (2 * 100 * 150 + constant) / (100**2 + 150**2 + constant)
+    assert result("ssim", total("ssim", rows)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_perplexity_is_nats_by_piece_over_all_texts() -> None:
+    rows = np.array([[10.0, 30.0, 5.0], [2.0, 20.0, 4.0], [0.0, 0.0, 0.0]], np.float32)
+    measured = {name: result(name, total(name, rows, "nats")) for name in MEASURES if "perplexity" in name}
+    assert measured == {
+        "perplexity": pytest.approx(np.exp(12 / 9)),
+        "unigram_perplexity": pytest.approx(np.exp(50 / 9)),
+        "perplexity_share": pytest.approx(np.exp(-38 / 9)),
+    }
+
+
+@pytest.mark.parametrize("name", ["psnr", "ssim_gain"])
+def test_accumulators_merge_in_any_order(name: str) -> None:
+    rows = rows_of_pictures(BATCH + 6)
+    whole = result(name, total(name, rows))
+    cuts = (rows[:1], rows[1:4], rows[4:])
+    for order in permutations(cuts):
+        parts = [combiner(name).create_accumulator(), *(total(name, part) for part in order)]
+        assert result(name, combiner(name).merge_accumulators(parts)) == pytest.approx(whole, abs=1e-6)
+
+
+def test_merging_in_two_stages_is_merging_at_once() -> None:
+    parts = [total("psnr", rows_of_pictures(4, seed)) for seed in range(3)]
+    fold = combiner("psnr")
+    staged = fold.merge_accumulators([fold.merge_accumulators(parts[:2]), parts[2]])
+    assert result("psnr", staged) == pytest.approx(result("psnr", fold.merge_accumulators(parts)))
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_nothing_measured_is_not_a_number(name: str) -> None:
+    assert np.isnan(result(name, combiner(name).create_accumulator()))
+    assert np.isnan(result(name, combiner(name).merge_accumulators([])))
+
+
+def test_a_metric_is_found_again_by_its_name() -> None:
+    metric = EaselMetric("ssim")
+    assert metric.get_config() == {"name": "ssim"}
+    assert EaselMetric.from_config(metric.get_config()).get_config() == {"name": "ssim"}
+
+
+def test_an_unknown_measure_is_refused() -> None:
+    with pytest.raises(KeyError, match="sharpness"):
+        EaselMetric("sharpness")
+
+
+# Through TFMA
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    """The metrics of a SavedModel that answers with the pictures that its examples hold."""
+    out = tmp_path_factory.mktemp("tfma")
+    with tf.io.TFRecordWriter(str(out / "examples")) as writer:
+        for row in rows_of_pictures(7):
+            values = {"image": row.tobytes(), "text": b"a"}
+            lists = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for key, v in values.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=lists)).SerializeToString())
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        spec = {"image": tf.io.FixedLenFeature([], tf.string)}
+        pixels = tf.io.decode_raw(tf.io.parse_example(examples, spec)["image"], tf.uint8)
+        return {"pictures": tf.reshape(pixels, [-1, 3, SIZE, SIZE, 3])}
+
+    tf.saved_model.save(tf.Module(), str(out / "model"), signatures={"evaluate": evaluate})
+    config = tfma.utils.update_eval_config_with_defaults(CONFIG, has_baseline=False, rubber_stamp=True)
+    tfma.run_model_analysis(
+        eval_shared_model=tfma.default_eval_shared_model(str(out / "model"), eval_config=config),
+        eval_config=config,
+        data_location=str(out / "examples"),
+        output_path=str(out / "evaluation"),
+    )
+    found = tfma.load_eval_result(str(out / "evaluation")).get_metrics_for_slice()
+    return {name: value["doubleValue"] for name, value in found.items()}
+
+
+def test_tfma_measures_the_same(evaluated: dict[str, float]) -> None:
+    rows = rows_of_pictures(7)
+    expected = {name: result(name, total(name, rows)) for name in ("psnr", "ssim", "psnr_gain", "ssim_gain")}
+    assert {name: evaluated[name] for name in expected} == pytest.approx(expected, abs=1e-4)

@@ -1,0 +1,131 @@
+import io
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from PIL import Image
+from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
+
+from models.pictures import decode_squares
+from models.text import END, PAD, RESERVED, START, Tokenizer
+from tfx_pipeline.preprocessing import VOCABULARY, as_bytes, flat, from_bytes, preprocessing_fn
+
+SIZE, LENGTH = 16, 12
+CAPTIONS = [("a red circle", "一个红色圆形"), ("a blue circle", ""), ("A red square!", "红色方块")]
+
+
+def random_pictures(count: int, size: int) -> tf.Tensor:
+    return tf.constant(np.random.default_rng(0).integers(0, 256, (count, size, size, 3)), tf.uint8)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 8), (3, 16), (2, 32), (1, 256)])
+def test_pictures_survive_as_bytes(count: int, size: int) -> None:
+    pictures = random_pictures(count, size)
+    packed = as_bytes(pictures)
+    assert packed.shape == (count, 1)
+    assert {len(row) for row in packed.numpy().ravel()} == {size * size * 3}
+    np.testing.assert_array_equal(from_bytes(packed, size), pictures)
+
+
+def test_no_pictures_are_no_bytes() -> None:
+    assert from_bytes(tf.zeros([0, 1], tf.string), 8).shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_plain_pictures_survive_as_bytes(grey: int) -> None:
+    pictures = tf.fill([2, 8, 8, 3], tf.constant(grey, tf.uint8))
+    np.testing.assert_array_equal(from_bytes(as_bytes(pictures), 8), pictures)
+
+
+def test_a_missing_value_is_empty() -> None:
+    sparse = tf.SparseTensor([[0, 0], [2, 0]], ["a", "b"], [3, 1])
+    assert flat(sparse).numpy().tolist() == [b"a", b"", b"b"]
+    assert flat(tf.constant([["a"], ["b"]])).numpy().tolist() == [b"a", b"b"]
+
+
+def png(number: int) -> bytes:
+    stream = io.BytesIO()
+    pixels = random_pictures(3, 20).numpy()[number]
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+ROWS = [
+    {"image": png(number), "text": english.encode(), "text_zh": chinese.encode()}
+    for number, (english, chinese) in enumerate(CAPTIONS)
+]
+
+
+@pytest.fixture(scope="module")
+def transformed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], tft.TFTransformOutput]:
+    """The rows after Transform, and what it learned."""
+    out = tmp_path_factory.mktemp("transform")
+    schema = DatasetMetadata.from_feature_spec({name: tf.io.FixedLenFeature([], tf.string) for name in ROWS[0]})
+    config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 64}
+    with tft_beam.Context(temp_dir=str(out / "temporary")):
+        (data, _), function = (ROWS, schema) | tft_beam.AnalyzeAndTransformDataset(
+            partial(preprocessing_fn, custom_config=config)
+        )
+        _ = function | tft_beam.WriteTransformFn(str(out))
+    return data, tft.TFTransformOutput(str(out))
+
+
+def vocabulary(output: tft.TFTransformOutput) -> list[str]:
+    return [piece.decode() for piece in output.vocabulary_by_name(VOCABULARY)]
+
+
+def test_the_vocabulary_begins_with_the_reserved_pieces_and_spells_everything(
+    transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
+) -> None:
+    pieces = vocabulary(transformed[1])
+    assert tuple(pieces[: len(RESERVED)]) == RESERVED
+    assert len(set(pieces)) == len(pieces)
+    assert set("red!▁红色圆形方块一个") <= set(pieces)
+    assert {"▁red", "▁circle"} <= set(pieces)
+
+
+def test_captions_become_the_ids_that_the_tokenizer_gives(
+    transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
+) -> None:
+    rows, output = transformed
+    tokenizer = Tokenizer(vocabulary(output), LENGTH)
+    for name in ("text", "text_zh"):
+        expected = tokenizer.tokenize(tf.constant([row[name] for row in ROWS])).numpy()
+        np.testing.assert_array_equal([row[name] for row in rows], expected)
+
+
+def test_a_missing_caption_is_start_and_end(
+    transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
+) -> None:
+    assert transformed[0][1]["text_zh"].tolist() == [START, END] + [PAD] * (LENGTH - 2)
+
+
+def test_pictures_become_squares(transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput]) -> None:
+    squares = from_bytes(tf.constant(np.array([row["image"] for row in transformed[0]], object)), SIZE)
+    np.testing.assert_array_equal(squares, decode_squares(tf.constant([row["image"] for row in ROWS]), SIZE))
+
+
+def test_the_graph_transforms_raw_rows_as_beam_did(
+    transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
+) -> None:
+    rows, output = transformed
+    raw = {name: tf.constant([row[name] for row in ROWS]) for name in ROWS[0]}
+    again = output.transform_raw_features(raw)
+    np.testing.assert_array_equal(again["text"], [row["text"] for row in rows])
+    np.testing.assert_array_equal(again["image"].numpy().ravel(), np.ravel([row["image"] for row in rows]))
+
+
+def test_a_small_vocabulary_is_cut_to_its_size(tmp_path: Path) -> None:
+    schema = DatasetMetadata.from_feature_spec({name: tf.io.FixedLenFeature([], tf.string) for name in ROWS[0]})
+    config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 16}
+    with tft_beam.Context(temp_dir=str(tmp_path / "temporary")):
+        function = (ROWS, schema) | tft_beam.AnalyzeDataset(partial(preprocessing_fn, custom_config=config))
+        _ = function | tft_beam.WriteTransformFn(str(tmp_path / "out"))
+    pieces = vocabulary(tft.TFTransformOutput(str(tmp_path / "out")))
+    assert len(pieces) == 16
+    assert tuple(pieces[: len(RESERVED)]) == RESERVED

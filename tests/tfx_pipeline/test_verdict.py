@@ -1,0 +1,128 @@
+from typing import Any
+
+import pytest
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
+from tensorflow_model_analysis.metrics import metric_types
+
+from tfx_pipeline.config import Thresholds
+from tfx_pipeline.history import Run
+from tfx_pipeline.pipeline import demands, eval_config
+from tfx_pipeline.verdict import Verdict, clause, verdict, verdicts
+
+LENIENT = {"restorer_psnr": 0, "restorer_ssim": -1, "restorer_gain": -100}
+GOOD = {"psnr": 20.0, "ssim": 0.8, "psnr_gain": 4.0, "ssim_gain": 0.1}
+
+
+def with_baseline(config: tfma.EvalConfig) -> tfma.EvalConfig:
+    """The config as TFX hands it to TFMA when there is a last blessed model."""
+    return tfma.utils.update_eval_config_with_defaults(config, has_baseline=True, rubber_stamp=False)
+
+
+def validated(model: str, metrics: dict[str, float], changes: dict[str, float], **thresholds: float) -> Any:
+    """TFMA's own verdict on these values, and on these differences from the last blessed model."""
+    config = with_baseline(eval_config(model, Thresholds(**thresholds)))
+    values = {metric_types.MetricKey(name, model_name="candidate"): value for name, value in metrics.items()}
+    values |= {
+        metric_types.MetricKey(name, model_name="candidate", is_diff=True): value for name, value in changes.items()
+    }
+    return validate_metrics(((), values), config)
+
+
+def refusals(model: str, metrics: dict[str, float], changes: dict[str, float], **thresholds: float) -> list[str]:
+    result = validated(model, metrics, changes, **thresholds)
+    found = [clause(failure) for item in result.metric_validations_per_slice for failure in item.failures]
+    return [text for text in found if text]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "thresholds", "told"),
+    [
+        ({"ssim": 0.61}, {"restorer_ssim": 0.7}, ["SSIM 0.61 < 0.70"]),
+        ({"psnr": 17.5}, {"restorer_psnr": 18}, ["PSNR 17.50 dB < 18.00 dB"]),
+        ({"psnr_gain": 2.5}, {"restorer_gain": 3}, ["PSNR gain 2.50 dB < 3.00 dB"]),
+        ({"psnr": float("nan")}, {"restorer_psnr": 18}, ["PSNR nan dB < 18.00 dB"]),
+        ({"ssim": 0.7}, {"restorer_ssim": 0.7}, []),
+    ],
+)
+def test_a_value_below_its_bound_is_told_with_both_numbers(
+    metrics: dict[str, float], thresholds: dict[str, float], told: list[str]
+) -> None:
+    changes = {"psnr": 0.0, "ssim": 0.0}
+    assert refusals("restorer", GOOD | metrics, changes, **LENIENT | thresholds) == told
+
+
+def test_a_value_above_its_bound_is_told_with_both_numbers() -> None:
+    metrics = {"perplexity": 9.0, "unigram_perplexity": 15.0, "perplexity_share": 0.6}
+    assert refusals("language_model", metrics, {"perplexity": 0.0}) == ["perplexity share 0.60 > 0.50"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.6999, "SSIM 0.6999 < 0.7000"), (0.699, "SSIM 0.699 < 0.700"), (0.5, "SSIM 0.50 < 0.70")]
+)
+def test_two_numbers_that_differ_look_different(value: float, told: str) -> None:
+    changes = {"psnr": 0.0, "ssim": 0.0}
+    assert refusals("restorer", GOOD | {"ssim": value}, changes, **LENIENT | {"restorer_ssim": 0.7}) == [told]
+
+
+@pytest.mark.parametrize(
+    ("change", "drop", "told"),
+    [
+        (-1.5, 1.0, ["PSNR -1.50 dB against the last blessed model < -1.00 dB"]),
+        (-0.5, 0.0, ["PSNR -0.50 dB against the last blessed model < 0.00 dB"]),
+        (-0.5, 1.0, []),
+        (3.0, 1.0, []),
+    ],
+)
+def test_a_loss_against_the_last_model_is_told_with_both_numbers(change: float, drop: float, told: list[str]) -> None:
+    changes = {"psnr": change, "ssim": 0.0}
+    assert refusals("restorer", GOOD, changes, **LENIENT, psnr_drop=drop) == told
+
+
+@pytest.mark.parametrize(
+    ("change", "rise", "told"),
+    [
+        (2.5, 2.0, ["perplexity 2.50 against the last blessed model > 2.00"]),
+        (0.5, 0.0, ["perplexity 0.50 against the last blessed model > 0.00"]),
+        (-3.0, 2.0, []),
+    ],
+)
+def test_a_rise_against_the_last_model_is_told_with_both_numbers(change: float, rise: float, told: list[str]) -> None:
+    metrics = {"perplexity": 9.0, "unigram_perplexity": 90.0, "perplexity_share": 0.1}
+    assert refusals("language_model", metrics, {"perplexity": change}, perplexity_rise=rise) == told
+
+
+def test_every_missed_bound_is_told() -> None:
+    told = refusals("generator", {"psnr": 5.0, "ssim": 0.0, "psnr_gain": 0.0}, {"psnr": -9.0, "ssim": 0.0})
+    assert sorted(told) == [
+        "PSNR -9.00 dB against the last blessed model < -1.00 dB",
+        "PSNR 5.00 dB < 8.00 dB",
+        "PSNR gain 0.00 dB < 0.10 dB",
+        "SSIM 0.00 < 0.02",
+    ]
+
+
+@pytest.mark.parametrize("model", ["language_model", "generator", "restorer"])
+def test_what_meets_every_demand_is_blessed(model: str) -> None:
+    most = {"perplexity": 1.0, "unigram_perplexity": 50.0, "perplexity_share": 0.01, "psnr": 40.0, "psnr_gain": 20.0}
+    metrics = {name: most.get(name, 0.9) for name, *_ in demands(model, Thresholds())}
+    changes = {name: 0.0 for name, _, _, loss in demands(model, Thresholds()) if loss is not None}
+    result = validated(model, metrics, changes)
+    assert result.validation_ok
+    assert refusals(model, metrics, changes) == []
+
+
+def test_a_refusal_is_one_line() -> None:
+    told = Verdict("restorer", False, {"ssim": 0.61}, ("SSIM 0.61 < 0.70", "PSNR 17.50 dB < 18.00 dB"))
+    assert str(told) == "restorer not blessed: SSIM 0.61 < 0.70; PSNR 17.50 dB < 18.00 dB"
+
+
+def test_a_blessing_tells_what_was_measured() -> None:
+    told = Verdict("generator", True, {"psnr": 12.345, "ssim_gain": 0.1, "perplexity_share": 0.5}, ())
+    assert str(told) == "generator blessed: PSNR 12.35 dB, SSIM gain 0.10, perplexity share 0.50"
+
+
+def test_a_run_without_evaluators_has_no_verdicts() -> None:
+    run = Run("2026-01-01T00:00:00", ())
+    assert verdict(run, "generator") is None
+    assert verdicts(run) == []
