@@ -49,7 +49,7 @@ class Language(Section):
     steps: Steps = 2500
     batch_size: Batch = 128
     learning_rate: Rate = 3e-3
-    word_weight: Weight = 1.0
+    word_weight: Weight = 0.3
     picture_weight: Weight = 5.0
 
 

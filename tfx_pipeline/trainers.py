@@ -61,7 +61,7 @@ class Job:
 
     def fingerprint(self) -> str:
         """A short hash of everything that decides the training."""
-        inputs = [self.fn_args.train_files, self.fn_args.transform_graph_path, self.fn_args.base_model]
+        inputs = [sorted(self.fn_args.train_files), self.fn_args.transform_graph_path, self.fn_args.base_model]
         return hashlib.sha256(json.dumps([inputs, self.fn_args.custom_config]).encode()).hexdigest()[:12]
 
     def files(self, patterns: Sequence[str]) -> list[str]:
