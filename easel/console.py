@@ -24,7 +24,9 @@ def failing(extra: str) -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if missing in ("easel", "models", "serving", "tfx_pipeline"):
             raise
-        fail(f"This needs {missing}, which is not installed: install the extra with `pip install 'easel[{extra}]'`.")
+        fail(
+            f"This needs {missing}, which is not installed: `make install` installs everything, `uv sync --extra {extra}` just what this needs."
+        )
     except OSError as error:
         fail(str(error))
     except Exception as error:

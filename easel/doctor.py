@@ -37,6 +37,11 @@ class Finding:
     cure: str = ""
     required: bool = False
 
+    @property
+    def mark(self) -> str:
+        """`ok`, `MEND` for what must be mended, and `-` for what some commands can do without."""
+        return "ok" if not self.cure else "MEND" if self.required else "-"
+
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
     """Look at Python, TensorFlow, the device and the optional parts; takes about ten seconds."""
@@ -47,9 +52,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
         answer({finding.name: asdict(finding) for finding in findings})
     else:
         for finding in findings:
-            typer.echo(f"{'ok  ' if not finding.cure else 'MEND'} {finding.name}: {finding.state}")
+            typer.echo(f"{finding.mark:4} {finding.name}: {finding.state}")
             if finding.cure:
-                typer.echo(f"       {finding.cure}")
+                typer.echo(f"     {finding.cure}")
         typer.echo("Next: easel data shapes --out data/shapes")
     if any(finding.cure and finding.required for finding in findings):
         raise typer.Exit(FAILED)
@@ -77,7 +82,7 @@ def packages() -> Iterator[Finding]:
         missing = [name for name, version in versions.items() if not version]
         found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         state = "; ".join(filter(None, [found, f"missing {', '.join(missing)}" if missing else ""]))
-        cure = f"Install it with `pip install 'easel[{extra}]'`, or `make install` in a checkout." if missing else ""
+        cure = f"`make install` installs everything, `uv sync --extra {extra}` just this." if missing else ""
         yield Finding(extra, state, cure, required=extra in NEEDED)
 
 
@@ -99,7 +104,7 @@ def device() -> Iterator[Finding]:
     from models.device import cpu_has_bfloat16, device_policy
 
     gpus = tf.config.list_physical_devices("GPU")
-    hint = "none; the quick profile is made for that. With an NVIDIA GPU: pip install 'easel[gpu]'"
+    hint = "none; the quick profile is made for that. With an NVIDIA GPU: make install-gpu"
     yield Finding("GPU", ", ".join(gpu.name for gpu in gpus) or hint)
     yield Finding("XLA", xla_works())
     yield Finding("bfloat16 on the CPU", "native" if cpu_has_bfloat16() else "emulated, so float32 is used")

@@ -34,7 +34,7 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Draw a prompt in milliseconds, with --local in ten seconds; several pictures lie side by side in one PNG."""
-    with failing("models" if local else "serving"):
+    with failing("serving"):
         say(f"Drawing {prompt!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
             drawn = client.generate(
@@ -67,7 +67,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Take noise, blur and holes out of a picture."""
-    with failing("models" if local else "serving"):
+    with failing("serving"):
         say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
             restored = client.restore(picture, mask=mask, noise_sigma=noise)
