@@ -17,6 +17,7 @@ from tfx_pipeline.datasets.folder import Entry, ReadLimits, check_quarantine, re
 SPLITS = ("train", "eval")
 EVAL_SHARE = 10
 QUARANTINE_FILE = "quarantine.jsonl"
+ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
 
 
 @component(use_beam=True)
@@ -36,7 +37,7 @@ def FolderExampleGen(
         DataSetError: If too many entries are unusable, or none is left.
     """
     reading = read_folder(Path(folder), limits=ReadLimits(max_share=max_quarantine))
-    check_quarantine(reading, max_share=max_quarantine)
+    check_quarantine(reading, max_share=max_quarantine, allow=ALLOW)
     any_withheld = any(entry.withheld for entry in reading.entries)
     prepare(examples, pictures=len(reading.entries), quarantined=len(reading.quarantined), fingerprint=fingerprint)
     write_quarantine(Path(examples.uri) / QUARANTINE_FILE, reading.quarantined)

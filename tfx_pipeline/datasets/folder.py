@@ -172,13 +172,20 @@ def read_folder(
     )
 
 
-def check_quarantine(reading: Reading, max_share: float = 0.05, *, listed: Path | None = None) -> None:
+def check_quarantine(
+    reading: Reading,
+    max_share: float = 0.05,
+    *,
+    listed: Path | None = None,
+    allow: str = "--max-quarantine {share:.2f}",
+) -> None:
     """Refuse a data set of which too much was set aside, or all of it.
 
     Args:
       reading: what `read_folder` returned.
       max_share: the share that may be set aside, 0 to 1.
       listed: where the caller has written the list; without it the sentence quotes the first of the list.
+      allow: how the caller's user can allow more, with `share` as the share that would do.
 
     Raises:
       DataSetError: more than `max_share` was set aside, or no picture is left.
@@ -189,7 +196,7 @@ def check_quarantine(reading: Reading, max_share: float = 0.05, *, listed: Path 
         return
     first = reading.quarantined[0]
     where = f"the list is in {listed}" if listed else f"the first is {first.file_name}: {first.reason}"
-    raise DataSetError(f"{_too_many(reading, max_share)}; {where}. {_remedy(reading)}")
+    raise DataSetError(f"{_too_many(reading, max_share)}; {where}. {_remedy(reading, allow)}")
 
 
 def _too_many(reading: Reading, max_share: float) -> str:
@@ -201,11 +208,11 @@ def _too_many(reading: Reading, max_share: float) -> str:
     )
 
 
-def _remedy(reading: Reading) -> str:
+def _remedy(reading: Reading, allow: str) -> str:
     if not reading.entries:
         return "No picture is left: repair them and try again."
     enough = math.ceil(round(100 * reading.share, 6)) / 100
-    return f"Repair them, or allow more with --max-quarantine {enough:.2f}."
+    return f"Repair them, or allow more with {allow.format(share=enough)}."
 
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
