@@ -1,0 +1,156 @@
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from easel_process import easel
+from PIL import Image
+from typer.testing import CliRunner
+
+from easel.cli import app
+from easel.doctor import EXTRAS
+
+COMMANDS = ("doctor", "data", "demo", "run", "runs", "serve", "generate", "restore")
+
+
+def commands(command: click.Command, path: str = "easel") -> Iterator[tuple[str, click.Command]]:
+    """Every command of the tree with its words."""
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, f"{path} {name}")
+
+
+TREE = dict(commands(typer.main.get_command(app)))
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("path", TREE)
+def test_every_command_and_option_has_help(path: str) -> None:
+    command = TREE[path]
+    assert command.help
+    silent = [option.name for option in command.params if option.name != "help" and not getattr(option, "help", None)]
+    assert silent == []
+
+
+@pytest.mark.parametrize("path", [path for path in TREE if path != "easel"])
+def test_help_begins_with_a_sentence(path: str) -> None:
+    words = str(TREE[path].help).split()
+    assert words[0][0].isupper()
+    assert str(TREE[path].help).strip().endswith(".")
+
+
+def test_help_lists_the_commands() -> None:
+    told = CliRunner().invoke(app, ["--help"])
+    assert told.exit_code == 0
+    listed = [line.split()[0] for line in told.stdout.splitlines() if line.startswith("  ")]
+    assert [name for name in COMMANDS if name not in listed] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("paint",),
+        ("run",),
+        ("run", "--data"),
+        ("generate",),
+        ("generate", "a", "-n", "0"),
+        ("generate", "a", "--scale", "big"),
+        ("generate", "a", "--temperature", "-1"),
+        ("restore", "a.png", "--noise", "300"),
+        ("serve", "--port", "70000"),
+        ("runs", "forget"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_profile_is_wrong_use(tmp_path: Path) -> None:
+    done = easel("run", "--data", tmp_path, "--root", tmp_path / "root", "--profile", "fast")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "There is no profile 'fast': choose one of quick, standard.\n"
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_setting_out_of_range_is_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[restoration]\nsteps = 0\n")
+    done = easel("run", "--data", tmp_path, "--root", tmp_path / "root", "--config", tmp_path / "config.toml")
+    assert done.returncode == 2
+    assert done.stderr == "The setting restoration.steps is 0: input should be greater than or equal to 1.\n"
+
+
+@pytest.mark.parametrize("command", ["generate", "restore"])
+def test_a_server_that_is_not_there_is_one_sentence_with_the_cure(command: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "picture.png")
+    subject = "a red circle" if command == "generate" else tmp_path / "picture.png"
+    address = f"127.0.0.1:{closed_port()}"
+    done = easel(command, subject, "--server", address, "-o", tmp_path / "out.png")
+    assert done.returncode == 1
+    assert done.stderr == f"no server answers at {address}: start one with `easel serve`, or give its address\n"
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_picture_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = easel("restore", tmp_path / "none.png", "-o", tmp_path / "out.png")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "none.png") in done.stderr
+
+
+def test_drawing_here_without_models_names_the_cure(tmp_path: Path) -> None:
+    done = easel("generate", "a red circle", "--local", "--root", tmp_path, "-o", tmp_path / "out.png")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "train and push one with `easel run`" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("runs",), ("runs", "show"), ("runs", "show", "2026")], ids=" ".join)
+def test_a_root_without_runs_names_the_cure(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = easel(*arguments, "--root", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"There are no runs in {tmp_path}/nowhere: start one with `easel run --root {tmp_path}/nowhere`.\n"
+    )
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_data_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = easel("run", "--data", tmp_path / "nowhere", "--root", tmp_path / "root")
+    assert done.returncode == 1
+    assert done.stderr == f"There is no folder {tmp_path}/nowhere; name one that holds pictures and captions.\n"
+
+
+def test_serving_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = easel("serve", "--root", tmp_path / "nowhere", "--port", 0, "--rest-api-port", 0)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"{tmp_path}/nowhere" in done.stderr
+
+
+def test_the_doctor_finds_everything_that_the_tests_need() -> None:
+    done = easel("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert set(EXTRAS) <= set(told)
+    assert [name for name in ("models", "serving", "pipeline") if told[name]["cure"]] == []
+    assert told["XLA"]["state"] == "compiles"
+    assert {"Python", "C library", "machine", "GPU", "device policy"} <= set(told)
+
+
+def test_the_doctor_talks_to_a_person() -> None:
+    done = easel("doctor")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "ok   Python: 3.11" in done.stdout
+    assert done.stdout.strip().splitlines()[-1] == "Next: easel data shapes --out data/shapes"
