@@ -24,9 +24,8 @@ def failing(extra: str) -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if missing in ("easel", "models", "serving", "tfx_pipeline"):
             raise
-        fail(
-            f"This needs {missing}, which is not installed: `make install` installs everything, `uv sync --extra {extra}` just what this needs."
-        )
+        cure = f"`make install` installs everything, `uv sync --extra {extra}` just what this needs"
+        fail(f"This needs {missing}, which is not installed: {cure}.")
     except OSError as error:
         fail(str(error))
     except Exception as error:

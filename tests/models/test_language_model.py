@@ -157,7 +157,7 @@ def test_a_text_has_one_piece_less_than_its_row_at_most() -> None:
 
 @pytest.mark.parametrize("temperature", [-0.1, -5.0])
 def test_a_negative_temperature_is_refused(language_model: LanguageModel, temperature: float) -> None:
-    with pytest.raises(ValueError, match=rf"The temperature is {temperature}; it must be 0 or more"):
+    with pytest.raises(ValueError, match=rf"The temperature is {temperature:g}; it must be 0 or more"):
         language_model.generate("a", temperature=temperature)
 
 

@@ -128,6 +128,10 @@ def test_an_unknown_character_alone_becomes_unknown(unknown: str) -> None:
     assert spelled(f"a{unknown} red") == ["<start>", "a", "<unk>", "▁red", "<end>"]
 
 
+def test_an_unknown_character_in_a_word_leaves_the_rest_of_the_word() -> None:
+    assert spelled("naïve") == ["<start>", "n", "a", "<unk>", "v", "e", "<end>"]
+
+
 @pytest.mark.parametrize("reserved", RESERVED)
 def test_reserved_pieces_cannot_be_written(reserved: str) -> None:
     (ids,) = Tokenizer(VOCABULARY, 16).tokenize(tf.constant([reserved])).numpy()
