@@ -49,9 +49,9 @@ def pictures(count: int, size: int = SIZE, *, seed: int = 0) -> NDArray[np.uint8
 
 
 def copy_of(weights: Sequence[Any]) -> list[NDArray[Any]]:
-    return [np.array(weight) for weight in weights]
+    return [keras.ops.convert_to_numpy(weight).copy() for weight in weights]
 
 
 def moved(before: Sequence[NDArray[Any]], after: Sequence[Any]) -> bool:
     """Whether any weight differs."""
-    return any(not np.array_equal(old, np.array(new)) for old, new in zip(before, after, strict=True))
+    return any(not np.array_equal(*pair) for pair in zip(before, copy_of(after), strict=True))
