@@ -160,6 +160,7 @@ def narrated(root: Root, say: Say) -> Iterator[Path]:
     to_file = logging.FileHandler(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     narrator = Narrator(say)
+    verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.INFO)
     loggers = [logging.getLogger(name) for name in ("", "absl", "tensorflow")]
     before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
@@ -171,6 +172,7 @@ def narrated(root: Root, say: Say) -> Iterator[Path]:
         yield log
     finally:
         to_file.close()
+        absl_logging.set_verbosity(verbosity)
         for logger, handlers, level, propagate in before:
             logger.handlers[:], logger.propagate = handlers, propagate
             logger.setLevel(level)

@@ -2,6 +2,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from absl import logging as absl_logging
 from PIL import Image
 
 from tfx_pipeline.config import RunConfig
@@ -75,10 +76,10 @@ def test_every_component_is_told_as_it_starts(tmp_path: Path) -> None:
 
 def test_the_loggers_are_as_before_afterwards(tmp_path: Path) -> None:
     logger = logging.getLogger()
-    before = (logger.handlers[:], logger.level)
+    before = (logger.handlers[:], logger.level, absl_logging.get_verbosity())
     with narrated(Root(tmp_path), lambda line: None):
         assert logger.handlers != before[0]
-    assert (logger.handlers, logger.level) == before
+    assert (logger.handlers, logger.level, absl_logging.get_verbosity()) == before
 
 
 def test_a_log_without_components_names_the_pipeline(tmp_path: Path) -> None:
