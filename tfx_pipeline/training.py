@@ -20,7 +20,7 @@ CONSOLE = Console(stderr=True)
 
 
 class Cosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises over the first 100 steps and falls along a cosine to `floor` of its peak at `steps`."""
+    """A rate that rises over the first 100 steps, or a tenth of all where that is less, and falls along a cosine to `floor` of its peak at `steps`."""
 
     def __init__(self, peak: float, steps: int, *, floor: float) -> None:
         self.peak = peak
@@ -31,7 +31,8 @@ class Cosine(keras.optimizers.schedules.LearningRateSchedule):
         """The rate at a step."""
         step = tf.cast(step, tf.float32)
         fall = 0.5 * (1 + tf.cos(np.pi * tf.minimum(step / self.steps, 1.0)))
-        return self.peak * tf.minimum(1.0, (step + 1) / 100) * (self.floor + (1 - self.floor) * fall)
+        rise = max(1, min(100, self.steps // 10))
+        return self.peak * tf.minimum(1.0, (step + 1) / rise) * (self.floor + (1 - self.floor) * fall)
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""

@@ -13,7 +13,8 @@ TINY = """
 token_size = 16
 width = 32
 embedding_size = 16
-steps = 30
+steps = 200
+learning_rate = 0.02
 batch_size = 32
 
 [drawing]

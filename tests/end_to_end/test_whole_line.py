@@ -1,0 +1,326 @@
+"""The whole line through the command line: one real run, and a few more in the same root, a minute each."""
+
+import base64
+import io
+import json
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from easel_process import MODELS, Stage, easel
+from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
+
+from serving.client import Client
+from serving.process import ServerProcess
+from serving.warmup import read_warmup
+
+Tensors = dict[str, str]
+DRAWN = {"image_bytes": "string", "expanded_prompt": "string"}
+PICTURE = {"image_bytes": "string"}
+ASKED = {"prompt": "string", "seed": "int64"}
+DAMAGED = {"image_bytes": "string", "noise_sigma": "float32"}
+SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
+    "text_to_image": {
+        "serving_default": (ASKED, DRAWN),
+        "options": (ASKED | {"temperature": "float32", "expand": "bool", "refine": "bool"}, DRAWN),
+    },
+    "language_model": {
+        "serving_default": (ASKED | {"temperature": "float32"}, {"text": "string"}),
+        "embed": ({"caption": "string"}, {"embedding": "float32"}),
+    },
+    "generator": {"serving_default": ({"caption": "string", "seed": "int64"}, PICTURE)},
+    "restorer": {
+        "serving_default": (DAMAGED, PICTURE),
+        "inpaint": (DAMAGED | {"mask_bytes": "string"}, PICTURE),
+    },
+}
+PROMPTS = (
+    "a red circle",
+    "a large yellow star on a black background",
+    "it is snowing today",
+    "今天的天气很好",
+    "一个蓝色的心形",
+    "黑色背景上的绿色三角形",
+    "a",
+    "",
+)
+
+
+def succeeded(stage: Stage) -> dict[str, Any]:
+    """The result of a run with --json."""
+    assert stage.done.returncode == 0, stage.done.stderr
+    return json.loads(stage.done.stdout)
+
+
+def only_version(root: Path, model: str) -> Path:
+    (version,) = (root / "pushed" / model).iterdir()
+    return version
+
+
+def pixels(png: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(png)) as picture:
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+# The first run
+
+
+def test_a_run_answers_a_script_with_one_object(whole_line: Stage) -> None:
+    told = succeeded(whole_line)
+    assert set(told["trained"]) == {"language_model", "generator", "restorer"}
+    assert set(told["pushed"]) == set(MODELS)
+    assert (told["blessed"], told["refusal"]) == (True, "")
+    assert {name: set(values) for name, values in told["metrics"].items()} == {
+        "language_model": {"perplexity", "unigram_perplexity", "perplexity_share"},
+        "generator": {"psnr", "ssim", "psnr_gain", "ssim_gain"},
+        "restorer": {"psnr", "ssim", "psnr_gain", "ssim_gain"},
+    }
+    assert all(np.isfinite(value) for values in told["metrics"].values() for value in values.values())
+
+
+def test_a_run_tells_a_person_how_far_it_is(whole_line: Stage) -> None:
+    said = whole_line.done.stderr
+    for component in ("FolderExampleGen", "Transform", "Trainer.restorer", "Evaluator.generator", "Assembler"):
+        assert component in said
+    for label in ("language_model", "generator_warmup", "generator_adversarial", "restorer"):
+        assert f"{label}: step " in said
+    assert "Traceback" not in said
+
+
+def test_all_models_stand_pushed_under_one_version(whole_line: Stage) -> None:
+    told = succeeded(whole_line)
+    assert set(whole_line.pushed) == set(MODELS)
+    (version,) = {version for found in whole_line.pushed.values() for version in found}
+    assert set(told["pushed"].values()) == {version}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_pushed_model_has_the_signatures_that_clients_see(pushed: Path, model: str) -> None:
+    content = (only_version(pushed, model) / "saved_model.pb").read_bytes()
+    definitions = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
+    found = {name: (dtypes(each.inputs), dtypes(each.outputs)) for name, each in definitions.items() if name[0] != "_"}
+    found.pop("evaluate", None)
+    assert found == SIGNATURES[model]
+
+
+def dtypes(tensors: Any) -> Tensors:
+    return {name: tf.as_dtype(each.dtype).name for name, each in tensors.items()}
+
+
+def test_the_fused_model_carries_its_warm_up(pushed: Path) -> None:
+    signatures = [request.model_spec.signature_name for request in read_warmup(only_version(pushed, "text_to_image"))]
+    assert set(signatures) == {"serving_default", "options"}
+
+
+def test_a_run_leaves_what_a_person_looks_at(whole_line: Stage) -> None:
+    logs = list(whole_line.root.glob("pipeline/Trainer.*/model_run/*"))
+    assert len(logs) == 3
+    for folder in logs:
+        assert (folder / "metrics.jsonl").read_text(encoding="utf-8").count("\n") >= 20
+        assert list(folder.rglob("events.out.tfevents.*"))
+    assert len(list(whole_line.root.glob("pipeline/Trainer.generator/model_run/*/samples/*.png"))) == 8
+    assert len(list(whole_line.root.glob("pipeline/Trainer.restorer/model_run/*/samples/*.png"))) == 4
+
+
+def test_a_finished_training_keeps_no_backup(whole_line: Stage) -> None:
+    assert [path for path in (whole_line.root / "checkpoints").rglob("*") if path.is_file()] == []
+
+
+# A server over what was pushed
+
+
+def test_a_picture_does_not_depend_on_its_batch(server: ServerProcess) -> None:
+    prompts, seeds = [*PROMPTS, *PROMPTS], list(range(16))
+    with Client(server.grpc_address) as client:
+        together = client.generate(prompts, seed=seeds)
+        alone = [client.generate(prompt, seed=seed)[0] for prompt, seed in zip(prompts, seeds, strict=True)]
+    for first, second in zip(together, alone, strict=True):
+        assert first.expanded_prompt == second.expanded_prompt
+        assert np.abs(pixels(first.png) - pixels(second.png)).max() <= 1
+
+
+def test_seeds_and_prompts_make_different_pictures(server: ServerProcess) -> None:
+    with Client(server.grpc_address) as client:
+        first, again = (client.generate("a red circle", seed=1)[0].png for _ in range(2))
+        others = [client.generate("a red circle", seed=2)[0].png, client.generate("一个蓝色的心形", seed=1)[0].png]
+    assert first == again
+    assert first not in others
+    assert pixels(first).shape == (32, 32, 3)
+
+
+def test_json_over_http_draws_the_same_picture(server: ServerProcess) -> None:
+    body = json.dumps({"instances": [{"prompt": "今天的天气很好", "seed": 7}]}).encode()
+    url = f"http://{server.rest_address}/v1/models/text_to_image:predict"
+    with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as response:
+        (answer,) = json.loads(response.read())["predictions"]
+    with Client(server.grpc_address) as client:
+        (drawn,) = client.generate("今天的天气很好", seed=7)
+    assert answer["expanded_prompt"] == drawn.expanded_prompt
+    png = base64.b64decode(answer["image_bytes"]["b64"])
+    np.testing.assert_array_equal(pixels(png), pixels(drawn.png))
+
+
+def test_a_prompt_begins_its_caption(server: ServerProcess) -> None:
+    with Client(server.grpc_address) as client:
+        for prompt in PROMPTS:
+            assert client.generate(prompt, seed=3)[0].expanded_prompt.startswith(prompt)
+        assert client.generate("a red circle", seed=3, expand=False)[0].expanded_prompt == "a red circle"
+
+
+def test_drawing_here_and_at_the_server_is_the_same(server: ServerProcess, pushed: Path, tmp_path: Path) -> None:
+    asked = ("generate", "一个蓝色的心形", "--seed", 5, "-n", 3, "--json")
+    here = easel(*asked, "--local", "--root", pushed, "-o", tmp_path / "here.png")
+    there = easel(*asked, "--server", server.grpc_address, "-o", tmp_path / "there.png")
+    assert (here.returncode, there.returncode) == (0, 0), here.stderr + there.stderr
+    first, second = (pixels((tmp_path / f"{name}.png").read_bytes()) for name in ("here", "there"))
+    assert first.shape == (32, 3 * 32 + 2 * 2, 3)
+    assert np.abs(first - second).max() <= 1
+    assert json.loads(here.stdout)["pictures"] == json.loads(there.stdout)["pictures"]
+
+
+def test_a_restored_picture_keeps_its_size(server: ServerProcess, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 37, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "damaged.png")
+    done = easel("restore", tmp_path / "damaged.png", "-o", tmp_path / "out.png", "--server", server.grpc_address)
+    assert done.returncode == 0, done.stderr
+    assert pixels((tmp_path / "out.png").read_bytes()).shape == (50, 37, 3)
+
+
+# The same data again
+
+
+def test_a_second_run_trains_nothing_and_says_so(second_run: Stage) -> None:
+    assert second_run.done.returncode == 0, second_run.done.stderr
+    assert "trained nothing: all models came from the cache" in second_run.done.stdout
+    assert ": step " not in second_run.done.stderr
+
+
+def test_a_second_run_pushes_no_new_version(whole_line: Stage, second_run: Stage) -> None:
+    assert second_run.pushed == whole_line.pushed
+
+
+# The gate
+
+
+def test_a_model_that_is_not_blessed_is_exit_code_3_and_one_sentence(refused_run: Stage) -> None:
+    assert refused_run.done.returncode == 3, refused_run.done.stderr
+    told = [line for line in refused_run.done.stderr.splitlines() if "not blessed" in line]
+    assert len(told) == 1
+    words = told[0].split()
+    assert told[0].startswith("restorer not blessed: SSIM ")
+    assert (words[-2], words[-1]) == ("<", "0.99")
+    assert float(words[-3]) < 0.99
+
+
+def test_nothing_is_pushed_that_is_not_blessed(second_run: Stage, refused_run: Stage) -> None:
+    assert refused_run.pushed == second_run.pushed
+    assert ": step " not in refused_run.done.stderr
+
+
+# A kill
+
+
+def test_a_killed_run_goes_on_where_it_was(killed_run: list[str], resumed_run: Stage) -> None:
+    assert any("restorer: step 30 of 200" in line for line in killed_run)
+    told = succeeded(resumed_run)
+    assert told["trained"] == ["restorer"]
+    said = [line.strip() for line in resumed_run.done.stderr.splitlines() if line.strip().startswith("restorer: ")]
+    resumed = int(said[0].removeprefix("restorer: resumed at step ").split()[0])
+    assert resumed in (30, 40)
+    assert said[1].startswith(f"restorer: step {resumed + 10} of 200")
+    assert said[-1].startswith("restorer: step 200 of 200")
+
+
+def test_only_what_changed_is_pushed_anew(whole_line: Stage, resumed_run: Stage) -> None:
+    new = {name: len(found) - len(whole_line.pushed[name]) for name, found in resumed_run.pushed.items()}
+    assert new == {"language_model": 0, "generator": 0, "restorer": 1, "text_to_image": 1}
+    told = succeeded(resumed_run)["pushed"]
+    assert {name: [found[-1]] for name, found in resumed_run.pushed.items()} == {
+        name: [version] for name, version in told.items()
+    }
+
+
+# Looking back
+
+
+@pytest.fixture(scope="session")
+def listed(resumed_run: Stage) -> list[dict[str, Any]]:
+    """All runs, oldest first."""
+    done = easel("runs", "--root", resumed_run.root, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)[::-1]
+
+
+def test_runs_are_listed_with_what_they_did(listed: list[dict[str, Any]]) -> None:
+    assert [(run["state"], len(run["trained"]), sorted(run["pushed"])) for run in listed] == [
+        ("done", 3, sorted(MODELS)),
+        ("done", 0, sorted(MODELS)),
+        ("done", 0, []),
+        ("interrupted", 0, []),
+        ("done", 1, sorted(MODELS)),
+    ]
+    assert {run["pictures"] for run in listed} == {399}
+
+
+def test_runs_name_the_versions_that_stood_pushed(listed: list[dict[str, Any]], resumed_run: Stage) -> None:
+    first, second, *_, last = (run["pushed"] for run in listed)
+    assert first == second
+    assert last == {name: found[-1] for name, found in resumed_run.pushed.items()}
+
+
+def test_a_run_is_traced_to_its_data(resumed_run: Stage, listed: list[dict[str, Any]]) -> None:
+    done = easel("runs", "show", "latest", "--root", resumed_run.root, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["run"] == listed[-1]["run"]
+    assert len(told["data"].pop("fingerprint")) == 64
+    assert told["data"] == {"folder": str(resumed_run.data), "pictures": 399, "quarantined": 1}
+    states = {step["step"]: step["state"] for step in told["steps"]}
+    assert (states["Trainer.restorer"], states["Trainer.generator"]) == ("ran", "cached")
+
+
+def test_runs_are_told_to_a_person(resumed_run: Stage, listed: list[dict[str, Any]]) -> None:
+    table = easel("runs", "--root", resumed_run.root)
+    assert [run["run"][:19] for run in listed if run["run"][:19] not in table.stdout] == []
+    shown = easel("runs", "show", listed[0]["run"], "--root", resumed_run.root)
+    assert shown.returncode == 0, shown.stderr
+    assert f"folder: {resumed_run.data}" in shown.stdout
+    assert "quarantined: 1" in shown.stdout
+
+
+def test_an_unknown_run_is_refused_with_a_sentence(resumed_run: Stage) -> None:
+    done = easel("runs", "show", "1999", "--root", resumed_run.root)
+    assert done.returncode == 1
+    assert done.stderr.startswith("No run begins with '1999': choose from 2")
+    assert done.stderr.count("\n") == 1
+
+
+# Data that cannot be used
+
+
+@pytest.fixture(scope="session")
+def damaged_run(whole_line: Stage, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """A third of the pictures damaged, in a root of its own."""
+    folder = tmp_path_factory.mktemp("damaged")
+    shutil.copytree(whole_line.data, folder / "shapes")
+    for number in range(133):
+        (folder / f"shapes/images/{number:06}.png").write_bytes(b"not a picture")
+    return Stage(folder / "root", folder / "shapes", whole_line.done, {}).run()
+
+
+def test_a_damaged_data_set_stops_the_run_with_one_sentence(damaged_run: Stage) -> None:
+    assert damaged_run.done.returncode == 1
+    told = damaged_run.done.stderr
+    assert told.startswith("133 of 400 pictures (33.2%) were set aside, and 5.0% may be; ")
+    assert told.count("\n") == 1
+    assert "max_quarantine = 0.34" in told
+
+
+def test_a_run_that_stopped_is_remembered_as_failed(damaged_run: Stage) -> None:
+    (run,) = json.loads(easel("runs", "--root", damaged_run.root, "--json").stdout)
+    assert (run["state"], run["trained"], run["pushed"]) == ("failed", [], {})
