@@ -57,7 +57,7 @@ def test_bytes_that_are_not_utf8_become_replacement_characters(given_bytes: byte
     assert re.sub("\ufffd+", "\ufffd", normalised(given_bytes)) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
 @example(b"A\0B")
 def test_normalised_text_is_lower_case_with_single_spaces(text: bytes) -> None:
@@ -86,7 +86,7 @@ def test_characters_hold_the_space() -> None:
     assert characters(tf.constant(["Ab 红"])).to_list() == [[b"a", b"b", SPACE.encode(), "红".encode()]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=30))
 @example("A\0B\u3000c")
 @example(f"a{SPACE}{SPACE}b {SPACE}")
