@@ -1,6 +1,7 @@
 """The pipeline's own components: the assembler, the check on a real server, and a pusher that renames atomically."""
 
 import filecmp
+import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ from serving.warmup import Request, write_warmup
 FUSED = "text_to_image"
 PROMPTS = ("a red circle", "今天的天气很好")
 WARMUP_BATCHES = (1, 4, 16)
+PARTS_FILE = "assets.extra/parts.sha256"
 
 
 @component
@@ -48,12 +50,14 @@ def Assembler(
     blessing.set_int_custom_property("version", int(time.time()))
     if not blessed:
         return
-    parts = {
-        name: keras.saving.load_model(Path(serving_path(artifact)) / "assets.extra" / f"{name}.keras")
+    files = [
+        Path(serving_path(artifact)) / "assets.extra" / f"{name}.keras"
         for name, artifact in (("generator", generator), ("restorer", restorer))
-    }
+    ]
     out = Path(serving_path(model))
-    export_text_to_image(TextToImage(**parts), out)
+    export_text_to_image(TextToImage(*map(keras.saving.load_model, files)), out)
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    (out / PARTS_FILE).write_text("\n".join(digests), encoding="utf-8")
     write_warmup(out, FUSED, [request for batch in WARMUP_BATCHES for request in warmups(batch)])
 
 
@@ -126,12 +130,20 @@ def push(saved_model: Path, base: Path, version: int) -> Path:
     """
     base.mkdir(parents=True, exist_ok=True)
     versions = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
-    if versions and same_tree(saved_model, base / str(versions[-1])):
+    if versions and same_model(saved_model, base / str(versions[-1])):
         return base / str(versions[-1])
     partial = base / f".{version}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(saved_model, partial)
     return partial.rename(base / str(version))
+
+
+def same_model(first: Path, second: Path) -> bool:
+    """Whether two SavedModels are the same; a fused one is known by its parts, since no two exports are equal."""
+    parts = [folder / PARTS_FILE for folder in (first, second)]
+    if all(file.is_file() for file in parts):
+        return parts[0].read_bytes() == parts[1].read_bytes()
+    return same_tree(first, second)
 
 
 def same_tree(first: Path, second: Path) -> bool:

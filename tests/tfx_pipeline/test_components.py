@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pipeline.components import WARMUP_BATCHES, push, same_tree, warmups
+from tfx_pipeline.components import PARTS_FILE, WARMUP_BATCHES, push, same_model, same_tree, warmups
 
 
 def saved_model(folder: Path, content: str = "graph") -> Path:
@@ -59,6 +59,21 @@ def test_a_changed_model_is_a_new_version(tmp_path: Path) -> None:
     assert push(saved_model(tmp_path / "other", "graf"), base, 200) == base / "200"
     assert versions(base) == ["100", "200"]
     assert same_tree(tmp_path / "model", base / "100")
+
+
+def test_a_fused_model_is_unchanged_while_its_parts_are(tmp_path: Path) -> None:
+    base = tmp_path / "pushed"
+    for name, parts in (("100", "a\nb"), ("200", "a\nb"), ("300", "a\nc")):
+        (saved_model(tmp_path / name, f"export {name}") / PARTS_FILE).write_text(parts)
+        push(tmp_path / name, base, int(name))
+    assert versions(base) == ["100", "300"]
+
+
+def test_a_model_with_parts_is_not_one_without(tmp_path: Path) -> None:
+    fused, plain = saved_model(tmp_path / "fused"), saved_model(tmp_path / "plain")
+    assert same_model(fused, plain)
+    (fused / PARTS_FILE).write_text("a\nb")
+    assert not same_model(fused, plain)
 
 
 def test_only_the_newest_version_counts_as_unchanged(tmp_path: Path) -> None:
