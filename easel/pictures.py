@@ -24,7 +24,10 @@ def generate(
     out: Out = Path("out.png"),
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=256, help="How many pictures.")] = 1,
     seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up from it.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, max=10, help="How freely the prompt is continued.")] = 0.5,
+    temperature: Annotated[
+        float | None,
+        typer.Option(min=0, max=10, help="How freely to continue; 0 takes the likeliest words."),
+    ] = None,
     expand: Annotated[bool, typer.Option(help="Continue the prompt to a full caption first.")] = True,
     refine: Annotated[bool, typer.Option(help="Let the restorer have the last word.")] = True,
     scale: Annotated[int, typer.Option(min=1, max=32, help="Enlarge each pixel to a block of this side.")] = 1,

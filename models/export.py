@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 
 from models.generator import Generator
-from models.language_model import LanguageModel
+from models.language_model import TEMPERATURE, LanguageModel
 from models.pictures import decode, encode_png, to_float, to_uint8
 from models.restorer import Restorer
-from models.text_to_image import TEMPERATURE, TextToImage
+from models.text_to_image import TextToImage
 
 Tensors = dict[str, tf.Tensor]
 DTYPES: Mapping[str, tf.DType] = {

@@ -12,6 +12,9 @@ from models.batches import as_rows, as_strings, as_temperatures
 from models.sampling import uniform_rows
 from models.text import END, PAD, RESERVED, START, Tokenizer
 
+# Freely enough to vary, and rarely off the language that was learned.
+TEMPERATURE = 0.3
+
 Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
 
 
@@ -151,7 +154,7 @@ class LanguageModel(keras.Model):
             after.append(list(state))
         return self.next_piece(x), after
 
-    def generate(self, prompts: Texts, *, seed: int | Sequence[int] = 0, temperature: float = 0.7) -> Any:
+    def generate(self, prompts: Texts, *, seed: int | Sequence[int] = 0, temperature: float = TEMPERATURE) -> Any:
         """Continue prompts into full captions.
 
         Args:

@@ -36,9 +36,7 @@ class Restorer(keras.Model):
 
         self.encode_half = convolution(half, activation="relu")
         self.encode_quarter = convolution(quarter, strides=2, activation="relu")
-        self.blocks = [
-            [convolution(quarter, activation="relu"), convolution(quarter)] for _ in range(depth)
-        ]
+        self.blocks = [[convolution(quarter, activation="relu"), convolution(quarter)] for _ in range(depth)]
         self.decode_half = convolution(4 * half, activation="relu")
         self.merge = convolution(half, activation="relu")
         self.residual = convolution(12, kernel_initializer="zeros")

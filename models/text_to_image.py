@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings, as_temperatures
 from models.generator import Generator
-from models.language_model import Texts
+from models.language_model import TEMPERATURE, Texts
 from models.pictures import to_uint8
 from models.restorer import Restorer
-
-TEMPERATURE = 0.5
 
 
 class TextToImage(tf.Module):

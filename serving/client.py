@@ -19,8 +19,7 @@ from serving.tensors import strings, to_array, to_proto
 from serving.wire import serving_pb2 as wire
 
 # The same as in the models themselves, so that leaving an option out and naming its default draw the same picture.
-EXPANSION_TEMPERATURE = 0.5
-CONTINUATION_TEMPERATURE = 0.7
+TEMPERATURE = 0.3
 ESTIMATE_NOISE = -1.0
 
 # A batch of pictures soon passes the default limit of 4 MB, and a proxy for the web would hide a server nearby.
@@ -117,7 +116,7 @@ class Client:
             prompt: one prompt or several.
             seed: one seed for all, or one for each prompt; several seeds for one prompt give several pictures of it.
             temperature: how freely the prompt is expanded, from 0 (always the likeliest word); None stands for
-                0.5, as in the model.
+                0.3, as in the model.
             expand: let the language model complete the prompt to a full caption.
             refine: let the restorer clean the picture.
 
@@ -130,7 +129,7 @@ class Client:
         if temperature is None and expand and refine:
             outputs = self.predict("text_to_image", inputs)
         else:
-            warmth = EXPANSION_TEMPERATURE if temperature is None else temperature
+            warmth = TEMPERATURE if temperature is None else temperature
             count = len(prompts)
             inputs |= {
                 "temperature": np.full(count, warmth, np.float32),
@@ -163,7 +162,7 @@ class Client:
         inputs["mask_bytes"] = strings([_encode(mask, "L")])
         return _decode(self.predict("restorer", inputs, signature="inpaint")["image_bytes"][0])
 
-    def continue_prompt(self, prompt: str, *, seed: int = 0, temperature: float = CONTINUATION_TEMPERATURE) -> str:
+    def continue_prompt(self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE) -> str:
         """Complete a prompt to a full caption.
 
         Raises:

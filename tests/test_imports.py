@@ -1,4 +1,5 @@
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -60,3 +61,9 @@ def test_light_modules_import_nothing_heavy(module: str, heavy: set[str]) -> Non
     program = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) & heavy == set()
+
+
+def test_the_client_repeats_the_models_temperature() -> None:
+    """Leaving the temperature out and naming the default must draw the same picture; serving imports no models."""
+    models = importlib.import_module("models.language_model")
+    assert importlib.import_module("serving.client").TEMPERATURE == models.TEMPERATURE

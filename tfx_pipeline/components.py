@@ -19,7 +19,8 @@ from tfx.utils import path_utils, proto_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, component
 
 from models.export import export_text_to_image
-from models.text_to_image import TEMPERATURE, TextToImage
+from models.language_model import TEMPERATURE
+from models.text_to_image import TextToImage
 from serving.validation import Verdict, validate
 from serving.warmup import Request, write_warmup
 

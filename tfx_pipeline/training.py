@@ -20,7 +20,10 @@ CONSOLE = Console(stderr=True)
 
 
 class Cosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises over the first 100 steps, or a tenth of all where that is less, and falls along a cosine to `floor` of its peak at `steps`."""
+    """A rate that rises over the first 100 steps, at most a tenth of all, and falls along a cosine.
+
+    At `steps` it has come down to `floor` of its peak.
+    """
 
     def __init__(self, peak: float, steps: int, *, floor: float) -> None:
         self.peak = peak

@@ -55,9 +55,7 @@ class _Service:
 class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict and GetModelMetadata; the calls on tf.Example are not part of this server."""
 
-    async def Predict(
-        self, request: PredictRequest, context: aio.ServicerContext
-    ) -> PredictResponse:
+    async def Predict(self, request: PredictRequest, context: aio.ServicerContext) -> PredictResponse:
         """Run one signature of one model."""
         return await self._run(self._predict, request, context)
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import PROMPTS, SIZE
 
-from models.text_to_image import TEMPERATURE, TextToImage
+from models.text_to_image import TextToImage
 
 
 def test_without_expanding_and_refining_it_is_the_generator(text_to_image: TextToImage) -> None:
@@ -16,7 +16,7 @@ def test_without_expanding_and_refining_it_is_the_generator(text_to_image: TextT
 
 def test_expanding_draws_what_the_language_model_writes(text_to_image: TextToImage) -> None:
     prompts, seeds = ["a", "红", ""], [1, 2, 3]
-    captions = text_to_image.generator.language_model.generate(prompts, seed=seeds, temperature=TEMPERATURE)
+    captions = text_to_image.generator.language_model.generate(prompts, seed=seeds)
     assert captions != prompts
     np.testing.assert_array_equal(
         text_to_image.generate(prompts, seed=seeds, refine=False),

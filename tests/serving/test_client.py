@@ -21,7 +21,7 @@ def level(image: Image.Image) -> set[int]:
 
 def test_import_needs_no_tensorflow() -> None:
     heavy = "{'tensorflow', 'keras', 'tfx', 'aiohttp', 'tensorflow_serving'}"
-    code = f"import sys, serving.client, serving.validation; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, serving.client, serving.process; print(sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.strip() == "[]"
 
