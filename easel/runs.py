@@ -18,7 +18,7 @@ app = typer.Typer(help="Look back at runs and at what they pushed.", invoke_with
 
 RootOption = Annotated[Path, typer.Option("--root", help="The folder that keeps the runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-MINUTES = {"quick": "about ten minutes", "standard": "about forty minutes"}
+MINUTES = {"quick": "about ten minutes", "standard": "an hour at most, by its number of steps,"}
 
 
 def run(
