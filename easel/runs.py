@@ -41,16 +41,17 @@ def run(
         except ConfigError as error:
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None
-        say(
-            f"Training on {data} with the {profile} profile: {MINUTES[profile]} on two cores; results go to {root}.",
-            as_json=as_json,
-        )
+        time = MINUTES[profile] if config is None else f"{MINUTES[profile]} without {config}"
+        plan = f"Training on {data} with the {profile} profile: {time} on two cores; results go to {root}."
+        say(plan, as_json=as_json)
         with quiet():
             from tfx_pipeline.local_run import run_local
 
         outcome = run_local(Root(root), data, settings, text=text, say=lambda line: say(line, as_json=as_json))
     if as_json:
         answer(as_dict(outcome))
+        if not outcome.blessed:
+            say(outcome.refusal, as_json=True)
     else:
         sum_up(outcome, root)
     if not outcome.blessed:

@@ -120,11 +120,9 @@ class RunConfig(Section):
 
     Attributes:
         seed: Seeds every random choice of the run.
-        max_eval_pictures: Most pictures that the Evaluators judge, so that judging stays quick on large data sets.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    max_eval_pictures: Annotated[int, Field(ge=8, le=1_000_000)] = 1000
     data: Data = Data()
     language: Language = Language()
     drawing: Drawing = Drawing()

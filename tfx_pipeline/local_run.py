@@ -92,16 +92,19 @@ def refusal(run: Run, found: list[Verdict]) -> str:
 
 
 def file_fingerprint(file: Path) -> str:
-    """A hash of a file's bytes.
+    """A hash of a text file's bytes.
 
     Raises:
-        DataSetError: If it cannot be read.
+        DataSetError: If it cannot be read, or is not UTF-8.
     """
     try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest()
+        content = file.read_bytes()
+        content.decode()
     except OSError as error:
         raise DataSetError(f"The text file {file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DataSetError(f"The text file {file} is not UTF-8 at byte {error.start}: save it as UTF-8.") from None
+    return hashlib.sha256(content).hexdigest()
 
 
 def first_line(error: BaseException) -> str:

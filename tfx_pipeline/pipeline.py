@@ -189,10 +189,13 @@ def metric(name: str, least: float | None, most: float | None, loss: float | Non
 
 def pusher(name: str, model: BaseChannel, blessing: BaseChannel, infra: BaseChannel, root: Root) -> BaseNode:
     """The Pusher of one model to `pushed/<name>/<version>/`."""
-    filesystem = tfx.proto.PushDestination.Filesystem(base_directory=str(root.pushed / name))
+    base = root.pushed / name
+    filesystem = tfx.proto.PushDestination.Filesystem(base_directory=str(base))
     return AtomicPusher(
         model=model,
         model_blessing=blessing,
         infra_blessing=infra,
         push_destination=tfx.proto.PushDestination(filesystem=filesystem),
+        # Part of the cache key: a Pusher from the cache would leave a folder empty that someone has emptied.
+        custom_config={"standing": sorted(path.name for path in base.glob("[0-9]*"))},
     ).with_id(f"Pusher.{name}")

@@ -151,3 +151,10 @@ def test_a_model_that_does_not_serve_is_told_with_its_reason() -> None:
     good = Verdict("generator", True, {}, ())
     assert refusal(checked(0, "it does not load"), [good]) == "text_to_image not pushed: it does not load"
     assert refusal(checked(1, "it answered"), [good]) == ""
+
+
+def test_a_text_that_is_not_utf_8_is_refused_with_its_byte(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_bytes(b"a line\n\xff")
+    with pytest.raises(DataSetError, match=r"lines\.txt is not UTF-8 at byte 7: save it as UTF-8"):
+        file_fingerprint(file)

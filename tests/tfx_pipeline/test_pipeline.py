@@ -61,6 +61,12 @@ def test_everything_stays_in_the_root(tmp_path: Path) -> None:
         assert str(tmp_path / "pushed" / name) in str(pusher.exec_properties["push_destination"])
 
 
+def test_a_pusher_is_not_served_from_the_cache_once_its_folder_changed(tmp_path: Path) -> None:
+    before = components(tmp_path)["Pusher.restorer"].exec_properties
+    (tmp_path / "pushed/restorer/100").mkdir(parents=True)
+    assert components(tmp_path)["Pusher.restorer"].exec_properties != before
+
+
 @pytest.mark.parametrize(
     ("change", "retrained"),
     [
@@ -70,7 +76,6 @@ def test_everything_stays_in_the_root(tmp_path: Path) -> None:
         ({"drawing": {"warmup_steps": 5}}, {"generator"}),
         ({"restoration": {"steps": 5}}, {"restorer"}),
         ({"thresholds": {"restorer_ssim": 0.9}}, set()),
-        ({"max_eval_pictures": 8}, set()),
     ],
     ids=str,
 )
