@@ -37,7 +37,7 @@ types: install-dev
 	$(RUN) mypy
 
 test: lint types  ## Lint, types and the test suite
-	$(RUN) pytest -m "not slow"
+	$(RUN) pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install-dev  ## The checks that take minutes; CIFAR=archive.tar.gz adds real photographs
 	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m slow

@@ -153,11 +153,7 @@ class GeneratorAdversarial(GeneratorTraining):
     def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
         """One step of the critic and one of the generator on `image` uint8[b, s, s, 3], `embedding` float32[b, d]."""
         variables = self.critic.trainable_variables
-        gradients, critic_losses = tf.cond(
-            self.critic_optimizer.iterations % self.penalty_every == 0,
-            lambda: tower_gradients(lambda part: self.critic_loss(part, True), batch, variables, self.towers),
-            lambda: tower_gradients(lambda part: self.critic_loss(part, False), batch, variables, self.towers),
-        )
+        gradients, critic_losses = tower_gradients(self.critic_loss, batch, variables, self.towers)
         self.critic_optimizer.apply(gradients, variables)
         variables = self.generator.trainable_variables + self.encoder.trainable_variables
         gradients, losses = tower_gradients(self.generator_loss, batch, variables, self.towers)
@@ -169,24 +165,29 @@ class GeneratorAdversarial(GeneratorTraining):
         noise = tf.random.normal([tf.shape(embedding)[0], self.generator.noise_size])
         return self.generator([noise, embedding])
 
-    def critic_loss(self, batch: dict[str, tf.Tensor], penalise: bool) -> tuple[tf.Tensor, Losses]:
+    def critic_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
         """Real pictures should score above drawn ones, and above themselves beside another's caption."""
         real, embedding = to_float(batch["image"]), batch["embedding"]
         drawn = tf.stop_gradient(self.draw(embedding))
         pictures, captions = [real, drawn, real], [embedding, embedding, tf.roll(embedding, 1, axis=0)]
-        scale = 0.05
-        if penalise:
-            pictures += [picture + scale * tf.random.normal(tf.shape(picture)) for picture in (real, drawn)]
-            captions += [embedding, embedding]
-        scores = tf.split(self.critic([tf.concat(pictures, 0), tf.concat(captions, 0)]), len(pictures))
-        real_score, drawn_score, mismatched_score = scores[:3]
+        scores = self.critic([tf.concat(pictures, 0), tf.concat(captions, 0)])
+        real_score, drawn_score, mismatched_score = tf.split(scores, 3)
         adversarial = tf.reduce_mean(tf.nn.softplus(drawn_score - real_score))
         adversarial += 0.5 * tf.reduce_mean(tf.nn.softplus(mismatched_score - real_score))
-        if not penalise:
-            return adversarial, {"critic": adversarial}
-        slopes = tf.concat([scores[3] - real_score, scores[4] - drawn_score], 0) / scale
-        penalty = 0.05 * self.penalty_every * self.penalty_weight * tf.reduce_mean(slopes**2)
+        penalty = tf.cond(
+            self.critic_optimizer.iterations % self.penalty_every == 0,
+            lambda: self.penalty([real, drawn], embedding, tf.concat([real_score, drawn_score], 0)),
+            lambda: 0.0,
+        )
         return adversarial + penalty, {"critic": adversarial}
+
+    def penalty(self, pictures: list[tf.Tensor], embedding: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        """How steep the critic is at real and drawn pictures, by a small random step, as a scalar."""
+        pictures_BxSxSx3 = tf.concat(pictures, 0)
+        scale = 0.05
+        moved = pictures_BxSxSx3 + scale * tf.random.normal(tf.shape(pictures_BxSxSx3))
+        slopes = (self.critic([moved, tf.concat([embedding, embedding], 0)]) - scores) / scale
+        return 0.05 * self.penalty_every * self.penalty_weight * tf.reduce_mean(slopes**2)
 
     def generator_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
         """Drawn pictures should score above real ones, and reconstructions stay true."""

@@ -8,10 +8,12 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 import tensorflow as tf
 from easel_process import MODELS, Stage, easel
+from nbclient import NotebookClient
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -19,6 +21,7 @@ from serving.client import Client
 from serving.process import ServerProcess
 from serving.warmup import read_warmup
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 Tensors = dict[str, str]
 DRAWN = {"image_bytes": "string", "expanded_prompt": "string"}
 PICTURE = {"image_bytes": "string"}
@@ -324,3 +327,12 @@ def test_a_damaged_data_set_stops_the_run_with_one_sentence(damaged_run: Stage) 
 def test_a_run_that_stopped_is_remembered_as_failed(damaged_run: Stage) -> None:
     (run,) = json.loads(easel("runs", "--root", damaged_run.root, "--json").stdout)
     assert (run["state"], run["trained"], run["pushed"]) == ("failed", [], {})
+
+
+@pytest.mark.parametrize("file", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_notebook_runs_on_what_was_pushed(file: Path, pushed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_ROOT", str(pushed))
+    notebook = nbformat.read(file, as_version=4)
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 5
