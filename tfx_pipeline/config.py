@@ -46,7 +46,7 @@ class Language(Section):
     width: Width = 128
     depth: Annotated[int, Field(ge=1, le=8)] = 1
     embedding_size: Width = 64
-    steps: Steps = 2500
+    steps: Steps = 2200
     batch_size: Batch = 128
     learning_rate: Rate = 3e-3
     word_weight: Weight = 0.3
@@ -62,8 +62,8 @@ class Drawing(Section):
     width: Width = 64
     depth: Annotated[int, Field(ge=1, le=16)] = 4
     block: Literal[1, 2, 4] = 2
-    warmup_steps: Steps = 6000
-    adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 400
+    warmup_steps: Steps = 5000
+    adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 300
     batch_size: Batch = 32
     learning_rate: Rate = 3e-3
     adversarial_learning_rate: Rate = 5e-4
