@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from easel.console import FAILED, answer, say
 
 if TYPE_CHECKING:
     from tfx_pipeline.datasets.folder import Progress
@@ -34,7 +35,10 @@ def shapes(
     from tfx_pipeline.datasets.importing import fresh_folder
     from tfx_pipeline.datasets.shapes import write_shapes
 
-    _say(f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(count * _seconds(size))}.", as_json)
+    say(
+        f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(count * _seconds(size))}.",
+        as_json=as_json,
+    )
     with _plain_errors(), _progress() as report, fresh_folder(out) as made:
         summary = write_shapes(
             made, count=count, size=size, seed=seed, progress=lambda done: report("drawing shapes", done, count)
@@ -47,7 +51,7 @@ def emoji(out: Out, size: Size = 64, as_json: AsJson = False) -> None:
     """Draw the emoji of Noto Color Emoji, captioned with their English and Chinese names."""
     from tfx_pipeline.datasets.emoji import write_emoji
 
-    _say(f"Drawing some 1,900 emoji of {size} x {size} pixels into {out}: {_about(8)}.", as_json)
+    say(f"Drawing some 1,900 emoji of {size} x {size} pixels into {out}: {_about(8)}.", as_json=as_json)
     with _plain_errors(), _progress() as report:
         summary = write_emoji(out, size=size, progress=report)
     _finish(out, asdict(summary), as_json)
@@ -74,7 +78,7 @@ def import_(
     from tfx_pipeline.datasets.importing import import_data
 
     limits = ReadLimits(max_share=max_quarantine, max_pixels=round(max_megapixels * 1e6))
-    _say(f"Checking the pictures of {src} and copying them into {out}: {_import_time(src)}.", as_json)
+    say(f"Checking the pictures of {src} and copying them into {out}: {_import_time(src)}.", as_json=as_json)
     with _plain_errors(), _progress() as report:
         summary = import_data(src, out, limits=limits, progress=report)
     _say_quarantine(out, summary.quarantined, summary.kinds, as_json)
@@ -100,21 +104,16 @@ def _about(seconds: float) -> str:
     return f"about {round(seconds / 60)} minutes"
 
 
-def _say(text: str, as_json: bool) -> None:
-    """Talk to the person; with --json the standard output belongs to the script that reads it."""
-    typer.echo(text, err=as_json)
-
-
 def _say_quarantine(out: Path, count: int, kinds: dict[str, int], as_json: bool) -> None:
     if count:
         told = ", ".join(f"{kind} ({times:,})" for kind, times in kinds.items())
-        _say(f"Set aside {count:,}: {told}. The list is in {out / 'quarantine.jsonl'}.", as_json)
+        say(f"Set aside {count:,}: {told}. The list is in {out / 'quarantine.jsonl'}.", as_json=as_json)
 
 
 def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
     following = f"easel run --data {shlex.quote(str(out))}"
     if as_json:
-        typer.echo(json.dumps({**summary, "out": str(out), "next": following}, ensure_ascii=False))
+        answer({**summary, "out": str(out), "next": following})
         return
     typer.echo(f"Done: {summary['count']:,} captioned pictures in {out}, {summary['withheld']:,} of them withheld.")
     typer.echo(f"Next: {following}")
@@ -129,10 +128,10 @@ def _plain_errors() -> Iterator[None]:
         yield
     except DataSetError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(FAILED) from error
     except OSError as error:
         typer.echo(f"The pictures could not be written: {error.strerror or error} ({error.filename}).", err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(FAILED) from error
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def _signature_defs(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
 
 def _warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
     try:
-        records = list(read_records(path))
+        records = read_records(path)
     except ValueError as error:
         message = f"Failed to read warmup data, please verify your warmup data is in TFRecord format: {error}"
         raise StatusError(StatusCode.DATA_LOSS, message) from error
