@@ -1,5 +1,6 @@
 """Words and phrasings, English and Chinese, for the scenes of `shapes`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,32 +51,96 @@ CHINESE = {
 }
 LANDS_ENGLISH = {"meadow": "a green meadow", "desert": "a yellow desert", "sea": "a blue sea", "field": "a brown field"}
 
-SINGLE_ENGLISH = (
-    "a {size} {colour} {shape} at the {position} on a {background} background",
-    "a {size} {colour} {shape} on a {background} background, at the {position}",
-    "{a_colour} {shape}, {size}, at the {position}, on a {background} background",
-    "{a_colour} {shape} on a {background} background, {size}, at the {position}",
-    "on {background}, a {size} {colour} {shape} at the {position}",
-    "{size} {colour} {shape}, {position}, {background} background",
+# By what a phrasing leaves open; None where it names everything.
+SINGLE_ENGLISH: dict[str | None, tuple[str, ...]] = {
+    None: (
+        "a {size} {colour} {shape} at the {position} on a {background} background",
+        "a {size} {colour} {shape} on a {background} background, at the {position}",
+        "{a_colour} {shape}, {size}, at the {position}, on a {background} background",
+        "{a_colour} {shape} on a {background} background, {size}, at the {position}",
+        "on {background}, a {size} {colour} {shape} at the {position}",
+        "{size} {colour} {shape}, {position}, {background} background",
+    ),
+    "colour": (
+        "a {size} {shape} at the {position} on a {background} background",
+        "a {size} {shape} on a {background} background, at the {position}",
+        "a {shape}, {size}, at the {position}, on a {background} background",
+        "{size} {shape}, {position}, {background} background",
+    ),
+    "size": (
+        "{a_colour} {shape} at the {position} on a {background} background",
+        "{a_colour} {shape} on a {background} background, at the {position}",
+        "on {background}, {a_colour} {shape} at the {position}",
+        "{colour} {shape}, {position}, {background} background",
+    ),
+    "position": (
+        "a {size} {colour} {shape} on a {background} background",
+        "{a_colour} {shape} on a {background} background, {size}",
+        "on {background}, a {size} {colour} {shape}",
+        "{size} {colour} {shape}, {background} background",
+    ),
+    "background": (
+        "a {size} {colour} {shape} at the {position}",
+        "{a_colour} {shape}, {size}, at the {position}",
+        "{size} {colour} {shape}, {position}",
+    ),
+}
+SINGLE_CHINESE: dict[str | None, tuple[str, ...]] = {
+    None: (
+        "{background}背景的{position}有一个{size}的{colour}{shape}",
+        "{background}背景上有一个{size}的{colour}{shape}，在{position}",
+        "一个{colour}的{shape}，{size}，在{position}，{background}背景",
+        "{background}背景上的{colour}{shape}，{size}，在{position}",
+        "{colour}{shape}，{size}，位于{position}，背景是{background}",
+        "{position}有一个{size}的{colour}{shape}，{background}背景",
+    ),
+    "colour": (
+        "{background}背景的{position}有一个{size}的{shape}",
+        "{background}背景上有一个{size}的{shape}，在{position}",
+        "{shape}，{size}，位于{position}，背景是{background}",
+        "{position}有一个{size}的{shape}，{background}背景",
+    ),
+    "size": (
+        "{background}背景的{position}有一个{colour}{shape}",
+        "一个{colour}的{shape}，在{position}，{background}背景",
+        "{colour}{shape}，位于{position}，背景是{background}",
+        "{position}有一个{colour}{shape}，{background}背景",
+    ),
+    "position": (
+        "{background}背景上有一个{size}的{colour}{shape}",
+        "一个{colour}的{shape}，{size}，{background}背景",
+        "{background}背景上的{colour}{shape}，{size}",
+        "{colour}{shape}，{size}，背景是{background}",
+    ),
+    "background": (
+        "一个{colour}的{shape}，{size}，在{position}",
+        "{colour}{shape}，{size}，位于{position}",
+        "{position}有一个{size}的{colour}{shape}",
+    ),
+}
+# English and Chinese phrasings of the objects, and what those of their background make of them.
+PAIR: tuple[tuple[str, ...], tuple[str, ...]] = (
+    ("{first} {relation} {second}",),
+    ("{second}{relation}有一个{first}", "{second}的{relation}有一个{first}", "一个{first}在{second}的{relation}"),
 )
-SINGLE_CHINESE = (
-    "{background}背景的{position}有一个{size}的{colour}{shape}",
-    "{background}背景上有一个{size}的{colour}{shape}，在{position}",
-    "一个{colour}的{shape}，{size}，在{position}，{background}背景",
-    "{background}背景上的{colour}{shape}，{size}，在{position}",
-    "{colour}{shape}，{size}，位于{position}，背景是{background}",
-    "{position}有一个{size}的{colour}{shape}，{background}背景",
+TRIPLE: tuple[tuple[str, ...], tuple[str, ...]] = (
+    (
+        "{second} with {first} {relation} it and {third} {third_relation} it",
+        "{first} {relation} and {third} {third_relation} {second}",
+    ),
+    (
+        "{second}{relation}有{first}，{third_relation}有{third}",
+        "{second}的{relation}是{first}，{third_relation}是{third}",
+    ),
 )
-PAIR_ENGLISH = (
-    "{a_first} {relation} {a_second} on a {background} background",
-    "{a_first} {relation} {a_second}, {background} background",
-    "on {background}, {a_first} {relation} {a_second}",
+# Clear only where the first is of another shape than the second.
+TRIPLE_BY_SHAPE = "{first} {relation} {second}, with {third} {third_relation} the {shape}"
+GROUNDS_ENGLISH = (
+    "{things} on a {{background}} background",
+    "{things}, {{background}} background",
+    "on {{background}}, {things}",
 )
-PAIR_CHINESE = (
-    "{second}{relation}有一个{first}，{background}背景",
-    "{background}背景上，{second}的{relation}有一个{first}",
-    "一个{first}在{second}的{relation}，{background}背景",
-)
+GROUNDS_CHINESE = ("{things}，{{background}}背景", "{{background}}背景上，{things}", "{things}，背景是{{background}}")
 WEATHER_ENGLISH = {
     "sun": (
         "the weather is fine today, the sun shines over {land}",
@@ -112,9 +177,19 @@ WEATHER_CHINESE = {
 }
 
 
-def captions(attributes: dict[str, Any], rng: np.random.Generator) -> tuple[str, str]:
-    """An English and a Chinese caption of a scene, each in a random phrasing that names every attribute."""
-    english, chinese = PHRASINGS[attributes["kind"]](attributes)
+Phrasings = tuple[list[str], list[str]]
+"""Every English and every Chinese caption of one scene."""
+
+
+def captions(attributes: dict[str, Any], rng: np.random.Generator, *, left_open: str | None = None) -> tuple[str, str]:
+    """An English and a Chinese caption of a scene, each in a random phrasing.
+
+    Args:
+        attributes: Those of a `shapes.Scene`.
+        rng: Chooses the phrasings.
+        left_open: The attribute that they do not name, one of `shapes.OPEN` for this kind; None names everything.
+    """
+    english, chinese = PHRASINGS[attributes["kind"]](attributes, left_open)
     return str(rng.choice(english)), str(rng.choice(chinese))
 
 
@@ -123,33 +198,41 @@ def with_article(words: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def single(attributes: dict[str, Any]) -> tuple[list[str], list[str]]:
+def single(attributes: dict[str, Any], left_open: str | None) -> Phrasings:
     """Every phrasing of one object."""
     chinese = {key: CHINESE.get(value, value) for key, value in attributes.items()}
     a_colour = with_article(attributes["colour"])
     return (
-        [phrase.format(a_colour=a_colour, **attributes) for phrase in SINGLE_ENGLISH],
-        [phrase.format(**chinese) for phrase in SINGLE_CHINESE],
+        [phrase.format(a_colour=a_colour, **attributes) for phrase in SINGLE_ENGLISH[left_open]],
+        [phrase.format(**chinese) for phrase in SINGLE_CHINESE[left_open]],
     )
 
 
-def pair(attributes: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Every phrasing of two objects in a relation."""
-    things = [attributes["first"], attributes["second"]]
-    first, second = (with_article(f"{thing['colour']} {thing['shape']}") for thing in things)
-    first_zh, second_zh = (CHINESE[thing["colour"]] + CHINESE[thing["shape"]] for thing in things)
-    relation, background = attributes["relation"], attributes["background"]
-    relation_zh, background_zh = CHINESE[relation], CHINESE[background]
-    return (
-        [p.format(a_first=first, relation=relation, a_second=second, background=background) for p in PAIR_ENGLISH],
-        [
-            p.format(first=first_zh, relation=relation_zh, second=second_zh, background=background_zh)
-            for p in PAIR_CHINESE
-        ],
-    )
+def several(attributes: dict[str, Any], left_open: str | None) -> Phrasings:
+    """Every phrasing of two or three objects in their relations."""
+    english, chinese = TRIPLE if attributes["kind"] == "triple" else PAIR
+    if attributes["kind"] == "triple" and attributes["first"]["shape"] != attributes["second"]["shape"]:
+        english = (*english, TRIPLE_BY_SHAPE)
+    if left_open != "background":
+        english = tuple(ground.format(things=things) for ground in GROUNDS_ENGLISH for things in english)
+        chinese = tuple(ground.format(things=things) for ground in GROUNDS_CHINESE for things in chinese)
+    words, words_zh = names(attributes, left_open)
+    return [phrase.format(**words) for phrase in english], [phrase.format(**words_zh) for phrase in chinese]
 
 
-def weather(attributes: dict[str, Any]) -> tuple[list[str], list[str]]:
+def names(attributes: dict[str, Any], left_open: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """What each place of a phrasing is called in English and in Chinese, an object by its colour and its shape."""
+    english, chinese = {"shape": attributes["second"]["shape"]}, {}
+    for key, value in attributes.items():
+        if isinstance(value, str):
+            english[key], chinese[key] = value, CHINESE.get(value, value)
+        else:
+            told = [value["shape"]] if left_open == f"{key}.colour" else [value["colour"], value["shape"]]
+            english[key], chinese[key] = with_article(" ".join(told)), "".join(CHINESE[word] for word in told)
+    return english, chinese
+
+
+def weather(attributes: dict[str, Any], _: str | None = None) -> Phrasings:
     """Every phrasing of the weather over a landscape."""
     name, land = attributes["weather"], attributes["land"]
     return (
@@ -158,4 +241,9 @@ def weather(attributes: dict[str, Any]) -> tuple[list[str], list[str]]:
     )
 
 
-PHRASINGS = {"single": single, "pair": pair, "weather": weather}
+PHRASINGS: dict[str, Callable[[dict[str, Any], str | None], Phrasings]] = {
+    "single": single,
+    "pair": several,
+    "triple": several,
+    "weather": weather,
+}

@@ -1,16 +1,19 @@
 """Procedurally drawn, captioned pictures: the data set that the demo draws for itself.
 
-Three kinds of scene: one object (shape, colour, position, size and background), two objects in a spatial
-relation, and the weather over a plain landscape. Each picture has an English and a Chinese caption in one of several
-phrasings, which name every attribute; what a caption leaves open is a slight jitter of place and size.
+Four kinds of scene: one object (shape, colour, position, size and background), two or three objects in spatial
+relations, and the weather over a plain landscape. Each picture has an English and a Chinese caption in one of several
+phrasings. Four captions in five name every attribute and leave open only a slight jitter of place and size; the fifth
+leaves one attribute open, which the picture then shows at random, uniformly.
 
-One tenth of the (shape, colour, background) triples is withheld: a model that draws them has understood the words
-rather than remembered the pictures.
+One tenth of the (shape, colour, background) triples is withheld, and one tenth of the (object, relation, object) pairs:
+a model that draws them has understood the words rather than remembered the pictures.
 """
 
+import functools
+import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,11 +57,34 @@ RADII = {"small": 0.15, "medium": 0.21, "large": 0.28}
 POSITIONS = ("top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right")
 RELATIONS = {"above": (0, -1), "below": (0, 1), "to the left of": (-1, 0), "to the right of": (1, 0)}
 
+OPPOSITES = {
+    "above": "below",
+    "below": "above",
+    "to the left of": "to the right of",
+    "to the right of": "to the left of",
+}
+
 POSITION_STEP = 0.19
-PAIR_STEP = 0.23
-PAIR_RADIUS = 0.17
+# Distance between neighbours and their radius, by how many steps an arrangement of objects spans.
+SPACINGS = {1: 0.46, 2: 0.31}
+ARRANGED_RADII = {1: 0.17, 2: 0.135}
 JITTER = 0.015
-SINGLE_SHARE, PAIR_SHARE = 0.72, 0.18
+"""An object's centre moves by up to this share of the side, uniformly: a deviation of 0.28 pixels at 32, 0.55 at 64."""
+SCALE_JITTER = 0.05
+
+SHARES = {"single": 0.55, "pair": 0.25, "triple": 0.1, "weather": 0.1}
+OPEN_SHARE = 0.2
+OPEN = {
+    "single": ("colour", "size", "position", "background"),
+    "pair": ("first.colour", "second.colour", "background"),
+    "triple": ("first.colour", "second.colour", "third.colour", "background"),
+    "weather": (),
+}
+"""What a caption of each kind may leave open, one at a time."""
+
+
+Thing = tuple[str, str]
+"""A shape and its colour."""
 
 
 class Sprite(NamedTuple):
@@ -73,7 +99,7 @@ class Sprite(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture shows. `attributes` is what its captions say and what `metadata.jsonl` records."""
+    """What one picture shows. `attributes` is all of it in words, whatever a caption leaves open."""
 
     attributes: dict[str, Any]
     sprites: tuple[Sprite, ...]
@@ -81,7 +107,7 @@ class Scene:
 
     @property
     def kind(self) -> str:
-        """`single`, `pair` or `weather`."""
+        """`single`, `pair`, `triple` or `weather`."""
         return str(self.attributes["kind"])
 
 
@@ -111,23 +137,63 @@ def single_scene(shape: str, colour: str, position: str, size: str, background: 
     )
 
 
-def pair_scene(first: tuple[str, str], relation: str, second: tuple[str, str], background: str) -> Scene:
-    """Two (shape, colour) objects, the first `above`, `below`, `to the left of` or `to the right of` the second."""
-    dx, dy = RELATIONS[relation]
-    ends = (first, 1), (second, -1)
+def pair_scene(first: Thing, relation: str, second: Thing, background: str) -> Scene:
+    """Two objects, the first `above`, `below`, `to the left of` or `to the right of` the second."""
     return Scene(
         attributes={
             "kind": "pair",
-            "first": {"shape": first[0], "colour": first[1]},
+            "first": named(first),
             "relation": relation,
-            "second": {"shape": second[0], "colour": second[1]},
+            "second": named(second),
             "background": background,
         },
-        sprites=tuple(
-            Sprite(*thing, 0.5 + PAIR_STEP * dx * sign, 0.5 + PAIR_STEP * dy * sign, PAIR_RADIUS)
-            for thing, sign in ends
-        ),
-        withheld=any((*thing, background) in WITHHELD for thing in (first, second)),
+        sprites=arranged((first, second), (RELATIONS[relation], (0, 0))),
+        withheld=any_withheld((first, second), background, [(first, relation, second)]),
+    )
+
+
+def triple_scene(
+    first: Thing, relation: str, second: Thing, third: Thing, third_relation: str, background: str
+) -> Scene:
+    """Three objects in a row, a column or a corner: the first and the third each in a relation to the second.
+
+    Raises:
+        ValueError: If the first and the third would be at the same place.
+    """
+    if relation == third_relation:
+        raise ValueError(f"Two objects cannot both be {relation} the second: choose another third_relation.")
+    pairs = [(first, relation, second), (third, third_relation, second)]
+    if third_relation == OPPOSITES[relation]:
+        pairs.append((first, relation, third))
+    return Scene(
+        attributes={
+            "kind": "triple",
+            "first": named(first),
+            "relation": relation,
+            "second": named(second),
+            "third": named(third),
+            "third_relation": third_relation,
+            "background": background,
+        },
+        sprites=arranged((first, second, third), (RELATIONS[relation], (0, 0), RELATIONS[third_relation])),
+        withheld=any_withheld((first, second, third), background, pairs),
+    )
+
+
+def named(thing: Thing) -> dict[str, str]:
+    """A thing as `attributes` has it."""
+    return dict(zip(("shape", "colour"), thing, strict=True))
+
+
+def arranged(things: Sequence[Thing], cells: Sequence[tuple[int, int]]) -> tuple[Sprite, ...]:
+    """Objects in neighbouring cells (column, row) of a plane, the whole centred in the picture."""
+    columns, rows = zip(*cells, strict=True)
+    span = max(max(columns) - min(columns), max(rows) - min(rows))
+    x, y = ((max(places) + min(places)) / 2 for places in (columns, rows))
+    spacing, radius = SPACINGS[span], ARRANGED_RADII[span]
+    return tuple(
+        Sprite(*thing, 0.5 + spacing * (column - x), 0.5 + spacing * (row - y), radius)
+        for thing, (column, row) in zip(things, cells, strict=True)
     )
 
 
@@ -136,16 +202,55 @@ def weather_scene(weather: str, land: str) -> Scene:
     return Scene({"kind": "weather", "weather": weather, "land": land}, (), withheld=False)
 
 
-def random_scene(rng: Rng) -> Scene:
-    """Draw a scene: 72% single objects, 18% pairs and 10% weather, uniform within each."""
-    kind = rng.random()
-    if kind < SINGLE_SHARE:
-        size, position = pick(rng, RADII), pick(rng, POSITIONS)
-        return single_scene(pick(rng, SHAPES), pick(rng, COLOURS_RGB), position, size, pick(rng, BACKGROUNDS_RGB))
-    if kind < SINGLE_SHARE + PAIR_SHARE:
-        first, second = ((pick(rng, SHAPES), pick(rng, COLOURS_RGB)) for _ in range(2))
-        return pair_scene(first, pick(rng, RELATIONS), second, pick(rng, BACKGROUNDS_RGB))
+def random_scene(rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None) -> Scene:
+    """Draw a scene, uniform within its kind.
+
+    Args:
+        rng: Source of every choice.
+        shares: Weight of each kind, at least 0; `{"pair": 1}` draws pairs alone.
+        withheld: True draws withheld scenes alone, False seen ones alone, None both.
+
+    Raises:
+        ValueError: If withheld scenes are asked for of the weather alone, of which none is withheld.
+    """
+    if withheld and not any(share for kind, share in shares.items() if kind != "weather"):
+        raise ValueError("No weather is withheld: ask for another kind of scene, or leave out withheld=True.")
+    weights = np.array(list(shares.values()), float)
+    while True:
+        scene = RANDOM[str(rng.choice(list(shares), p=weights / weights.sum()))](rng)
+        if withheld is None or scene.withheld == withheld:
+            return scene
+
+
+def random_single(rng: Rng) -> Scene:
+    """One object."""
+    size, position = pick(rng, RADII), pick(rng, POSITIONS)
+    return single_scene(*random_thing(rng), position, size, pick(rng, BACKGROUNDS_RGB))
+
+
+def random_pair(rng: Rng) -> Scene:
+    """Two objects; they may be alike."""
+    return pair_scene(random_thing(rng), pick(rng, RELATIONS), random_thing(rng), pick(rng, BACKGROUNDS_RGB))
+
+
+def random_triple(rng: Rng) -> Scene:
+    """Three objects; they may be alike."""
+    first, second, third = (random_thing(rng) for _ in range(3))
+    relation, third_relation = rng.permutation(list(RELATIONS))[:2].tolist()
+    return triple_scene(first, relation, second, third, third_relation, pick(rng, BACKGROUNDS_RGB))
+
+
+def random_weather(rng: Rng) -> Scene:
+    """A sky and a land."""
     return weather_scene(pick(rng, SKIES_RGB), pick(rng, LANDS_RGB))
+
+
+RANDOM = {"single": random_single, "pair": random_pair, "triple": random_triple, "weather": random_weather}
+
+
+def random_thing(rng: Rng) -> Thing:
+    """A shape in a colour."""
+    return pick(rng, SHAPES), pick(rng, COLOURS_RGB)
 
 
 def pick(rng: Rng, names: Sequence[str] | dict[str, Any]) -> str:
@@ -219,6 +324,24 @@ def withheld_triples() -> frozenset[tuple[str, str, str]]:
 WITHHELD = withheld_triples()
 
 
+@functools.cache
+def is_withheld_pair(first: Thing, relation: str, second: Thing) -> bool:
+    """Whether a pair is in the tenth that never enters training, decided by a hash of its words.
+
+    The mirror image of a pair (`a` above `b`, `b` below `a`) is the same pair.
+    """
+    if relation in ("below", "to the right of"):
+        first, relation, second = second, OPPOSITES[relation], first
+    words = " ".join((*first, relation, *second))
+    return int.from_bytes(hashlib.sha256(words.encode()).digest()) % 10 == 0
+
+
+def any_withheld(things: Sequence[Thing], background: str, pairs: Sequence[tuple[Thing, str, Thing]]) -> bool:
+    """Whether a scene shows anything that is withheld."""
+    triples = ((*thing, background) in WITHHELD for thing in things)
+    return any(triples) or any(is_withheld_pair(*pair) for pair in pairs)
+
+
 def pixel_grid(size: int) -> tuple[Floats, Floats]:
     """Centres of the pixels, x and y, each (size, size), in units of the picture's side."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) / size
@@ -252,7 +375,7 @@ def jittered(sprite: Sprite, rng: Rng | None) -> Sprite:
         return sprite
     dx, dy, scale = rng.uniform(-1, 1, 3)
     return sprite._replace(
-        x=sprite.x + JITTER * dx, y=sprite.y + JITTER * dy, radius=sprite.radius * (1 + 0.05 * scale)
+        x=sprite.x + JITTER * dx, y=sprite.y + JITTER * dy, radius=sprite.radius * (1 + SCALE_JITTER * scale)
     )
 
 
@@ -336,11 +459,16 @@ def render(scene: Scene, size: int, rng: Rng | None = None) -> NDArray[np.uint8]
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 
-def random_scenes(count: int, *, seed: int) -> Iterator[tuple[Scene, Rng]]:
-    """`count` scenes, each with the generator that draws its jitter and phrasing; the same for the same seed."""
+def random_scenes(
+    count: int, *, seed: int, shares: Mapping[str, float] = SHARES, withheld: bool | None = None
+) -> Iterator[tuple[Scene, Rng]]:
+    """`count` scenes, each with the generator that draws its jitter and phrasing; the same for the same seed.
+
+    `shares` and `withheld` are those of `random_scene`.
+    """
     for child in np.random.SeedSequence(seed).spawn(count):
         rng = np.random.default_rng(child)
-        yield random_scene(rng), rng
+        yield random_scene(rng, shares=shares, withheld=withheld), rng
 
 
 def write_shapes(
@@ -377,12 +505,18 @@ def write_shapes(
 
 
 def record(scene: Scene, file_name: str, rng: Rng) -> dict[str, Any]:
-    """The line of `metadata.jsonl` for one picture."""
-    english, chinese = phrases.captions(scene.attributes, rng)
+    """The line of `metadata.jsonl` for one picture; `attributes.open` lists what its captions do not name."""
+    left_open = pick_open(scene.kind, rng)
+    english, chinese = phrases.captions(scene.attributes, rng, left_open=left_open)
     return {
         "file_name": file_name,
         "text": english,
         "text_zh": chinese,
-        "attributes": scene.attributes,
+        "attributes": scene.attributes | {"open": [left_open] if left_open else []},
         "withheld": scene.withheld,
     }
+
+
+def pick_open(kind: str, rng: Rng) -> str | None:
+    """What the captions of a scene leave open, one name of `OPEN`; None for four scenes in five."""
+    return pick(rng, OPEN[kind]) if OPEN[kind] and rng.random() < OPEN_SHARE else None
