@@ -360,13 +360,17 @@ def coverage(distance: Floats, size: int) -> Floats:
     return np.clip(0.5 - distance * size, 0, 1)
 
 
-def draw_sprite(canvas: Floats, sprite: Sprite) -> Floats:
-    """Paint one object over the canvas."""
-    size = len(canvas)
+def sprite_coverage(sprite: Sprite, size: int) -> Floats:
+    """Anti-aliased coverage in 0..1 of one object, (size, size)."""
     x, y = pixel_grid(size)
     radius = sprite.radius
     distance = SHAPES[sprite.shape]((x - sprite.x) / radius, (y - sprite.y) / radius) * radius
-    return paint(canvas, coverage(distance, size), COLOURS_RGB[sprite.colour])
+    return coverage(distance, size)
+
+
+def draw_sprite(canvas: Floats, sprite: Sprite) -> Floats:
+    """Paint one object over the canvas."""
+    return paint(canvas, sprite_coverage(sprite, len(canvas)), COLOURS_RGB[sprite.colour])
 
 
 def jittered(sprite: Sprite, rng: Rng | None) -> Sprite:
