@@ -100,8 +100,9 @@ def parse(caption: str) -> Attributes | None:
 
 def writes(caption: str, attributes: Attributes, left_open: str | None) -> bool:
     """Whether a scene can have these attributes, and the grammar this caption for them."""
+    kind: str = attributes["kind"]
     parts = {name: tuple(part.values()) if isinstance(part, dict) else part for name, part in attributes.items()}
-    kind = parts.pop("kind")
+    del parts["kind"]
     try:
         SCENES[kind](**parts)
     except ValueError:
