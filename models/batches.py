@@ -7,29 +7,40 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+# More than any caption holds, and so little that sums stay within int32.
+MOST_PIECES = 2**30
+
 
 def as_strings(texts: str | Sequence[str] | tf.data.Dataset) -> tuple[list[str], bool]:
-    """Texts as a list, and whether there was a single one.
+    """Texts as a list, and whether there was a single one. What UTF-8 cannot write becomes U+FFFD.
 
     Raises:
         ValueError: If there are none.
     """
     if isinstance(texts, str):
-        return [texts], True
+        return [encodable(texts)], True
     if isinstance(texts, tf.data.Dataset):
         texts = [text.decode(errors="replace") for batch in texts.as_numpy_iterator() for text in np.atleast_1d(batch)]
     if len(texts) == 0:
         raise ValueError("There is no text: give a string, or a list or dataset with at least one.")
-    return list(texts), False
+    return [encodable(text) for text in texts], False
+
+
+def encodable(text: str) -> str:
+    """The text with U+FFFD for surrogates that stand alone, which Python makes of a terminal's stray bytes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def as_rows(value: Any, rows: int, name: str, dtype: type) -> NDArray[Any]:
     """One value for every row: a scalar is repeated.
 
     Raises:
-        ValueError: If there are neither one nor `rows` values.
+        ValueError: If there are neither one nor `rows` values, or one does not fit the dtype.
     """
-    values: NDArray[Any] = np.asarray(value, dtype)
+    try:
+        values: NDArray[Any] = np.asarray(value, dtype)
+    except OverflowError:
+        raise ValueError(f"{name} is {value}; it must fit {np.dtype(dtype).name}.") from None
     if values.ndim == 0:
         return np.full(rows, values)
     if values.shape != (rows,):
@@ -41,9 +52,22 @@ def as_temperatures(value: Any, rows: int) -> NDArray[np.float32]:
     """Temperatures for every row, as `as_rows`.
 
     Raises:
-        ValueError: If one is negative, or there are neither one nor `rows`.
+        ValueError: If one is negative or not a finite number, or there are neither one nor `rows`.
     """
     temperatures = as_rows(value, rows, "temperature", np.float32)
-    if (temperatures < 0).any():
-        raise ValueError(f"The temperature is {temperatures.min():g}; it must be 0 or more.")
+    allowed = np.isfinite(temperatures) & (temperatures >= 0)
+    if not allowed.all():
+        raise ValueError(f"The temperature is {temperatures[~allowed][0]:g}; it must be 0 or more, and finite.")
     return temperatures
+
+
+def as_lengths(value: Any, rows: int) -> NDArray[np.int32]:
+    """Lengths for every row, as `as_rows`.
+
+    Raises:
+        ValueError: If one is negative, or there are neither one nor `rows`.
+    """
+    lengths = as_rows(value, rows, "length", np.int64)
+    if (lengths < 0).any():
+        raise ValueError(f"The length is {lengths.min()}; it must be 0 or more.")
+    return np.minimum(lengths, MOST_PIECES).astype(np.int32)

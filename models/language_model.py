@@ -8,14 +8,20 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.batches import as_rows, as_strings, as_temperatures
+from models.batches import as_lengths, as_rows, as_strings, as_temperatures
+from models.device import device_policy
 from models.sampling import uniform_rows
-from models.text import END, PAD, RESERVED, START, Tokenizer
+from models.text import END, PAD, RESERVED, START, Tokenizer, as_utf8
 
 # Freely enough to vary, and rarely off the language that was learned.
 TEMPERATURE = 0.3
+# By then every piece is as likely as any other, and hotter ones would let pieces through that are never to be written.
+HOTTEST = 1e4
+# Pieces read at once when a text is scored, and texts side by side: bounds on memory, without effect on the result.
+WINDOW, ROWS = 256, 256
 
 Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
+States: TypeAlias = list[list[tf.Tensor]]
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -29,6 +35,7 @@ class LanguageModel(keras.Model):
         width: Units of each LSTM layer.
         depth: LSTM layers.
         embedding_size: Width of the caption embedding.
+        exact: Whether case, spaces and line ends are kept, with single characters for a vocabulary.
     """
 
     def __init__(
@@ -40,6 +47,7 @@ class LanguageModel(keras.Model):
         width: int = 128,
         depth: int = 1,
         embedding_size: int = 64,
+        exact: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -49,9 +57,10 @@ class LanguageModel(keras.Model):
         self.width = width
         self.depth = depth
         self.embedding_size = embedding_size
-        self.tokenizer = Tokenizer(self.vocabulary, length)
+        self.exact = exact
+        self.tokenizer = Tokenizer(self.vocabulary, length, exact=exact)
         self.tokens = keras.layers.Embedding(len(self.vocabulary), token_size)
-        self.lstms = [keras.layers.LSTM(width, return_sequences=True) for _ in range(depth)]
+        self.lstms = [keras.layers.LSTM(width, return_sequences=True, return_state=True) for _ in range(depth)]
         self.next_piece = keras.layers.Dense(len(self.vocabulary))
         self.caption_head = keras.Sequential(
             [keras.Input((width,)), keras.layers.Dense(embedding_size), keras.layers.LayerNormalization()]
@@ -63,7 +72,7 @@ class LanguageModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("vocabulary", "length", "token_size", "width", "depth", "embedding_size")
+        names = ("vocabulary", "length", "token_size", "width", "depth", "embedding_size", "exact")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def call(self, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -76,11 +85,29 @@ class LanguageModel(keras.Model):
             Logits of the next piece after each piece, float32[b, t, vocabulary], and caption embeddings,
             float32[b, embedding_size].
         """
-        x = self.tokens(ids_BxT)
-        for lstm in self.lstms:
-            x = lstm(x)
+        x, _ = self.read(ids_BxT, self.no_states(tf.shape(ids_BxT)[0]))
         last = tf.reduce_sum(tf.cast(tf.not_equal(ids_BxT, PAD), tf.int32), axis=1) - 1
         return self.next_piece(x), self.caption_head(tf.gather(x, last, axis=1, batch_dims=1))
+
+    def read(self, ids_BxT: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        """Go on reading.
+
+        Args:
+            ids_BxT: Integer ids.
+            states: Of each layer, its output and its memory so far, float32[b, width] each.
+
+        Returns:
+            What the last layer gives after each piece, float32[b, t, width], and the states after the last piece.
+        """
+        x, after = self.tokens(ids_BxT), []
+        for lstm, state in zip(self.lstms, states, strict=True):
+            x, *state = lstm(x, initial_state=state)
+            after.append(state)
+        return x, after
+
+    def no_states(self, rows: tf.Tensor | int) -> States:
+        """The states before anything was read."""
+        return [[tf.zeros([rows, self.width])] * 2 for _ in self.lstms]
 
     def fit_unigram(self, ids: NDArray[np.int64]) -> None:
         """Count pieces, int[n, t], for the unigram baseline that perplexity is held against (add-one smoothing)."""
@@ -98,55 +125,81 @@ class LanguageModel(keras.Model):
         logits_BxTxV, _ = self(ids_BxT[:, :-1])
         targets = ids_BxT[:, 1:]
         mask = tf.cast(tf.not_equal(targets, PAD), tf.float32)
-        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits_BxTxV)
         unigram_nats = -tf.gather(tf.convert_to_tensor(self.unigram), targets)
-        return tuple(tf.reduce_sum(x, axis=1) for x in (nats * mask, unigram_nats * mask, mask))
+        terms = (masked_nats(logits_BxTxV, targets), unigram_nats * mask, mask)
+        return tuple(tf.reduce_sum(x, axis=1) for x in terms)
 
     def embed_texts(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: string[b] -> float32[b, embedding_size]."""
         return self(self.tokenizer.tokenize(captions))[1]
 
-    def continue_texts(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor) -> tf.Tensor:
+    def continue_texts(
+        self,
+        prompts: tf.Tensor,
+        seeds: tf.Tensor,
+        temperatures: tf.Tensor,
+        lengths: tf.Tensor | None = None,
+        *,
+        compiled: bool = False,
+    ) -> tf.Tensor:
         """In the graph: each prompt with its continuation.
 
         Args:
             prompts: string[b].
-            seeds: int64[b]; a row's continuation depends on its own prompt, seed and temperature alone.
+            seeds: int64[b]; a row's continuation depends on its own prompt, seed, temperature and length alone.
             temperatures: float32[b]; 0 takes the likeliest piece each time.
+            lengths: int32[b], most pieces to add; without them, as many as a caption holds.
+            compiled: Whether XLA compiles the loop, which a served graph must not ask for.
 
         Returns:
-            string[b], each beginning with its prompt, spaces trimmed. An empty prompt becomes a whole caption.
+            string[b], valid UTF-8, each beginning with its prompt, spaces at its ends trimmed unless texts are exact.
+            An empty prompt becomes a whole caption; a prompt that fills a caption stays as it is.
         """
-        prompts = tf.strings.strip(prompts)
+        prompts = as_utf8(prompts) if self.exact else tf.strings.strip(as_utf8(prompts))
         ids_BxT = self.tokenizer.tokenize(prompts)
         is_prompt_BxT = tf.not_equal(ids_BxT, PAD) & tf.not_equal(ids_BxT, END)
+        if lengths is None:
+            lengths = tf.fill(tf.shape(seeds), self.length)
         draws_BxT = uniform_rows(seeds, self.length, stream=0)
-        written_TxB = self._decode(ids_BxT, is_prompt_BxT, draws_BxT, temperatures)
+        decode = self._decode_compiled if compiled else self._decode
+        written_TxB = decode(ids_BxT, is_prompt_BxT, draws_BxT, temperatures, lengths)
         continuation = tf.where(is_prompt_BxT, tf.constant(PAD, tf.int64), tf.transpose(written_TxB))
         return tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
 
-    def _decode(self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.Tensor:
-        """Step through all rows at once, reading the prompt where there is one and writing after it; int64[t, b]."""
+    def _decode(
+        self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor
+    ) -> tf.Tensor:
+        """Step through all rows at once, reading the prompt where there is one and writing after it; int64[t, b].
+
+        The loop ends with the last row's END.
+        """
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
         never = tf.tensor_scatter_nd_update(never, [[END]], [0.0])
-        written = tf.TensorArray(tf.int64, size=self.length, element_shape=[None]).write(0, ids[:, 0])
-        states = [[tf.zeros([rows, self.width])] * 2 for _ in self.lstms]
+        ends = tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1) + lengths
+        nothing = tf.constant(PAD, tf.int64)
+        written = tf.TensorArray(tf.int64, size=self.length).unstack(tf.fill([self.length, rows], nothing))
 
-        def step(time: tf.Tensor, last: tf.Tensor, states: Any, written: tf.TensorArray) -> tuple[Any, ...]:
+        def writing(time: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
+            return tf.not_equal(last, END) & tf.not_equal(last, PAD) & (time < ends)
+
+        def step(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tuple[Any, ...]:
             logits, states = self._step(last, states)
-            drawn = sample(logits + never, draws[:, time], temperatures)
-            ended = tf.equal(last, END) | tf.equal(last, PAD)
-            following = tf.where(is_prompt[:, time], ids[:, time], tf.where(ended, tf.constant(PAD, tf.int64), drawn))
+            drawn = tf.where(writing(time, last), sample(logits + never, draws[:, time], temperatures), nothing)
+            following = tf.where(is_prompt[:, time], ids[:, time], drawn)
             return time + 1, following, states, written.write(time, following)
 
-        def unfinished(time: tf.Tensor, last: tf.Tensor, states: Any, written: tf.TensorArray) -> tf.Tensor:
-            return time < self.length
+        def unfinished(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tf.Tensor:
+            return (time < self.length) & tf.reduce_any(writing(time, last))
 
-        *_, written = tf.while_loop(unfinished, step, (tf.constant(1), ids[:, 0], states, written))
+        *_, written = tf.while_loop(unfinished, step, (tf.constant(1), ids[:, 0], self.no_states(rows), written))
         return tf.ensure_shape(written.stack(), [self.length, None])
 
-    def _step(self, last: tf.Tensor, states: list[list[tf.Tensor]]) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def _decode_compiled(self, *inputs: tf.Tensor) -> tf.Tensor:
+        return self._decode(*inputs)
+
+    def _step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """One piece through every layer: logits float32[b, vocabulary] and the new states."""
         x, after = self.tokens(last), []
         for lstm, state in zip(self.lstms, states, strict=True):
@@ -154,29 +207,60 @@ class LanguageModel(keras.Model):
             after.append(list(state))
         return self.next_piece(x), after
 
-    def generate(self, prompts: Texts, *, seed: int | Sequence[int] = 0, temperature: float = TEMPERATURE) -> Any:
+    def generate(
+        self,
+        prompts: Texts,
+        *,
+        seed: int | Sequence[int] = 0,
+        temperature: float | Sequence[float] = TEMPERATURE,
+        length: int | Sequence[int] | None = None,
+    ) -> Any:
         """Continue prompts into full captions.
 
         Args:
             prompts: A string, a list of strings, or a dataset of string batches.
             seed: One for all prompts, or one for each.
-            temperature: 0 and up; 0 takes the likeliest piece each time.
+            temperature: 0 and up, one for all or one for each; 0 takes the likeliest piece each time.
+            length: Most pieces to add, one for all or one for each; without it, as many as a caption holds. Pieces
+                are words and, of scripts without spaces, characters.
 
         Returns:
-            A string for a string, else a list of strings.
+            A string for a string, else a list of strings. Each begins with its prompt, whatever that holds.
 
         Raises:
-            ValueError: If the temperature is negative, or there are not as many seeds as prompts.
+            ValueError: If there is no prompt, a temperature or a length is negative, or there are not as many seeds,
+                temperatures or lengths as prompts.
         """
         texts, single = as_strings(prompts)
-        seeds = as_rows(seed, len(texts), "seed", np.int64)
-        temperatures = as_temperatures(temperature, len(texts))
-        written = [text.decode() for text in self._generate(tf.constant(texts), seeds, temperatures).numpy()]
+        count = len(texts)
+        inputs = (
+            np.array([text.encode() for text in texts], object),
+            as_rows(seed, count, "seed", np.int64),
+            as_temperatures(temperature, count),
+            as_lengths(self.length if length is None else length, count),
+        )
+        written: list[str] = []
+        for start in range(0, count, ROWS):
+            written += self._continue_some(*(column[start : start + ROWS] for column in inputs))
         return written[0] if single else written
 
+    def _continue_some(self, *columns: NDArray[Any]) -> list[str]:
+        """Continue some rows (prompts, seeds, temperatures, lengths).
+
+        XLA compiles for each number of rows: empty ones that end at once fill it up to a power of two.
+        """
+        count, compiled = len(columns[0]), device_policy().jit_recurrent
+        missing = (1 << (count - 1).bit_length()) - count if compiled else 0
+        prompts, *numbers = (np.concatenate([c, np.zeros(missing, c.dtype)]) for c in columns)
+        prompts[count:] = b""
+        texts = self._generate(tf.constant(prompts, tf.string), *numbers, compiled=compiled)
+        return [text.decode() for text in texts[:count].numpy()]
+
     @tf.function(reduce_retracing=True)
-    def _generate(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor) -> tf.Tensor:
-        return self.continue_texts(prompts, seeds, temperatures)
+    def _generate(
+        self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor, *, compiled: bool
+    ) -> tf.Tensor:
+        return self.continue_texts(prompts, seeds, temperatures, lengths, compiled=compiled)
 
     def embed(self, captions: Texts) -> NDArray[np.float32]:
         """Embed captions.
@@ -196,11 +280,41 @@ class LanguageModel(keras.Model):
         return self.embed_texts(captions)
 
     def score(self, texts: Texts) -> Any:
-        """Nats per character of texts, END included; a float for a string, else float32[n]."""
+        """Nats per character of texts, END included; a float for a string, else float32[n].
+
+        A text may be of any length. Its characters are those that the tokenizer reads, normalised unless exact; an
+        empty text counts as one.
+        """
         rows, single = as_strings(texts)
-        nats, _, _ = self.negative_log_likelihood(self.tokenizer.tokenize(tf.constant(rows)))
-        scores = nats.numpy() / np.maximum([len(row) for row in rows], 1)
+        strings = tf.constant(rows)
+        characters = tf.strings.length(self.tokenizer.read(strings), "UTF8_CHAR").numpy()
+        scores = self.nats(self.tokenizer.tokenize_whole(strings).numpy()) / np.maximum(characters, 1)
         return float(scores[0]) if single else scores.astype(np.float32)
+
+    def nats(self, ids_BxT: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Nats that rows of ids cost, the first id given and PAD free: float64[b].
+
+        Rows may be of any length: they are read in windows, each from the states that the last one left.
+        """
+        totals = np.zeros(len(ids_BxT))
+        for first in range(0, len(ids_BxT), ROWS):
+            rows = ids_BxT[first : first + ROWS]
+            states = self.no_states(len(rows))
+            for start in range(0, rows.shape[1] - 1, WINDOW):
+                nats, states = self._window_nats(tf.constant(rows[:, start : start + WINDOW + 1]), states)
+                totals[first : first + ROWS] += nats.numpy()
+        return totals
+
+    @tf.function(reduce_retracing=True)
+    def _window_nats(self, ids_BxT: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        x, after = self.read(ids_BxT[:, :-1], states)
+        return tf.reduce_sum(masked_nats(self.next_piece(x), ids_BxT[:, 1:]), axis=1), after
+
+
+def masked_nats(logits_BxTxV: tf.Tensor, targets_BxT: tf.Tensor) -> tf.Tensor:
+    """What each target costs, float32[b, t]; PAD costs nothing."""
+    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets_BxT, logits=logits_BxTxV)
+    return nats * tf.cast(tf.not_equal(targets_BxT, PAD), tf.float32)
 
 
 def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.Tensor:
@@ -214,7 +328,7 @@ def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.T
     Returns:
         int64[b].
     """
-    cold = tf.maximum(temperatures, 1e-4)[:, None]
+    cold = tf.clip_by_value(temperatures, 1e-4, HOTTEST)[:, None]
     cumulative = tf.cumsum(tf.nn.softmax(logits / cold), axis=-1)
     # The last of the cumulative sum can round below a draw close to 1.
     below = tf.cast(cumulative <= draws[:, None] * cumulative[:, -1:], tf.int64)

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.language_model import LanguageModel
+from models.language_model import LanguageModel, masked_nats
 from models.text import RESERVED
 
 PICTURE_SIDE = 32
@@ -99,3 +99,39 @@ class GroundedLanguageModel(keras.Model):
         scaled = tf.cast(image, tf.float32) / 127.5 - 1.0
         factor = image.shape[1] // self.side
         return tf.nn.avg_pool2d(scaled, factor, factor, "VALID") if factor > 1 else scaled
+
+
+class TextTraining(keras.Model):
+    """Teaches a language model to go on with one long text, without captions or pictures.
+
+    The text is read at many places side by side, and each window from the states that the last one left, so that the
+    model learns to use what lies further back than a window (truncated backpropagation through time, Williams and
+    Peng, 1990).
+
+    Args:
+        language_model: The model to train; its caption head, which a text teaches nothing, is left alone.
+        streams: Places that are read side by side, the rows of every batch.
+    """
+
+    def __init__(self, language_model: LanguageModel, *, streams: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.language_model = language_model
+        language_model.caption_head.trainable = False
+        shape = (len(language_model.lstms), 2, streams, language_model.width)
+        self.states = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="states")
+        self.built = True
+
+    def train_step(self, ids_BxT: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One step on the next window of each stream, int64[streams, t]; the last id begins the window after it.
+
+        Returns:
+            The loss, a scalar by name.
+        """
+        model = self.language_model
+        before = [tf.unstack(layer) for layer in tf.unstack(tf.convert_to_tensor(self.states))]
+        with tf.GradientTape() as tape:
+            x, after = model.read(ids_BxT[:, :-1], before)
+            loss = tf.reduce_mean(masked_nats(model.next_piece(x), ids_BxT[:, 1:]))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.states.assign(tf.stack(after))
+        return {"nats_per_piece": loss}

@@ -13,8 +13,15 @@ import tensorflow_text as tf_text
 PAD, UNKNOWN, START, END = range(4)
 RESERVED = ("<pad>", "<unk>", "<start>", "<end>")
 SPACE = "▁"
-# Scripts that write words with spaces between them; every other character is a piece by itself.
-PIECE = rf"{SPACE}?[\p{{Latin}}\p{{Greek}}\p{{Cyrillic}}\p{{Hangul}}\p{{Arabic}}\p{{Hebrew}}\p{{Devanagari}}]+|(?s:.)"
+# Scripts that write words with spaces between them; every other character is a piece by itself. A longer word is more
+# than one, since the look-up of a word gives up beyond a number of bytes.
+LETTER = r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hangul}\p{Arabic}\p{Hebrew}\p{Devanagari}]"
+PIECE = rf"{SPACE}?{LETTER}{{1,40}}|(?s:.)"
+
+
+def as_utf8(texts: tf.Tensor) -> tf.Tensor:
+    """string[b] -> string[b]: bytes that are not UTF-8 become U+FFFD; all else stays."""
+    return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
 
 
 def normalise(texts: tf.Tensor) -> tf.Tensor:
@@ -28,8 +35,7 @@ def normalise(texts: tf.Tensor) -> tf.Tensor:
     Returns:
         string[b].
     """
-    texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
-    spaced = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFC"), rf"[\s\pZ\pC{SPACE}]+", " ")
+    spaced = tf.strings.regex_replace(tf_text.normalize_utf8(as_utf8(texts), "NFC"), rf"[\s\pZ\pC{SPACE}]+", " ")
     # Not case_fold_utf8: it would also make the Chinese comma an ASCII one. Not before the line above: a text would
     # end at its first NUL.
     return tf.strings.strip(tf.strings.lower(spaced, encoding="utf-8"))
@@ -54,13 +60,16 @@ def characters(texts: tf.Tensor) -> tf.RaggedTensor:
     return tf.strings.unicode_split(marked, "UTF-8")
 
 
-def token_ids(texts: tf.Tensor, table: tf.lookup.StaticVocabularyTable, length: int) -> tf.Tensor:
+def token_ids(
+    texts: tf.Tensor, table: tf.lookup.StaticVocabularyTable, length: int | None, *, exact: bool = False
+) -> tf.Tensor:
     """Look up texts as padded rows of ids.
 
     Args:
         texts: string[b].
         table: From pieces to ids, the reserved ones first.
-        length: Ids in a row; a longer text is cut, and its END with it.
+        length: Ids in a row; a longer text is cut, and its END with it. None cuts nothing: the longest text decides.
+        exact: Whether every character is a piece, as it was written.
 
     Returns:
         int64[b, length]: START, pieces, END, then PAD. An empty text is START, END.
@@ -73,10 +82,16 @@ def token_ids(texts: tf.Tensor, table: tf.lookup.StaticVocabularyTable, length: 
         split_unknown_characters=True,
         max_bytes_per_word=400,
     )
-    ids = wordpiece.tokenize(pieces(texts)).merge_dims(-2, -1)
+    split = tf.strings.unicode_split(as_utf8(texts), "UTF-8") if exact else pieces(texts)
+    ids = wordpiece.tokenize(split).merge_dims(-2, -1)
     start = tf.fill([ids.nrows(), 1], tf.constant(START, tf.int64))
     end = tf.fill([ids.nrows(), 1], tf.constant(END, tf.int64))
     return tf.concat([start, ids, end], axis=1).to_tensor(PAD, shape=[None, length])
+
+
+def character_vocabulary(text: str) -> list[str]:
+    """The vocabulary of an exact tokenizer: the reserved pieces and every character of a text."""
+    return [*RESERVED, *sorted(set(text))]
 
 
 class Tokenizer(tf.Module):
@@ -85,27 +100,38 @@ class Tokenizer(tf.Module):
     Args:
         vocabulary: Pieces in the order of their ids; the first four are `RESERVED`.
         length: Ids in a row, START and END included.
+        exact: Whether to keep case, spaces and line ends: the vocabulary then holds single characters as they are.
 
     Raises:
         ValueError: If the vocabulary does not begin with the reserved pieces, or `length` is below 4.
     """
 
-    def __init__(self, vocabulary: Sequence[str], length: int) -> None:
+    def __init__(self, vocabulary: Sequence[str], length: int, *, exact: bool = False) -> None:
         super().__init__(name="tokenizer")
         if tuple(vocabulary[:4]) != RESERVED:
             raise ValueError(f"The vocabulary begins with {list(vocabulary[:4])}; it must begin with {list(RESERVED)}.")
         if length < 4:
             raise ValueError(f"A row of {length} ids holds no text: length must be at least 4.")
         self.length = length
-        self.words = tf.constant([piece.replace(SPACE, " ") for piece in vocabulary[4:]])
+        self.exact = exact
+        self.words = tf.constant([piece if exact else piece.replace(SPACE, " ") for piece in vocabulary[4:]])
         ids = tf.range(len(vocabulary), dtype=tf.int64)
         self.table = tf.lookup.StaticVocabularyTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant(list(vocabulary)), ids), num_oov_buckets=1
         )
 
+    def read(self, texts: tf.Tensor) -> tf.Tensor:
+        """string[b] -> string[b], what the ids of a text stand for: the text itself if exact, else normalised."""
+        return as_utf8(texts) if self.exact else normalise(texts)
+
     def tokenize(self, texts: tf.Tensor) -> tf.Tensor:
         """string[b] -> int64[b, length]; see `token_ids`."""
-        return tf.ensure_shape(token_ids(texts, self.table, self.length), [None, self.length])
+        ids = token_ids(texts, self.table, self.length, exact=self.exact)
+        return tf.ensure_shape(ids, [None, self.length])
+
+    def tokenize_whole(self, texts: tf.Tensor) -> tf.Tensor:
+        """string[b] -> int64[b, t], as long as the longest text needs."""
+        return token_ids(texts, self.table, None, exact=self.exact)
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
         """int64[b, n] -> string[b]; reserved ids become nothing."""

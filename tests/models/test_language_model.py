@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import CHARACTERS, PROMPTS, VOCABULARY, tiny_language_model
 
-from models.language_model import LanguageModel, sample
-from models.text import END, PAD, RESERVED, START
+from models.language_model import ROWS, WINDOW, LanguageModel, sample
+from models.text import END, PAD, RESERVED, START, character_vocabulary
 
 ASCII_SPACE = " \t\n\v\f\r"
 
@@ -43,7 +43,7 @@ def test_config_round_trip(depth: int) -> None:
     model = tiny_language_model(depth=depth, length=12)
     config = model.get_config()
     arguments = {"vocabulary": list(VOCABULARY), "length": 12, "token_size": 8, "width": 16, "depth": depth}
-    assert {**config, **arguments, "embedding_size": 8} == config
+    assert {**config, **arguments, "embedding_size": 8, "exact": False} == config
     again = LanguageModel.from_config(config)
     assert again.get_config() == config
     again.set_weights(model.get_weights())
@@ -139,6 +139,63 @@ def test_any_prompt_is_kept_at_the_beginning(
         assert text.startswith(prompt.strip(ASCII_SPACE))
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.binary(max_size=20), min_size=1, max_size=4), st.floats(-5, 1e30) | st.just(np.nan), st.integers())
+@example([b"a\xff", b"\xed\xa0\x80", b"\xe7\xba", b"red\0\0"], np.inf, -1)
+def test_the_graph_takes_any_bytes(
+    language_model: LanguageModel, prompts: list[bytes], temperature: float, length: int
+) -> None:
+    """What a served model meets: nothing has checked its inputs."""
+    rows = len(prompts)
+    lengths = tf.fill([rows], np.int32(np.clip(length, -(2**30), 2**30)))
+    written = language_model.continue_texts(
+        tf.constant(prompts), tf.zeros([rows], tf.int64), tf.fill([rows], np.float32(temperature)), lengths
+    )
+    for prompt, text in zip(prompts, written.numpy(), strict=True):
+        readable = tf.strings.unicode_transcode(prompt, "UTF-8", "UTF-8").numpy()
+        assert text.decode().startswith(readable.decode().strip(ASCII_SPACE))
+
+
+def test_a_length_is_the_most_pieces_that_are_added() -> None:
+    model = tiny_language_model([*RESERVED, *CHARACTERS], length=12)
+    whole = model.generate("ab", seed=3, temperature=1.0)
+    assert len(whole) > 6
+    for length in range(5):
+        assert model.generate("ab", seed=3, temperature=1.0, length=length) == whole[: 2 + length]
+    assert model.generate(["ab"] * 3, seed=3, temperature=1.0, length=[1, 99, 0]) == [whole[:3], whole, "ab"]
+    with pytest.raises(ValueError, match="The length is -1; it must be 0 or more"):
+        model.generate("ab", length=-1)
+
+
+def test_each_row_may_have_a_temperature(language_model: LanguageModel) -> None:
+    mixed = language_model.generate(["a"] * 2, seed=5, temperature=[0.0, 2.0])
+    assert mixed == [language_model.generate("a", seed=5, temperature=t) for t in (0.0, 2.0)]
+
+
+def test_compiled_or_not_the_same_text_is_written(language_model: LanguageModel) -> None:
+    inputs = (tf.constant(PROMPTS), tf.range(8, dtype=tf.int64), tf.fill([8], 1.0))
+    written = [language_model.continue_texts(*inputs, compiled=compiled).numpy().tolist() for compiled in (False, True)]
+    assert written[0] == written[1]
+
+
+def test_more_prompts_than_are_continued_at_once(language_model: LanguageModel) -> None:
+    count = ROWS + 3
+    written = language_model.generate(["a"] * count, seed=range(count), temperature=1.0)
+    assert len(written) == count
+    assert written[-2:] == language_model.generate(["a"] * 2, seed=[count - 2, count - 1], temperature=1.0)
+
+
+def test_an_exact_model_keeps_case_and_line_ends() -> None:
+    model = LanguageModel(character_vocabulary("aA\n "), length=16, token_size=8, width=8, embedding_size=8, exact=True)
+    prompt = " A\n\na "
+    written = model.generate([prompt] * 8, seed=range(8), temperature=1.0)
+    assert all(text.startswith(prompt) and set(text) <= set("aA\n ") for text in written)
+    assert {len(text) for text in written} <= set(range(6, 16)) and len(set(written)) > 1
+    again = LanguageModel.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    assert again.generate([prompt] * 8, seed=range(8), temperature=1.0) == written
+
+
 def test_an_empty_prompt_becomes_a_caption(language_model: LanguageModel) -> None:
     captions = language_model.generate([""] * 8, seed=range(8), temperature=1.0)
     assert len(set(captions)) == 8 and any(captions)
@@ -196,6 +253,39 @@ def test_score_is_nats_by_character(language_model: LanguageModel) -> None:
 def test_an_empty_text_has_a_score(language_model: LanguageModel) -> None:
     nats, _, _ = language_model.negative_log_likelihood(ids_of(language_model, ""))
     assert language_model.score("") == pytest.approx(float(nats[0]))
+
+
+def test_only_what_is_read_counts_as_a_character(language_model: LanguageModel) -> None:
+    assert language_model.score("  A  Red\n") == pytest.approx(language_model.score("a red"), rel=1e-6)
+
+
+@pytest.mark.parametrize("pieces", [20, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 7])
+def test_the_score_of_a_long_text_is_that_of_all_its_pieces(language_model: LanguageModel, pieces: int) -> None:
+    text = ("ab1红" * pieces)[:pieces]
+    ids = language_model.tokenizer.tokenize_whole(tf.constant([text]))
+    assert ids.shape == (1, pieces + 2)
+    nats, _, _ = language_model.negative_log_likelihood(ids)
+    assert language_model.score(text) == pytest.approx(float(nats[0]) / pieces, rel=1e-4)
+
+
+def test_texts_of_any_length_are_scored_side_by_side(language_model: LanguageModel) -> None:
+    texts = [*(["a red"] * ROWS), "ab" * WINDOW, ""]
+    scores = language_model.score(texts)
+    for row in (0, ROWS - 1, ROWS, ROWS + 1):
+        assert scores[row] == pytest.approx(language_model.score(texts[row]), rel=1e-4)
+
+
+def test_the_score_agrees_with_a_count_by_hand(zero: LanguageModel) -> None:
+    """Every piece costs the logarithm of the vocabulary: 600 characters, each a piece, and END."""
+    assert zero.score("ab1" * 200) == pytest.approx(601 / 600 * np.log(len(VOCABULARY)), rel=1e-5)
+
+
+def test_reading_in_parts_is_reading_at_once(language_model: LanguageModel) -> None:
+    ids = ids_of(language_model, "a red circle", "红, a")
+    whole, _ = language_model.read(ids, language_model.no_states(2))
+    first, states = language_model.read(ids[:, :3], language_model.no_states(2))
+    second, _ = language_model.read(ids[:, 3:], states)
+    np.testing.assert_allclose(tf.concat([first, second], 1), whole, atol=1e-6)
 
 
 def test_likelihood_is_the_sum_over_pieces(language_model: LanguageModel) -> None:

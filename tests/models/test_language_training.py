@@ -4,8 +4,9 @@ import pytest
 import tensorflow as tf
 from tiny_models import VOCABULARY, copy_of, moved, pictures, tiny_language_model
 
-from models.language_training import GroundedLanguageModel
-from models.text import END, PAD, START
+from models.language_model import LanguageModel
+from models.language_training import GroundedLanguageModel, TextTraining
+from models.text import END, PAD, START, character_vocabulary
 
 CAPTIONS = ("a red circle", "a blue circle", "a red square", "a blue square on red", "红色圆形", "一个蓝色方块")
 Batch = dict[str, tf.Tensor]
@@ -87,3 +88,39 @@ def test_the_whole_picture_is_shrunk_to_32_pixels_a_side_at_most(size: int, side
     assert (shrunk[0, 0, 0] == -1).all() and (shrunk[0, -1, -1] == 1).all()
     assert shrunk.mean() == pytest.approx(-0.5, abs=1e-5)
     assert training.picture_head(tf.zeros([1, 8])).shape == shrunk.shape
+
+
+@pytest.fixture
+def speller() -> LanguageModel:
+    keras.utils.set_random_seed(1)
+    return LanguageModel(character_vocabulary("abcd\n"), length=16, token_size=8, width=16, depth=2, exact=True)
+
+
+def test_a_text_is_learnt_window_by_window(speller: LanguageModel) -> None:
+    """Which of two windows comes next cannot be told from the window itself, only from the state carried into it."""
+    ids = speller.tokenizer.tokenize_whole(tf.constant(["aaaabbbb"])).numpy()[0, 1:-1]
+    batches = tf.data.Dataset.from_tensor_slices([[[*ids[:4], ids[4]]], [[*ids[4:], ids[0]]]]).repeat(150)
+    training = TextTraining(speller, streams=1)
+    head = copy_of(speller.caption_head.variables)
+    training.compile(optimizer=keras.optimizers.Adam(0.02), jit_compile=False)
+    training.fit(batches, shuffle=False, verbose=0)
+    assert float(training.train_step(next(iter(batches)))["nats_per_piece"]) < 0.05
+    assert not moved(head, speller.caption_head.variables)
+
+
+def test_states_are_carried_from_window_to_window(speller: LanguageModel) -> None:
+    training = TextTraining(speller, streams=2)
+    training.compile(optimizer=keras.optimizers.SGD(0.0), jit_compile=False)
+    ids = speller.tokenizer.tokenize_whole(tf.constant(["abcdabcd", "dd\ncbadb"]))
+    _, expected = speller.read(ids[:, :8], speller.no_states(2))
+    for start in (0, 4):
+        training.train_step(ids[:, start : start + 5])
+    np.testing.assert_allclose(training.states, tf.stack(expected), atol=1e-6)
+    loss = training.train_step(ids[:, 8:10])["nats_per_piece"]
+    assert float(loss) == pytest.approx(float(last_pair_by_hand(speller, ids)), rel=1e-5)
+
+
+def last_pair_by_hand(model: LanguageModel, ids: tf.Tensor) -> float:
+    """Mean nats of the tenth id of each row, all nine before it given."""
+    logits = model(ids[:, :9])[0][:, -1]
+    return float(np.mean(-tf.gather(tf.nn.log_softmax(logits), ids[:, 9], batch_dims=1)))

@@ -8,7 +8,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import VOCABULARY
 
-from models.text import END, PAD, RESERVED, SPACE, START, UNKNOWN, Tokenizer, characters, normalise, pieces
+from models.text import (
+    END,
+    PAD,
+    RESERVED,
+    SPACE,
+    START,
+    UNKNOWN,
+    Tokenizer,
+    character_vocabulary,
+    characters,
+    normalise,
+    pieces,
+)
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
@@ -154,3 +166,41 @@ def test_a_vocabulary_without_the_reserved_pieces_is_refused(vocabulary: tuple[s
 def test_a_row_too_short_for_any_text_is_refused() -> None:
     with pytest.raises(ValueError, match="A row of 3 ids holds no text: length must be at least 4"):
         Tokenizer(VOCABULARY, 3)
+
+
+def test_a_word_of_any_length_is_spelled() -> None:
+    tokenizer = Tokenizer(VOCABULARY, 16)
+    (ids,) = tokenizer.tokenize_whole(tf.constant(["ab" * 5000])).numpy()
+    assert tokenizer.detokenize(ids[None]).numpy()[0].decode() == "ab" * 5000
+    assert len(ids) == 10_002
+
+
+def test_nothing_is_cut_from_whole_texts() -> None:
+    rows = Tokenizer(VOCABULARY, 4).tokenize_whole(tf.constant(["abc", "", "abcdef"])).numpy()
+    assert [list(row).index(END) for row in rows] == [4, 1, 7]
+    assert rows.shape == (3, 8) and rows[0, 5:].tolist() == [PAD] * 3
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=30))
+@example("A\0B\r\n\n  c\t ")
+@example(f"{SPACE} {SPACE}")
+@example("".join(RESERVED))
+@example("e\u0301 \u00e9 \u3000\u200b\ufeff")
+def test_an_exact_tokenizer_keeps_every_character(text: str) -> None:
+    tokenizer = Tokenizer(character_vocabulary(text + "a"), 4, exact=True)
+    ids = tokenizer.tokenize_whole(tf.constant([text]))
+    assert ids.shape == (1, len(text) + 2)
+    assert not {PAD, UNKNOWN, START, END} & set(ids.numpy()[0, 1:-1])
+    assert tokenizer.detokenize(ids).numpy()[0].decode() == text
+    assert tokenizer.read(tf.constant([text])).numpy()[0].decode() == text
+
+
+def test_a_character_vocabulary_is_sorted_and_exact() -> None:
+    assert character_vocabulary("bA\n a▁b") == [*RESERVED, "\n", " ", "A", "a", "b", "▁"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("aZ", [4, UNKNOWN]), (b"\xffa", [UNKNOWN, 4]), ("\0a", [UNKNOWN, 4])])
+def test_what_an_exact_vocabulary_lacks_is_unknown(text: str | bytes, expected: list[int]) -> None:
+    ids = Tokenizer([*RESERVED, "a"], 4, exact=True).tokenize_whole(tf.constant([text])).numpy()
+    assert ids.tolist() == [[START, *expected, END]]
