@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings
 from models.language_model import LanguageModel, Texts
-from models.layers import AffineFrames, Modulated, leaky
+from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered
 from models.pictures import to_uint8
 from models.sampling import normal_rows
 
@@ -19,13 +19,14 @@ from models.sampling import normal_rows
 class Generator(keras.Model):
     """Noise and a caption embedding become a picture.
 
-    A style, computed from both, places affine frames on a grid of coordinates and modulates the layers that turn
-    coordinates into colours (an implicit network as in SIREN, Sitzmann et al. 2020, modulated as in FiLM, Perez et al.
-    2018); the last layer writes a small block of pixels for each point of the grid.
+    Each slot of the embedding draws a layer of its own. A style, computed from the slot and the noise, places affine
+    frames on a grid of points and modulates the layers that turn points into colours (an implicit network as in SIREN,
+    Sitzmann et al. 2020, modulated as in FiLM, Perez et al. 2018); the last layer writes a small block of pixels for
+    each point. The slots' layers compete for each pixel.
 
     Args:
         language_model: Reads captions; it is not trained here.
-        picture_size: Side of a picture in pixels, a multiple of `block`.
+        picture_size: Side of a picture in pixels, a multiple of twice the `block`.
         noise_size: Width of the noise.
         style_size: Width of the style.
         frames: Affine frames.
@@ -48,8 +49,8 @@ class Generator(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if picture_size % block:
-            raise ValueError(f"picture_size {picture_size} is not a multiple of block {block}.")
+        if picture_size % (2 * block):
+            raise ValueError(f"picture_size {picture_size} is not a multiple of twice the block, {2 * block}.")
         self.language_model = language_model
         self.picture_size = picture_size
         self.noise_size = noise_size
@@ -59,15 +60,16 @@ class Generator(keras.Model):
         self.depth = depth
         self.block = block
         language_model.trainable = False
-        grid = picture_size // block
+        self.slots = language_model.slots
+        self.points = tf.constant(in_patches(coordinates(picture_size // block)))
         self.style = keras.Sequential(
             [
-                keras.Input((noise_size + language_model.embedding_size,)),
+                keras.Input((language_model.slot_size + self.slots + noise_size,)),
                 keras.layers.Dense(style_size, activation=leaky),
                 keras.layers.Dense(style_size, activation=leaky),
             ]
         )
-        self.place = AffineFrames(grid, frames)
+        self.place = AffineFrames(frames)
         self.waves = keras.layers.Dense(
             width,
             activation=keras.ops.sin,
@@ -75,7 +77,7 @@ class Generator(keras.Model):
             bias_initializer=keras.initializers.RandomUniform(-3, 3),
         )
         self.layers_of_points = [Modulated(width) for _ in range(depth)]
-        self.colours = keras.layers.Dense(3 * block**2)
+        self.colours = keras.layers.Dense(4 * block**2, name="colours")
         self([tf.zeros([1, noise_size]), tf.zeros([1, language_model.embedding_size])])
 
     def get_config(self) -> dict[str, Any]:
@@ -93,22 +95,47 @@ class Generator(keras.Model):
         """Rebuild the generator and the language model that it reads with."""
         return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)
 
-    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Draw.
+    def call(self, inputs: Sequence[tf.Tensor], patches: tf.Tensor | None = None) -> tf.Tensor:
+        """Draw, all of the picture or some patches of it.
 
         Args:
             inputs: Noise, float32[b, noise_size], and caption embeddings, float32[b, embedding_size].
+            patches: int32[n], numbers of the patches to draw, as `cut` counts them.
 
         Returns:
-            float32[b, picture_size, picture_size, 3], about -1..1, not clipped.
+            Pictures, float32[b, picture_size, picture_size, 3], or patches, float32[b * n, 2 block, 2 block, 3]; about
+            -1..1, not clipped.
         """
-        style_BxC = self.style(tf.concat(inputs, axis=-1))
-        x_BxPxC = self.waves(self.place(style_BxC))
+        noise, embedding = inputs
+        slots = numbered(embedding, self.slots)
+        noise_of_slots = tf.broadcast_to(noise[:, None], [tf.shape(noise)[0], self.slots, self.noise_size])
+        style = self.style(tf.reshape(tf.concat([slots, noise_of_slots], -1), [-1, self.style.input_shape[-1]]))
+        points_Nx4x3 = self.points if patches is None else tf.gather(self.points, patches)
+        x = self.waves(self.place(style, tf.reshape(points_Nx4x3, [-1, 3])))
         for layer in self.layers_of_points:
-            x_BxPxC = layer([x_BxPxC, style_BxC])
-        grid = self.picture_size // self.block
-        blocks = tf.reshape(self.colours(x_BxPxC), [-1, grid, grid, 3 * self.block**2])
-        return tf.nn.depth_to_space(blocks, self.block) if self.block > 1 else blocks
+            x = layer([x, style])
+        return self.paint(self.colours(x), whole=patches is None)
+
+    def paint(self, colours: tf.Tensor, *, whole: bool) -> tf.Tensor:
+        """What each slot says of each point, [b * slots, points, 4 block²], as pictures or as patches."""
+        block, side = self.block, 2 * self.block
+        layers = tf.reshape(colours, [-1, self.slots, tf.shape(colours)[1] // 4 * side, side, 4])
+        blocks = tf.reshape(blend(layers), [-1, 2, 2, block, block, 3])
+        patches = tf.reshape(tf.transpose(blocks, [0, 1, 3, 2, 4, 5]), [-1, side, side, 3])
+        if not whole:
+            return patches
+        count = self.picture_size // side
+        rows = tf.transpose(tf.reshape(patches, [-1, count, count, side, side, 3]), [0, 1, 3, 2, 4, 5])
+        return tf.reshape(rows, [-1, self.picture_size, self.picture_size, 3])
+
+    def cut(self, pictures: tf.Tensor, patches: tf.Tensor) -> tf.Tensor:
+        """Patches of pictures, float32[b, s, s, 3] -> float32[b * n, 2 block, 2 block, 3], numbered row by row."""
+        side = 2 * self.block
+        count = self.picture_size // side
+        rows = tf.transpose(tf.reshape(pictures, [-1, count, side, count, side, 3]), [0, 1, 3, 2, 4, 5])
+        return tf.reshape(
+            tf.gather(tf.reshape(rows, [-1, count**2, side, side, 3]), patches, axis=1), [-1, side, side, 3]
+        )
 
     def draw(self, captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], and seeds, int64[b], to float32[b, s, s, 3] in -1..1."""

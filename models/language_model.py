@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.batches import as_lengths, as_rows, as_strings, as_temperatures
 from models.device import device_policy
+from models.reader import CaptionReader
 from models.sampling import uniform_rows
 from models.text import END, PAD, RESERVED, START, Tokenizer, as_utf8
 
@@ -17,6 +18,7 @@ from models.text import END, PAD, RESERVED, START, Tokenizer, as_utf8
 TEMPERATURE = 0.3
 # By then every piece is as likely as any other, and hotter ones would let pieces through that are never to be written.
 HOTTEST = 1e4
+READING_WIDTH = 64
 # Pieces read at once when a text is scored, and texts side by side: bounds on memory, without effect on the result.
 WINDOW, ROWS = 256, 256
 
@@ -26,7 +28,7 @@ States: TypeAlias = list[list[tf.Tensor]]
 
 @keras.saving.register_keras_serializable(package="easel")
 class LanguageModel(keras.Model):
-    """Predicts the next piece of a caption; its state at the end, projected, is the caption's embedding.
+    """Predicts the next piece of a caption, and reads a caption into its embedding.
 
     Args:
         vocabulary: The tokenizer's pieces, the reserved ones first.
@@ -34,7 +36,9 @@ class LanguageModel(keras.Model):
         token_size: Width of a piece's embedding.
         width: Units of each LSTM layer.
         depth: LSTM layers.
-        embedding_size: Width of the caption embedding.
+        slots: Parts that the caption embedding consists of; see `CaptionReader`.
+        slot_size: Width of a part.
+        reading_depth: Self-attention blocks between the LSTM and the slots.
         exact: Whether case, spaces and line ends are kept, with single characters for a vocabulary.
     """
 
@@ -46,7 +50,9 @@ class LanguageModel(keras.Model):
         token_size: int = 96,
         width: int = 128,
         depth: int = 1,
-        embedding_size: int = 64,
+        slots: int = 3,
+        slot_size: int = 128,
+        reading_depth: int = 2,
         exact: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -56,14 +62,18 @@ class LanguageModel(keras.Model):
         self.token_size = token_size
         self.width = width
         self.depth = depth
-        self.embedding_size = embedding_size
+        self.slots = slots
+        self.slot_size = slot_size
+        self.reading_depth = reading_depth
         self.exact = exact
         self.tokenizer = Tokenizer(self.vocabulary, length, exact=exact)
-        self.tokens = keras.layers.Embedding(len(self.vocabulary), token_size)
+        self.tokens = keras.layers.Embedding(
+            len(self.vocabulary), token_size, embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0)
+        )
         self.lstms = [keras.layers.LSTM(width, return_sequences=True, return_state=True) for _ in range(depth)]
-        self.next_piece = keras.layers.Dense(len(self.vocabulary))
-        self.caption_head = keras.Sequential(
-            [keras.Input((width,)), keras.layers.Dense(embedding_size), keras.layers.LayerNormalization()]
+        self.next_piece = keras.layers.Dense(len(self.vocabulary), name="next_piece")
+        self.reader = CaptionReader(
+            slots=slots, slot_size=slot_size, width=READING_WIDTH, depth=reading_depth, length=length
         )
         self.unigram = self.add_weight(
             shape=(len(self.vocabulary),), initializer="zeros", trainable=False, name="unigram_log_probability"
@@ -72,8 +82,13 @@ class LanguageModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("vocabulary", "length", "token_size", "width", "depth", "embedding_size", "exact")
+        names = ("vocabulary", "length", "token_size", "width", "depth", "slots", "slot_size", "reading_depth", "exact")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of the caption embedding."""
+        return self.slots * self.slot_size
 
     def call(self, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Read captions.
@@ -86,8 +101,7 @@ class LanguageModel(keras.Model):
             float32[b, embedding_size].
         """
         x, _ = self.read(ids_BxT, self.no_states(tf.shape(ids_BxT)[0]))
-        last = tf.reduce_sum(tf.cast(tf.not_equal(ids_BxT, PAD), tf.int32), axis=1) - 1
-        return self.next_piece(x), self.caption_head(tf.gather(x, last, axis=1, batch_dims=1))
+        return self.next_piece(x), self.reader(tf.concat([self.tokens(ids_BxT), x], axis=-1), ids_BxT)
 
     def read(self, ids_BxT: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """Go on reading.
@@ -122,7 +136,8 @@ class LanguageModel(keras.Model):
             Under this model, float32[b]; under the unigram baseline, float32[b]; and the number of pieces, END
             included, float32[b].
         """
-        logits_BxTxV, _ = self(ids_BxT[:, :-1])
+        x, _ = self.read(ids_BxT[:, :-1], self.no_states(tf.shape(ids_BxT)[0]))
+        logits_BxTxV = self.next_piece(x)
         targets = ids_BxT[:, 1:]
         mask = tf.cast(tf.not_equal(targets, PAD), tf.float32)
         unigram_nats = -tf.gather(tf.convert_to_tensor(self.unigram), targets)

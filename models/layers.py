@@ -21,16 +21,35 @@ def coordinates(grid: int) -> NDArray[np.float32]:
     return np.stack([x.ravel(), y.ravel(), np.ones(grid * grid, np.float32)], axis=1)
 
 
+def in_patches(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points of a square grid, row by row, (grid², 3), as patches of 2x2 points, row by row, (grid² / 4, 4, 3)."""
+    half = int(np.sqrt(len(points))) // 2
+    return points.reshape(half, 2, half, 2, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 4, 3)
+
+
+def numbered(embedding_BxE: tf.Tensor, slots: int) -> tf.Tensor:
+    """The slots of embeddings, each beside its number as a one-hot row: float32[b, slots, slot_size + slots]."""
+    parts = tf.reshape(embedding_BxE, [-1, slots, embedding_BxE.shape[-1] // slots])
+    numbers = tf.broadcast_to(tf.eye(slots, dtype=parts.dtype), [tf.shape(parts)[0], slots, slots])
+    return tf.concat([parts, numbers], axis=-1)
+
+
+def blend(layers_BxKxHxWx4: tf.Tensor) -> tf.Tensor:
+    """Pictures from layers that compete for each pixel by their fourth channel: float32[b, h, w, 3]."""
+    shape = tf.shape(layers_BxKxHxWx4)
+    slots = layers_BxKxHxWx4.shape[1]
+    # oneDNN's softmax knows no more than five dimensions, and is fastest with few.
+    flat = tf.reshape(layers_BxKxHxWx4, [shape[0], slots, -1, 4])
+    weights = tf.nn.softmax(flat[..., 3:], axis=1)
+    return tf.reshape(tf.reduce_sum(weights * flat[..., :3], axis=1), [shape[0], shape[2], shape[3], 3])
+
+
 @keras.saving.register_keras_serializable(package="easel")
 class AffineFrames(keras.layers.Layer):
-    """Coordinates of a grid seen from several affine frames that a style places; style[b, c] -> [b, grid², 2 frames].
+    """Points of the plane seen from several affine frames that a style places; each frame begins as the identity."""
 
-    Each frame begins as the identity.
-    """
-
-    def __init__(self, grid: int, frames: int, **kwargs: Any) -> None:
+    def __init__(self, frames: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.grid = grid
         self.frames = frames
 
     def build(self, style_shape: tuple[int | None, ...]) -> None:
@@ -44,11 +63,10 @@ class AffineFrames(keras.layers.Layer):
         self.bias = self.add_weight(shape=(6 * self.frames,), initializer="zeros")
         self.bias.assign(identity.ravel())
 
-    def call(self, style_BxC: tf.Tensor) -> tf.Tensor:
-        """Place the frames and look at the grid from each."""
+    def call(self, style_BxC: tf.Tensor, points_Px3: tf.Tensor) -> tf.Tensor:
+        """Styles and points (x, y, 1) -> where each frame sees each point, [b, p, 2 frames]."""
         frames = tf.matmul(style_BxC, tf.cast(self.kernel, style_BxC.dtype)) + tf.cast(self.bias, style_BxC.dtype)
-        grid = tf.constant(coordinates(self.grid)[None], style_BxC.dtype)
-        return tf.matmul(grid, tf.reshape(frames, [-1, 3, 2 * self.frames]))
+        return tf.matmul(points_Px3[None], tf.reshape(frames, [-1, 3, 2 * self.frames]))
 
 
 @keras.saving.register_keras_serializable(package="easel")

@@ -34,7 +34,7 @@ class Data(Section):
     """
 
     picture_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 32
-    caption_length: Annotated[int, Field(ge=8, le=256)] = 32
+    caption_length: Annotated[int, Field(ge=8, le=256)] = 48
     vocabulary_size: Annotated[int, Field(ge=16, le=100_000)] = 8192
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.05
 
@@ -45,11 +45,12 @@ class Language(Section):
     token_size: Width = 96
     width: Width = 128
     depth: Annotated[int, Field(ge=1, le=8)] = 1
-    embedding_size: Width = 64
-    steps: Steps = 2200
+    slots: Annotated[int, Field(ge=1, le=16)] = 3
+    slot_size: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 128
+    reading_depth: Annotated[int, Field(ge=0, le=8)] = 2
+    steps: Steps = 1600
     batch_size: Batch = 128
-    learning_rate: Rate = 3e-3
-    word_weight: Weight = 0.3
+    learning_rate: Rate = 1e-2
     picture_weight: Weight = 5.0
 
 
@@ -70,6 +71,8 @@ class Drawing(Section):
     critic_learning_rate: Rate = 1e-3
     kl_weight: Weight = 1e-4
     adversarial_weight: Weight = 1.0
+    drawn_share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    noiseless: Annotated[float, Field(ge=0, le=1)] = 0.35
     reconstruction_weights: tuple[Weight, Weight] = (60.0, 40.0)
     penalty_weight: Weight = 1.0
     penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8

@@ -12,7 +12,8 @@ TINY = """
 [language]
 token_size = 16
 width = 32
-embedding_size = 16
+slots = 2
+slot_size = 16
 steps = 200
 learning_rate = 0.02
 batch_size = 32

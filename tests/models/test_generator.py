@@ -40,7 +40,7 @@ def test_generate_takes_a_string_a_list_and_a_dataset(generator: Generator) -> N
 
 def test_drawings_are_clipped(language_model: LanguageModel) -> None:
     model = tiny_generator(language_model)
-    model.colours.bias.assign(np.full(12, 5.0))
+    model.colours.bias.assign(np.full(16, 5.0))
     drawn = model.draw(tf.constant(["a"]), tf.constant([1], tf.int64))
     assert drawn.dtype == tf.float32 and float(tf.reduce_max(drawn)) == 1
     np.testing.assert_array_equal(model.generate(["a"], seed=1), to_uint8(drawn))
@@ -65,16 +65,16 @@ def test_case_and_spaces_of_a_caption_do_not_matter(generator: Generator) -> Non
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize(("size", "block"), [(16, 1), (24, 4), (10, 2)])
-def test_any_multiple_of_the_block_is_a_size(language_model: LanguageModel, size: int, block: int) -> None:
+@pytest.mark.parametrize(("size", "block"), [(16, 1), (24, 4), (12, 2)])
+def test_any_multiple_of_twice_the_block_is_a_size(language_model: LanguageModel, size: int, block: int) -> None:
     assert tiny_generator(language_model, picture_size=size, block=block).generate("a").shape == (size, size, 3)
 
 
-@pytest.mark.parametrize(("size", "block"), [(15, 2), (18, 4)])
-def test_a_size_that_is_no_multiple_of_the_block_is_refused(
+@pytest.mark.parametrize(("size", "block"), [(15, 1), (10, 2), (20, 4)])
+def test_a_size_that_is_no_multiple_of_twice_the_block_is_refused(
     language_model: LanguageModel, size: int, block: int
 ) -> None:
-    with pytest.raises(ValueError, match=f"picture_size {size} is not a multiple of block {block}"):
+    with pytest.raises(ValueError, match=f"picture_size {size} is not a multiple of twice the block, {2 * block}"):
         tiny_generator(language_model, picture_size=size, block=block)
 
 
@@ -91,3 +91,22 @@ def test_the_language_model_is_not_trained_here() -> None:
     assert count > 0 and language_model.trainable_variables == []
     names = {id(variable) for variable in language_model.variables}
     assert not names & {id(variable) for variable in model.trainable_variables}
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_patches_are_parts_of_the_whole_picture(language_model: LanguageModel, block: int) -> None:
+    model = tiny_generator(language_model, block=block)
+    inputs = [tf.random.stateless_normal([3, 2], (0, 1)), language_model.embed(PROMPTS[:3])]
+    whole, patches = model(inputs), tf.constant([3, 0])
+    side = 2 * block
+    column = 3 % (SIZE // side) * side
+    row = 3 // (SIZE // side) * side
+    expected = tf.stack([whole[0, row : row + side, column : column + side], whole[0, :side, :side]])
+    np.testing.assert_allclose(model(inputs, patches)[:2], expected, atol=1e-5)
+    np.testing.assert_allclose(model.cut(whole, patches), model(inputs, patches), atol=1e-5)
+
+
+def test_every_patch_is_cut_once(generator: Generator) -> None:
+    numbers = tf.reshape(tf.range(SIZE * SIZE * 3), [1, SIZE, SIZE, 3])
+    cut = generator.cut(numbers, tf.range(len(generator.points)))
+    assert sorted(cut.numpy().ravel()) == list(range(SIZE * SIZE * 3))

@@ -21,7 +21,8 @@ SIZE = 16
 
 def tiny_language_model(vocabulary: Sequence[str] = VOCABULARY, *, depth: int = 1, length: int = 16) -> LanguageModel:
     keras.utils.set_random_seed(1)
-    return LanguageModel(vocabulary, length=length, token_size=8, width=16, depth=depth, embedding_size=8)
+    sizes = {"token_size": 8, "width": 16, "depth": depth, "slots": 2, "slot_size": 4, "reading_depth": 1}
+    return LanguageModel(vocabulary, length=length, **sizes)
 
 
 def tiny_generator(language_model: LanguageModel, *, picture_size: int = SIZE, block: int = 2) -> Generator:

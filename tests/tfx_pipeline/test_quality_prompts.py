@@ -140,5 +140,5 @@ def test_the_share_of_continuations_that_are_captions(wrong: int, expected: floa
 
 
 def test_an_untrained_model_keeps_nothing() -> None:
-    model = LanguageModel([*RESERVED, *"▁abcde一个红色"], length=16, token_size=8, width=8, embedding_size=8)
+    model = LanguageModel([*RESERVED, *"▁abcde一个红色"], length=16, token_size=8, width=8)
     assert attributes_kept(model, count=20, seed=0) < 0.2

@@ -1,0 +1,111 @@
+"""What a caption describes, read off its pieces into a few slots, each of which becomes one part of a picture."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.text import PAD
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class CaptionReader(keras.layers.Layer):
+    """Self-attention over pieces (Vaswani et al., 2017), then learned queries that collect them into slots.
+
+    A sentence about two objects binds each colour to its shape and each shape to its place; one vector for all of it
+    mixes them up. Slots (as in DETR, Carion et al. 2020) keep them apart.
+
+    Args:
+        slots: Parts of a picture.
+        slot_size: Width of a slot, a multiple of `heads`.
+        width: Channels of a piece, a multiple of `heads`.
+        depth: Self-attention blocks.
+        heads: Attention heads, of the blocks and of each slot's query.
+        length: Most pieces in a caption.
+    """
+
+    def __init__(
+        self, *, slots: int, slot_size: int, width: int, depth: int, length: int, heads: int = 4, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if width % heads or slot_size % heads:
+            raise ValueError(f"width {width} and slot_size {slot_size} must be multiples of heads, {heads}.")
+        self.slots = slots
+        self.slot_size = slot_size
+        self.width = width
+        self.depth = depth
+        self.length = length
+        self.heads = heads
+        self.enter = keras.layers.Dense(width)
+        self.places = keras.layers.Embedding(length, width, embeddings_initializer=keras.initializers.RandomNormal(0.5))
+        self.blocks = [AttentionBlock(width, heads) for _ in range(depth)]
+        self.leave = keras.layers.LayerNormalization()
+        self.keys = keras.layers.Dense(width)
+        self.values = keras.layers.Dense(slot_size)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the queries; `shape` is that of the pieces."""
+        size = self.width // self.heads
+        self.queries = self.add_weight(
+            shape=(self.slots, self.heads, size),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+            name="queries",
+        )
+        super().build(shape)
+
+    def call(self, pieces_BxTxC: tf.Tensor, ids_BxT: tf.Tensor) -> tf.Tensor:
+        """Read captions.
+
+        Args:
+            pieces_BxTxC: What is known of each piece, float32.
+            ids_BxT: Their ids; PAD is not read.
+
+        Returns:
+            The slots one after another, float32[b, slots * slot_size].
+        """
+        attention_BxKxHxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
+        values = split_heads(self.values(x_BxTxC), self.heads)
+        return tf.reshape(tf.einsum("bkht,bthd->bkhd", attention_BxKxHxT, values), [-1, self.slots * self.slot_size])
+
+    def attend(self, pieces_BxTxC: tf.Tensor, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """How much each slot looks at each piece, float32[b, slots, heads, t], and the pieces in their context."""
+        unread = -1e9 * tf.cast(tf.equal(ids_BxT, PAD), pieces_BxTxC.dtype)
+        x = self.enter(pieces_BxTxC) + self.places(tf.range(tf.shape(ids_BxT)[1]))
+        for block in self.blocks:
+            x = block(x, unread)
+        x = self.leave(x)
+        keys = split_heads(self.keys(x), self.heads)
+        scores = tf.einsum("khd,bthd->bkht", tf.convert_to_tensor(self.queries), keys) / np.sqrt(keys.shape[-1])
+        return tf.nn.softmax(scores + unread[:, None, None]), x
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class AttentionBlock(keras.layers.Layer):
+    """Self-attention and a small network, each added to what came in after normalisation."""
+
+    def __init__(self, width: int, heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.heads = heads
+        self.before_attention = keras.layers.LayerNormalization()
+        self.project = keras.layers.Dense(3 * width)
+        self.collect = keras.layers.Dense(width)
+        self.before_network = keras.layers.LayerNormalization()
+        self.widen = keras.layers.Dense(2 * width, activation="gelu")
+        self.narrow = keras.layers.Dense(width)
+
+    def call(self, x_BxTxC: tf.Tensor, unread_BxT: tf.Tensor) -> tf.Tensor:
+        """Pieces float32[b, t, width] in, the same in their context out; `unread_BxT` is added to the scores."""
+        parts = tf.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
+        queries, keys, values = (split_heads(part, self.heads) for part in parts)
+        scores = tf.einsum("bthd,bshd->bhts", queries, keys) / np.sqrt(keys.shape[-1])
+        weights = tf.nn.softmax(scores + unread_BxT[:, None, None])
+        mixed = tf.reshape(tf.einsum("bhts,bshd->bthd", weights, values), tf.shape(x_BxTxC))
+        x_BxTxC = x_BxTxC + self.collect(mixed)
+        return x_BxTxC + self.narrow(self.widen(self.before_network(x_BxTxC)))
+
+
+def split_heads(x_BxTxC: tf.Tensor, heads: int) -> tf.Tensor:
+    """[b, t, c] -> [b, t, heads, c / heads]."""
+    return tf.reshape(x_BxTxC, [-1, tf.shape(x_BxTxC)[1], heads, x_BxTxC.shape[-1] // heads])

@@ -1,0 +1,177 @@
+"""How the models are trained, from arrays to Keras models: the Trainers and the quality bench run the same recipes."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.critic import Critic, Encoder
+from models.device import device_policy
+from models.generator import Generator
+from models.generator_training import GeneratorAdversarial, GeneratorWarmup
+from models.language_model import LanguageModel
+from models.language_training import GroundedLanguageModel
+from models.pictures import to_uint8
+from tfx_pipeline.config import Drawing, RunConfig
+from tfx_pipeline.inputs import Captioned, caption_batches, embedding_batches, is_present
+from tfx_pipeline.training import Cosine
+
+GRID_ROWS = 32
+# Layers whose weights Muon leaves to Adam, since they end a network.
+LAST_LAYERS = ["colours", "next_piece"]
+
+Fit = Callable[..., None]
+"""`tfx_pipeline.training.fit` with its folders bound."""
+
+
+class Drawer(NamedTuple):
+    """A trained generator, and the critic that it was trained against, None without an adversarial phase."""
+
+    generator: Generator
+    critic: Critic | None
+
+
+def learn_language(
+    data: Captioned, lines: NDArray[np.int64], vocabulary: list[str], config: RunConfig, *, fit: Fit
+) -> LanguageModel:
+    """Train a language model to continue captions and to read them.
+
+    Args:
+        data: Captioned pictures.
+        lines: Ids of texts without a picture, int64[n, t].
+        vocabulary: The pieces, the reserved ones first.
+        config: Its `data` and `language` are read.
+        fit: Trains.
+    """
+    settings = config.language
+    model = LanguageModel(
+        vocabulary,
+        length=config.data.caption_length,
+        token_size=settings.token_size,
+        width=settings.width,
+        depth=settings.depth,
+        slots=settings.slots,
+        slot_size=settings.slot_size,
+        reading_depth=settings.reading_depth,
+    )
+    model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
+    training = GroundedLanguageModel(
+        model, picture_size=config.data.picture_size, picture_weight=settings.picture_weight
+    )
+    optimizer = averaging_muon(settings.learning_rate, settings.steps)
+    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_recurrent)
+    batches = caption_batches(data, lines, batch_size=settings.batch_size, seed=config.seed)
+    fit(training, batches, label="language_model", steps=settings.steps)
+    return model
+
+
+def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunConfig, *, fit: Fit) -> Drawer:
+    """Train a generator on pictures and the embeddings of their captions: warm-up, then adversarially.
+
+    Args:
+        data: Captioned pictures.
+        language_model: Reads the captions, and stays as it is.
+        config: Its `data` and `drawing` are read.
+        fit: Trains.
+    """
+    settings, size = config.drawing, config.data.picture_size
+    embeddings, present = embed_all(language_model, data.captions), is_present(data.captions)
+    generator = new_generator(language_model, settings, size)
+    encoder = Encoder(size, language_model.embedding_size, settings.noise_size)
+    batches = embedding_batches(data.image, embeddings, present, batch_size=settings.batch_size, seed=config.seed)
+    fixed = fixed_rows(embeddings, present, settings.noise_size)
+
+    def samples() -> NDArray[np.uint8]:
+        return to_uint8(generator(fixed)).numpy()
+
+    warmup = GeneratorWarmup(
+        generator,
+        encoder,
+        steps=settings.warmup_steps,
+        towers=device_policy().towers,
+        kl_weight=settings.kl_weight,
+        noiseless=settings.noiseless,
+        drawn_share=settings.drawn_share,
+    )
+    optimizer = averaging_muon(settings.learning_rate, settings.warmup_steps)
+    warmup.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
+    fit(warmup, batches, label="generator_warmup", steps=settings.warmup_steps, samples=samples)
+    if not settings.adversarial_steps:
+        return Drawer(generator, None)
+    critic = Critic(size, language_model.embedding_size, dtype=device_policy().precision)
+    adversarial = against(critic, generator, encoder, settings)
+    fit(adversarial, batches, label="generator_adversarial", steps=settings.adversarial_steps, samples=samples)
+    return Drawer(generator, critic)
+
+
+def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Drawing) -> GeneratorAdversarial:
+    """The adversarial phase, compiled."""
+    steps = settings.adversarial_steps
+    rate = Cosine(settings.critic_learning_rate, steps, floor=0.05)
+    adversarial = GeneratorAdversarial(
+        generator,
+        encoder,
+        critic=critic,
+        critic_optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99),
+        steps=steps,
+        towers=device_policy().towers,
+        kl_weight=settings.kl_weight,
+        adversarial_weight=settings.adversarial_weight,
+        reconstruction_weights=settings.reconstruction_weights,
+        penalty_weight=settings.penalty_weight,
+        penalty_every=settings.penalty_every,
+    )
+    rate = Cosine(settings.adversarial_learning_rate, steps, floor=0.05)
+    optimizer = keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=0.998)
+    adversarial.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
+    return adversarial
+
+
+def new_generator(language_model: LanguageModel, settings: Drawing, picture_size: int) -> Generator:
+    """A generator of these settings, untrained."""
+    return Generator(
+        language_model,
+        picture_size=picture_size,
+        noise_size=settings.noise_size,
+        style_size=settings.style_size,
+        frames=settings.frames,
+        width=settings.width,
+        depth=settings.depth,
+        block=settings.block,
+    )
+
+
+def averaging_muon(rate: float, steps: int) -> keras.optimizers.Muon:
+    """Muon (Jordan et al., 2024) that leaves an exponential moving average of the weights behind.
+
+    Its steps are orthogonal matrices, which break the symmetry between slots several times sooner than Adam's do.
+    """
+    return keras.optimizers.Muon(
+        Cosine(rate, steps, floor=0.05),
+        adam_beta_2=0.99,
+        weight_decay=None,
+        exclude_layers=LAST_LAYERS,
+        clipnorm=1.0,
+        use_ema=True,
+        ema_momentum=0.998,
+    )
+
+
+def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
+    """Embeddings, float32[n, 2, d], of captions, int64[n, 2, t]."""
+    embed = tf.function(lambda ids: model(ids)[1], reduce_retracing=True)
+    rows = captions.reshape(-1, captions.shape[-1])
+    parts = [embed(tf.constant(rows[start : start + batch])).numpy() for start in range(0, len(rows), batch)]
+    return np.concatenate(parts).reshape(*captions.shape[:2], -1)
+
+
+def fixed_rows(
+    embeddings: NDArray[np.float32], present: NDArray[np.bool_], noise_size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Noise and embeddings of the first captions that there are, the same at every sample grid."""
+    chosen = embeddings[present][:GRID_ROWS]
+    noise = np.random.default_rng(0).standard_normal((len(chosen), noise_size)).astype(np.float32)
+    return noise, chosen
