@@ -164,7 +164,9 @@ class LanguageModel(keras.Model):
         decode = self._decode_compiled if compiled else self._decode
         written_TxB = decode(ids_BxT, is_prompt_BxT, draws_BxT, temperatures, lengths)
         continuation = tf.where(is_prompt_BxT, tf.constant(PAD, tf.int64), tf.transpose(written_TxB))
-        return tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
+        texts = tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
+        # After an empty prompt the first word brings its space.
+        return texts if self.exact else tf.strings.regex_replace(texts, "^ ", "")
 
     def _decode(
         self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor
