@@ -301,6 +301,7 @@ class LanguageModel(keras.Model):
         totals = np.zeros(len(ids_BxT))
         for first in range(0, len(ids_BxT), ROWS):
             rows = ids_BxT[first : first + ROWS]
+            rows = rows[:, : (rows != PAD).sum(axis=1).max()]
             states = self.no_states(len(rows))
             for start in range(0, rows.shape[1] - 1, WINDOW):
                 nats, states = self._window_nats(tf.constant(rows[:, start : start + WINDOW + 1]), states)
