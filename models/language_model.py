@@ -179,7 +179,9 @@ class LanguageModel(keras.Model):
         decode = self._decode_compiled if compiled else self._decode
         written_TxB = decode(ids_BxT, is_prompt_BxT, draws_BxT, temperatures, lengths)
         continuation = tf.where(is_prompt_BxT, tf.constant(PAD, tf.int64), tf.transpose(written_TxB))
-        return tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
+        texts = tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
+        # After an empty prompt the first word brings its space.
+        return texts if self.exact else tf.strings.regex_replace(texts, "^ ", "")
 
     def _decode(
         self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor
@@ -314,6 +316,7 @@ class LanguageModel(keras.Model):
         totals = np.zeros(len(ids_BxT))
         for first in range(0, len(ids_BxT), ROWS):
             rows = ids_BxT[first : first + ROWS]
+            rows = rows[:, : (rows != PAD).sum(axis=1).max()]
             states = self.no_states(len(rows))
             for start in range(0, rows.shape[1] - 1, WINDOW):
                 nats, states = self._window_nats(tf.constant(rows[:, start : start + WINDOW + 1]), states)

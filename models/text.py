@@ -1,8 +1,9 @@
 """Text in the graph: normalisation and a tokenizer whose pieces concatenate back to the text.
 
 A piece is a word with the space before it, or a single character of any other script, so English and Chinese share
-one vocabulary. A word that the vocabulary lacks falls apart into the longest pieces that it has, at worst into
-characters. Spaces are written as `▁` in the vocabulary, after SentencePiece (Kudo and Richardson, 2018).
+one vocabulary. A text's first word gets a space too, so that a word is the same piece wherever it stands. A word that
+the vocabulary lacks falls apart into the longest pieces that it has, at worst into characters. Spaces are written as
+`▁` in the vocabulary, after SentencePiece (Kudo and Richardson, 2018).
 """
 
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ def pieces(texts: tf.Tensor) -> tf.RaggedTensor:
     Returns:
         Ragged string[b, (pieces)].
     """
-    marked = tf.strings.regex_replace(normalise(texts), " ", SPACE)
+    spaced = tf.strings.regex_replace(normalise(texts), rf"^{LETTER}", r" \0")
+    marked = tf.strings.regex_replace(spaced, " ", SPACE)
     return tf_text.regex_split(marked, delim_regex_pattern=PIECE, keep_delim_regex_pattern=PIECE)
 
 
@@ -134,6 +136,8 @@ class Tokenizer(tf.Module):
         return token_ids(texts, self.table, None, exact=self.exact)
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
-        """int64[b, n] -> string[b]; reserved ids become nothing."""
+        """int64[b, n] -> string[b]; reserved ids become nothing, and so does the space of a text's first word."""
         reserved = tf.fill([len(RESERVED)], "")
-        return tf.strings.reduce_join(tf.gather(tf.concat([reserved, self.words], 0), ids), axis=-1)
+        texts = tf.strings.reduce_join(tf.gather(tf.concat([reserved, self.words], 0), ids), axis=-1)
+        begins = tf.equal(ids[:, 0], START) & (not self.exact)
+        return tf.where(begins, tf.strings.regex_replace(texts, "^ ", ""), texts)

@@ -67,10 +67,10 @@ def test_pictures_are_read_with_both_captions(files: list[str]) -> None:
 
 
 def test_lines_are_read_without_the_pictures(files: list[str]) -> None:
-    tokenizer = Tokenizer([*RESERVED, "a", "▁b", "b"], LENGTH)
+    tokenizer = Tokenizer([*RESERVED, "▁a", "▁b"], LENGTH)
     lines = read_lines(files, tokenizer)
     np.testing.assert_array_equal(
-        sorted(lines.tolist()), sorted([[START, 4, 5, END, PAD, PAD], [START, 6, END, PAD, PAD, PAD]])
+        sorted(lines.tolist()), sorted([[START, 4, 5, END, PAD, PAD], [START, 5, END, PAD, PAD, PAD]])
     )
 
 

@@ -23,8 +23,8 @@ from models.text import character_vocabulary
 from tfx_pipeline.training import Cosine, fit
 
 STEPS_PER_MINUTE = 480
-"""Steps that a minute of the budget buys. A step takes about 0.12 s on one idle core of an AMD EPYC with AVX-512, so
-that two idle cores need less than the budget; lower it for slower machines."""
+"""Steps that a minute of the budget buys: what one core with AVX-512 does in a minute, so that two idle ones need less
+than the budget. The one number to change for another machine."""
 STREAMS, WINDOW = 32, 128
 TOKEN_SIZE, WIDTH = 64, 256
 LEARNING_RATE = 5e-3
