@@ -23,6 +23,8 @@ LIGHT = {
     "tfx_pipeline.datasets.folder": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.datasets.importing": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.datasets.shapes": {"tensorflow", "keras", "tfx", "apache_beam"},
+    "tfx_pipeline.quality.judge": {"tensorflow", "keras", "tfx", "apache_beam"},
+    "tfx_pipeline.quality.noise": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.root": {"tensorflow", "keras", "tfx", "apache_beam"},
 }
 

@@ -34,9 +34,9 @@ from tfx_pipeline.datasets.shapes import (
     sprite_coverage,
     triple_scene,
 )
+from tfx_pipeline.quality import Pictures
 
 Floats = NDArray[Any]
-Pictures = NDArray[np.uint8]
 
 THINGS = tuple(itertools.product(SHAPES, COLOURS_RGB))
 COLOURS = np.array(list(COLOURS_RGB.values()), np.float32)

@@ -5,16 +5,13 @@ are those of the judge: a drawing that shows something else than the caption say
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import JITTER, Scene
-from tfx_pipeline.quality import judge
-
-Draw = Callable[[list[str], list[int]], judge.Pictures]
-"""Captions and seeds, n each, to pictures: uint8[n, s, s, 3]."""
+from tfx_pipeline.quality import Draw, Pictures, judge
 
 
 def seed_spread_ratio(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 32) -> float:
@@ -73,7 +70,7 @@ def seed_agreement(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 16) -> f
     return float(np.mean(shares))
 
 
-def drawn(draw: Draw, scene: Scene, seeds: int, *, language: int, left_open: str | None = None) -> judge.Pictures:
+def drawn(draw: Draw, scene: Scene, seeds: int, *, language: int, left_open: str | None = None) -> Pictures:
     """One scene under the seeds 0, 1, 2, ..., by one caption; language 0 is English and 1 is Chinese."""
     caption = phrases.captions(scene.attributes, np.random.default_rng(0), left_open=left_open)[language]
     return draw([caption] * seeds, list(range(seeds)))
