@@ -23,7 +23,7 @@ from models.generator_training import GeneratorAdversarial, GeneratorWarmup
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
 from models.pictures import to_float, to_uint8
-from models.restorer import Restorer, RestorerTraining
+from models.restorer import Restorer, RestorerTraining, restorer_optimizer
 from tfx_pipeline.config import Drawing, RunConfig
 from tfx_pipeline.evaluation import evaluate_generator, evaluate_language_model, evaluate_restorer, some_captions
 from tfx_pipeline.inputs import (
@@ -167,17 +167,16 @@ def train_restorer(fn_args: FnArgs) -> None:
     """Train the restorer on pictures that it damages itself."""
     job = Job(fn_args)
     settings, size, data = job.config.restoration, job.config.data.picture_size, job.captioned()
-    shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth}
+    shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth, "half_depth": settings.half_depth}
     trained = Restorer(**shape, dtype=device_policy().precision)
-    training = RestorerTraining(trained, mse_weight=settings.mse_weight, ssim_weight=settings.ssim_weight)
-    optimizer = keras.optimizers.Adam(Cosine(settings.learning_rate, settings.steps, floor=0.05), clipnorm=1.0)
+    training = RestorerTraining(trained, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
+    optimizer = restorer_optimizer(Cosine(settings.learning_rate, settings.steps, floor=0.01))
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     clean = to_float(tf.constant(data.image[:GRID_ROWS]))
     damaged = damage(clean, tf.range(len(clean), dtype=tf.int64))
 
     def samples() -> NDArray[np.uint8]:
-        restored = trained.restore_batch(damaged.pictures, damaged.masks, damaged.sigmas)
-        return to_uint8(tf.concat([damaged.pictures, restored, clean], 0)).numpy()
+        return to_uint8(tf.concat([damaged.pictures, trained.repair(damaged), clean], 0)).numpy()
 
     batches = picture_batches(data.image, batch_size=settings.batch_size, seed=job.config.seed)
     job.fit(training, batches, label="restorer", steps=settings.steps, samples=samples)

@@ -1,0 +1,1 @@
+"""Measured quality on public data: one module a group of rows, each with a `measure` function."""
