@@ -1,64 +1,183 @@
-"""What happens to pictures: noise, holes and blur, drawn from a seed for each picture."""
+"""What happens to pictures: noise, blur, shrinking and holes, drawn from a seed for each picture."""
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from models.sampling import normal_rows, uniform_rows
 
 MAX_SIGMA = 50.0
-HOLE_SIDES = (0.15, 0.35)
+LEAST_BLUR, MAX_BLUR = 0.4, 2.0
+BLUR_REACH = 5
+HOLE_SIDES = (0.1, 0.35)
+SCRATCH_WIDTHS = (0.02, 0.06)
+HOLES, SCRATCHES = 3, 8
+# Keys' cubic (1981) where a pixel of half the size meets its neighbours: at distances of 1/4, 3/4, 5/4 and 7/4.
+CUBIC = (0.8671875, 0.2265625, -0.0703125, -0.0234375)
 
 
 class Damaged(NamedTuple):
     """Pictures as the restorer meets them.
 
     Attributes:
-        pictures: float32[b, h, w, 3] in -1..1; holes are 0.
+        pictures: float32[b, h, w, 3], about -1..1; holes are 0.
         masks: float32[b, h, w, 1], 1 inside a hole.
         sigmas: float32[b], deviation of the noise in grey levels of 0..255.
+        blurs: float32[b], deviation of the blur in pixels.
+        enlarged: float32[b], 1 where the picture was shrunk to half and enlarged again.
     """
 
     pictures: tf.Tensor
     masks: tf.Tensor
     sigmas: tf.Tensor
+    blurs: tf.Tensor
+    enlarged: tf.Tensor
 
 
 def damage(pictures: tf.Tensor, seeds: tf.Tensor) -> Damaged:
-    """Damage pictures: a third are blurred, all get Gaussian noise of 0 to 50 grey levels, half get a hole.
+    """Damage pictures: some are shrunk and enlarged; the others get noise, some of them blur and holes.
+
+    A quarter are enlarged. Of the others, four in ten get holes, rectangles and scratches; a quarter are blurred; and
+    all get Gaussian noise of 0 to 50 grey levels, save most of those with holes and some of the rest. Noise is the same
+    in the three channels of a grey picture, and is clipped to -1..1 in half of the pictures, as a file clips it.
 
     Args:
-        pictures: float32[b, h, w, 3] in -1..1, of a static size.
+        pictures: float32[b, h, w, 3] in -1..1, of static and even sides.
         seeds: int64[b]; the same seed damages a picture in the same way.
 
     Returns:
         The damaged pictures with what is known of the damage.
     """
     height, width = pictures.shape[1], pictures.shape[2]
-    chances_Bx8 = uniform_rows(seeds, 8, stream=2)
-    sigmas = chances_Bx8[:, 0] * MAX_SIGMA
-    noise = tf.reshape(normal_rows(seeds, height * width * 3, stream=3), [-1, height, width, 3])
-    blurred = tf.where((chances_Bx8[:, 1] < 1 / 3)[:, None, None, None], blur(pictures), pictures)
-    noisy = tf.clip_by_value(blurred + noise * (sigmas / 127.5)[:, None, None, None], -1.0, 1.0)
-    masks = holes(chances_Bx8[:, 2:7], height, width)
-    return Damaged(noisy * (1 - masks), masks, sigmas)
+    chances_Bx7, holes_BxHxK, scratches_BxSxK = drawn(seeds)
+    chance, strength, softness = chances_Bx7[:, 0], chances_Bx7[:, 1], chances_Bx7[:, 2]
+    enlarged = happens(chance < 0.25)
+    holed = happens(chances_Bx7[:, 3] < 0.4) * (1 - enlarged)
+    blurred = happens(chances_Bx7[:, 4] < 0.25) * (1 - enlarged)
+    quiet = happens(chances_Bx7[:, 5] < 0.1 + 0.65 * holed)
+    sigmas = strength * MAX_SIGMA * (1 - quiet) * (1 - enlarged)
+    blurs = (LEAST_BLUR + softness * (MAX_BLUR - LEAST_BLUR)) * blurred
+    softened = tf.where(over(enlarged) > 0, enlarge(shrink(pictures)), blur(pictures, blurs))
+    noisy = softened + noise(pictures, seeds) * over(sigmas) / 127.5
+    kept = tf.where(over(chances_Bx7[:, 6]) < 0.5, noisy, tf.clip_by_value(noisy, -1.0, 1.0))
+    marks = [rectangles(holes_BxHxK[:, i], height, width) for i in range(HOLES)]
+    marks += [scratches(scratches_BxSxK[:, i], height, width) for i in range(SCRATCHES)]
+    masks = tf.reduce_max(tf.stack(marks), axis=0) * over(holed)
+    return Damaged(kept * (1 - masks), masks, sigmas, blurs, enlarged)
 
 
-def blur(pictures: tf.Tensor) -> tf.Tensor:
-    """A 5x5 binomial blur, deviation 1 pixel; float32[b, h, w, 3]."""
-    row = tf.constant([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    kernel = tf.tile(tf.tensordot(row, row, axes=0)[:, :, None, None], [1, 1, 3, 1])
-    padded = tf.pad(pictures, [[0, 0], [2, 2], [2, 2], [0, 0]], "SYMMETRIC")
-    return tf.nn.depthwise_conv2d(padded, kernel, strides=[1, 1, 1, 1], padding="VALID")
+def drawn(seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Uniform draws for what happens, float32[b, 7], for holes, float32[b, 3, 5], and scratches, float32[b, 8, 5]."""
+    chances = uniform_rows(seeds, 7 + 5 * (HOLES + SCRATCHES), stream=2)
+    places = tf.reshape(chances[:, 7:], [-1, HOLES + SCRATCHES, 5])
+    return chances[:, :7], places[:, :HOLES], places[:, HOLES:]
 
 
-def holes(chances_Bx5: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Rectangular holes for half of the rows, float32[b, height, width, 1]; draws are uniform in [0, 1)."""
+def happens(condition: tf.Tensor) -> tf.Tensor:
+    """1 where it does."""
+    return tf.cast(condition, tf.float32)
+
+
+def over(rows: tf.Tensor) -> tf.Tensor:
+    """[b] -> [b, 1, 1, 1]."""
+    return rows[:, None, None, None]
+
+
+def noise(pictures: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    """Standard normal, float32[b, h, w, 3], of static sides; equal in the channels of pictures that are grey."""
+    _, height, width, channels = pictures.shape
+    drawn = tf.reshape(normal_rows(seeds, height * width * channels, stream=3), [-1, height, width, channels])
+    grey = tf.reduce_all(tf.equal(pictures, pictures[..., :1]), axis=[1, 2, 3], keepdims=True)
+    return tf.where(grey, drawn[..., :1], drawn)
+
+
+def blur(pictures: tf.Tensor, deviations: tf.Tensor) -> tf.Tensor:
+    """A Gaussian blur, each row its own.
+
+    Args:
+        pictures: float32[b, h, w, c].
+        deviations: float32[b] in pixels, up to 2; 0 leaves a picture as it is.
+
+    Returns:
+        float32[b, h, w, c].
+    """
+    offsets = tf.range(-BLUR_REACH, BLUR_REACH + 1, dtype=tf.float32)
+    weights_BxK = tf.nn.softmax(-(offsets**2) / (2 * tf.maximum(deviations, 0.05)[:, None] ** 2))
+
+    def rows(x: tf.Tensor) -> tf.Tensor:
+        height = tf.shape(x)[1]
+        padded = mirrored(x, BLUR_REACH)
+        return tf.add_n([over(weights_BxK[:, k]) * padded[:, k : k + height] for k in range(2 * BLUR_REACH + 1)])
+
+    return turned(rows(turned(rows(pictures))))
+
+
+def shrink(pictures: tf.Tensor) -> tf.Tensor:
+    """Halve float32[b, h, w, c] by antialiased bicubic interpolation, in whole grey levels as a file has them.
+
+    Even sides; mirrored at the borders, as in MATLAB's imresize.
+    """
+    weights = [weight / 2 for weight in (*reversed(CUBIC), *CUBIC)]
+
+    def rows(x: tf.Tensor) -> tf.Tensor:
+        height = tf.shape(x)[1]
+        padded = mirrored(x, 3)
+        return tf.add_n([weight * padded[:, k : k + height : 2] for k, weight in enumerate(weights)])
+
+    small = turned(rows(turned(rows(pictures))))
+    return tf.clip_by_value(tf.round((small + 1) * 127.5) / 127.5 - 1, -1.0, 1.0)
+
+
+def enlarge(pictures: tf.Tensor) -> tf.Tensor:
+    """Double float32[b, h, w, c] by bicubic interpolation (Keys, 1981), mirrored at the borders."""
+    near, next_, far, farthest = CUBIC
+    weights = (farthest, next_, near, far)
+
+    def rows(x: tf.Tensor) -> tf.Tensor:
+        height = tf.shape(x)[1]
+        padded = mirrored(x, 2)
+        parts = [padded[:, k : k + height] for k in range(5)]
+        before = tf.add_n([weight * part for weight, part in zip(weights, parts[:4], strict=True)])
+        after = tf.add_n([weight * part for weight, part in zip(reversed(weights), parts[1:], strict=True)])
+        both = tf.stack([before, after], axis=2)
+        return tf.reshape(both, [tf.shape(x)[0], 2 * height, tf.shape(x)[2], x.shape[3]])
+
+    return turned(rows(turned(rows(pictures))))
+
+
+def mirrored(pictures: tf.Tensor, margin: int) -> tf.Tensor:
+    """Rows added above and below."""
+    return tf.pad(pictures, [[0, 0], [margin, margin], [0, 0], [0, 0]], "SYMMETRIC")
+
+
+def turned(pictures: tf.Tensor) -> tf.Tensor:
+    """Rows and columns exchanged."""
+    return tf.transpose(pictures, [0, 2, 1, 3])
+
+
+def rectangles(chances_Bx5: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """A rectangle in half of the rows, float32[b, height, width, 1]; draws are uniform in [0, 1)."""
     wanted, top, left, tall, wide = (chances_Bx5[:, i, None, None] for i in range(5))
     smallest, largest = HOLE_SIDES
     tall, wide = (smallest + (largest - smallest) * side for side in (tall, wide))
-    y = ((tf.range(height, dtype=tf.float32) + 0.5) / height)[None, :, None]
-    x = ((tf.range(width, dtype=tf.float32) + 0.5) / width)[None, None, :]
+    y, x = grid(height, width)
     inside_y = (y >= top * (1 - tall)) & (y < top * (1 - tall) + tall)
     inside_x = (x >= left * (1 - wide)) & (x < left * (1 - wide) + wide)
-    return tf.cast(inside_y & inside_x & (wanted < 0.5), tf.float32)[..., None]
+    return happens(inside_y & inside_x & (wanted < 0.5))[..., None]
+
+
+def scratches(chances_Bx5: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """A straight scratch from edge to edge in half of the rows; arguments and result as for `rectangles`."""
+    wanted, angle, thickness, through_y, through_x = (chances_Bx5[:, i, None, None] for i in range(5))
+    y, x = grid(height, width)
+    distance = (y - through_y) * tf.cos(angle * np.pi) - (x - through_x) * tf.sin(angle * np.pi)
+    half = (SCRATCH_WIDTHS[0] + (SCRATCH_WIDTHS[1] - SCRATCH_WIDTHS[0]) * thickness) / 2
+    return happens((abs(distance) < half) & (wanted < 0.5))[..., None]
+
+
+def grid(height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The middles of pixels in 0..1: y, float32[1, height, 1], and x, float32[1, 1, width]."""
+    y = (tf.range(height, dtype=tf.float32) + 0.5) / height
+    x = (tf.range(width, dtype=tf.float32) + 0.5) / width
+    return y[None, :, None], x[None, None, :]

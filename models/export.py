@@ -28,6 +28,7 @@ DTYPES: Mapping[str, tf.DType] = {
     "image_bytes": tf.string,
     "mask_bytes": tf.string,
     "noise_sigma": tf.float32,
+    "blur_sigma": tf.float32,
     "examples": tf.string,
 }
 
@@ -55,19 +56,21 @@ def export_generator(model: Generator, out: Path, *, evaluate: Callable[..., Ten
 
 
 def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
-    """Write `serving_default` (image_bytes, noise_sigma -> image_bytes) and `inpaint`, which also takes mask_bytes.
+    """Write `serving_default` (image_bytes, noise_sigma -> image_bytes) and what else the restorer does.
 
-    Pictures may be of any size from 8 pixels a side, each row its own; `noise_sigma` is in grey levels of 0..255, and
-    a negative one is estimated. A mask is a picture of the same size, white where the hole is.
+    `inpaint` also takes mask_bytes, `sharpen` also takes blur_sigma, and `enlarge` takes image_bytes alone and doubles
+    their sides. Pictures may be of any size from 8 pixels a side, each row its own; `noise_sigma` is in grey levels of
+    0..255, and a negative one is estimated; `blur_sigma` is in pixels. A mask is a picture of the same size, white
+    where the hole is.
     """
 
-    def restored(image: tf.Tensor, mask: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-        picture = model.restore_batch(to_float(image)[None], mask[None], sigma[None])
+    def restored(image: tf.Tensor, mask: tf.Tensor, sigma: tf.Tensor, blur: tf.Tensor) -> tf.Tensor:
+        picture = model.restore_batch(to_float(image)[None], mask[None], sigma[None], blur[None])
         return tf.io.encode_png(to_uint8(picture)[0])
 
-    def restore_one(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def sharpen_one(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         image = decode(row[0])
-        return restored(image, tf.zeros_like(image[..., :1], tf.float32), row[1])
+        return restored(image, tf.zeros_like(image[..., :1], tf.float32), row[1], row[2])
 
     def inpaint_one(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         image, mask = decode(row[0]), decode(row[1], channels=1)
@@ -76,16 +79,27 @@ def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tenso
             ["mask_bytes and image_bytes differ in size; the mask must be", tf.shape(image)[:2]],
         )
         with tf.control_dependencies([same]):
-            return restored(image, tf.cast(mask > 127, tf.float32), row[2])
+            return restored(image, tf.cast(mask > 127, tf.float32), row[2], tf.zeros_like(row[2]))
+
+    def enlarge_one(image_bytes: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(to_uint8(model.enlarge_batch(to_float(decode(image_bytes))[None]))[0])
+
+    def each(one: Callable[..., tf.Tensor], rows: Any) -> Tensors:
+        return {"image_bytes": tf.map_fn(one, rows, fn_output_signature=tf.string)}
 
     def serving_default(image_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> Tensors:
-        return {"image_bytes": tf.map_fn(restore_one, (image_bytes, noise_sigma), fn_output_signature=tf.string)}
+        return each(sharpen_one, (image_bytes, noise_sigma, tf.zeros_like(noise_sigma)))
+
+    def sharpen(image_bytes: tf.Tensor, noise_sigma: tf.Tensor, blur_sigma: tf.Tensor) -> Tensors:
+        return each(sharpen_one, (image_bytes, noise_sigma, blur_sigma))
 
     def inpaint(image_bytes: tf.Tensor, mask_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> Tensors:
-        rows = (image_bytes, mask_bytes, noise_sigma)
-        return {"image_bytes": tf.map_fn(inpaint_one, rows, fn_output_signature=tf.string)}
+        return each(inpaint_one, (image_bytes, mask_bytes, noise_sigma))
 
-    write(out, [model], [serving_default, inpaint], evaluate=evaluate, restorer=model)
+    def enlarge(image_bytes: tf.Tensor) -> Tensors:
+        return each(enlarge_one, image_bytes)
+
+    write(out, [model], [serving_default, sharpen, inpaint, enlarge], evaluate=evaluate, restorer=model)
 
 
 def export_text_to_image(model: TextToImage, out: Path) -> None:

@@ -79,15 +79,16 @@ class Drawing(Section):
 
 
 class Restoration(Section):
-    """The restorer; see `models.restorer`. Its loss is `mse_weight` * MSE + `ssim_weight` * (1 - SSIM)."""
+    """The restorer; see `models.restorer`. Its loss is `ssim_weight` * (1 - SSIM) - `psnr_weight` * PSNR."""
 
     widths: tuple[Width, Width] = (32, 64)
-    depth: Annotated[int, Field(ge=1, le=32)] = 3
+    depth: Annotated[int, Field(ge=1, le=32)] = 2
+    half_depth: Annotated[int, Field(ge=0, le=32)] = 1
     steps: Steps = 1000
     batch_size: Batch = 32
-    learning_rate: Rate = 2e-3
-    mse_weight: Weight = 10.0
-    ssim_weight: Weight = 1.0
+    learning_rate: Rate = 3e-3
+    psnr_weight: Weight = 0.25
+    ssim_weight: Weight = 0.5
 
 
 class Thresholds(Section):
@@ -138,7 +139,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "standard": {
         "language": {"width": 256, "steps": 6000},
         "drawing": {"warmup_steps": 20_000, "adversarial_steps": 4000},
-        "restoration": {"widths": (48, 96), "steps": 6000},
+        "restoration": {"widths": (64, 128), "steps": 6000},
     },
 }
 

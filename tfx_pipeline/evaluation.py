@@ -63,7 +63,7 @@ def evaluate_restorer(model: Restorer, picture_size: int) -> Evaluate:
         raw = tf.io.parse_example(examples, RAW)
         clean = decode_squares(raw["image"], picture_size)
         damaged = damage(to_float(clean), seeds_of(raw["image"]))
-        restored = model.restore_batch(damaged.pictures, damaged.masks, tf.fill(tf.shape(damaged.sigmas), -1.0))
+        restored = model.repair(damaged._replace(sigmas=tf.fill(tf.shape(damaged.sigmas), -1.0)))
         return {PICTURES_OUTPUT: tf.stack([to_uint8(restored), to_uint8(damaged.pictures), clean], axis=1)}
 
     return evaluate

@@ -9,14 +9,16 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.critic import Critic, Encoder
+from models.damage import damage
 from models.device import device_policy
 from models.generator import Generator
 from models.generator_training import GeneratorAdversarial, GeneratorWarmup
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
-from models.pictures import to_uint8
+from models.pictures import to_float, to_uint8
+from models.restorer import Restorer, RestorerTraining, restorer_optimizer
 from tfx_pipeline.config import Drawing, RunConfig
-from tfx_pipeline.inputs import Captioned, caption_batches, embedding_batches, is_present
+from tfx_pipeline.inputs import Captioned, caption_batches, embedding_batches, is_present, picture_batches
 from tfx_pipeline.training import Cosine
 
 GRID_ROWS = 32
@@ -128,6 +130,33 @@ def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Dr
     optimizer = keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=0.998)
     adversarial.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     return adversarial
+
+
+def learn_to_restore(image: NDArray[np.uint8], config: RunConfig, *, fit: Fit) -> Restorer:
+    """Train a restorer on pictures that it damages itself.
+
+    Args:
+        image: uint8[n, s, s, 3].
+        config: Its `restoration` is read.
+        fit: Trains.
+    """
+    settings = config.restoration
+    shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth, "half_depth": settings.half_depth}
+    trained = Restorer(**shape, dtype=device_policy().precision)
+    training = RestorerTraining(trained, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
+    optimizer = restorer_optimizer(Cosine(settings.learning_rate, settings.steps, floor=0.01))
+    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
+    clean = to_float(tf.constant(image[:GRID_ROWS]))
+    damaged = damage(clean, tf.range(len(clean), dtype=tf.int64))
+
+    def samples() -> NDArray[np.uint8]:
+        return to_uint8(tf.concat([damaged.pictures, trained.repair(damaged), clean], 0)).numpy()
+
+    batches = picture_batches(image, batch_size=settings.batch_size, seed=config.seed)
+    fit(training, batches, label="restorer", steps=settings.steps, samples=samples)
+    restorer = Restorer(**shape)
+    restorer.set_weights(trained.get_weights())
+    return restorer
 
 
 def new_generator(language_model: LanguageModel, settings: Drawing, picture_size: int) -> Generator:

@@ -8,25 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-from numpy.typing import NDArray
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from models.damage import damage
-from models.device import device_policy
 from models.export import export_generator, export_language_model, export_restorer
 from models.language_model import LanguageModel
-from models.pictures import to_float, to_uint8
-from models.restorer import Restorer, RestorerTraining
 from models.text import Tokenizer
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.evaluation import evaluate_generator, evaluate_language_model, evaluate_restorer, some_captions
-from tfx_pipeline.inputs import Captioned, picture_batches, read_captioned, read_lines
+from tfx_pipeline.inputs import Captioned, read_captioned, read_lines
 from tfx_pipeline.preprocessing import VOCABULARY
-from tfx_pipeline.recipes import GRID_ROWS, learn_language, learn_to_draw
-from tfx_pipeline.training import Cosine, fit
+from tfx_pipeline.recipes import learn_language, learn_to_draw, learn_to_restore
+from tfx_pipeline.training import fit
 
 
 class Job:
@@ -105,22 +99,6 @@ def train_generator(fn_args: FnArgs) -> None:
 def train_restorer(fn_args: FnArgs) -> None:
     """Train the restorer on pictures that it damages itself."""
     job = Job(fn_args)
-    settings, size, data = job.config.restoration, job.config.data.picture_size, job.captioned()
-    shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth}
-    trained = Restorer(**shape, dtype=device_policy().precision)
-    training = RestorerTraining(trained, mse_weight=settings.mse_weight, ssim_weight=settings.ssim_weight)
-    optimizer = keras.optimizers.Adam(Cosine(settings.learning_rate, settings.steps, floor=0.05), clipnorm=1.0)
-    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
-    clean = to_float(tf.constant(data.image[:GRID_ROWS]))
-    damaged = damage(clean, tf.range(len(clean), dtype=tf.int64))
-
-    def samples() -> NDArray[np.uint8]:
-        restored = trained.restore_batch(damaged.pictures, damaged.masks, damaged.sigmas)
-        return to_uint8(tf.concat([damaged.pictures, restored, clean], 0)).numpy()
-
-    batches = picture_batches(data.image, batch_size=settings.batch_size, seed=job.config.seed)
-    job.fit(training, batches, label="restorer", steps=settings.steps, samples=samples)
-    restorer = Restorer(**shape)
-    restorer.set_weights(trained.get_weights())
-    export_restorer(restorer, job.serving_dir, evaluate=evaluate_restorer(restorer, size))
+    restorer = learn_to_restore(job.captioned().image, job.config, fit=job.fit)
+    export_restorer(restorer, job.serving_dir, evaluate=evaluate_restorer(restorer, job.config.data.picture_size))
     job.done()

@@ -29,7 +29,9 @@ SIGNATURES = {
     ("language_model", "embed"): ({"caption": tf.string}, {"embedding": tf.float32}),
     ("generator", "serving_default"): ({"caption": tf.string, **SEED}, IMAGE),
     ("restorer", "serving_default"): (DAMAGED, IMAGE),
+    ("restorer", "sharpen"): ({**DAMAGED, "blur_sigma": tf.float32}, IMAGE),
     ("restorer", "inpaint"): ({**DAMAGED, "mask_bytes": tf.string}, IMAGE),
+    ("restorer", "enlarge"): (IMAGE, IMAGE),
 }
 MODELS = sorted({model for model, _ in SIGNATURES})
 
@@ -152,6 +154,24 @@ def test_restorer_serves_pictures_of_several_sizes_together(serve: Serve, restor
         assert abs(restorer.restore(picture, noise=sigma).astype(int) - restored).max() <= 1
 
 
+def test_sharpen_hears_the_blur(serve: Serve, restorer: Restorer) -> None:
+    (picture,) = pictures(1, 24)
+    inputs = {"image_bytes": [png(picture)] * 2, "noise_sigma": [0.0, 0.0], "blur_sigma": [0.0, 1.5]}
+    plain, sharp = (decoded(row) for row in serve("restorer", "sharpen", **inputs)["image_bytes"])
+    assert abs(restorer.restore(picture, noise=0.0).astype(int) - plain).max() <= 1
+    assert abs(restorer.restore(picture, noise=0.0, blur=1.5).astype(int) - sharp).max() <= 1
+    assert not np.array_equal(plain, sharp)
+
+
+def test_enlarge_doubles_pictures_of_several_sizes_together(serve: Serve, restorer: Restorer) -> None:
+    small = [pictures(1, 16)[0], pictures(1, 33)[0][:21]]
+    served = serve("restorer", "enlarge", image_bytes=[png(picture) for picture in small])["image_bytes"]
+    for row, picture in zip(served, small, strict=True):
+        large = decoded(row)
+        assert large.shape == (2 * picture.shape[0], 2 * picture.shape[1], 3)
+        assert abs(restorer.enlarge(picture).astype(int) - large).max() <= 1
+
+
 def test_restorer_takes_grey_and_transparent_pictures_and_jpeg(serve: Serve) -> None:
     (picture,) = pictures(1)
     opaque = np.concatenate([picture, np.full((SIZE, SIZE, 1), 255, np.uint8)], axis=2)
@@ -191,7 +211,7 @@ def test_an_endpoint_for_the_evaluator_rides_along(restorer: Restorer, tmp_path:
 
     export_restorer(restorer, tmp_path / "1", evaluate=evaluate)
     signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
-    assert set(signatures) == {"serving_default", "inpaint", "evaluate"}
+    assert set(signatures) == {"serving_default", "sharpen", "inpaint", "enlarge", "evaluate"}
     assert signatures["evaluate"](examples=tf.constant([b"", b"abc"]))["length"].numpy().tolist() == [0, 3]
 
 

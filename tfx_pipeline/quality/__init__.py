@@ -1,4 +1,4 @@
-"""What is measured of drawn pictures: whether they show what was asked for, and whether noise decides the rest."""
+"""Measured quality: one module a group of rows, each with a `measure` function, and the judges that they share."""
 
 from collections.abc import Callable
 

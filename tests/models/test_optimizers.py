@@ -1,0 +1,46 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.optimizers import ConvolutionMuon, as_matrix
+
+
+def step(kernel: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """The kernel's change after one step of rate 1."""
+    variable = keras.Variable(kernel)
+    optimizer = ConvolutionMuon(1.0, weight_decay=0.0, adam_weight_decay=0.0)
+    optimizer.apply([tf.constant(gradient)], [variable])
+    return variable.numpy() - kernel
+
+
+def random_kernel(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 32), (1, 1, 64, 16)])
+def test_a_step_is_nearly_orthogonal_and_as_large_as_adams(shape: tuple[int, ...]) -> None:
+    change = as_matrix(tf.constant(step(np.zeros(shape, np.float32), random_kernel(*shape)))).numpy()
+    values = np.linalg.svd(change, compute_uv=False) / (0.2 * np.sqrt(max(change.shape)))
+    assert values.min() > 0.5 and values.max() < 1.5
+
+
+@pytest.mark.parametrize("size", [0.01, 100.0])
+def test_the_size_of_a_gradient_does_not_matter(size: float) -> None:
+    gradient, zeros = random_kernel(3, 3, 16, 16), np.zeros((3, 3, 16, 16), np.float32)
+    np.testing.assert_allclose(step(zeros, gradient), step(zeros, size * gradient), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(32,), (3, 3, 5, 64), (3, 3, 64, 12)])
+def test_small_kernels_and_biases_are_left_to_adam(shape: tuple[int, ...]) -> None:
+    gradient = random_kernel(*shape)
+    np.testing.assert_allclose(step(np.zeros(shape, np.float32), gradient), -np.sign(gradient), rtol=0.05)
+
+
+def test_it_trains_a_convolution() -> None:
+    keras.utils.set_random_seed(0)
+    teacher, pupil = (keras.Sequential([keras.Input((8, 8, 16)), keras.layers.Conv2D(16, 3)]) for _ in range(2))
+    x = random_kernel(32, 8, 8, 16)
+    pupil.compile(optimizer=ConvolutionMuon(0.05), loss="mse", jit_compile=False)
+    losses = pupil.fit(x, teacher(x).numpy(), epochs=40, batch_size=32, verbose=0).history["loss"]
+    assert losses[-1] < 0.1 * losses[0]
