@@ -1,7 +1,7 @@
 """How the models are trained, from arrays to Keras models: the Trainers and the quality bench run the same recipes."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np

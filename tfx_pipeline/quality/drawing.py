@@ -17,7 +17,7 @@ from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import Scene, pick_open, random_scenes, render
 from tfx_pipeline.inputs import Captioned
-from tfx_pipeline.quality.judge import Pictures
+from tfx_pipeline.quality import Pictures
 from tfx_pipeline.recipes import Drawer, learn_language, learn_to_draw
 from tfx_pipeline.training import fit
 
