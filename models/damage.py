@@ -38,7 +38,7 @@ class Damaged(NamedTuple):
 def damage(pictures: tf.Tensor, seeds: tf.Tensor) -> Damaged:
     """Damage pictures: some are shrunk and enlarged; the others get noise, some of them blur and holes.
 
-    A quarter are enlarged. Of the others, four in ten get holes, rectangles and scratches; a quarter are blurred; and
+    A fifth are enlarged. Of the others, nine in twenty get holes, rectangles and scratches; a quarter are blurred; and
     all get Gaussian noise of 0 to 50 grey levels, save most of those with holes and some of the rest. Noise is the same
     in the three channels of a grey picture, and is clipped to -1..1 in half of the pictures, as a file clips it.
 
@@ -52,8 +52,8 @@ def damage(pictures: tf.Tensor, seeds: tf.Tensor) -> Damaged:
     height, width = pictures.shape[1], pictures.shape[2]
     chances_Bx7, holes_BxHxK, scratches_BxSxK = drawn(seeds)
     chance, strength, softness = chances_Bx7[:, 0], chances_Bx7[:, 1], chances_Bx7[:, 2]
-    enlarged = happens(chance < 0.25)
-    holed = happens(chances_Bx7[:, 3] < 0.4) * (1 - enlarged)
+    enlarged = happens(chance < 0.2)
+    holed = happens(chances_Bx7[:, 3] < 0.45) * (1 - enlarged)
     blurred = happens(chances_Bx7[:, 4] < 0.25) * (1 - enlarged)
     quiet = happens(chances_Bx7[:, 5] < 0.1 + 0.65 * holed)
     sigmas = strength * MAX_SIGMA * (1 - quiet) * (1 - enlarged)

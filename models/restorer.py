@@ -19,7 +19,7 @@ TILE = 320
 BATCH_PIXELS = TILE * TILE
 FILL_LEVELS = 8
 FULL_SIGMA = 2.0
-FILL_STEPS = 3
+FILL_STEPS = 6
 LEAST_ERROR = 1e-4
 NOISE_BLOCK = 8
 # Of 8x8 blocks of pure noise, the tenth with the least response shows this share of the true deviation.

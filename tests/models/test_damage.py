@@ -47,10 +47,10 @@ def test_holes_are_emptied(many: Damaged) -> None:
 @pytest.mark.parametrize(
     ("share", "expected"),
     [
-        ("enlarged", 0.25),
-        ("blurred", 0.75 * 0.25),
-        ("holed", 0.75 * 0.4 * (1 - 0.5**5)),
-        ("noisy", 0.75 * (0.6 * 0.9 + 0.4 * 0.25)),
+        ("enlarged", 0.2),
+        ("blurred", 0.8 * 0.25),
+        ("holed", 0.8 * 0.45),
+        ("noisy", 0.8 * (0.55 * 0.9 + 0.45 * 0.25)),
     ],
 )
 def test_damage_happens_as_often_as_the_docstring_says(many: Damaged, share: str, expected: float) -> None:
