@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from models.batches import as_rows, as_strings
 from models.language_model import LanguageModel, Texts
 from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered
+from models.noise import NoisePrior
 from models.pictures import to_uint8
-from models.sampling import normal_rows
+from models.sampling import normal_rows, uniform_rows
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -28,6 +29,7 @@ class Generator(keras.Model):
         language_model: Reads captions; it is not trained here.
         picture_size: Side of a picture in pixels, a multiple of twice the `block`.
         noise_size: Width of the noise.
+        components: Gaussians in the mixture that the noise of a caption is drawn from.
         style_size: Width of the style.
         frames: Affine frames.
         width: Channels at each point.
@@ -40,7 +42,8 @@ class Generator(keras.Model):
         language_model: LanguageModel,
         *,
         picture_size: int = 32,
-        noise_size: int = 4,
+        noise_size: int = 8,
+        components: int = 16,
         style_size: int = 128,
         frames: int = 16,
         width: int = 64,
@@ -54,6 +57,7 @@ class Generator(keras.Model):
         self.language_model = language_model
         self.picture_size = picture_size
         self.noise_size = noise_size
+        self.components = components
         self.style_size = style_size
         self.frames = frames
         self.width = width
@@ -69,6 +73,8 @@ class Generator(keras.Model):
                 keras.layers.Dense(style_size, activation=leaky),
             ]
         )
+        self.prior = NoisePrior(noise_size, components)
+        self.prior(tf.zeros([1, language_model.embedding_size]))
         self.place = AffineFrames(frames)
         self.waves = keras.layers.Dense(
             width,
@@ -82,7 +88,7 @@ class Generator(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("picture_size", "noise_size", "style_size", "frames", "width", "depth", "block")
+        names = ("picture_size", "noise_size", "components", "style_size", "frames", "width", "depth", "block")
         language_model = keras.saving.serialize_keras_object(self.language_model)
         return {
             **super().get_config(),
@@ -139,8 +145,15 @@ class Generator(keras.Model):
 
     def draw(self, captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], and seeds, int64[b], to float32[b, s, s, 3] in -1..1."""
-        noise = normal_rows(seeds, self.noise_size, stream=1)
-        return tf.clip_by_value(self([noise, self.language_model.embed_texts(captions)]), -1.0, 1.0)
+        embedding = self.language_model.embed_texts(captions)
+        uniform = uniform_rows(seeds, 1, stream=4)[:, 0]
+        noise = self.prior.sample(embedding, uniform, normal_rows(seeds, self.noise_size, stream=1))
+        return tf.clip_by_value(self([noise, embedding]), -1.0, 1.0)
+
+    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
+        """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
+        embedding = self.language_model.embed_texts(captions)
+        return tf.clip_by_value(self([self.prior.likeliest(embedding), embedding]), -1.0, 1.0)
 
     def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0) -> NDArray[np.uint8]:
         """Draw captions as they are, without continuing them.

@@ -68,13 +68,23 @@ def tower_gradients(
 class GeneratorTraining(keras.Model):
     """What both phases share: the generator, the encoder and the reconstruction of a picture from its own noise."""
 
-    def __init__(self, generator: Generator, encoder: Encoder, *, steps: int, towers: int, kl_weight: float) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        encoder: Encoder,
+        *,
+        steps: int,
+        towers: int,
+        kl_weight: float,
+        prior_weight: float = 0.01,
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.encoder = encoder
         self.steps = steps
         self.towers = towers
         self.kl_weight = kl_weight
+        self.prior_weight = prior_weight
         self.built = True
 
     @property
@@ -121,12 +131,13 @@ class GeneratorWarmup(GeneratorTraining):
         noise, divergence = tf.cond(
             self.progress > self.noiseless, lambda: self.encode(real, embedding), lambda: silence
         )
+        surprise = -tf.reduce_mean(self.generator.prior.log_probability(tf.stop_gradient(noise), embedding))
         drawn, real = self.generator([noise, embedding], patches), self.generator.cut(real, patches)
         sharpness = tf.maximum(2 * self.progress - 1, 0.0)
         absolute = absolute_error(drawn, real)
         reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
-        loss = reconstruction + self.kl_weight * divergence
-        return loss, {"reconstruction": absolute, "divergence": divergence}
+        loss = reconstruction + self.kl_weight * divergence + self.prior_weight * surprise
+        return loss, {"reconstruction": absolute, "divergence": divergence, "surprise": surprise}
 
 
 class GeneratorAdversarial(GeneratorTraining):
@@ -171,10 +182,15 @@ class GeneratorAdversarial(GeneratorTraining):
         self.optimizer.apply(gradients, variables)
         return {**losses, **critic_losses}
 
+    def fresh_noise(self, embedding: tf.Tensor) -> tf.Tensor:
+        """Noise from the prior for each caption."""
+        rows = tf.shape(embedding)[0]
+        normal = tf.random.normal([rows, self.generator.noise_size])
+        return self.generator.prior.sample(embedding, tf.random.uniform([rows]), normal)
+
     def draw(self, embedding: tf.Tensor) -> tf.Tensor:
         """A picture for each caption from fresh noise."""
-        noise = tf.random.normal([tf.shape(embedding)[0], self.generator.noise_size])
-        return self.generator([noise, embedding])
+        return self.generator([self.fresh_noise(embedding), embedding])
 
     def critic_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
         """Real pictures should score above drawn ones, and above themselves beside another's caption."""
@@ -204,7 +220,7 @@ class GeneratorAdversarial(GeneratorTraining):
         """Drawn pictures should score above real ones, and reconstructions stay true."""
         real, embedding = to_float(batch["image"]), batch["embedding"]
         noise, divergence = self.encode(real, embedding)
-        fresh = tf.random.normal(tf.shape(noise))
+        fresh = tf.stop_gradient(self.fresh_noise(embedding))
         both = self.generator([tf.concat([noise, fresh], 0), tf.concat([embedding, embedding], 0)])
         reconstructed, drawn = tf.split(both, 2)
         real_score = tf.stop_gradient(self.critic([real, embedding]))
@@ -212,5 +228,7 @@ class GeneratorAdversarial(GeneratorTraining):
         reconstruction = absolute_error(reconstructed, real)
         start, end = self.reconstruction_weights
         weight = end + (start - end) * 0.5 * (1 + tf.cos(3.14159265 * self.progress))
-        loss = self.adversarial_weight * adversarial + weight * (reconstruction + self.kl_weight * divergence)
+        surprise = -tf.reduce_mean(self.generator.prior.log_probability(tf.stop_gradient(noise), embedding))
+        own = reconstruction + self.kl_weight * divergence + self.prior_weight * surprise
+        loss = self.adversarial_weight * adversarial + weight * own
         return loss, {"reconstruction": reconstruction, "divergence": divergence, "adversarial": adversarial}

@@ -57,7 +57,8 @@ class Language(Section):
 class Drawing(Section):
     """The generator; see `models.generator` and `models.generator_training`."""
 
-    noise_size: Annotated[int, Field(ge=1, le=512)] = 4
+    noise_size: Annotated[int, Field(ge=1, le=512)] = 8
+    components: Annotated[int, Field(ge=1, le=256)] = 16
     style_size: Width = 128
     frames: Annotated[int, Field(ge=1, le=256)] = 16
     width: Width = 64
@@ -72,7 +73,7 @@ class Drawing(Section):
     kl_weight: Weight = 1e-4
     adversarial_weight: Weight = 1.0
     drawn_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    noiseless: Annotated[float, Field(ge=0, le=1)] = 0.35
+    noiseless: Annotated[float, Field(ge=0, le=1)] = 0.2
     reconstruction_weights: tuple[Weight, Weight] = (60.0, 40.0)
     penalty_weight: Weight = 1.0
     penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8

@@ -84,10 +84,14 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
     generator = new_generator(language_model, settings, size)
     encoder = Encoder(size, language_model.embedding_size, settings.noise_size)
     batches = embedding_batches(data.image, embeddings, present, batch_size=settings.batch_size, seed=config.seed)
-    fixed = fixed_rows(embeddings, present, settings.noise_size)
+    shown = embeddings[present][:GRID_ROWS]
+    chances = np.random.default_rng(0)
+    uniform = chances.uniform(size=len(shown)).astype(np.float32)
+    normal = chances.standard_normal((len(shown), settings.noise_size)).astype(np.float32)
 
     def samples() -> NDArray[np.uint8]:
-        return to_uint8(generator(fixed)).numpy()
+        noise = generator.prior.sample(tf.constant(shown), uniform, normal)
+        return to_uint8(generator([noise, shown])).numpy()
 
     warmup = GeneratorWarmup(
         generator,
@@ -165,6 +169,7 @@ def new_generator(language_model: LanguageModel, settings: Drawing, picture_size
         language_model,
         picture_size=picture_size,
         noise_size=settings.noise_size,
+        components=settings.components,
         style_size=settings.style_size,
         frames=settings.frames,
         width=settings.width,
@@ -195,12 +200,3 @@ def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 51
     rows = captions.reshape(-1, captions.shape[-1])
     parts = [embed(tf.constant(rows[start : start + batch])).numpy() for start in range(0, len(rows), batch)]
     return np.concatenate(parts).reshape(*captions.shape[:2], -1)
-
-
-def fixed_rows(
-    embeddings: NDArray[np.float32], present: NDArray[np.bool_], noise_size: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Noise and embeddings of the first captions that there are, the same at every sample grid."""
-    chosen = embeddings[present][:GRID_ROWS]
-    noise = np.random.default_rng(0).standard_normal((len(chosen), noise_size)).astype(np.float32)
-    return noise, chosen
