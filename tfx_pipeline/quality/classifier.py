@@ -27,7 +27,7 @@ Labels = NDArray[np.int64]
 
 PATCH, WHITE = 2, 24
 MOST_CLASSES = 100
-SHIFT, HOLE = 3, 8
+SHIFT = 2
 BATCH = 256
 PEAK_RATE, DECAY, SMOOTHING = 0.3, 5e-3, 0.1
 
@@ -51,6 +51,24 @@ class Labelled:
         return Labelled(self.pictures[chosen], self.labels[chosen], self.classes)
 
 
+class Block(keras.Layer):
+    """Halves the resolution, then adds what a second convolution sees."""
+
+    def __init__(self, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        convolution = {"kernel_size": 3, "padding": "same", "use_bias": False, "dtype": self.dtype_policy}
+        self.first = keras.layers.Conv2D(width, **convolution)
+        self.pool = keras.layers.MaxPool2D(dtype=self.dtype_policy)
+        self.first_norm = keras.layers.BatchNormalization(momentum=0.8, dtype=self.dtype_policy)
+        self.second = keras.layers.Conv2D(width, **convolution)
+        self.second_norm = keras.layers.BatchNormalization(momentum=0.8, dtype=self.dtype_policy)
+
+    def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """[b, h, w, c] -> [b, h / 2, w / 2, width]."""
+        features = tf.nn.silu(self.first_norm(self.pool(self.first(features)), training=training))
+        return features + tf.nn.silu(self.second_norm(self.second(features), training=training))
+
+
 @keras.saving.register_keras_serializable(package="easel")
 class PictureClassifier(keras.Model):
     """Tells the class of pictures of at least 16x16 pixels.
@@ -60,27 +78,14 @@ class PictureClassifier(keras.Model):
         widths: Channels of the three blocks.
     """
 
-    def __init__(self, classes: Sequence[str], *, widths: Sequence[int] = (32, 128, 128), **kwargs: Any) -> None:
+    def __init__(self, classes: Sequence[str], *, widths: Sequence[int] = (32, 128, 256), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classes = tuple(classes)
         self.widths = tuple(widths)
         self.whiten = keras.layers.Conv2D(WHITE, PATCH, trainable=False, dtype=self.dtype_policy)
-        self.blocks = keras.Sequential([layer for width in self.widths for layer in self.block(width)])
+        self.blocks = [Block(width, dtype=self.dtype_policy) for width in self.widths]
         self.head = keras.layers.Dense(len(self.classes), use_bias=False, dtype="float32")
         self(tf.zeros([1, 16, 16, 3]))
-
-    def block(self, width: int) -> list[keras.Layer]:
-        """Halve the resolution and look twice."""
-        layers = keras.layers
-        return [
-            layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=self.dtype_policy),
-            layers.MaxPool2D(dtype=self.dtype_policy),
-            layers.BatchNormalization(momentum=0.8, dtype=self.dtype_policy),
-            layers.Activation("silu", dtype=self.dtype_policy),
-            layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=self.dtype_policy),
-            layers.BatchNormalization(momentum=0.8, dtype=self.dtype_policy),
-            layers.Activation("silu", dtype=self.dtype_policy),
-        ]
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
@@ -88,7 +93,9 @@ class PictureClassifier(keras.Model):
 
     def call(self, pictures: tf.Tensor, training: bool = False) -> tf.Tensor:
         """float32[b, s, s, 3] in -1..1 -> logits, float32[b, classes]."""
-        features = self.blocks(keras.activations.silu(self.whiten(pictures)), training=training)
+        features = tf.nn.relu(self.whiten(pictures))
+        for block in self.blocks:
+            features = block(features, training=training)
         # An eighth, so that the first logits are small: a maximum over the plane is far from zero.
         return self.head(tf.reduce_max(tf.cast(features, tf.float32), axis=(1, 2))) / 8
 
@@ -126,14 +133,14 @@ def read_labelled(folder: str | Path, *, size: int = 32, seed: int = 0) -> tuple
 
 
 def trained_classifier(
-    data: Labelled, file: Path, *, epochs: int = 12, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    data: Labelled, file: Path, *, epochs: int = 14, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> PictureClassifier:
     """The classifier kept in a file, or a new one that is trained and kept there.
 
     Args:
         data: What to train on.
         file: Where it is kept, `.keras`.
-        epochs: Times that every picture is seen; 12 make more than 90% of CIFAR-10.
+        epochs: Times that every picture is seen; 14 make 88.8% of held-out CIFAR-10 right.
         seed: Of the weights and the augmentation.
         progress: Called with the epochs done and the epochs in all.
 
@@ -154,7 +161,7 @@ def trained_classifier(
 
 
 def train_classifier(
-    data: Labelled, *, epochs: int = 12, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    data: Labelled, *, epochs: int = 14, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> PictureClassifier:
     """Train by SGD with Nesterov's momentum under a cosine rate; the arguments are those of `trained_classifier`."""
     keras.utils.set_random_seed(seed)
@@ -180,18 +187,13 @@ def train_classifier(
 
 
 def augmented(pictures: Pictures, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Mirror half of the pictures, shift all by up to 3 pixels and blank out a square of 8: float32 in -1..1."""
+    """Mirror half of the pictures and shift all by up to 2 pixels: uint8[n, s, s, 3] -> float32 in -1..1."""
     count, size = pictures.shape[:2]
     mirrored = np.where(rng.random((count, 1, 1, 1)) < 0.5, pictures, pictures[:, :, ::-1])
     padded = np.pad(mirrored, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), "reflect")
     rows, columns = rng.integers(0, 2 * SHIFT + 1, (2, count))
     windows = sliding_window_view(padded, (size, size), (1, 2))[np.arange(count), rows, columns]
-    values = windows.transpose(0, 2, 3, 1).astype(np.float32) / 127.5 - 1
-    along = np.arange(size)
-    starts = rng.integers(0, size - HOLE + 1, (2, count, 1))
-    inside = (along >= starts) & (along < starts + HOLE)
-    values[inside[0][:, :, None] & inside[1][:, None, :]] = 0
-    return values
+    return windows.transpose(0, 2, 3, 1).astype(np.float32) / 127.5 - 1
 
 
 def whitening(pictures: Pictures) -> list[NDArray[np.float32]]:
