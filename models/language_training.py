@@ -8,31 +8,43 @@ import tensorflow as tf
 from models.language_model import LanguageModel, masked_nats
 from models.layers import blend, numbered
 from models.pictures import to_float
-from models.text import PAD
+from models.text import PAD, RESERVED
 
 PICTURE_SIDE = 16
 
 
 class GroundedLanguageModel(keras.Model):
-    """A language model with a head that only training has, so that its embedding comes to mean the picture.
+    """A language model with two heads that only training has, so that its embedding comes to mean the picture.
 
-    From each slot of a caption's embedding the head predicts a small picture and where it counts; the blend of all is
-    held against the caption's picture. That needs no labels: captions and pictures are enough. Small pictures teach
-    reading many times faster than the generator could, since drawing them costs next to nothing.
+    From a caption's embedding, one head predicts the words of all captions of the same picture, in whatever language.
+    The other predicts from each slot a small picture and where it counts; the blend of all is held against the
+    caption's picture. Neither needs labels: captions and pictures are enough. Words tell a square from a circle, which
+    are alike in small pictures; pictures tell which word belongs where, and cost next to nothing to draw so small.
 
     Args:
         language_model: The model to train.
         picture_size: Side of the training pictures.
+        word_weight: Weight of the words' cross-entropy against the next-piece loss.
         picture_weight: Weight of the pictures' squared error against the next-piece loss.
     """
 
     def __init__(
-        self, language_model: LanguageModel, *, picture_size: int, picture_weight: float = 5.0, **kwargs: Any
+        self,
+        language_model: LanguageModel,
+        *,
+        picture_size: int,
+        word_weight: float = 0.3,
+        picture_weight: float = 5.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.language_model = language_model
         self.side = max(side for side in range(1, PICTURE_SIDE + 1) if picture_size % side == 0)
+        self.word_weight = word_weight
         self.picture_weight = picture_weight
+        self.word_head = keras.Sequential(
+            [keras.Input((language_model.embedding_size,)), keras.layers.Dense(len(language_model.vocabulary))]
+        )
         self.picture_head = keras.Sequential(
             [
                 keras.Input((language_model.slots, language_model.slot_size + language_model.slots)),
@@ -47,7 +59,8 @@ class GroundedLanguageModel(keras.Model):
         """One step on a batch of captions.
 
         Args:
-            batch: `ids` int64[b, t], the captions to learn; `image` uint8[b, side, side, 3]; `has_picture`
+            batch: `ids` int64[b, t], the captions to learn; `all_ids` int64[b, k, t], every caption of their
+                pictures; `image` uint8[b, side, side, 3]; `has_picture`
                 float32[b], 0 for a text without one.
 
         Returns:
@@ -55,21 +68,40 @@ class GroundedLanguageModel(keras.Model):
         """
         with tf.GradientTape() as tape:
             losses = self.losses_of(batch)
-            total = losses["nats_per_piece"] + self.picture_weight * losses["picture_loss"]
+            total = (
+                losses["nats_per_piece"]
+                + self.word_weight * losses["word_loss"]
+                + self.picture_weight * losses["picture_loss"]
+            )
         gradients = tape.gradient(total, self.trainable_variables)
         self.optimizer.apply(gradients, self.trainable_variables)
         return losses
 
     def losses_of(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The two losses of a batch, each a scalar."""
+        """The three losses of a batch, each a scalar."""
         ids, has_picture = batch["ids"], batch["has_picture"]
         logits, embedding = self.language_model(ids)
         nats = masked_nats(logits[:, :-1], ids[:, 1:])
         error = tf.reduce_mean((self.picture(embedding) - self.shrink(batch["image"])) ** 2, axis=[1, 2, 3])
+        words = tf.nn.sigmoid_cross_entropy_with_logits(
+            labels=self.words_of(batch["all_ids"]), logits=self.word_head(embedding)
+        )
+        pictures = tf.maximum(tf.reduce_sum(has_picture), 1.0)
         return {
             "nats_per_piece": tf.reduce_sum(nats) / tf.reduce_sum(tf.cast(tf.not_equal(ids[:, 1:], PAD), tf.float32)),
-            "picture_loss": tf.reduce_sum(error * has_picture) / tf.maximum(tf.reduce_sum(has_picture), 1.0),
+            "word_loss": tf.reduce_sum(tf.reduce_sum(words, axis=1) * has_picture) / pictures,
+            "picture_loss": tf.reduce_sum(error * has_picture) / pictures,
         }
+
+    def words_of(self, all_ids_BxKxT: tf.Tensor) -> tf.Tensor:
+        """1 for each piece that occurs in any caption of a row's picture, float32[b, vocabulary]."""
+        size = len(self.language_model.vocabulary)
+        rows = tf.shape(all_ids_BxKxT)[0]
+        ids = tf.reshape(all_ids_BxKxT, [rows, -1])
+        where = tf.stack([tf.broadcast_to(tf.range(rows, dtype=tf.int64)[:, None], tf.shape(ids)), ids], axis=-1)
+        present = tf.minimum(tf.scatter_nd(where, tf.ones_like(ids, tf.float32), [rows, size]), 1.0)
+        meaningful = tf.concat([tf.zeros(len(RESERVED)), tf.ones(size - len(RESERVED))], axis=0)
+        return present * meaningful
 
     def picture(self, embedding: tf.Tensor) -> tf.Tensor:
         """float32[b, embedding_size] -> float32[b, side, side, 3]."""

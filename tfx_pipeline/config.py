@@ -51,6 +51,7 @@ class Language(Section):
     steps: Steps = 1600
     batch_size: Batch = 128
     learning_rate: Rate = 1e-2
+    word_weight: Weight = 0.3
     picture_weight: Weight = 5.0
 
 

@@ -82,7 +82,7 @@ def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: in
             line = tf.gather(texts, tf.maximum(rows - count, 0))
             ids = tf.where(has_picture[:, None], ids, line)
         picture = tf.gather(image, picture_rows)
-        return {"ids": ids, "image": picture, "has_picture": tf.cast(has_picture, tf.float32)}
+        return {"ids": ids, "all_ids": both, "image": picture, "has_picture": tf.cast(has_picture, tf.float32)}
 
     return prefetched(shuffled(count + len(lines), batch_size=batch_size, seed=seed).map(pick))
 

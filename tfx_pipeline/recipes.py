@@ -61,7 +61,10 @@ def learn_language(
     )
     model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
     training = GroundedLanguageModel(
-        model, picture_size=config.data.picture_size, picture_weight=settings.picture_weight
+        model,
+        picture_size=config.data.picture_size,
+        word_weight=settings.word_weight,
+        picture_weight=settings.picture_weight,
     )
     optimizer = averaging_muon(settings.learning_rate, settings.steps)
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_recurrent)

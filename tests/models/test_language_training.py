@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import copy_of, moved, pictures, tiny_language_model
+from tiny_models import VOCABULARY, copy_of, moved, pictures, tiny_language_model
 
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel, TextTraining
-from models.text import character_vocabulary
+from models.text import END, PAD, START, character_vocabulary
 
 CAPTIONS = ("a red circle", "a blue circle", "a red square", "a blue square on red", "红色圆形", "一个蓝色方块")
 Batch = dict[str, tf.Tensor]
@@ -21,6 +21,7 @@ def corpus(training: GroundedLanguageModel) -> Batch:
     ids = training.language_model.tokenizer.tokenize(tf.constant(CAPTIONS))
     return {
         "ids": ids,
+        "all_ids": ids[:, None],
         "image": tf.constant(pictures(len(CAPTIONS))),
         "has_picture": tf.ones(len(CAPTIONS)),
     }
@@ -32,8 +33,9 @@ def test_training_lowers_every_loss(training: GroundedLanguageModel) -> None:
     training.compile(optimizer=keras.optimizers.Adam(0.02), jit_compile=False)
     history = training.fit(tf.data.Dataset.from_tensors(batch).repeat(40), shuffle=False, verbose=0).history
     after = training.losses_of(batch)
-    assert set(history) == set(after) == {"nats_per_piece", "picture_loss"}
+    assert set(history) == set(after) == {"nats_per_piece", "word_loss", "picture_loss"}
     assert float(after["nats_per_piece"]) < 0.6 * float(before["nats_per_piece"])
+    assert float(after["word_loss"]) < 0.5 * float(before["word_loss"])
     assert float(after["picture_loss"]) < 0.9 * float(before["picture_loss"])
     assert all(
         moved([old], [new]) for old, new in zip(weights, training.language_model.trainable_variables, strict=True)
@@ -42,7 +44,7 @@ def test_training_lowers_every_loss(training: GroundedLanguageModel) -> None:
 
 def test_what_it_learnt_to_write_it_writes(training: GroundedLanguageModel) -> None:
     ids = training.language_model.tokenizer.tokenize(tf.constant(["a red circle"]))
-    batch = {"ids": ids, "image": tf.constant(pictures(1)), "has_picture": tf.ones(1)}
+    batch = {"ids": ids, "all_ids": ids[:, None], "image": tf.constant(pictures(1)), "has_picture": tf.ones(1)}
     training.compile(optimizer=keras.optimizers.Adam(0.03), jit_compile=False)
     training.fit(tf.data.Dataset.from_tensors(batch).repeat(60), shuffle=False, verbose=0)
     assert training.language_model.generate(["a", "a red", ""], temperature=0.0) == ["a red circle"] * 3
@@ -61,10 +63,19 @@ def test_a_text_without_a_picture_teaches_writing_alone(training: GroundedLangua
     alone = training.losses_of(first)
     lonely = {**batch, "has_picture": tf.constant([1.0] + [0.0] * (len(CAPTIONS) - 1))}
     losses = training.losses_of(lonely)
-    np.testing.assert_allclose(losses["picture_loss"], alone["picture_loss"], rtol=1e-5)
+    for name in ("word_loss", "picture_loss"):
+        np.testing.assert_allclose(losses[name], alone[name], rtol=1e-5)
     none = training.losses_of({**batch, "has_picture": tf.zeros(len(CAPTIONS))})
-    assert float(none["picture_loss"]) == 0
+    assert float(none["word_loss"]) == float(none["picture_loss"]) == 0
     assert float(none["nats_per_piece"]) == float(losses["nats_per_piece"])
+
+
+def test_words_are_those_of_all_captions_of_a_picture(training: GroundedLanguageModel) -> None:
+    a, red, circle, chinese = (VOCABULARY.index(piece) for piece in ("▁a", "▁red", "▁circle", "红"))
+    rows = [[[START, a, red, END], [START, chinese, END, PAD]], [[START, circle, circle, END], [START, END, PAD, PAD]]]
+    words = training.words_of(tf.constant(rows, tf.int64)).numpy()
+    assert words.shape == (2, len(VOCABULARY)) and set(words.ravel()) == {0.0, 1.0}
+    assert [set(np.flatnonzero(row)) for row in words] == [{a, red, chinese}, {circle}]
 
 
 @pytest.mark.parametrize(("size", "side"), [(16, 16), (32, 16), (40, 10), (48, 16), (64, 16), (136, 8), (256, 16)])
