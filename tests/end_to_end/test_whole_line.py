@@ -40,6 +40,8 @@ SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
     "restorer": {
         "serving_default": (DAMAGED, PICTURE),
         "inpaint": (DAMAGED | {"mask_bytes": "string"}, PICTURE),
+        "sharpen": (DAMAGED | {"blur_sigma": "float32"}, PICTURE),
+        "enlarge": (PICTURE, PICTURE),
     },
 }
 PROMPTS = (
