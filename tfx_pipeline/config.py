@@ -34,7 +34,7 @@ class Data(Section):
     """
 
     picture_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 32
-    caption_length: Annotated[int, Field(ge=8, le=256)] = 48
+    caption_length: Annotated[int, Field(ge=8, le=256)] = 40
     vocabulary_size: Annotated[int, Field(ge=16, le=100_000)] = 8192
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.05
 

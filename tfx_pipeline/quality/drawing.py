@@ -4,24 +4,47 @@ import functools
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from models.generator import Generator
+from models.metrics import psnr, ssim
+from models.pictures import to_uint8
 from models.text import RESERVED, Tokenizer, characters, pieces
+from models.text_to_image import TextToImage
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets import phrases
-from tfx_pipeline.datasets.shapes import Scene, pick_open, random_scenes, render
+from tfx_pipeline.datasets.shapes import SHARES, Scene, Thing, is_withheld_pair, pick_open, random_scenes, render
 from tfx_pipeline.inputs import Captioned
-from tfx_pipeline.quality import Pictures
-from tfx_pipeline.recipes import Drawer, learn_language, learn_to_draw
+from tfx_pipeline.quality import Draw, Pictures, judge, noise
+from tfx_pipeline.quality.prompts import attributes_kept
+from tfx_pipeline.recipes import Fit, learn_language, learn_to_draw, learn_to_restore
 from tfx_pipeline.training import fit
 
-ROWS = 200
+PICTURES = 16_000
+ROWS, NOISE_ROWS, BATCH = 500, 12, 128
+
+# Steps are those of ten minutes on two idle CPU cores.
+SINGLES: dict[str, dict[str, Any]] = {
+    "data": {"picture_size": 32},
+    "language": {"slots": 1, "steps": 1500},
+    "drawing": {"warmup_steps": 9000, "adversarial_steps": 0},
+    "restoration": {"steps": 400},
+}
+SCENES: dict[str, dict[str, Any]] = {
+    "data": {"picture_size": 64},
+    "language": {"slots": 2, "steps": 1800},
+    "drawing": {"block": 4, "warmup_steps": 7000, "adversarial_steps": 0},
+    "restoration": {"steps": 100},
+}
+PROMPTS: dict[str, dict[str, Any]] = {"data": {"picture_size": 32}, "language": {"steps": 3500}}
 
 
 class Told(NamedTuple):
@@ -36,6 +59,11 @@ class Told(NamedTuple):
     scenes: list[Scene]
     pictures: Pictures
     captions: list[tuple[str, str]]
+
+    def part(self, chosen: Sequence[bool]) -> "Told":
+        """The chosen ones."""
+        keep = np.flatnonzero(chosen)
+        return Told([self.scenes[i] for i in keep], self.pictures[keep], [self.captions[i] for i in keep])
 
 
 def told(
@@ -58,22 +86,183 @@ def vocabulary_of(texts: Sequence[str]) -> list[str]:
     return [*RESERVED, *(piece.decode() for piece, _ in counts.most_common())]
 
 
-def captioned(data: Told, vocabulary: list[str], length: int) -> Captioned:
-    """The arrays that the recipes train on."""
-    rows = [text for pair in data.captions for text in pair]
-    ids = Tokenizer(vocabulary, length).tokenize(tf.constant(rows)).numpy()
-    return Captioned(data.pictures, ids.reshape(len(data.captions), 2, length))
+def captioned(pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig) -> tuple[Captioned, list[str]]:
+    """The arrays that the recipes train on, and the vocabulary of their captions."""
+    vocabulary = vocabulary_of([text for row in captions for text in row])
+    texts = tf.constant([text for row in captions for text in (*row, "")[:2]])
+    length = config.data.caption_length
+    ids = Tokenizer(vocabulary, length).tokenize(texts).numpy()
+    return Captioned(pictures, ids.reshape(len(captions), 2, length)), vocabulary
 
 
-def train(data: Told, config: RunConfig) -> tuple[Drawer, float]:
-    """Train a language model and a generator; the minutes that it took, compilation included."""
+def train_generator(pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig) -> Generator:
+    """Train a language model and a generator.
+
+    Args:
+        pictures: uint8[n, s, s, 3].
+        captions: One or two of each picture.
+        config: All settings; its seed is set first.
+    """
     keras.utils.set_random_seed(config.seed)
-    vocabulary = vocabulary_of([text for pair in data.captions for text in pair])
-    arrays = captioned(data, vocabulary, config.data.caption_length)
-    started = time.monotonic()
+    arrays, vocabulary = captioned(pictures, captions, config)
+    with fitting() as bound:
+        language_model = learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
+        return learn_to_draw(arrays, language_model, config, fit=bound).generator
+
+
+def train(data: Told, config: RunConfig) -> TextToImage:
+    """Train all three models and compose them."""
+    generator = train_generator(data.pictures, data.captions, config)
+    with fitting() as bound:
+        return TextToImage(generator, learn_to_restore(data.pictures, config, fit=bound))
+
+
+@contextmanager
+def fitting() -> Iterator[Fit]:
+    """`fit` with folders that are gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        bound = functools.partial(fit, checkpoints=Path(folder, "checkpoints"), run_dir=Path(folder, "run"))
-        no_lines = np.zeros([0, config.data.caption_length], np.int64)
-        language_model = learn_language(arrays, no_lines, vocabulary, config, fit=bound)
-        drawer = learn_to_draw(arrays, language_model, config, fit=bound)
-    return drawer, (time.monotonic() - started) / 60
+        yield functools.partial(fit, checkpoints=Path(folder, "checkpoints"), run_dir=Path(folder, "run"))
+
+
+def no_lines(config: RunConfig) -> NDArray[np.int64]:
+    """No text without a picture."""
+    return np.zeros([0, config.data.caption_length], np.int64)
+
+
+def budgeted(settings: Mapping[str, Mapping[str, Any]], *, minutes: float, seed: int) -> RunConfig:
+    """Settings whose steps are for ten minutes, with as many steps as some other budget buys."""
+    scaled = {
+        section: {
+            name: max(1, round(value * minutes / 10)) if name.endswith("steps") and value else value
+            for name, value in values.items()
+        }
+        for section, values in settings.items()
+    }
+    return RunConfig.model_validate({"seed": seed, **scaled})
+
+
+def measure_singles(*, minutes: float, seeds: Sequence[int] = (0, 1, 2)) -> dict[str, float]:
+    """Single objects at 32x32, on (shape, colour, background) triples that were withheld: means over training seeds.
+
+    Args:
+        minutes: Training time of all three models on two idle CPU cores; decides the number of steps.
+        seeds: One training each.
+
+    Returns:
+        `shapes_all_five`: share of drawings with all five attributes right, fresh noise, both languages;
+        `shapes_psnr` in dB and `shapes_ssim`: the likeliest drawing against the canonical picture;
+        `seed_spread_ratio`, `open_colours`, `seed_agreement`: see `noise`;
+        `refine_psnr_gain` in dB and `refine_ssim_gain`: the restorer's part in the fused model's picture;
+        `shapes_minutes`: of the longest training.
+    """
+    return means([measure_singles_once(minutes=minutes, seed=seed) for seed in seeds])
+
+
+def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means by name; of minutes, the most."""
+    return {
+        name: float((max if name.endswith("minutes") else np.mean)([row[name] for row in rows])) for name in rows[0]
+    }
+
+
+def measure_singles_once(*, minutes: float, seed: int) -> dict[str, float]:
+    """`measure_singles` for one training."""
+    config = budgeted(SINGLES, minutes=minutes, seed=seed)
+    kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"single": 1.0}}
+    data = told(PICTURES, seed=seed, withheld=False, **kind)
+    started = time.monotonic()
+    model = train(data, config)
+    spent = (time.monotonic() - started) / 60
+    asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
+    seen = told(NOISE_ROWS, seed=seed + 2000, withheld=False, canonical=True, **kind).scenes
+    draw = drawing(model.generator)
+    return {
+        "shapes_all_five": obeyed(draw, asked),
+        **likeness(model.generator, asked),
+        "seed_spread_ratio": noise.seed_spread_ratio(draw, seen),
+        "open_colours": noise.open_colours(draw, seen),
+        "seed_agreement": noise.seed_agreement(draw, seen),
+        **refinement(model, asked),
+        "shapes_minutes": spent,
+    }
+
+
+def measure_scenes(*, minutes: float, seed: int) -> dict[str, float]:
+    """Two objects in a relation at 64x64, on (object, relation, object) pairs that were withheld.
+
+    Returns:
+        `scenes_all_right`: share of drawings with both objects, their places and the background right, fresh noise,
+        both languages; `scenes_minutes`: of the training.
+    """
+    config = budgeted(SCENES, minutes=minutes, seed=seed)
+    kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"pair": 1.0}}
+    data = told(PICTURES, seed=seed, withheld=False, **kind)
+    started = time.monotonic()
+    model = train(data, config)
+    spent = (time.monotonic() - started) / 60
+    asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
+    pairs = [is_withheld_pair(*pair_of(scene)) for scene in asked.scenes]
+    return {"scenes_all_right": obeyed(drawing(model.generator), asked.part(pairs)), "scenes_minutes": spent}
+
+
+def pair_of(scene: Scene) -> tuple[Thing, str, Thing]:
+    """A pair's first object, relation and second object."""
+    first, second = (
+        (scene.attributes[name]["shape"], scene.attributes[name]["colour"]) for name in ("first", "second")
+    )
+    return first, scene.attributes["relation"], second
+
+
+def measure_prompts(*, minutes: float, seed: int) -> dict[str, float]:
+    """The language model on the default data's mixture of scenes.
+
+    Returns:
+        `prompt_attributes_kept`: see `prompts.attributes_kept`; `prompts_minutes`: of the training.
+    """
+    config = budgeted(PROMPTS, minutes=minutes, seed=seed)
+    keras.utils.set_random_seed(seed)
+    data = told(PICTURES, size=config.data.picture_size, seed=seed, shares=SHARES, withheld=False)
+    arrays, vocabulary = captioned(data.pictures, data.captions, config)
+    started = time.monotonic()
+    with fitting() as bound:
+        model = learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
+    spent = (time.monotonic() - started) / 60
+    return {"prompt_attributes_kept": attributes_kept(model, seed=seed), "prompts_minutes": spent}
+
+
+def drawing(generator: Generator) -> Draw:
+    """What the measures ask for pictures."""
+
+    def draw(captions: list[str], seeds: list[int]) -> Pictures:
+        starts = range(0, len(captions), BATCH)
+        return np.concatenate([generator.generate(captions[i : i + BATCH], seed=seeds[i : i + BATCH]) for i in starts])
+
+    return draw
+
+
+def obeyed(draw: Draw, asked: Told) -> float:
+    """Share of scenes that are drawn all right, each asked for in English and in Chinese on a seed of its own."""
+    count = len(asked.scenes)
+    captions = [pair[language] for language in (0, 1) for pair in asked.captions]
+    return float(judge.all_right(draw(captions, list(range(2 * count))), asked.scenes * 2).mean())
+
+
+def likeness(generator: Generator, asked: Told) -> dict[str, float]:
+    """PSNR and SSIM of the likeliest drawings, asked for in English, against canonical pictures."""
+    captions = tf.constant([english for english, _ in asked.captions])
+    drawn = to_uint8(generator.draw_likeliest(captions)).numpy()
+    return {
+        "shapes_psnr": float(psnr(drawn, asked.pictures).mean()),
+        "shapes_ssim": float(ssim(drawn, asked.pictures).mean()),
+    }
+
+
+def refinement(model: TextToImage, asked: Told) -> dict[str, float]:
+    """What the restorer adds to the fused model's pictures in PSNR and SSIM."""
+    captions, seeds = [english for english, _ in asked.captions], list(range(len(asked.scenes)))
+    drawn, refined = (model.generate(captions, seed=seeds, expand=False, refine=each) for each in (False, True))
+
+    def gain(measure: Callable[..., NDArray[Any]]) -> float:
+        return float((measure(refined, asked.pictures) - measure(drawn, asked.pictures)).mean())
+
+    return {"refine_psnr_gain": gain(psnr), "refine_ssim_gain": gain(ssim)}

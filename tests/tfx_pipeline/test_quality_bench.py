@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from tfx_pipeline.quality import bench
+from tfx_pipeline.quality.bench import KEYS, BenchError, Row, measure
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows that answer at once: one draws its own data, one reads a file."""
+    found = {
+        "shapes": Row(None, lambda _, minutes, seed: {"shapes_psnr": 30.0 + seed, "shapes_minutes": minutes}),
+        "text": Row(
+            "a.txt", lambda path, minutes, _: {"shakespeare_nats": len(path.read_text()), "training_minutes": 7}
+        ),
+    }
+    monkeypatch.setattr(bench, "ROWS", found)
+
+
+@pytest.mark.usefixtures("rows")
+def test_figures_are_flat_and_what_was_not_run_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abc")
+    told: list[str] = []
+    figures = measure(tmp_path, minutes=2, seed=1, rows=["shapes", "text"], say=told.append)
+    assert set(figures) == {*KEYS, "shapes_minutes", "text_minutes"}
+    assert figures["shapes_psnr"] == 31 and figures["shakespeare_nats"] == 3 and figures["emoji_r1"] is None
+    assert figures["training_minutes"] == figures["text_minutes"] == 7
+    assert told[-1] == "text: shakespeare_nats 3"
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize("given", [True, False])
+def test_a_row_without_its_data_is_told_and_not_run(tmp_path: Path, given: bool) -> None:
+    told: list[str] = []
+    figures = measure(tmp_path if given else None, minutes=2, seed=1, rows=["text"], say=told.append)
+    assert figures == dict.fromkeys(KEYS)
+    assert told == ["text: not run, for want of a.txt in the data folder."]
+
+
+def test_a_row_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(BenchError, match="There is no row 'scene': choose among shapes, scenes,"):
+        measure(None, minutes=1, seed=0, rows=["scene"])
+
+
+def test_every_key_is_a_row_s() -> None:
+    assert {row.needs for row in bench.ROWS.values()} == {None, "emoji", "cifar10", "photos", "tinyshakespeare.txt"}

@@ -1,0 +1,101 @@
+"""All rows of the quality bench, each with the data that it needs; what `easel bench quality` runs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tfx_pipeline.quality import captions, drawing, language, restoration
+
+Figures = dict[str, float]
+
+KEYS = (
+    "shapes_all_five",
+    "shapes_psnr",
+    "shapes_ssim",
+    "scenes_all_right",
+    "seed_spread_ratio",
+    "emoji_psnr",
+    "emoji_r1",
+    "cifar_class_accuracy",
+    "set12_sigma25_psnr",
+    "set5_x2_psnr",
+    "inpaint_gain_db",
+    "refine_psnr_gain",
+    "shakespeare_nats",
+    "prompt_attributes_kept",
+    "training_minutes",
+)
+"""What the answer always has; a figure that was not measured is None."""
+
+
+class BenchError(Exception):
+    """A bench that cannot be run; the message is one sentence."""
+
+
+class Row(NamedTuple):
+    """A group of figures that one training gives.
+
+    Attributes:
+        needs: What the data folder must hold, relative to it; None where the row draws its own data.
+        measure: From that file or folder, minutes and a seed to figures, among them `<row>_minutes` or
+            `training_minutes`.
+    """
+
+    needs: str | None
+    measure: Callable[[Path, float, int], Figures]
+
+
+ROWS: dict[str, Row] = {
+    "shapes": Row(None, lambda _, minutes, seed: drawing.measure_singles(minutes=minutes, seeds=range(seed, seed + 3))),
+    "scenes": Row(None, lambda _, minutes, seed: drawing.measure_scenes(minutes=minutes, seed=seed)),
+    "prompts": Row(None, lambda _, minutes, seed: drawing.measure_prompts(minutes=minutes, seed=seed)),
+    "emoji": Row("emoji", lambda path, minutes, seed: captions.measure_emoji(path, minutes=minutes, seed=seed)),
+    "cifar": Row("cifar10", lambda path, minutes, seed: captions.measure_classes(path, minutes=minutes, seed=seed)),
+    "photos": Row("photos", lambda path, minutes, seed: restoration.measure(path, minutes=minutes, seed=seed)),
+    "text": Row("tinyshakespeare.txt", lambda path, minutes, seed: language.measure(path, minutes=minutes, seed=seed)),
+}
+
+
+def measure(
+    data: Path | None,
+    *,
+    minutes: float,
+    seed: int,
+    rows: Sequence[str] = tuple(ROWS),
+    say: Callable[[str], None] = print,
+) -> dict[str, float | None]:
+    """Run rows, one training after the other.
+
+    Args:
+        data: Folder of `emoji`, `cifar10`, `photos` and `tinyshakespeare.txt`, as far as there are; rows whose data are
+            missing are not run, and `say` is told.
+        minutes: Training time of each row on two idle CPU cores.
+        seed: Of everything.
+        rows: Which ones.
+        say: Told what is going on.
+
+    Returns:
+        The figures by name, flat; those of `KEYS` that were not measured are None. `training_minutes` is the longest
+        training.
+
+    Raises:
+        BenchError: If a row does not exist.
+    """
+    unknown = [name for name in rows if name not in ROWS]
+    if unknown:
+        raise BenchError(f"There is no row {unknown[0]!r}: choose among {', '.join(ROWS)}.")
+    figures: Figures = {}
+    for name in rows:
+        row = ROWS[name]
+        path = (data or Path()) / (row.needs or "")
+        if row.needs and (data is None or not path.exists()):
+            say(f"{name}: not run, for want of {row.needs} in the data folder.")
+            continue
+        say(f"{name}: training for about {minutes:g} minutes a model set.")
+        found = row.measure(path, minutes, seed)
+        spent = found.pop("training_minutes", None)
+        figures |= found if spent is None else {**found, f"{name}_minutes": spent}
+        say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
+    spent_on = [value for key, value in figures.items() if key.endswith("_minutes")]
+    longest = {"training_minutes": max(spent_on)} if spent_on else {}
+    return {**dict.fromkeys(KEYS), **figures, **longest}
