@@ -1,9 +1,8 @@
 """TensorFlow Serving's gRPC services over a repository."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import tensorflow as tf
 from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from tensorflow_serving.apis import get_model_metadata_pb2 as metadata_pb2
@@ -17,7 +16,6 @@ from serving.server.errors import StatusError, invalid
 from serving.server.predictor import Call, Predictor
 from serving.server.repository import Repository, VersionState
 from serving.server.servable import Servable
-from serving.server.tensors import to_proto
 
 Response = TypeVar("Response", bound=Message)
 Reload = Callable[[object], Awaitable[None]]
@@ -82,7 +80,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
                 servable, signature, inputs, wanted=request.output_filter, seconds=seconds
             )
             size = sum(tensor.shape.num_elements() for tensor in outputs.values())
-            return await predictor.convert(size, self._response, servable, signature, outputs)
+            return await predictor.convert(size, servable.encode, signature, outputs, self._as_content)
 
     async def _metadata(self, request: metadata_pb2.GetModelMetadataRequest) -> metadata_pb2.GetModelMetadataResponse:
         with self._predictor.observed(Call("GetModelMetadata", "GRPC")) as call:
@@ -96,15 +94,6 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
             servable = find(self._repository, request.model_spec)
             call.found(servable)
             return metadata_response(servable)
-
-    def _response(self, servable: Servable, signature: str, outputs: Mapping[str, tf.Tensor]) -> PredictResponse:
-        response = PredictResponse()
-        response.model_spec.name = servable.name
-        response.model_spec.version.value = servable.version
-        response.model_spec.signature_name = signature
-        for name, tensor in outputs.items():
-            response.outputs[name].CopyFrom(to_proto(tensor, as_content=self._as_content))
-        return response
 
 
 class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving.server.errors import StatusError, as_status_error
 from serving.server.signatures import DEFAULT_SIGNATURE, check_inputs, check_outputs, check_types, definition_of
-from serving.server.tensors import from_proto
+from serving.server.tensors import from_proto, to_proto
 from serving.server.warmup import warmup_requests
 
 
@@ -47,24 +47,13 @@ class Servable:
         except Exception as error:
             raise as_status_error(error) from error
 
-    def predict(
-        self, inputs: Mapping[str, tf.Tensor], *, signature: str = "", wanted: Sequence[str] = ()
-    ) -> dict[str, tf.Tensor]:
-        """Run a signature and return its outputs by name, or only those that are wanted.
+    def run(self, signature: str, inputs: Mapping[str, tf.Tensor], wanted: Sequence[str] = ()) -> dict[str, tf.Tensor]:
+        """Run a signature on inputs that are known to fit it, and return its outputs by name, or only those wanted.
 
         Raises:
-            StatusError: a signature, input or output that the model does not have, or an error of the model itself.
+            StatusError: an error of the model itself.
 
         """
-        signature = signature or DEFAULT_SIGNATURE
-        definition = definition_of(self.signature_defs, signature)
-        check_inputs(definition, inputs)
-        check_outputs(definition, wanted)
-        defaults = {name: from_proto(definition.defaults[name]) for name in set(definition.defaults) - set(inputs)}
-        return self.run(signature, {**inputs, **defaults}, wanted)
-
-    def run(self, signature: str, inputs: Mapping[str, tf.Tensor], wanted: Sequence[str] = ()) -> dict[str, tf.Tensor]:
-        """Run a signature on inputs that are known to fit it; raises as `predict` does."""
         if signature in self._compiled and not self._xla:
             raise StatusError(StatusCode.INTERNAL, f"XLA compilation disabled: {signature} was exported to need it")
         try:
@@ -74,7 +63,12 @@ class Servable:
         return {name: outputs[name] for name in wanted or outputs}
 
     def decode(self, request: predict_pb2.PredictRequest) -> tuple[str, dict[str, tf.Tensor]]:
-        """Return the signature that a request asks for and its inputs, checked against it; raises as `predict` does."""
+        """Return the signature that a request asks for and its inputs, checked against it.
+
+        Raises:
+            StatusError: a signature, input or output that the model does not have, or a tensor that is none.
+
+        """
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
         definition = definition_of(self.signature_defs, signature)
         check_inputs(definition, request.inputs)
@@ -84,12 +78,29 @@ class Servable:
         defaults = {name: from_proto(definition.defaults[name]) for name in set(definition.defaults) - set(given)}
         return signature, {**given, **defaults}
 
+    def encode(
+        self, signature: str, outputs: Mapping[str, tf.Tensor], as_content: bool = False
+    ) -> predict_pb2.PredictResponse:
+        """Return the outputs of a signature as a message, in typed fields or in tensor_content."""
+        response = predict_pb2.PredictResponse()
+        response.model_spec.name = self.name
+        response.model_spec.version.value = self.version
+        response.model_spec.signature_name = signature
+        for name, tensor in outputs.items():
+            response.outputs[name].CopyFrom(to_proto(tensor, as_content=as_content))
+        return response
+
+    def answer(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        """Answer a request from beginning to end; raises as `decode` and `run` do."""
+        signature, inputs = self.decode(request)
+        return self.encode(signature, self.run(signature, inputs, request.output_filter))
+
     def _warm_up(self, folder: Path, times: int) -> int:
         """Play the recorded requests and return how many there were."""
         requests = warmup_requests(folder, self.signature_defs) if times else []
         for request in requests:
             for _ in range(times):
-                self.run(*self.decode(request), request.output_filter)
+                self.answer(request)
         return len(requests)
 
 
