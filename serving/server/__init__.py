@@ -25,12 +25,14 @@ def serve(settings: Settings) -> None:
     """
     from serving.server.errors import StatusError
     from serving.server.model_config import first_configs
+    from serving.server.options import Options
 
     try:
         configs = first_configs(settings)
+        options = Options.read(settings)
         # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
-        from serving.server.app import Options, run
+        from serving.server.app import run
 
-        run(settings, Options.read(settings), configs)
+        run(settings, options, configs)
     except StatusError as error:
         raise ValueError(error.status) from error

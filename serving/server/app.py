@@ -5,7 +5,6 @@ import gc
 import os
 import resource
 import signal
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,54 +19,24 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.server import reflected, rest
-from serving.server.access import TokenInterceptor, Tokens, grpc_credentials, ssl_context
-from serving.server.batching import Batcher, Parameters
+from serving.server.access import TokenInterceptor
+from serving.server.batching import Batcher
 from serving.server.errors import StatusError
 from serving.server.greeting import address, say, say_ready
 from serving.server.grpc_service import ModelService, PredictionService, Reload
 from serving.server.limits import Limits
-from serving.server.metrics import DEFAULT_PATH, Metrics
+from serving.server.metrics import Metrics
 from serving.server.model_config import Configs
+from serving.server.options import Options
 from serving.server.predictor import Predictor
 from serving.server.repository import Repository
 from serving.server.request_log import RequestLog
 from serving.server.servable import Servable
 from serving.server.settings import FREE_PORT, Settings
 from serving.server.source import Source
-from serving.server.text_protos import read_text_proto
-from serving.wire.config_pb2 import BatchingParameters, MonitoringConfig
 
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 _CORES = os.cpu_count() or 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the files that the settings name say; read before anything slow begins."""
-
-    batching: Parameters | None
-    metrics_path: str
-    credentials: object
-    ssl_context: ssl.SSLContext | None
-    tokens: Tokens | None
-
-    @classmethod
-    def read(cls, settings: Settings) -> "Options":
-        """Read the files.
-
-        Raises:
-            ValueError: a file that makes no sense.
-            OSError: a file that cannot be read.
-
-        """
-        tls, rest_tls, tokens = settings.ssl_config_file, settings.rest_api_ssl_config_file, settings.auth_tokens_file
-        return cls(
-            batching=_batching(settings),
-            metrics_path=_metrics_path(settings),
-            credentials=grpc_credentials(tls) if tls else None,
-            ssl_context=ssl_context(rest_tls) if rest_tls else None,
-            tokens=Tokens(tokens) if tokens else None,
-        )
 
 
 @dataclass
@@ -257,20 +226,6 @@ def _reloader(source: Source, loader: ThreadPoolExecutor) -> Reload:
         await asyncio.get_running_loop().run_in_executor(loader, source.reload, config)
 
     return reload
-
-
-def _batching(settings: Settings) -> Parameters | None:
-    if not settings.enable_batching:
-        return None
-    path = settings.batching_parameters_file
-    return Parameters.from_proto(read_text_proto(path, BatchingParameters)) if path else Parameters()
-
-
-def _metrics_path(settings: Settings) -> str:
-    if settings.monitoring_config_file is None:
-        return DEFAULT_PATH if settings.enable_metrics else ""
-    config = read_text_proto(settings.monitoring_config_file, MonitoringConfig).prometheus_config
-    return (config.path or DEFAULT_PATH) if config.enable else ""
 
 
 def _take_only_the_memory_needed() -> None:

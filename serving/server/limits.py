@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 from PIL import Image
-from tensorflow.core.framework import tensor_pb2, types_pb2
+from tensorflow.core.framework import tensor_pb2
 
 from serving.server.errors import invalid
 from serving.server.tensors import byte_size
@@ -35,12 +35,11 @@ class Limits:
     def check_sizes(self, inputs: Mapping[str, tensor_pb2.TensorProto]) -> None:
         """Raise INVALID_ARGUMENT where a tensor, once decoded, would be larger than a request may be."""
         for name, proto in inputs.items():
-            if proto.dtype not in types_pb2.DataType.values() or proto.tensor_shape.unknown_rank:
-                raise invalid(f"Input {name} is no tensor: its type is {proto.dtype}")
-            if self.request_bytes and byte_size(proto) > self.request_bytes:
+            size = byte_size(proto)
+            if self.request_bytes and size > self.request_bytes:
                 raise invalid(
-                    f"Input {name} takes {byte_size(proto)} bytes: at most {self.request_bytes} are allowed, send less "
-                    "or raise --max_request_bytes"
+                    f"Input {name} takes {size} bytes: at most {self.request_bytes} are allowed, send less or raise "
+                    "--max_request_bytes"
                 )
 
     def check_texts(self, inputs: Mapping[str, tf.Tensor]) -> None:

@@ -31,8 +31,16 @@ def type_name(dtype: int) -> str:
 
 
 def byte_size(proto: tensor_pb2.TensorProto) -> int:
-    """Return how large the tensor will be; one value may stand for all, so this can exceed the message by far."""
-    dtype = tf.as_dtype(proto.dtype)
+    """Return how large the tensor will be; one value may stand for all, so this can exceed the message by far.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, no type of tensor.
+
+    """
+    try:
+        dtype = tf.as_dtype(proto.dtype)
+    except TypeError as error:
+        raise invalid(f"A tensor has {type_name(proto.dtype)}, which is no type") from error
     return math.prod(max(dim.size, 0) for dim in proto.tensor_shape.dim) * max(dtype.size or 1, 1)
 
 
