@@ -235,10 +235,13 @@ class Repository:
         self._mark(name, version, State.UNLOADING)
         self._change(name, active=active)
         deadline = time.monotonic() + DRAIN_SECONDS
-        # A request that failed leaves a cycle behind, through its traceback, which holds on as well.
-        while gc.collect() >= 0 and gone() is not None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        _give_memory_back()
+        held = True
+        while held and time.monotonic() < deadline:
+            _wait_for(gone, 1.0)
+            # A request that failed leaves a cycle behind, through its traceback, which holds on as well. To look for it
+            # stops all requests for a tenth of a second, so it is not done more often than that.
+            _give_memory_back()
+            held = gone() is not None
         self._mark(name, version, State.END)
         self._announce(f"{name} version {version} is let go")
 
@@ -253,6 +256,12 @@ class Repository:
 
 def _labels(model: _Model) -> Mapping[str, int]:
     return model.config.version_labels if model.config else {}
+
+
+def _wait_for(gone: weakref.ref[Servable], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while gone() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _give_memory_back() -> None:
