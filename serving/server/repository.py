@@ -52,6 +52,7 @@ class _Model:
     active: Mapping[int, Servable] = field(default_factory=dict)
     states: Mapping[int, VersionState] = field(default_factory=dict)
     failed: Mapping[int, Stamp] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
 
 class Repository:
@@ -96,7 +97,7 @@ class Repository:
         """
         model = self._models.get(name, _Model(None))
         if label is not None:
-            version = _labels(model).get(label)
+            version = model.labels.get(label)
             if version is None:
                 raise invalid(f"Unrecognized servable version label: {label}")
         servable = model.active.get(max(model.active, default=0) if version is None else version)
@@ -121,7 +122,7 @@ class Repository:
 
     def labels(self, name: str) -> dict[str, int]:
         """Return which version each label of a model names."""
-        return dict(_labels(self._models.get(name, _Model(None))))
+        return dict(self._models.get(name, _Model(None)).labels)
 
     def errors(self, name: str) -> list[StatusError]:
         """Return why versions of a model did not load."""
@@ -176,7 +177,7 @@ class Repository:
         for name, config in configs.items():
             model = self._models.get(name, _Model(None))
             for label, version in config.version_labels.items():
-                is_new = _labels(model).get(label, version) == version
+                is_new = model.labels.get(label, version) == version
                 if version not in model.active and not self._any_labels and not (self._new_labels and is_new):
                     raise StatusError(
                         StatusCode.FAILED_PRECONDITION,
@@ -201,9 +202,20 @@ class Repository:
         for version, folder in wanted.items():
             if len(kept) < count and (version in self._models[name].active or self._load(name, version, folder)):
                 kept.append(version)
+        stays = self._move_labels(name, config.version_labels if config else {})
         if kept or not wanted:
-            for version in sorted(set(self._models[name].active) - set(kept)):
+            for version in sorted(set(self._models[name].active) - set(kept) - stays):
                 self._unload(name, version)
+
+    def _move_labels(self, name: str, wanted: Mapping[str, int]) -> set[int]:
+        """Let labels name other versions, now that these are loaded; return the versions that must stay for one.
+
+        A label whose version did not load stays where it is, so that it goes on answering.
+        """
+        active, before = self._models[name].active, self._models[name].labels
+        stuck = {label for label, version in wanted.items() if version not in active and before.get(label) in active}
+        self._change(name, labels={label: before[label] if label in stuck else wanted[label] for label in wanted})
+        return {before[label] for label in stuck}
 
     def _load(self, name: str, version: int, folder: Path) -> bool:
         found, start = stamp(folder), time.monotonic()
@@ -252,10 +264,6 @@ class Repository:
     def _change(self, name: str, **changes: object) -> None:
         model = replace(self._models.get(name, _Model(None)), **changes)  # type: ignore[arg-type]
         self._models = {**self._models, name: model}
-
-
-def _labels(model: _Model) -> Mapping[str, int]:
-    return model.config.version_labels if model.config else {}
 
 
 def _wait_for(gone: weakref.ref[Servable], seconds: float) -> None:
