@@ -36,9 +36,10 @@ def serve(
     root: Annotated[Path, typer.Option(help="Serve what `easel run` pushed in this folder.")] = Path("work"),
     models: Annotated[Path | None, typer.Option(help="Or serve this folder of <model>/<version>/.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port of gRPC; -1 takes a free one.")] = 8500,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 takes a free one.")] = 8500,
     rest_api_port: Annotated[
-        int, typer.Option("--rest-api-port", "--rest_api_port", help="Port of REST; 0 for none, -1 takes a free one.")
+        int,
+        typer.Option("--rest-api-port", "--rest_api_port", min=0, max=65535, help="Port of REST; 0 takes a free one."),
     ] = 8501,
 ) -> None:
     """Serve the pushed models over gRPC and REST, as TensorFlow Serving does; takes about ten seconds to be ready.
@@ -53,7 +54,7 @@ def serve(
         named = any(flag.startswith(("--model_config_file", "--model_base_path")) for flag in context.args)
         folder = None if named else models or root / "pushed"
         on = {"enable_grpc_healthcheck_service": True, "enable_metrics": True, "enable_request_log": True}
-        given = {"models": folder, "host": host, "port": port, "rest_api_port": rest_api_port}
+        given = {"models": folder, "host": host, "port": port or -1, "rest_api_port": rest_api_port or -1}
         settings = settings_from(context.args, "easel serve", None, **on, **given)
         what = folder or settings.model_config_file or settings.model_base_path
         typer.echo(f"Serving {what}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")

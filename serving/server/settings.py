@@ -104,7 +104,11 @@ class Settings(BaseModel):
 def parser(prog: str, description: str | None, **defaults: Any) -> argparse.ArgumentParser:
     """Return a parser with a flag for each setting; `defaults` replace those of the settings."""
     made = argparse.ArgumentParser(
-        prog, description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+        prog,
+        usage="%(prog)s [--flag=value ...]; --help lists the flags",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
     )
     for name, each in Settings.model_fields.items():
         # Pydantic reads the text; a flag of a boolean may stand alone.
