@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.errors import StatusError, invalid
 from serving.server.json_parser import Json, kind, parse, quote
-from serving.server.signatures import DEFAULT_SIGNATURE, Signatures
+from serving.server.signatures import DEFAULT_SIGNATURE, Signatures, check_inputs
 from serving.server.tensors import type_name
 from serving.tensors import strings
 
@@ -44,11 +44,12 @@ def read_call(body: bytes, signatures: Signatures) -> JsonCall:
         raise _malformed(
             document, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
         )
-    if by_row:
-        return JsonCall(name, _inputs_of_rows(document, infos), True)
-    if "inputs" not in document:
+    if not by_row and "inputs" not in document:
         raise invalid("Missing 'inputs' or 'instances' key")
-    return JsonCall(name, _inputs_of_columns(document["inputs"], infos), False)
+    inputs = _inputs_of_rows(document, infos) if by_row else _inputs_of_columns(document["inputs"], infos)
+    # A list of base64 values fills one input only, however many the signature has.
+    check_inputs(signatures[name], inputs)
+    return JsonCall(name, inputs, by_row)
 
 
 def _signature(document: dict[str, Json], signatures: Signatures) -> tuple[str, TensorInfos]:

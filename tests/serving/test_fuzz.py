@@ -132,6 +132,10 @@ def picture_message(encoded: bytes) -> bytes:
     return _message("restorer", "", {"image_bytes": image, "noise_sigma": sigma}, [])
 
 
+def test_what_was_found_before(server: ServerProcess) -> None:
+    check_rest(server, "text_to_image", b'{"instances": [{"b64": "+/"}]}')
+
+
 @pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_rest_bodies(server: ServerProcess, count: int) -> None:
     sizes(count)(given(paths, documents)(lambda path, body: check_rest(server, path, body)))()

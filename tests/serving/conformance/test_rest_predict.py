@@ -139,6 +139,7 @@ def test_deep_nesting(ask: Ask, body: str, code: int, message: str) -> None:
         pytest.param(ECHO, {"signature_name": "int32", "inputs": [1.0]}, "not of expected type", id="no integer"),
         pytest.param(ECHO, {"signature_name": "bool", "inputs": [1]}, "not of expected type: bool", id="C37"),
         pytest.param(ECHO4, {"instances": [1]}, "expecting list of objects as multiple input tensors", id="C39"),
+        pytest.param(ECHO4, {"instances": [{"b64": "eA=="}]}, "not of expected type: double", id="values alone"),
         pytest.param(ECHO4, {"inputs": [1]}, "expecting an object as multiple input tensors", id="C40"),
         pytest.param(
             ECHO4,
