@@ -4,10 +4,11 @@ UV := .uv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 DEMO ?= work/demo
 CIFAR ?=
+CLIENTS := tests/serving/other_clients
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help install install-gpu install-dev demo test test-slow lint types format clean
+.PHONY: help install install-gpu install-dev demo test test-clients test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +39,12 @@ types: install-dev
 
 test: lint types  ## Lint, types and the test suite
 	$(RUN) pytest -m "not slow" -n 2 --dist loadfile
+
+test-clients: install-dev  ## The server against ovmsclient and a Node client, which this installs
+	$(UV) venv --quiet --clear --python $(PYTHON) $(CLIENTS)/.venv
+	$(UV) pip install --quiet --python $(CLIENTS)/.venv/bin/python -r $(CLIENTS)/requirements.txt
+	npm ci --prefix $(CLIENTS) --no-fund --no-audit --silent
+	$(RUN) pytest $(CLIENTS)
 
 test-slow: install-dev  ## The checks that take minutes; CIFAR=archive.tar.gz adds real photographs
 	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m slow

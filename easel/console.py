@@ -35,7 +35,15 @@ def failing(extra: str) -> Iterator[None]:
 
 
 # By name, since importing their rooms here would import what a command may not need or have.
-USER_ERRORS = {"DataSetError", "RefusedError", "ConfigError", "HistoryError", "RunError", "ServingError"}
+USER_ERRORS = {
+    "DataSetError",
+    "RefusedError",
+    "ConfigError",
+    "HistoryError",
+    "RunError",
+    "ServingError",
+    "VersionError",
+}
 
 
 @contextmanager

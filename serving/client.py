@@ -1,95 +1,109 @@
 """Ask a server for pictures: `Client("localhost:8500").generate("a red circle")[0].image`.
 
-The client needs NumPy, Pillow, gRPC and protobuf, and speaks to TensorFlow Serving and the embedded server alike.
+`AsyncClient` has the same calls, to be awaited. Both need gRPC, protobuf and Pillow (NumPy for `predict`), and speak to
+TensorFlow Serving and the embedded server alike.
 """
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
-import numpy as np
 from google.protobuf.message import Message
-from PIL import Image
 
-from serving.tensors import strings, to_array, to_proto
+from serving import requests
+from serving.requests import TEMPERATURE, Ask, ImageLike, Inputs, Picture, ServingError, Signature
 from serving.wire import serving_pb2 as wire
 
-# The same as in the models themselves, so that leaving an option out and naming its default draw the same picture.
-TEMPERATURE = 0.3
-ESTIMATE_NOISE = -1.0
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
 
-# A batch of pictures soon passes the default limit of 4 MB, and a proxy for the web would hide a server nearby.
-_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
+__all__ = ["TEMPERATURE", "AsyncClient", "Client", "Credentials", "Picture", "ServingError", "Signature"]
 
-ImageLike: TypeAlias = Image.Image | bytes | str | Path
-Inputs: TypeAlias = Mapping[str, np.ndarray]
-Request: TypeAlias = wire.PredictRequest | wire.GetModelMetadataRequest | wire.GetModelStatusRequest
-Spec: TypeAlias = dict[str, tuple[str, tuple[int | None, ...] | None]]
+Answer = TypeVar("Answer")
 Response = TypeVar("Response", bound=Message)
 
-
-class ServingError(Exception):
-    """What went wrong and what to do about it, in one sentence; `code` is the gRPC status name, such as NOT_FOUND."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
+_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
+_STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
+# gRPC tries again, with growing pauses and within the deadline, where the server was not there or its queue was full.
+_RETRY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.05s",
+    "maxBackoff": "1s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+_OPTIONS = [
+    # A batch of pictures soon passes the default limit of 4 MB.
+    ("grpc.max_receive_message_length", -1),
+    # A proxy for the web would hide a server nearby.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": _RETRY}]})),
+]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One generated picture.
+class Credentials:
+    """What a server may ask for; all of it as bytes of PEM files, but the token.
 
     Attributes:
-        png: the encoded picture, as the server sent it.
-        prompt: what was asked for.
-        expanded_prompt: the full caption that was drawn.
-        seed: with the prompt, it names the picture: the same two give the same picture.
+        token: the bearer token.
+        authority: the certificate of who signed the server's; given, or empty for the system's own, it turns TLS on.
+        key: the client's private key, where the server asks clients for a certificate.
+        certificate: the client's certificate.
 
     """
 
-    png: bytes
-    prompt: str
-    expanded_prompt: str
-    seed: int
+    token: str = ""
+    authority: bytes | None = None
+    key: bytes | None = None
+    certificate: bytes | None = None
 
     @property
-    def image(self) -> Image.Image:
-        """The decoded picture."""
-        return _decode(self.png)
+    def metadata(self) -> list[tuple[str, str]]:
+        """What goes with every call."""
+        return [("authorization", f"Bearer {self.token}")] if self.token else []
 
-    def _repr_png_(self) -> bytes:
-        return self.png
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a signature takes and gives: by name, the dtype and the shape (None where a size, or the rank, is open)."""
-
-    inputs: Spec
-    outputs: Spec
+    @property
+    def channel(self) -> grpc.ChannelCredentials | None:
+        """What opens a channel; None for one in the clear."""
+        if self.authority is None and self.key is None:
+            return None
+        return grpc.ssl_channel_credentials(self.authority or None, self.key, self.certificate)
 
 
 class Client:
     """A connection to one server, opened at the first call and reused; safe to share between threads.
 
+    A call is tried again, within its timeout, where the server is not there or too busy.
+
     Args:
         address: `host:port` of the server's gRPC port.
-        timeout: seconds that a call may take; None waits for ever.
+        timeout: seconds that a call may take, all attempts together; None waits for ever.
+        credentials: a bearer token, and TLS; None for a server in the clear.
 
     """
 
-    def __init__(self, address: str = "localhost:8500", *, timeout: float | None = 60.0) -> None:
+    def __init__(
+        self,
+        address: str = "localhost:8500",
+        *,
+        timeout: float | None = 60.0,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.address = address
         self.timeout = timeout
-        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
-        self._predict = self._method("PredictionService/Predict", wire.PredictResponse)
-        self._metadata = self._method("PredictionService/GetModelMetadata", wire.GetModelMetadataResponse)
-        self._status = self._method("ModelService/GetModelStatus", wire.GetModelStatusResponse)
+        self._credentials = credentials or Credentials()
+        opened = self._credentials.channel
+        self._channel = (
+            grpc.secure_channel(address, opened, options=_OPTIONS)
+            if opened
+            else grpc.insecure_channel(address, options=_OPTIONS)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +123,7 @@ class Client:
         temperature: float | None = None,
         expand: bool = True,
         refine: bool = True,
+        label: str = "",
     ) -> list[Picture]:
         """Draw one picture for each prompt.
 
@@ -119,65 +134,44 @@ class Client:
                 0.3, as in the model.
             expand: let the language model complete the prompt to a full caption.
             refine: let the restorer clean the picture.
+            label: the label of the version that draws, such as `canary`; empty for the newest.
 
         Raises:
             ServingError: the server cannot be reached or refuses, or the numbers of prompts and seeds do not fit.
 
         """
-        prompts, seeds = _paired(prompt, seed)
-        inputs: dict[str, np.ndarray] = {"prompt": strings(prompts), "seed": np.array(seeds, np.int64)}
-        if temperature is None and expand and refine:
-            outputs = self.predict("text_to_image", inputs)
-        else:
-            warmth = TEMPERATURE if temperature is None else temperature
-            count = len(prompts)
-            inputs |= {
-                "temperature": np.full(count, warmth, np.float32),
-                "expand": np.full(count, expand),
-                "refine": np.full(count, refine),
-            }
-            outputs = self.predict("text_to_image", inputs, signature="options")
-        drawn = zip(outputs["image_bytes"], prompts, outputs["expanded_prompt"], seeds, strict=True)
-        return [Picture(png, asked, caption.decode(), at) for png, asked, caption, at in drawn]
+        return self._predict(requests.generate(prompt, seed, temperature, expand, refine, label))
 
     def restore(
-        self, image: ImageLike, *, mask: ImageLike | None = None, noise_sigma: float | None = None
-    ) -> Image.Image:
+        self, image: ImageLike, *, mask: "ImageLike | None" = None, noise_sigma: float | None = None, label: str = ""
+    ) -> "Image.Image":
         """Clean one picture, and fill its holes where a mask is given.
 
         Args:
             image: a picture, its encoded bytes, or its path.
             mask: the same size, white where the picture has a hole.
             noise_sigma: standard deviation of the noise in grey levels of 0..255; None lets the model estimate it.
+            label: the label of the version that restores; empty for the newest.
 
         Raises:
             ServingError: the server cannot be reached or refuses the picture.
             OSError: a path that cannot be read.
 
         """
-        sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
-        inputs = {"image_bytes": strings([_encode(image, "RGB")]), "noise_sigma": np.array([sigma], np.float32)}
-        if mask is None:
-            return _decode(self.predict("restorer", inputs)["image_bytes"][0])
-        inputs["mask_bytes"] = strings([_encode(mask, "L")])
-        return _decode(self.predict("restorer", inputs, signature="inpaint")["image_bytes"][0])
+        return self._predict(requests.restore(image, mask, noise_sigma, label))
 
-    def continue_prompt(self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE) -> str:
+    def continue_prompt(self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE, label: str = "") -> str:
         """Complete a prompt to a full caption.
 
         Raises:
             ServingError: the server cannot be reached or refuses.
 
         """
-        inputs = {
-            "prompt": strings([prompt]),
-            "seed": np.array([seed], np.int64),
-            "temperature": np.array([temperature], np.float32),
-        }
-        text: bytes = self.predict("language_model", inputs)["text"][0]
-        return text.decode()
+        return self._predict(requests.continue_prompt(prompt, seed, temperature, label))
 
-    def predict(self, model: str, inputs: Inputs, *, signature: str = "serving_default") -> dict[str, np.ndarray]:
+    def predict(
+        self, model: str, inputs: Inputs, *, signature: str = "serving_default", label: str = ""
+    ) -> "dict[str, np.ndarray]":
         """Call any signature of any model; strings go and come as object arrays of str or bytes.
 
         Raises:
@@ -185,11 +179,7 @@ class Client:
             TypeError: an input whose dtype no tensor can hold.
 
         """
-        request = wire.PredictRequest(model_spec=wire.ModelSpec(name=model, signature_name=signature))
-        for name, array in inputs.items():
-            request.inputs[name].CopyFrom(to_proto(array))
-        response = self._predict(request)
-        return {name: to_array(tensor) for name, tensor in response.outputs.items()}
+        return self._predict(requests.predict(model, inputs, signature, label))
 
     def status(self, model: str) -> list[tuple[int, str]]:
         """Return the versions of a model that the server knows, newest first, as pairs such as `(3, "AVAILABLE")`.
@@ -207,10 +197,8 @@ class Client:
             ServingError: the server cannot be reached or has no such model.
 
         """
-        request = wire.GetModelStatusRequest(model_spec=wire.ModelSpec(name=model))
-        name = wire.ModelVersionStatus.State.Name
-        versions = self._status(request).model_version_status
-        return [(entry.version, name(entry.state), entry.status.error_message) for entry in versions]
+        response = self._call(_STATUS, model, requests.status(model), wire.GetModelStatusResponse)
+        return requests.read_status(response)
 
     def signatures(self, model: str) -> dict[str, Signature]:
         """Return what each signature of a model takes and gives.
@@ -219,76 +207,139 @@ class Client:
             ServingError: the server cannot be reached or has no such model.
 
         """
-        spec = wire.ModelSpec(name=model)
-        request = wire.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
-        packed = self._metadata(request).metadata["signature_def"].value
-        definitions = wire.SignatureDefMap.FromString(packed).signature_def.items()
-        return {
-            name: Signature(_spec(each.inputs), _spec(each.outputs))
-            for name, each in definitions
-            if not name.startswith("__")
-        }
+        response = self._call(_METADATA, model, requests.metadata(model), wire.GetModelMetadataResponse)
+        return requests.read_signatures(response)
 
-    def _method(self, path: str, response: type[Response]) -> Callable[[Request], Response]:
-        call = self._channel.unary_unary(
-            f"/tensorflow.serving.{path}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
+    def _predict(self, ask: Ask[Answer]) -> Answer:
+        return ask.read(self._call(_PREDICT, ask.request.model_spec.name, ask.request, wire.PredictResponse))
 
-        def method(request: Request) -> Response:
-            try:
-                return call(request, timeout=self.timeout)
-            except grpc.RpcError as error:
-                raise self._explained(error, request.model_spec.name) from None
-
-        return method
-
-    def _explained(self, error: grpc.RpcError, model: str) -> ServingError:
-        code, details = error.code().name, error.details()
-        sentences = {
-            "UNAVAILABLE": f"no server answers at {self.address}: start one with `easel serve`, or give its address",
-            "NOT_FOUND": f'the server at {self.address} does not serve "{model}" ({details}): '
-            "check the name against the lines that the server printed at its start",
-            "DEADLINE_EXCEEDED": f'"{model}" gave no answer within {self.timeout} s: give the client a longer timeout '
-            "or ask for fewer pictures at once",
-        }
-        return ServingError(sentences.get(code, f'the server refused the request to "{model}": {details}'), code)
+    def _call(self, path: str, model: str, request: Message, response: type[Response]) -> Response:
+        call = _stub(self._channel, path, response)
+        try:
+            return call(request, timeout=self.timeout, metadata=self._credentials.metadata)
+        except grpc.RpcError as error:
+            raise _explained(error, model, self.address, self.timeout) from None
 
 
-def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    seeds = np.atleast_1d(seed).tolist()
-    count = max(len(prompts), len(seeds))
-    if not prompts or not seeds or len(prompts) not in (1, count) or len(seeds) not in (1, count):
-        raise ServingError(
-            f"{len(prompts)} prompts and {len(seeds)} seeds do not fit together: give one seed, or one for each prompt",
-            "INVALID_ARGUMENT",
-        )
-    return prompts * (count // len(prompts)), seeds * (count // len(seeds))
+class AsyncClient:
+    """The same as `Client`, for the event loop that it is first used in: its calls are awaited.
+
+    Args:
+        address: `host:port` of the server's gRPC port.
+        timeout: seconds that a call may take, all attempts together; None waits for ever.
+        credentials: a bearer token, and TLS; None for a server in the clear.
+
+    """
+
+    def __init__(
+        self,
+        address: str = "localhost:8500",
+        *,
+        timeout: float | None = 60.0,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._credentials = credentials or Credentials()
+        self._opened: grpc.aio.Channel | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._opened:
+            await self._opened.close()
+            self._opened = None
+
+    async def generate(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        seed: int | Sequence[int] = 0,
+        temperature: float | None = None,
+        expand: bool = True,
+        refine: bool = True,
+        label: str = "",
+    ) -> list[Picture]:
+        """As `Client.generate`."""
+        return await self._predict(requests.generate(prompt, seed, temperature, expand, refine, label))
+
+    async def restore(
+        self, image: ImageLike, *, mask: "ImageLike | None" = None, noise_sigma: float | None = None, label: str = ""
+    ) -> "Image.Image":
+        """As `Client.restore`."""
+        return await self._predict(requests.restore(image, mask, noise_sigma, label))
+
+    async def continue_prompt(
+        self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE, label: str = ""
+    ) -> str:
+        """As `Client.continue_prompt`."""
+        return await self._predict(requests.continue_prompt(prompt, seed, temperature, label))
+
+    async def predict(
+        self, model: str, inputs: Inputs, *, signature: str = "serving_default", label: str = ""
+    ) -> "dict[str, np.ndarray]":
+        """As `Client.predict`."""
+        return await self._predict(requests.predict(model, inputs, signature, label))
+
+    async def status(self, model: str) -> list[tuple[int, str]]:
+        """As `Client.status`."""
+        return [(version, state) for version, state, _ in await self.version_states(model)]
+
+    async def version_states(self, model: str) -> list[tuple[int, str, str]]:
+        """As `Client.version_states`."""
+        response = await self._call(_STATUS, model, requests.status(model), wire.GetModelStatusResponse)
+        return requests.read_status(response)
+
+    async def signatures(self, model: str) -> dict[str, Signature]:
+        """As `Client.signatures`."""
+        response = await self._call(_METADATA, model, requests.metadata(model), wire.GetModelMetadataResponse)
+        return requests.read_signatures(response)
+
+    async def _predict(self, ask: Ask[Answer]) -> Answer:
+        return ask.read(await self._call(_PREDICT, ask.request.model_spec.name, ask.request, wire.PredictResponse))
+
+    async def _call(self, path: str, model: str, request: Message, response: type[Response]) -> Response:
+        call = _stub(self._channel(), path, response)
+        try:
+            return await call(request, timeout=self.timeout, metadata=self._credentials.metadata)
+        except grpc.RpcError as error:
+            raise _explained(error, model, self.address, self.timeout) from None
+
+    def _channel(self) -> grpc.aio.Channel:
+        if self._opened is None:
+            credentials = self._credentials.channel
+            self._opened = (
+                grpc.aio.secure_channel(self.address, credentials, options=_OPTIONS)
+                if credentials
+                else grpc.aio.insecure_channel(self.address, options=_OPTIONS)
+            )
+        return self._opened
 
 
-def _encode(image: ImageLike, mode: str) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    if not isinstance(image, Image.Image):
-        return Path(image).read_bytes()
-    buffer = io.BytesIO()
-    image.convert(mode).save(buffer, "PNG")
-    return buffer.getvalue()
+def _stub(channel: Any, path: str, response: type[Response]) -> Callable[..., Any]:
+    return channel.unary_unary(
+        path, request_serializer=lambda message: message.SerializeToString(), response_deserializer=response.FromString
+    )
 
 
-def _decode(encoded: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(encoded))
-    image.load()
-    return image
-
-
-def _spec(tensors: Mapping[str, wire.TensorInfo]) -> Spec:
-    return {name: (wire.DataType.Name(each.dtype)[3:].lower(), _shape(each)) for name, each in tensors.items()}
-
-
-def _shape(info: wire.TensorInfo) -> tuple[int | None, ...] | None:
-    if info.tensor_shape.unknown_rank:
-        return None
-    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+def _explained(error: grpc.RpcError, model: str, address: str, timeout: float | None) -> ServingError:
+    code, details = error.code().name, error.details()
+    busy = details and "queue" in details
+    sentences = {
+        "UNAVAILABLE": f"the server at {address} is too busy ({details}): ask again later, or less at once"
+        if busy
+        else f"no server answers at {address}: start one with `easel serve`, or give its address",
+        "NOT_FOUND": f'the server at {address} does not serve "{model}" ({details}): '
+        "check the name against the lines that the server printed at its start",
+        "DEADLINE_EXCEEDED": f'"{model}" gave no answer within {timeout} s: give the client a longer timeout '
+        "or ask for fewer pictures at once",
+        "UNAUTHENTICATED": f"the server at {address} asks for a token: give Credentials(token=...)",
+    }
+    return ServingError(sentences.get(code, f'the server refused the request to "{model}": {details}'), code)

@@ -1,14 +1,17 @@
 """The client without a server: the same calls, answered by SavedModels in this process."""
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from serving.client import Client, ServingError
+from serving.requests import Ask
 from serving.server.errors import StatusError
 from serving.server.servable import Servable
+from serving.wire import serving_pb2 as wire
+
+Answer = TypeVar("Answer")
 
 
 class LocalClient(Client):
@@ -24,23 +27,15 @@ class LocalClient(Client):
         self.models = models
         self._servables: dict[str, Servable] = {}
 
-    def predict(
-        self, model: str, inputs: Mapping[str, np.ndarray], *, signature: str = "serving_default"
-    ) -> dict[str, np.ndarray]:
-        """As `Client.predict`.
-
-        Raises:
-            ServingError: The folder has no such model, or the model refuses.
-
-        """
+    def _predict(self, ask: Ask[Answer]) -> Answer:
+        model = ask.request.model_spec.name
         if model not in self._servables:
             self._servables[model] = self._load(model)
-        tensors = {name: tf.constant(array) for name, array in inputs.items()}
         try:
-            outputs = self._servables[model].predict(tensors, signature=signature)
+            response = self._servables[model].answer(PredictRequest.FromString(ask.request.SerializeToString()))
         except StatusError as error:
             raise ServingError(f'"{model}" refused the request: {error}', error.code.name) from None
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
+        return ask.read(wire.PredictResponse.FromString(response.SerializeToString()))
 
     def _load(self, model: str) -> Servable:
         folder = self.models / model

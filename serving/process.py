@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,9 +20,10 @@ class ServerProcess:
     """A server over a folder of models, on free ports, that lives as long as the `with` block.
 
     Args:
-        models: a folder of `<model>/<version>/saved_model.pb`.
+        models: a folder of `<model>/<version>/saved_model.pb`; None where the flags say what to serve.
         poll_seconds: how often the server looks for new versions.
         start_timeout: seconds until the server must be ready.
+        flags: further flags of the server.
 
     Attributes:
         grpc_address: `host:port` for `serving.client.Client`.
@@ -29,10 +31,18 @@ class ServerProcess:
 
     """
 
-    def __init__(self, models: Path, *, poll_seconds: float = 1.0, start_timeout: float = 120.0) -> None:
+    def __init__(
+        self,
+        models: Path | None,
+        *,
+        poll_seconds: float = 1.0,
+        start_timeout: float = 120.0,
+        flags: Sequence[str] = (),
+    ) -> None:
         self.models = models
         self.poll_seconds = poll_seconds
         self.start_timeout = start_timeout
+        self.flags = flags
         self.grpc_address = ""
         self.rest_address = ""
 
@@ -60,6 +70,15 @@ class ServerProcess:
         # A reader of its own: moving the shared file position would move where the server writes.
         return os.pread(self._output.fileno(), 2**24, 0).decode(errors="replace")
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal and wait for nothing."""
+        self._process.send_signal(number)
+
     def stop(self, grace: float = 15.0) -> int:
         """Ask the server to end and return its exit code; killed when it has not ended after the grace, in seconds."""
         if self._process.poll() is None:
@@ -75,8 +94,10 @@ class ServerProcess:
         self._output.close()
 
     def _command(self) -> list[str]:
-        flags = f"--port=0 --rest_api_port=0 --file_system_poll_wait_seconds={self.poll_seconds}"
-        return [sys.executable, "-m", "serving.server", f"--models={self.models}", *flags.split()]
+        flags = ["--port=-1", "--rest_api_port=-1", f"--file_system_poll_wait_seconds={self.poll_seconds}"]
+        if self.models is not None:
+            flags.append(f"--models={self.models}")
+        return [sys.executable, "-m", "serving.server", *flags, *self.flags]
 
     def _wait_ready(self) -> tuple[str, str]:
         deadline = time.monotonic() + self.start_timeout

@@ -1,35 +1,38 @@
 """An embedded server that speaks TensorFlow Serving's gRPC and REST, for machines without its binary.
 
-Run it with `python -m serving.server --models DIR`, or call `serve`. A request passes through few hands: `grpc_service`
-or `rest` decodes it, `repository` finds the model, `servable` runs it; `errors` holds what can go wrong on the way, in
-the words of TensorFlow Serving.
+Run it with `python -m serving.server --models DIR`, or call `serve`; `settings` holds every flag.
+
+A request passes through few hands: `grpc_service` or `rest` (with `json_requests` and `json_answers`) decodes it,
+`repository` finds the version that answers, `predictor` holds it against the `limits` and hands it to `batching` or
+straight to the `servable`. `source` reads what to serve from `model_config`, and `storage` which versions there are;
+`access`, `metrics` and `request_log` stand at the door; `errors` holds what can go wrong, in TensorFlow Serving's
+words.
 """
 
-from pathlib import Path
+from serving.server.settings import Settings
 
 
-def serve(
-    models: Path, *, host: str = "127.0.0.1", port: int = 8500, rest_port: int = 8501, poll_seconds: float = 1.0
-) -> None:
-    """Serve every model in a folder until SIGTERM or SIGINT.
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way may then finish.
 
-    Prints a line for each model, then `ready: grpc HOST:PORT rest HOST:PORT` once both ports answer.
-
-    Args:
-        models: a folder of `<model>/<version>/saved_model.pb`; models and versions that appear later are taken up.
-        host: the address to listen on; 0.0.0.0 opens the server to the network.
-        port: the port of gRPC; 0 takes a free one.
-        rest_port: the port of REST; 0 takes a free one.
-        poll_seconds: how often to look for new versions; 0 looks once.
+    Prints a line for each version that becomes ready, fails or goes, and `ready: grpc HOST:PORT rest HOST:PORT` once
+    both ports answer.
 
     Raises:
-        FileNotFoundError: no such folder.
-        OSError: a port that is taken.
+        ValueError: a configuration that makes no sense, or a model in it that does not load.
+        OSError: no such folder or file, or a port that is taken.
 
     """
-    if not models.is_dir():
-        raise FileNotFoundError(f"{models} is no folder of models: train and push one with `easel run`, or make it")
-    # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
-    from serving.server.app import run
+    from serving.server.errors import StatusError
+    from serving.server.model_config import first_configs
+    from serving.server.options import Options
 
-    run(models, host=host, port=port, rest_port=rest_port, poll_seconds=poll_seconds)
+    try:
+        configs = first_configs(settings)
+        options = Options.read(settings)
+        # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
+        from serving.server.app import run
+
+        run(settings, options, configs)
+    except StatusError as error:
+        raise ValueError(error.status) from error

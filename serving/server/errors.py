@@ -3,7 +3,6 @@
 import re
 
 import grpc
-import tensorflow as tf
 from grpc import StatusCode
 
 HTTP_CODES = {
@@ -37,6 +36,11 @@ class StatusError(Exception):
         self.message = message
 
     @property
+    def status(self) -> str:
+        """The code and the message, the way TensorFlow writes a status."""
+        return f"{self.code.name}: {self.message}"
+
+    @property
     def http_code(self) -> int:
         """The HTTP status of the code; what the table lacks is the server's own fault: 500."""
         return HTTP_CODES.get(self.code, 500)
@@ -62,8 +66,10 @@ def as_status_error(error: Exception) -> StatusError:
     """Return any error that arose while a model was loaded or run as one with a code."""
     if isinstance(error, StatusError):
         return error
-    if isinstance(error, tf.errors.OpError):
-        return StatusError(_BY_NUMBER.get(error.error_code, StatusCode.UNKNOWN), _cleaned(error.message))
+    # TensorFlow's own errors have such a number; to name their class would import TensorFlow, which takes seconds.
+    number = getattr(error, "error_code", None)
+    if number is not None:
+        return StatusError(_BY_NUMBER.get(number, StatusCode.UNKNOWN), _cleaned(str(getattr(error, "message", error))))
     return StatusError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
 
 

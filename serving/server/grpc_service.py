@@ -1,69 +1,59 @@
 """TensorFlow Serving's gRPC services over a repository."""
 
-import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from google.protobuf.message import Message
 from grpc import StatusCode, aio
 from tensorflow_serving.apis import get_model_metadata_pb2 as metadata_pb2
 from tensorflow_serving.apis import get_model_status_pb2 as status_pb2
+from tensorflow_serving.apis import model_management_pb2 as management_pb2
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 from tensorflow_serving.apis.model_pb2 import ModelSpec
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 
 from serving.server.errors import StatusError, invalid
+from serving.server.predictor import Call, Predictor
 from serving.server.repository import Repository, VersionState
 from serving.server.servable import Servable
 
-Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
-
-# Pictures pass the default limit of 4 MB; and a port in use should be an error, not shared in silence.
-OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),
-]
-
-
-def build(repository: Repository, workers: Executor) -> aio.Server:
-    """Return a gRPC server with both services; models run in the workers, so the event loop stays free."""
-    server = aio.server(options=OPTIONS)
-    prediction = PredictionService(repository, workers)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(repository, workers), server)
-    return server
+Reload = Callable[[object], Awaitable[None]]
 
 
 class _Service:
-    def __init__(self, repository: Repository, workers: Executor) -> None:
-        self._repository = repository
-        self._workers = workers
-
-    async def _run(
-        self, answer: Callable[[Request], Response], request: Request, context: aio.ServicerContext
-    ) -> Response:
+    async def _answer(self, context: aio.ServicerContext, answer: Awaitable[Response]) -> Response:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._workers, answer, request)
+            return await answer
         except StatusError as error:
             await context.abort(error.code, error.grpc_details)
             raise
 
 
 class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the calls on tf.Example are not part of this server."""
+    """Predict and GetModelMetadata; the calls on tf.Example are not part of this server.
+
+    Args:
+        repository: finds the models.
+        predictor: runs them.
+        as_content: answer with tensor_content instead of the typed fields.
+
+    """
+
+    def __init__(self, repository: Repository, predictor: Predictor, *, as_content: bool = False) -> None:
+        self._repository = repository
+        self._predictor = predictor
+        self._as_content = as_content
 
     async def Predict(self, request: PredictRequest, context: aio.ServicerContext) -> PredictResponse:
         """Run one signature of one model."""
-        return await self._run(self._predict, request, context)
+        return await self._answer(context, self._predict(request, context.time_remaining()))
 
     async def GetModelMetadata(
         self, request: metadata_pb2.GetModelMetadataRequest, context: aio.ServicerContext
     ) -> metadata_pb2.GetModelMetadataResponse:
         """Tell what the signatures of a model take and give."""
-        return await self._run(self._metadata, request, context)
+        return await self._answer(context, self._metadata(request))
 
     async def Classify(self, request: Message, context: aio.ServicerContext) -> None:
         """Refuse."""
@@ -77,32 +67,85 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
         """Refuse."""
         await _refuse(context, "MultiInference")
 
-    def _predict(self, request: PredictRequest) -> PredictResponse:
-        return self._repository.get(*_asked(request.model_spec)).answer(request)
+    async def _predict(self, request: PredictRequest, seconds: float | None) -> PredictResponse:
+        predictor = self._predictor
+        with predictor.observed(Call("Predict", "GRPC")) as call:
+            servable = find(self._repository, request.model_spec)
+            call.found(servable)
+            predictor.limits.check_sizes(request.inputs)
+            signature, inputs = await predictor.convert(request.ByteSize(), servable.decode, request)
+            call.found(servable, signature)
+            call.inputs = inputs
+            outputs = await predictor.predict(
+                servable, signature, inputs, wanted=request.output_filter, seconds=seconds
+            )
+            size = sum(tensor.shape.num_elements() for tensor in outputs.values())
+            return await predictor.convert(size, servable.encode, signature, outputs, self._as_content)
 
-    def _metadata(self, request: metadata_pb2.GetModelMetadataRequest) -> metadata_pb2.GetModelMetadataResponse:
-        name, version = _asked(request.model_spec)
-        if list(request.metadata_field) != ["signature_def"]:
-            given = ", ".join(request.metadata_field) or "none"
-            raise invalid(f"GetModelMetadata answers metadata_field signature_def, and {given} was asked for.")
-        return metadata_response(self._repository.get(name, version))
+    async def _metadata(self, request: metadata_pb2.GetModelMetadataRequest) -> metadata_pb2.GetModelMetadataResponse:
+        with self._predictor.observed(Call("GetModelMetadata", "GRPC")) as call:
+            if not request.HasField("model_spec"):
+                raise invalid("Missing ModelSpec")
+            if not request.metadata_field:
+                raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+            for field in request.metadata_field:
+                if field != "signature_def":
+                    raise invalid(f"Metadata field {field} is not supported")
+            servable = find(self._repository, request.model_spec)
+            call.found(servable)
+            return metadata_response(servable)
 
 
 class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; which models are served is the folder's say, so no reload by request."""
+    """GetModelStatus, and HandleReloadConfigRequest, which changes what is served.
+
+    Args:
+        repository: knows the states.
+        reload: takes up a ModelServerConfig, and returns when its models are loaded.
+
+    """
+
+    def __init__(self, repository: Repository, reload: Reload) -> None:
+        self._repository = repository
+        self._reload = reload
 
     async def GetModelStatus(
         self, request: status_pb2.GetModelStatusRequest, context: aio.ServicerContext
     ) -> status_pb2.GetModelStatusResponse:
         """Tell the states of a model's versions."""
-        return await self._run(self._status, request, context)
+        return await self._answer(context, self._status(request))
 
-    async def HandleReloadConfigRequest(self, request: Message, context: aio.ServicerContext) -> None:
-        """Refuse."""
-        await _refuse(context, "HandleReloadConfigRequest")
+    async def HandleReloadConfigRequest(
+        self, request: management_pb2.ReloadConfigRequest, context: aio.ServicerContext
+    ) -> management_pb2.ReloadConfigResponse:
+        """Serve what the request says from now on."""
+        return await self._answer(context, self._reloaded(request))
 
-    def _status(self, request: status_pb2.GetModelStatusRequest) -> status_pb2.GetModelStatusResponse:
-        return status_response(self._repository.states(*_asked(request.model_spec)))
+    async def _status(self, request: status_pb2.GetModelStatusRequest) -> status_pb2.GetModelStatusResponse:
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        version = request.model_spec.version.value if request.model_spec.HasField("version") else None
+        return status_response(self._repository.states(request.model_spec.name, version))
+
+    async def _reloaded(self, request: management_pb2.ReloadConfigRequest) -> management_pb2.ReloadConfigResponse:
+        await self._reload(request.config)
+        response = management_pb2.ReloadConfigResponse()
+        response.status.error_code = 0
+        return response
+
+
+def find(repository: Repository, spec: ModelSpec) -> Servable:
+    """Return the servable that a ModelSpec asks for.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, what is not served.
+
+    """
+    if not spec.name:
+        raise invalid("ModelSpec has no name specified.")
+    chosen = spec.WhichOneof("version_choice")
+    version = spec.version.value if chosen == "version" else None
+    return repository.get(spec.name, version, spec.version_label if chosen == "version_label" else None)
 
 
 def metadata_response(servable: Servable) -> metadata_pb2.GetModelMetadataResponse:
@@ -123,15 +166,6 @@ def status_response(states: list[VersionState]) -> status_pb2.GetModelStatusResp
         entry.status.error_code = each.error.number if each.error else 0
         entry.status.error_message = each.error.message if each.error else ""
     return response
-
-
-def _asked(spec: ModelSpec) -> tuple[str, int | None]:
-    """Return the name and version that a request asks for."""
-    if not spec.name:
-        raise invalid("ModelSpec has no name specified.")
-    if spec.WhichOneof("version_choice") == "version_label":
-        raise invalid(f"Unrecognized servable version label: {spec.version_label}")
-    return spec.name, spec.version.value if spec.HasField("version") else None
 
 
 async def _refuse(context: aio.ServicerContext, call: str) -> None:

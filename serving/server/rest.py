@@ -1,11 +1,10 @@
-"""TensorFlow Serving's REST API over a repository."""
+"""TensorFlow Serving's REST API over a repository, and beside it what watches a server asks for."""
 
-import asyncio
 import json
 import logging
 import re
-from concurrent.futures import Executor
-from functools import partial
+import zlib
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,85 +14,223 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from serving.server.access import Tokens
 from serving.server.errors import StatusError, as_status_error, invalid
 from serving.server.grpc_service import metadata_response, status_response
-from serving.server.json_tensors import read_call, write_answer
+from serving.server.json_answers import write_answer
+from serving.server.json_requests import read_call
+from serving.server.predictor import Call, Predictor
 from serving.server.repository import Repository
 from serving.server.servable import Servable
 
 _LOG = logging.getLogger(__name__)
-_LARGEST_BODY = 2**31 - 1
 _LARGEST_VERSION = 2**63 - 1
-_MODEL = r"/v1/models(?:/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?)"
-_GET = re.compile(_MODEL + r"?(?P<metadata>/metadata)?", re.IGNORECASE)
-_POST = re.compile(_MODEL + r":(?P<verb>predict|classify|regress)", re.IGNORECASE)
+_LARGEST_UNPACKED = 100 * 2**20
+_MODEL = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_GET = re.compile(_MODEL + r"(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
+_POST = re.compile(
+    r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+    r":(?P<verb>predict|classify|regress)",
+    re.IGNORECASE | re.ASCII,
+)
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 
 
-def build(repository: Repository, workers: Executor) -> web.Application:
-    """Return the application; models run and JSON is read in the workers, so the event loop stays free."""
-    app = web.Application(client_max_size=_LARGEST_BODY)
-    app.router.add_route("*", "/{path:.*}", _Handler(repository, workers).handle)
-    return app
+class RestApi:
+    """Answers everything under /v1/.
 
+    Args:
+        repository: finds the models.
+        predictor: runs them.
+        timeout: seconds that an answer may take.
+        cors: whether pages of other origins may read the answers.
 
-class _Handler:
-    def __init__(self, repository: Repository, workers: Executor) -> None:
+    """
+
+    def __init__(self, repository: Repository, predictor: Predictor, *, timeout: float, cors: bool = False) -> None:
         self._repository = repository
-        self._workers = workers
+        self._predictor = predictor
+        self._timeout = timeout
+        self._headers = _CORS if cors else {}
 
     async def handle(self, request: web.Request) -> web.Response:
-        work = partial(self._answer, request.method, request.raw_path, await request.read())
+        """Answer one request; every error has the same form."""
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._workers, work)
+            if request.method == "OPTIONS" and self._headers:
+                return web.Response(headers=self._headers, content_type="application/json")
+            body = _unpacked(await request.read(), request.headers.get("Content-Encoding", ""))
+            return _reply(await self._answer(request.method, request.raw_path, body), 200, self._headers)
+        except web.HTTPRequestEntityTooLarge:
+            limit = self._predictor.limits.request_bytes
+            return _reply(error_body(f"The request is larger than the {limit} bytes allowed"), 413, self._headers)
         except Exception as error:
-            return _refusal(error)
-        return _reply(answer, 200)
+            status = as_status_error(error)
+            if not isinstance(error, StatusError):
+                _LOG.error("a request met an error of the server", exc_info=error)
+            return _reply(error_body(status.message), status.http_code, self._headers)
 
-    def _answer(self, method: str, path: str, body: bytes) -> bytes:
+    async def _answer(self, method: str, path: str, body: bytes) -> bytes:
         pattern = {"GET": _GET, "POST": _POST}.get(method)
-        if pattern is None or not path.lower().startswith("/v1/"):
-            raise StatusError(StatusCode.NOT_FOUND, f"Not found: {method} {path}; models answer under /v1/models/")
-        match = pattern.fullmatch(path)
+        match = pattern.fullmatch(path) if pattern else None
         if match is None:
             raise invalid(f"Malformed request: {method} {path}")
         asked = match.groupdict()
-        return self._post(asked, body) if method == "POST" else self._get(asked)
+        return await self._post(asked, body) if method == "POST" else self._get(asked)
 
     def _get(self, asked: dict[str, str | None]) -> bytes:
+        version = _version(asked["version"])
         if asked["name"] is None:
             raise invalid("Missing model name in request.")
-        name, version = unquote(asked["name"]), _version(asked["version"])
-        if asked["metadata"]:
-            return _metadata(self._repository.get(name, _resolved(version, asked["label"])))
-        return _json(_document(status_response(self._repository.states(name, version))))
+        name, label = unquote(asked["name"]), asked["label"]
+        api = "GetModelMetadata" if asked["metadata"] else "GetModelStatus"
+        with self._predictor.observed(Call(api, "REST")) as call:
+            if not asked["metadata"]:
+                return json_bytes(_document(status_response(self._repository.states(name, version))))
+            servable = self._repository.get(name, version, unquote(label) if label else None)
+            call.found(servable)
+            return _metadata(servable)
 
-    def _post(self, asked: dict[str, str | None], body: bytes) -> bytes:
-        verb = str(asked["verb"]).lower()
+    async def _post(self, asked: dict[str, str | None], body: bytes) -> bytes:
+        verb, version = str(asked["verb"]).lower(), _version(asked["version"])
         if verb != "predict":
             raise StatusError(StatusCode.UNIMPLEMENTED, f"{verb} is not served here; ask with predict.")
-        version = _resolved(_version(asked["version"]), asked["label"])
-        servable = self._repository.get(unquote(str(asked["name"])), version)
-        call = read_call(body, servable.signature_defs)
-        return write_answer(servable.predict(call.inputs, signature=call.signature), by_row=call.by_row)
+        label = unquote(asked["label"]) if asked["label"] else None
+        predictor = self._predictor
+        with predictor.observed(Call("Predict", "REST")) as call:
+            servable = self._repository.get(unquote(str(asked["name"])), version, label)
+            call.found(servable)
+            given = await predictor.convert(len(body), read_call, body, servable.signature_defs)
+            call.found(servable, given.signature)
+            call.inputs = given.inputs
+            outputs = await predictor.predict(servable, given.signature, given.inputs, seconds=self._timeout)
+            size = sum(tensor.shape.num_elements() for tensor in outputs.values())
+            return await predictor.convert(size, write_answer, outputs, given.by_row)
 
 
-def _refusal(error: Exception) -> web.Response:
-    if not isinstance(error, StatusError):
-        _LOG.error("a request met an error of the server", exc_info=error)
-    status = as_status_error(error)
-    return _reply(_json({"error": status.message}), status.http_code)
+class Watch:
+    """What stands beside /v1/: whether the server lives, whether it is ready, what it serves, what it counts.
+
+    Args:
+        repository: knows the models.
+        is_ending: whether the server has begun to end.
+
+    """
+
+    def __init__(self, repository: Repository, is_ending: Callable[[], bool]) -> None:
+        self._repository = repository
+        self._is_ending = is_ending
+
+    async def alive(self, request: web.Request) -> web.Response:
+        """Answer 200 as long as the server runs."""
+        return web.json_response({"status": "ok"})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """Answer 200 when every configured model does, and 503 before that and while the server ends."""
+        waiting = self._repository.waiting()
+        ready = not waiting and not self._is_ending()
+        state = "ending" if self._is_ending() else "ready" if ready else "waiting"
+        return web.json_response({"status": state, "waiting": waiting}, status=200 if ready else 503)
+
+    async def models(self, request: web.Request) -> web.Response:
+        """List the models with the states and the labels of their versions."""
+        return web.json_response({"models": [self._model(name) for name in self._repository.names()]})
+
+    def _model(self, name: str) -> dict[str, object]:
+        try:
+            states = self._repository.states(name)
+        except StatusError:
+            states = []
+        versions = [
+            {"version": each.version, "state": each.state.name, "error": each.error.message if each.error else ""}
+            for each in states
+        ]
+        return {"name": name, "versions": versions, "labels": self._repository.labels(name)}
+
+
+def build(
+    api: RestApi, watch: Watch, *, limit: int, metrics: tuple[str, Callable[[], bytes]] | None, tokens: Tokens | None
+) -> web.Application:
+    """Return the application.
+
+    Args:
+        api: answers under /v1/.
+        watch: answers beside it.
+        limit: the largest body in bytes; 0 for no limit.
+        metrics: the path of the metrics and what makes their page; None for none.
+        tokens: what a request must show, but for the two health routes; None for nothing.
+
+    """
+    app = web.Application(client_max_size=limit or 2**31 - 1, middlewares=[_guard(tokens)] if tokens else [])
+    app.router.add_get("/healthz", watch.alive)
+    app.router.add_get("/readyz", watch.ready)
+    app.router.add_get("/models", watch.models)
+    if metrics:
+        path, page = metrics
+        app.router.add_get(path, _metrics_handler(page))
+    app.router.add_route("*", "/{version:[vV]1}/{path:.*}", api.handle)
+    app.router.add_route("*", "/{path:.*}", _not_found)
+    return app
+
+
+def error_body(message: str) -> bytes:
+    """Return the body of every refusal."""
+    return json_bytes({"error": message})
+
+
+def json_bytes(document: dict[str, Any]) -> bytes:
+    """Return a document as TensorFlow Serving lays it out."""
+    return json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _metrics_handler(page: Callable[[], bytes]) -> Callable[[web.Request], Any]:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=page(), content_type="text/plain", charset="utf-8")
+
+    return handle
+
+
+def _guard(tokens: Tokens) -> Any:
+    @web.middleware
+    async def guard(request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
+        try:
+            if request.path not in ("/healthz", "/readyz"):
+                tokens.check(request.headers.get("Authorization", ""))
+        except StatusError as error:
+            headers = {"WWW-Authenticate": "Bearer"}
+            return _reply(error_body(error.message), error.http_code, headers)
+        return await handler(request)
+
+    return guard
+
+
+async def _not_found(request: web.Request) -> web.Response:
+    message = f"Not found: {request.method} {request.raw_path}; models answer under /v1/models/, the list is /models"
+    return _reply(error_body(message), 404, {})
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """Return what a gzipped body holds; nothing where it holds more than TensorFlow Serving would unpack."""
+    if encoding.lower() != "gzip" or not body:
+        return body
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        content = unpacker.decompress(body, _LARGEST_UNPACKED + 1)
+    except zlib.error:
+        return b""
+    return b"" if len(content) > _LARGEST_UNPACKED or not unpacker.eof else content
 
 
 def _version(text: str | None) -> int | None:
-    if text is not None and int(text) > _LARGEST_VERSION:
+    if text is None:
+        return None
+    # Python refuses to read numbers of thousands of digits.
+    if len(text.lstrip("0")) > len(str(_LARGEST_VERSION)) or int(text) > _LARGEST_VERSION:
         raise invalid(f"Failed to convert version: {text} to numeric.")
-    return None if text is None else int(text)
-
-
-def _resolved(version: int | None, label: str | None) -> int | None:
-    if label is not None:
-        raise invalid(f"Unrecognized servable version label: {unquote(label)}")
-    return version
+    return int(text)
 
 
 def _metadata(servable: Servable) -> bytes:
@@ -101,7 +238,7 @@ def _metadata(servable: Servable) -> bytes:
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
     spec = {"name": servable.name, "signature_name": "", "version": str(servable.version)}
-    return _json({"model_spec": spec, "metadata": {"signature_def": _document(signatures)}})
+    return json_bytes({"model_spec": spec, "metadata": {"signature_def": _document(signatures)}})
 
 
 def _document(message: Message) -> dict[str, Any]:
@@ -110,9 +247,5 @@ def _document(message: Message) -> dict[str, Any]:
     )
 
 
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, indent=1, ensure_ascii=False).encode()
-
-
-def _reply(body: bytes, status: int) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
+def _reply(body: bytes, status: int, headers: dict[str, str]) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)

@@ -1,23 +1,22 @@
 """One loaded version of one model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
 # Registers the text operations that a SavedModel may hold; without it such a model does not load.
 import tensorflow_text  # noqa: F401
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
-from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
-from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import predict_pb2
 
-from serving.server.errors import StatusError, as_status_error, invalid
-from serving.server.tensors import from_proto, to_proto, type_name
-from serving.warmup import WARMUP_FILE, read_records
-
-DEFAULT_SIGNATURE = "serving_default"
-MOST_WARMUP_RECORDS = 1000
+from serving.server.errors import StatusError, as_status_error
+from serving.server.signatures import DEFAULT_SIGNATURE, check_inputs, check_outputs, check_types, definition_of
+from serving.server.tensors import from_proto, to_proto
+from serving.server.warmup import warmup_requests
 
 
 class Servable:
@@ -27,123 +26,125 @@ class Servable:
         name: the name of the model.
         version: its version.
         folder: the folder that holds `saved_model.pb`.
+        warmups: how often to play the requests that are recorded in it.
+        xla: whether signatures that were exported with jit_compile may run, which TensorFlow Serving leaves to a flag.
 
     Raises:
         StatusError: the SavedModel cannot be read, or a warm-up request fails.
 
     """
 
-    def __init__(self, name: str, version: int, folder: Path) -> None:
+    def __init__(self, name: str, version: int, folder: Path, *, warmups: int = 1, xla: bool = True) -> None:
         self.name = name
         self.version = version
+        self._xla = xla
         try:
+            self.signature_defs, self._compiled = _read_graph(folder)
             self._model = tf.saved_model.load(str(folder))
-            self.signature_defs = _signature_defs(folder)
-            self.warmups = self._warm_up(folder / WARMUP_FILE)
+            self.warmups = self._warm_up(folder, warmups)
         except StatusError:
             raise
         except Exception as error:
             raise as_status_error(error) from error
 
-    def predict(
-        self, inputs: Mapping[str, tf.Tensor], *, signature: str = "", wanted: Sequence[str] = ()
-    ) -> dict[str, tf.Tensor]:
-        """Run a signature and return its outputs by name, or only those that are wanted.
+    def run(self, signature: str, inputs: Mapping[str, tf.Tensor], wanted: Sequence[str] = ()) -> dict[str, tf.Tensor]:
+        """Run a signature on inputs that are known to fit it, and return its outputs by name, or only those wanted.
 
         Raises:
-            StatusError: a signature, input or output that the model does not have, or an error of the model itself.
+            StatusError: an error of the model itself.
 
         """
-        definition = self._definition(signature or DEFAULT_SIGNATURE)
-        _check_inputs(definition, inputs)
-        _check_wanted(definition, wanted)
+        if signature in self._compiled and not self._xla:
+            raise StatusError(StatusCode.INTERNAL, f"XLA compilation disabled: {signature} was exported to need it")
         try:
-            outputs = self._model.signatures[signature or DEFAULT_SIGNATURE](**inputs)
+            outputs = self._model.signatures[signature](**inputs)
         except Exception as error:
             raise as_status_error(error) from error
         return {name: outputs[name] for name in wanted or outputs}
 
-    def answer(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
-        """Answer a Predict request; raises as `predict` does."""
+    def decode(self, request: predict_pb2.PredictRequest) -> tuple[str, dict[str, tf.Tensor]]:
+        """Return the signature that a request asks for and its inputs, checked against it.
+
+        Raises:
+            StatusError: a signature, input or output that the model does not have, or a tensor that is none.
+
+        """
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        _check_types(self._definition(signature), request.inputs)
-        inputs = {name: from_proto(proto) for name, proto in request.inputs.items()}
-        outputs = self.predict(inputs, signature=signature, wanted=request.output_filter)
+        definition = definition_of(self.signature_defs, signature)
+        check_inputs(definition, request.inputs)
+        check_types(definition, request.inputs)
+        check_outputs(definition, request.output_filter)
+        given = {name: from_proto(proto) for name, proto in request.inputs.items()}
+        defaults = {name: from_proto(definition.defaults[name]) for name in set(definition.defaults) - set(given)}
+        return signature, {**given, **defaults}
+
+    def encode(
+        self, signature: str, outputs: Mapping[str, tf.Tensor], as_content: bool = False
+    ) -> predict_pb2.PredictResponse:
+        """Return the outputs of a signature as a message, in typed fields or in tensor_content."""
         response = predict_pb2.PredictResponse()
         response.model_spec.name = self.name
         response.model_spec.version.value = self.version
         response.model_spec.signature_name = signature
         for name, tensor in outputs.items():
-            response.outputs[name].CopyFrom(to_proto(tensor))
+            response.outputs[name].CopyFrom(to_proto(tensor, as_content=as_content))
         return response
 
-    def _definition(self, signature: str) -> meta_graph_pb2.SignatureDef:
-        if signature not in self._model.signatures:
-            raise StatusError(StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
-        return self.signature_defs[signature]
+    def answer(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+        """Answer a request from beginning to end; raises as `decode` and `run` do."""
+        signature, inputs = self.decode(request)
+        return self.encode(signature, self.run(signature, inputs, request.output_filter))
 
-    def _warm_up(self, path: Path) -> int:
+    def _warm_up(self, folder: Path, times: int) -> int:
         """Play the recorded requests and return how many there were."""
-        requests = _warmup_requests(path) if path.is_file() else []
+        requests = warmup_requests(folder, self.signature_defs) if times else []
         for request in requests:
-            self.answer(request)
+            for _ in range(times):
+                self.answer(request)
         return len(requests)
 
 
-def _signature_defs(folder: Path) -> dict[str, meta_graph_pb2.SignatureDef]:
-    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    graph = next(graph for graph in saved.meta_graphs if "serve" in graph.meta_info_def.tags)
-    return dict(graph.signature_def)
+def _read_graph(folder: Path) -> tuple[dict[str, meta_graph_pb2.SignatureDef], set[str]]:
+    """Return the signatures, and which of them hold a function that XLA must compile."""
+    graph = _graph(folder)
+    signatures = dict(graph.signature_def)
+    compiled = {name for name, each in signatures.items() if _needs_xla(graph.graph_def, each)}
+    return signatures, compiled
 
 
-def _warmup_requests(path: Path) -> list[predict_pb2.PredictRequest]:
+def _graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
+    path = folder / "saved_model.pb"
+    if not path.is_file():
+        missing = f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {folder}"
+        raise StatusError(StatusCode.NOT_FOUND, missing)
     try:
-        records = read_records(path)
-    except ValueError as error:
-        message = f"Failed to read warmup data, please verify your warmup data is in TFRecord format: {error}"
-        raise StatusError(StatusCode.DATA_LOSS, message) from error
-    if len(records) > MOST_WARMUP_RECORDS:
-        raise invalid(f"Number of warmup records ({len(records)}) exceeds the maximum ({MOST_WARMUP_RECORDS})")
-    return [_warmup_request(record) for record in records]
+        saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except DecodeError as error:
+        raise StatusError(StatusCode.DATA_LOSS, f"Can't parse {path} as binary proto") from error
+    for graph in saved.meta_graphs:
+        if "serve" in graph.meta_info_def.tags:
+            return graph
+    raise StatusError(
+        StatusCode.NOT_FOUND, f"Could not find meta graph def matching supplied tags: {{ serve }} in {path}"
+    )
 
 
-def _warmup_request(record: bytes) -> predict_pb2.PredictRequest:
-    try:
-        log = prediction_log_pb2.PredictionLog.FromString(record)
-    except Exception as error:
-        raise invalid("Failed to parse warmup record: it is no PredictionLog") from error
-    kind = log.WhichOneof("log_type")
-    if kind != "predict_log":
-        raise StatusError(StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")
-    return log.predict_log.request
+def _needs_xla(graph: graph_pb2.GraphDef, signature: meta_graph_pb2.SignatureDef) -> bool:
+    """Whether a function with jit_compile is within reach of the outputs of a signature."""
+    library = {function.signature.name: function for function in graph.library.function}
+    nodes = {node.name: node for node in graph.node}
+    outputs = {info.name.partition(":")[0] for info in signature.outputs.values()}
+    waiting = {name for output in outputs if output in nodes for name in _functions_called(nodes[output])}
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        if name in library:
+            if library[name].attr["_XlaMustCompile"].b:
+                return True
+            waiting |= {called for node in library[name].node_def for called in _functions_called(node)} - seen
+    return False
 
 
-def _check_inputs(definition: meta_graph_pb2.SignatureDef, inputs: Mapping[str, object]) -> None:
-    given, known = set(inputs), set(definition.inputs)
-    if given != known:
-        raise invalid(
-            f"input size does not match signature: {len(given)}!={len(known)} "
-            f"len({_braced(given)}) != len({_braced(known)}). "
-            f"Sent extra: {_braced(given - known)}. Missing but required: {_braced(known - given)}."
-        )
-
-
-def _check_types(definition: meta_graph_pb2.SignatureDef, inputs: Mapping[str, tensor_pb2.TensorProto]) -> None:
-    _check_inputs(definition, inputs)
-    for position, name in enumerate(sorted(inputs)):
-        wanted, given = definition.inputs[name].dtype, inputs[name].dtype
-        if given != wanted:
-            raise invalid(f"Expects arg[{position}] to be {type_name(wanted)} but {type_name(given)} is provided")
-
-
-def _check_wanted(definition: meta_graph_pb2.SignatureDef, wanted: Sequence[str]) -> None:
-    for position, alias in enumerate(wanted):
-        if alias not in definition.outputs:
-            known = _braced(definition.outputs)
-            raise invalid(f"output tensor alias not found in signature: {alias} Outputs expected to be in {known}.")
-        if alias in wanted[:position]:
-            raise invalid(f"duplicate output tensor alias: {alias}")
-
-
-def _braced(names: Iterable[str]) -> str:
-    return "{" + ",".join(sorted(names)) + "}"
+def _functions_called(node: object) -> set[str]:
+    return {value.func.name for value in node.attr.values() if value.HasField("func")}  # type: ignore[attr-defined]

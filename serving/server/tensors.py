@@ -1,5 +1,7 @@
 """TensorFlow's tensors to and from its protos, the way TensorFlow Serving writes them."""
 
+import math
+
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
@@ -8,6 +10,8 @@ from serving.server.errors import invalid
 _FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",
+    tf.half: "half_val",
+    tf.bfloat16: "half_val",
     tf.int8: "int_val",
     tf.int16: "int_val",
     tf.int32: "int_val",
@@ -23,7 +27,21 @@ _FIELDS = {
 
 def type_name(dtype: int) -> str:
     """Return the name of a DataType in error messages, such as `float` or `int64`."""
-    return types_pb2.DataType.Name(dtype)[3:].lower()
+    return types_pb2.DataType.Name(dtype)[3:].lower() if dtype in types_pb2.DataType.values() else f"type {dtype}"
+
+
+def byte_size(proto: tensor_pb2.TensorProto) -> int:
+    """Return how large the tensor will be; one value may stand for all, so this can exceed the message by far.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, no type of tensor.
+
+    """
+    try:
+        dtype = tf.as_dtype(proto.dtype)
+    except TypeError as error:
+        raise invalid(f"A tensor has {type_name(proto.dtype)}, which is no type") from error
+    return math.prod(max(dim.size, 0) for dim in proto.tensor_shape.dim) * max(dtype.size or 1, 1)
 
 
 def from_proto(proto: tensor_pb2.TensorProto) -> tf.Tensor:
@@ -39,11 +57,17 @@ def from_proto(proto: tensor_pb2.TensorProto) -> tf.Tensor:
         raise invalid(f"Tensor of type {type_name(proto.dtype)} cannot be decoded: {error}") from error
 
 
-def to_proto(tensor: tf.Tensor) -> tensor_pb2.TensorProto:
-    """Encode a tensor into the field of its type, which clients read directly, rather than into tensor_content."""
+def to_proto(tensor: tf.Tensor, *, as_content: bool = False) -> tensor_pb2.TensorProto:
+    """Encode a tensor into the field of its type, which clients read directly, or into tensor_content."""
     field = _FIELDS.get(tensor.dtype)
     if field is None:
         return tf.make_tensor_proto(tensor)
     proto = tensor_pb2.TensorProto(dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto())
-    getattr(proto, field).extend(tensor.numpy().ravel().tolist() if tensor.shape.rank else [tensor.numpy()])
+    array = tensor.numpy()
+    if as_content and tensor.dtype != tf.string:
+        proto.tensor_content = array.tobytes()
+        return proto
+    if field == "half_val":
+        array = array.view("uint16")
+    getattr(proto, field).extend(array.ravel().tolist() if tensor.shape.rank else [array])
     return proto

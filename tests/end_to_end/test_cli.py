@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from easel.cli import app
 from easel.doctor import EXTRAS
 
-COMMANDS = ("doctor", "data", "demo", "run", "runs", "serve", "generate", "restore")
+COMMANDS = ("doctor", "data", "demo", "run", "runs", "serve", "models", "bench", "generate", "restore")
 
 
 def commands(command: click.Command, path: str = "easel") -> Iterator[tuple[str, click.Command]]:

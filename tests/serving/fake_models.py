@@ -8,7 +8,10 @@ import tensorflow_text
 
 ECHO_TYPES = {
     name: tf.as_dtype(name)
-    for names in ("float32 float64 half bfloat16 complex64 bool string", "int8 int16 int32 int64 uint8 uint32 uint64")
+    for names in (
+        "float32 float64 half bfloat16 complex64 bool string",
+        "int8 int16 int32 int64 uint8 uint16 uint32 uint64",
+    )
     for name in names.split()
 }
 

@@ -1,13 +1,18 @@
+import asyncio
 import io
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.client import Client, ServingError
+from serving.client import AsyncClient, Client, ServingError
 from serving.process import ServerProcess
 
 
@@ -20,7 +25,7 @@ def level(image: Image.Image) -> set[int]:
 
 
 def test_import_needs_no_tensorflow() -> None:
-    heavy = "{'tensorflow', 'keras', 'tfx', 'aiohttp', 'tensorflow_serving'}"
+    heavy = "{'tensorflow', 'keras', 'tfx', 'aiohttp', 'tensorflow_serving', 'numpy', 'PIL'}"
     code = f"import sys, serving.client, serving.process; print(sorted({heavy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.strip() == "[]"
@@ -144,3 +149,69 @@ def test_deadline(server: ServerProcess) -> None:
     message = "gave no answer within 0.05 s: give the client a longer timeout"
     with Client(server.grpc_address, timeout=0.05) as client, pytest.raises(ServingError, match=message):
         client.predict("half_plus_two", {"turns": np.array(1_000_000, np.int32)}, signature="slow")
+
+
+def test_label(client: Client, models: Path) -> None:
+    with pytest.raises(ServingError, match="Unrecognized servable version label: nope"):
+        client.generate("a", label="nope")
+
+
+def test_async_client_gives_the_same_answers(client: Client, server: ServerProcess) -> None:
+    async def ask_all() -> tuple[object, ...]:
+        async with AsyncClient(server.grpc_address, timeout=30.0) as asking:
+            drawn = await asyncio.gather(*[asking.generate("a", seed=seed) for seed in range(3)])
+            restored = await asking.restore(grey(100), noise_sigma=20.0)
+            text = await asking.continue_prompt("a", seed=3, temperature=0.5)
+            states = await asking.status("restorer"), set(await asking.signatures("restorer"))
+            with pytest.raises(ServingError, match='does not serve "nope"'):
+                await asking.predict("nope", {})
+            return [pictures[0] for pictures in drawn], level(restored), text, states
+
+    drawn, grey_level, text, states = asyncio.run(ask_all())
+    assert drawn == client.generate("a", seed=range(3))
+    assert (grey_level, text) == ({120}, "a 3 0.5")
+    assert states == (client.status("restorer"), set(client.signatures("restorer")))
+
+
+class Flaky(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Busy at first, and at last ready."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures, self.calls = failures, 0
+
+    def Predict(self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext) -> object:
+        self.calls += 1
+        if self.calls <= self.failures:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "The batch scheduling queue is full")
+        return predict_pb2.PredictResponse()
+
+
+@pytest.fixture
+def flaky() -> Iterator[Callable[[int], tuple[Flaky, str]]]:
+    servers = []
+
+    def start(failures: int) -> tuple[Flaky, str]:
+        service, made = Flaky(failures), grpc.server(ThreadPoolExecutor(2))
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, made)
+        port = made.add_insecure_port("127.0.0.1:0")
+        made.start()
+        servers.append(made)
+        return service, f"127.0.0.1:{port}"
+
+    yield start
+    for made in servers:
+        made.stop(None).wait()
+
+
+def test_a_busy_server_is_asked_again(flaky: Callable[[int], tuple[Flaky, str]]) -> None:
+    service, address = flaky(2)
+    with Client(address) as client:
+        assert client.predict("m", {}) == {}
+    assert service.calls == 3
+
+
+def test_but_not_for_ever(flaky: Callable[[int], tuple[Flaky, str]]) -> None:
+    service, address = flaky(100)
+    with Client(address) as client, pytest.raises(ServingError, match=r"too busy .* ask again later"):
+        client.predict("m", {})
+    assert service.calls == 5

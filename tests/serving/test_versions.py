@@ -40,9 +40,9 @@ def states(client: Client, model: str) -> list[tuple[int, str]]:
 class Asker(threading.Thread):
     """Ask without pause, and keep every answer and every error."""
 
-    def __init__(self, client: Client, model: str) -> None:
+    def __init__(self, client: Client, model: str, label: str = "") -> None:
         super().__init__(daemon=True)
-        self.client, self.model = client, model
+        self.client, self.model, self.label = client, model, label
         self.answers: list[float] = []
         self.errors: list[ServingError] = []
         self.stop = threading.Event()
@@ -50,7 +50,7 @@ class Asker(threading.Thread):
     def run(self) -> None:
         while not self.stop.is_set():
             try:
-                self.answers.append(float(self.client.predict(self.model, X)["y"][0]))
+                self.answers.append(float(self.client.predict(self.model, X, label=self.label)["y"][0]))
             except ServingError as error:
                 self.errors.append(error)
 

@@ -1,0 +1,232 @@
+"""What Easel's models are asked, and how their answers read: messages only, whoever carries them.
+
+Nothing here needs NumPy, which takes longer to import than all the rest, but for `predict`, whose callers have it.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+
+from serving.wire import serving_pb2 as wire
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+# The same as in the models themselves, so that leaving an option out and naming its default draw the same picture.
+TEMPERATURE = 0.3
+ESTIMATE_NOISE = -1.0
+
+ImageLike: TypeAlias = "Image.Image | bytes | str | Path"
+Inputs: TypeAlias = "Mapping[str, np.ndarray]"
+Spec: TypeAlias = dict[str, tuple[str, tuple[int | None, ...] | None]]
+Answer = TypeVar("Answer")
+
+
+class ServingError(Exception):
+    """What went wrong and what to do about it, in one sentence; `code` is the gRPC status name, such as NOT_FOUND."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One generated picture.
+
+    Attributes:
+        png: the encoded picture, as the server sent it.
+        prompt: what was asked for.
+        expanded_prompt: the full caption that was drawn.
+        seed: with the prompt, it names the picture: the same two give the same picture.
+
+    """
+
+    png: bytes
+    prompt: str
+    expanded_prompt: str
+    seed: int
+
+    @property
+    def image(self) -> "Image.Image":
+        """The decoded picture."""
+        return _decode(self.png)
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a signature takes and gives: by name, the dtype and the shape (None where a size, or the rank, is open)."""
+
+    inputs: Spec
+    outputs: Spec
+
+
+@dataclass(frozen=True)
+class Ask(Generic[Answer]):
+    """A Predict request, and what reads its answer."""
+
+    request: wire.PredictRequest
+    read: Callable[[wire.PredictResponse], Answer]
+
+
+def generate(
+    prompt: str | Sequence[str],
+    seed: int | Sequence[int],
+    temperature: float | None,
+    expand: bool,
+    refine: bool,
+    label: str,
+) -> Ask[list[Picture]]:
+    """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
+    prompts, seeds = _paired(prompt, seed)
+    count = len(prompts)
+    inputs = {"prompt": _texts(prompts), "seed": _tensor(wire.DT_INT64, count, int64_val=seeds)}
+    signature = "serving_default"
+    if temperature is not None or not expand or not refine:
+        signature = "options"
+        warmth = TEMPERATURE if temperature is None else temperature
+        inputs["temperature"] = _tensor(wire.DT_FLOAT, count, float_val=[warmth] * count)
+        inputs["expand"] = _tensor(wire.DT_BOOL, count, bool_val=[expand] * count)
+        inputs["refine"] = _tensor(wire.DT_BOOL, count, bool_val=[refine] * count)
+
+    def read(response: wire.PredictResponse) -> list[Picture]:
+        pngs, captions = response.outputs["image_bytes"].string_val, response.outputs["expanded_prompt"].string_val
+        drawn = zip(pngs, prompts, captions, seeds, strict=True)
+        return [Picture(png, asked, caption.decode(), at) for png, asked, caption, at in drawn]
+
+    return Ask(_request("text_to_image", signature, inputs, label), read)
+
+
+def restore(image: ImageLike, mask: "ImageLike | None", noise_sigma: float | None, label: str) -> "Ask[Image.Image]":
+    """Ask for one picture to be cleaned; see `serving.client.Client.restore`."""
+    sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
+    inputs = {"image_bytes": _texts([_encode(image, "RGB")]), "noise_sigma": _tensor(wire.DT_FLOAT, 1, [sigma])}
+    if mask is not None:
+        inputs["mask_bytes"] = _texts([_encode(mask, "L")])
+    request = _request("restorer", "serving_default" if mask is None else "inpaint", inputs, label)
+    return Ask(request, lambda response: _decode(response.outputs["image_bytes"].string_val[0]))
+
+
+def continue_prompt(prompt: str, seed: int, temperature: float, label: str) -> Ask[str]:
+    """Ask for a prompt to be completed; see `serving.client.Client.continue_prompt`."""
+    inputs = {
+        "prompt": _texts([prompt]),
+        "seed": _tensor(wire.DT_INT64, 1, int64_val=[seed]),
+        "temperature": _tensor(wire.DT_FLOAT, 1, [temperature]),
+    }
+    request = _request("language_model", "serving_default", inputs, label)
+    return Ask(request, lambda response: response.outputs["text"].string_val[0].decode())
+
+
+def predict(model: str, inputs: Inputs, signature: str, label: str) -> "Ask[dict[str, np.ndarray]]":
+    """Ask for any signature of any model; see `serving.client.Client.predict`."""
+    from serving.tensors import to_array, to_proto
+
+    request = _request(model, signature, {name: to_proto(array) for name, array in inputs.items()}, label)
+    return Ask(request, lambda answer: {name: to_array(tensor) for name, tensor in answer.outputs.items()})
+
+
+def status(model: str) -> wire.GetModelStatusRequest:
+    """Ask for the versions of a model."""
+    return wire.GetModelStatusRequest(model_spec=wire.ModelSpec(name=model))
+
+
+def read_status(response: wire.GetModelStatusResponse) -> list[tuple[int, str, str]]:
+    """Return versions, newest first, with their states and error messages."""
+    name = wire.ModelVersionStatus.State.Name
+    return [(each.version, name(each.state), each.status.error_message) for each in response.model_version_status]
+
+
+def metadata(model: str) -> wire.GetModelMetadataRequest:
+    """Ask for the signatures of a model."""
+    spec = wire.ModelSpec(name=model)
+    return wire.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
+
+
+def read_signatures(response: wire.GetModelMetadataResponse) -> dict[str, Signature]:
+    """Return what each signature takes and gives."""
+    packed = response.metadata["signature_def"].value
+    definitions = wire.SignatureDefMap.FromString(packed).signature_def.items()
+    return {
+        name: Signature(_spec(each.inputs), _spec(each.outputs))
+        for name, each in definitions
+        if not name.startswith("__")
+    }
+
+
+def _request(model: str, signature: str, inputs: Mapping[str, wire.TensorProto], label: str) -> wire.PredictRequest:
+    spec = wire.ModelSpec(name=model, signature_name=signature)
+    if label:
+        spec.version_label = label
+    return wire.PredictRequest(model_spec=spec, inputs=inputs)
+
+
+def _tensor(
+    dtype: wire.DataType,
+    count: int,
+    float_val: Iterable[float] = (),
+    *,
+    int64_val: Iterable[int] = (),
+    bool_val: Iterable[bool] = (),
+    string_val: Iterable[bytes] = (),
+) -> wire.TensorProto:
+    shape = wire.TensorShapeProto(dim=[wire.TensorShapeProto.Dim(size=count)])
+    return wire.TensorProto(
+        dtype=dtype,
+        tensor_shape=shape,
+        float_val=float_val,
+        int64_val=int64_val,
+        bool_val=bool_val,
+        string_val=string_val,
+    )
+
+
+def _texts(values: Sequence[str | bytes]) -> wire.TensorProto:
+    encoded = [value.encode() if isinstance(value, str) else value for value in values]
+    return _tensor(wire.DT_STRING, len(encoded), string_val=encoded)
+
+
+def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    seeds = [int(each) for each in seed] if isinstance(seed, Iterable) else [int(seed)]
+    count = max(len(prompts), len(seeds))
+    if not prompts or not seeds or len(prompts) not in (1, count) or len(seeds) not in (1, count):
+        raise ServingError(
+            f"{len(prompts)} prompts and {len(seeds)} seeds do not fit together: give one seed, or one for each prompt",
+            "INVALID_ARGUMENT",
+        )
+    return prompts * (count // len(prompts)), seeds * (count // len(seeds))
+
+
+def _encode(image: ImageLike, mode: str) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
+    buffer = io.BytesIO()
+    image.convert(mode).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _decode(encoded: bytes) -> "Image.Image":
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(encoded))
+    image.load()
+    return image
+
+
+def _spec(tensors: Mapping[str, wire.TensorInfo]) -> Spec:
+    return {name: (wire.DataType.Name(each.dtype)[3:].lower(), _shape(each)) for name, each in tensors.items()}
+
+
+def _shape(info: wire.TensorInfo) -> tuple[int | None, ...] | None:
+    if info.tensor_shape.unknown_rank:
+        return None
+    return tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)

@@ -1,0 +1,55 @@
+"""How requests are gathered into batches: TensorFlow Serving's parameters, with its defaults."""
+
+import os
+from dataclasses import dataclass, field
+
+from serving.wire.config_pb2 import BatchingParameters
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """When a batch is full, when it has waited long enough, and how many may wait; defaults as TensorFlow Serving's.
+
+    Raises:
+        ValueError: values that make no sense together.
+
+    """
+
+    max_batch_size: int = 1000
+    batch_timeout_micros: int = 0
+    max_enqueued_batches: int = 10
+    num_batch_threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    allowed_batch_sizes: tuple[int, ...] = ()
+    pad_variable_length_inputs: bool = False
+    enable_large_batch_splitting: bool = False
+    max_execution_batch_size: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive; was {getattr(self, name)}")
+        if self.batch_timeout_micros < 0:
+            raise ValueError(f"batch_timeout_micros must be non-negative; was {self.batch_timeout_micros}")
+        sizes = self.allowed_batch_sizes
+        if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != self.largest_batch):
+            raise ValueError(
+                f"allowed_batch_sizes must increase and end with the largest batch, {self.largest_batch}; was {sizes}"
+            )
+        if self.largest_batch > self.max_batch_size:
+            raise ValueError(
+                f"max_execution_batch_size {self.largest_batch} must not exceed max_batch_size {self.max_batch_size}"
+            )
+
+    @property
+    def largest_batch(self) -> int:
+        """The most rows that run at once."""
+        splits = self.enable_large_batch_splitting and self.max_execution_batch_size
+        return self.max_execution_batch_size if splits else self.max_batch_size
+
+    @classmethod
+    def from_proto(cls, proto: BatchingParameters) -> "Parameters":
+        """Read the parameters of a file; what it leaves out keeps its default."""
+        wrapped = [each for each, value in proto.ListFields() if each.message_type is not None]
+        given = {each.name: getattr(proto, each.name).value for each in wrapped if each.name != "thread_pool_name"}
+        sizes = tuple(proto.allowed_batch_sizes)
+        return cls(**given, allowed_batch_sizes=sizes, pad_variable_length_inputs=proto.pad_variable_length_inputs)

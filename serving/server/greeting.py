@@ -1,0 +1,34 @@
+"""What the server says when it is ready: its addresses, and lines to copy."""
+
+
+def address(host: str, port: int) -> str:
+    """Return `host:port`, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def say(line: str) -> None:
+    """Print a line at once, since others may read it through a pipe."""
+    print(line, flush=True)
+
+
+def say_ready(host: str, port: int, rest_port: int, names: list[str]) -> None:
+    """Say where the server answers, and how to ask it."""
+    say(f"ready: grpc {address(host, port)} rest {address(host, rest_port) if rest_port else '-'}")
+    near = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    for line in _examples(address(near, port), address(near, rest_port) if rest_port else "", names):
+        say(f"  {line}")
+
+
+def _examples(grpc_address: str, rest_address: str, names: list[str]) -> list[str]:
+    if not names:
+        return ["no model yet: push one, and it is served within seconds"]
+    draws = "text_to_image" in names
+    python = f'Client("{grpc_address}").generate("a red circle")[0].image.save("picture.png")'
+    ask = f'print(Client("{grpc_address}").signatures("{names[0]}"))'
+    lines = [f"python -c 'from serving.client import Client; {python if draws else ask}'"]
+    if rest_address and draws:
+        body = '{"instances": [{"prompt": "a red circle", "seed": 0}]}'
+        lines.insert(0, f"curl -d '{body}' http://{rest_address}/v1/models/text_to_image:predict")
+    elif rest_address:
+        lines.insert(0, f"curl http://{rest_address}/v1/models/{names[0]}")
+    return lines

@@ -1,0 +1,105 @@
+"""Output tensors to the body of a REST answer, by TensorFlow Serving's rules."""
+
+import base64
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import tensorflow as tf
+
+from serving.server.errors import invalid
+from serving.server.tensors import type_name
+from serving.tensors import strings
+
+
+def write_answer(outputs: Mapping[str, tf.Tensor], by_row: bool) -> bytes:
+    """Encode outputs as `predictions`, one value a row, or as `outputs`; a single output goes without its name.
+
+    Raises:
+        StatusError: outputs that JSON cannot hold, or, in rows, that do not share a batch size.
+
+    """
+    if not outputs:
+        raise invalid("Cannot convert empty tensor map to JSON")
+    if by_row:
+        _check_batch(outputs)
+    written = {name: _elements(name, tensor, by_row) for name, tensor in outputs.items()}
+    if by_row:
+        rows = ", ".join(_rows(written))
+        text = f'{{\n    "predictions": [{rows}\n    ]\n}}'
+    else:
+        columns = {name: values[0] for name, values in written.items()}
+        text = f'{{\n    "outputs": {next(iter(columns.values())) if len(columns) == 1 else _object(columns)}\n}}'
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _rows(written: Mapping[str, Sequence[str]]) -> list[str]:
+    if len(written) == 1:
+        return list(next(iter(written.values())))
+    return [_object(dict(zip(written, row, strict=True))) for row in zip(*written.values(), strict=True)]
+
+
+def _object(values: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in values.items()) + "}"
+
+
+def _check_batch(outputs: Mapping[str, tf.Tensor]) -> None:
+    expected = None
+    for name, tensor in outputs.items():
+        if not tensor.shape.rank:
+            raise invalid(f"Tensor name: {name} has no shape information: ask in columnar form, with 'inputs'")
+        if expected is not None and tensor.shape[0] != expected:
+            raise invalid(
+                f"Tensor name: {name} has inconsistent batch size: {tensor.shape[0]} expecting: {expected}; ask in "
+                "columnar form, with 'inputs'"
+            )
+        expected = tensor.shape[0]
+
+
+def _elements(name: str, tensor: tf.Tensor, by_row: bool) -> list[str]:
+    """Return the JSON of each row, or of the whole."""
+    write = _writer(name, tensor.dtype)
+    array = strings(tensor.numpy()) if tensor.dtype == tf.string else np.asarray(tensor.numpy())
+    level = [write(value) for value in array.ravel().tolist()]
+    for size, count in reversed(_levels(array.shape, by_row)):
+        level = [f"[{', '.join(level[start * size : (start + 1) * size])}]" for start in range(count)]
+    return level
+
+
+def _levels(shape: Sequence[int], by_row: bool) -> list[tuple[int, int]]:
+    """Return, for each axis that becomes a list, its length and how many such lists there are."""
+    axes = range(1 if by_row else 0, len(shape))
+    return [(shape[axis], math.prod(shape[:axis])) for axis in axes]
+
+
+def _writer(name: str, dtype: tf.DType) -> Callable[..., str]:
+    if dtype == tf.string:
+        return _base64 if name.endswith("_bytes") else _text
+    if dtype in (tf.float32, tf.float64):
+        return partial(_decimal, dtype.as_numpy_dtype, 9 if dtype == tf.float32 else 17)
+    if dtype in (tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint64):
+        return str
+    if dtype == tf.bool:
+        return lambda value: "true" if value else "false"
+    raise invalid(f"Failed to write JSON value for tensor type: {type_name(dtype.as_datatype_enum)}")
+
+
+def _base64(value: bytes) -> str:
+    return f'{{"b64": "{base64.b64encode(value).decode()}"}}'
+
+
+def _text(value: bytes) -> str:
+    # Bytes that are no text pass through unchanged: the answer is encoded with the same error handler.
+    return json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False)
+
+
+def _decimal(dtype: type[np.floating], digits: int, value: float) -> str:
+    """Six digits if they name the number, else as many as always do; whole numbers end in .0."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    short = f"{value:.6g}"
+    if dtype(float(short)) != dtype(value):
+        short = f"{value:.{digits}g}"
+    return short if "." in short or "e" in short else f"{short}.0"

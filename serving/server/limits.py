@@ -1,0 +1,78 @@
+"""How much one request may ask for, checked before any of it runs."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.framework import tensor_pb2
+
+from serving.server.errors import invalid
+from serving.server.tensors import byte_size
+
+# Pillow's own guard would turn the pictures that are far too large into pictures that cannot be measured.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest request that is taken; 0 stands for no limit.
+
+    Attributes:
+        request_bytes: a request as it comes, and any one of its tensors unpacked.
+        rows: texts or pictures in one request.
+        text_bytes: one text, in UTF-8.
+        picture_pixels: one picture, in an input whose name ends in `_bytes`.
+
+    """
+
+    request_bytes: int = 0
+    rows: int = 0
+    text_bytes: int = 0
+    picture_pixels: int = 0
+
+    def check_sizes(self, inputs: Mapping[str, tensor_pb2.TensorProto]) -> None:
+        """Raise INVALID_ARGUMENT where a tensor, once decoded, would be larger than a request may be."""
+        for name, proto in inputs.items():
+            size = byte_size(proto)
+            if self.request_bytes and size > self.request_bytes:
+                raise invalid(
+                    f"Input {name} takes {size} bytes: at most {self.request_bytes} are allowed, send less or raise "
+                    "--max_request_bytes"
+                )
+
+    def check_texts(self, inputs: Mapping[str, tf.Tensor]) -> None:
+        """Raise INVALID_ARGUMENT where texts or pictures are too many or too large."""
+        for name, tensor in inputs.items():
+            if tensor.dtype == tf.string:
+                values = tensor.numpy().ravel().tolist() if tensor.shape.rank else [tensor.numpy()]
+                self._check_rows(name, len(values))
+                for value in values:
+                    self._check_picture(name, value) if name.endswith("_bytes") else self._check_text(name, value)
+
+    def _check_rows(self, name: str, rows: int) -> None:
+        if self.rows and rows > self.rows:
+            raise invalid(f"Input {name} has {rows} rows: at most {self.rows} are allowed, ask in several requests")
+
+    def _check_text(self, name: str, value: bytes) -> None:
+        if self.text_bytes and len(value) > self.text_bytes:
+            raise invalid(f"A text in input {name} has {len(value)} bytes: at most {self.text_bytes} are allowed")
+
+    def _check_picture(self, name: str, value: bytes) -> None:
+        width, height = _size(value)
+        if self.picture_pixels and width * height > self.picture_pixels:
+            raise invalid(
+                f"A picture in input {name} has {width}x{height} pixels: at most {self.picture_pixels} are allowed, "
+                "scale it down"
+            )
+
+
+def _size(encoded: bytes) -> tuple[int, int]:
+    """Return the width and height that a picture claims, without decoding it; nothing where it is no picture."""
+    try:
+        with Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG", "BMP", "GIF")) as image:
+            return image.size
+    except Exception:
+        # What is no picture is the model's to refuse.
+        return 0, 0

@@ -1,0 +1,140 @@
+"""Which models to serve: from a ModelServerConfig, from one base path, or from the folders of a folder."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from grpc import StatusCode
+from tensorflow_serving.config.model_server_config_pb2 import TENSORFLOW, ModelConfig, ModelServerConfig
+
+from serving.server.errors import StatusError, invalid
+from serving.server.settings import Settings
+from serving.server.text_protos import read_text_proto
+
+PLATFORM = "tensorflow"
+OVERRIDES = "models.config"
+
+Configs = Mapping[str, ModelConfig]
+
+
+def first_configs(settings: Settings) -> Configs:
+    """Return what to serve at the start.
+
+    Raises:
+        FileNotFoundError: no such folder of models.
+        ValueError, StatusError: a configuration that makes no sense.
+        OSError: a file that cannot be read.
+
+    """
+    if settings.models is not None:
+        if not settings.models.is_dir():
+            missing = f"{settings.models} is no folder of models: train and push one with `easel run`, or make it"
+            raise FileNotFoundError(missing)
+        return folder_configs(settings.models.resolve())
+    if settings.model_config_file is not None:
+        return read_configs(settings.model_config_file)
+    return single_config(settings.model_name, settings.model_base_path)
+
+
+def read_configs(path: Path) -> Configs:
+    """Read the file that lists models.
+
+    Raises:
+        ValueError: no such message.
+        StatusError: INVALID_ARGUMENT, a list that makes no sense.
+        OSError: the file cannot be read.
+
+    """
+    return checked(read_text_proto(path, ModelServerConfig))
+
+
+def single_config(name: str, base_path: str) -> Configs:
+    """Return the list of one model."""
+    return _by_name([ModelConfig(name=name, base_path=base_path, model_platform=PLATFORM)])
+
+
+def folder_configs(folder: Path) -> Configs:
+    """Return every model of a folder: its newest version, or what the folder's own `models.config` says of it.
+
+    Raises:
+        ValueError, StatusError: a `models.config` that makes no sense.
+        OSError: the folder cannot be read.
+
+    """
+    chosen = read_overrides(folder)
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and (path.name in chosen or _has_versions(path)):
+            found[path.name] = ModelConfig(name=path.name, base_path=str(path), model_platform=PLATFORM)
+            found[path.name].MergeFrom(chosen.get(path.name, ModelConfig()))
+    return found
+
+
+def read_overrides(folder: Path) -> Configs:
+    """Return what the folder's own `models.config` says; its models need neither a platform nor a base path."""
+    path = folder / OVERRIDES
+    if not path.is_file():
+        return {}
+    return {config.name: config for config in read_text_proto(path, ModelServerConfig).model_config_list.config}
+
+
+def checked(config: ModelServerConfig) -> Configs:
+    """Return the models of a config by name.
+
+    Raises:
+        StatusError: INVALID_ARGUMENT, names that repeat, relative paths, platforms that nobody serves.
+
+    """
+    if config.WhichOneof("config") == "custom_model_config":
+        raise invalid("Missing custom_model_config_loader in ServerCore Options: list the models in model_config_list")
+    return _by_name(config.model_config_list.config)
+
+
+def check_same_platforms(old: Configs, new: Configs) -> None:
+    """Raise INVALID_ARGUMENT where a model that is served changes its platform."""
+    for name in set(old) & set(new):
+        before, after = platform(old[name]), platform(new[name])
+        if before != after:
+            raise invalid(
+                f"Illegal to change a model's platform. For model {name} platform was {before} "
+                f"and new platform requested is {after}"
+            )
+
+
+def check_platforms(configs: Configs) -> None:
+    """Raise INVALID_ARGUMENT where a model wants something other than TensorFlow."""
+    for name, config in configs.items():
+        if platform(config) != PLATFORM:
+            raise invalid(f"Model {name} requests unsupported platform {platform(config)}")
+
+
+def platform(config: ModelConfig) -> str:
+    """Return the platform of a model, from whichever of two fields names it."""
+    if config.model_type and config.model_platform:
+        raise invalid(
+            "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
+        )
+    if config.model_type not in (0, TENSORFLOW):
+        raise StatusError(StatusCode.UNIMPLEMENTED, f"ModelServerConfig::model_type {config.model_type} not supported.")
+    named = PLATFORM if config.model_type else config.model_platform
+    if not named:
+        raise invalid(
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
+        )
+    return str(named)
+
+
+def _by_name(configs: Iterable[ModelConfig]) -> Configs:
+    found: dict[str, ModelConfig] = {}
+    for config in configs:
+        if config.name in found:
+            raise invalid(f"Illegal to list model {config.name} multiple times in config list")
+        if not Path(config.base_path).is_absolute():
+            raise invalid(
+                f"Expected model {config.name} to have an absolute path or URI; got base_path()={config.base_path}"
+            )
+        found[config.name] = config
+    return found
+
+
+def _has_versions(folder: Path) -> bool:
+    return any(path.name.isdecimal() for path in folder.iterdir())

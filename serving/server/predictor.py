@@ -1,0 +1,147 @@
+"""From decoded inputs to outputs: limits, deadline, batch, and what is counted on the way."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import tensorflow as tf
+from grpc import StatusCode
+
+from serving.server.batching import Batcher
+from serving.server.errors import StatusError, as_status_error
+from serving.server.limits import Limits
+from serving.server.metrics import Metrics
+from serving.server.request_log import RequestLog
+from serving.server.servable import Servable
+
+# Below this, handing work to another thread costs more than the work.
+SMALL_BYTES = 64 * 1024
+FOREVER = 10.0**7
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Call:
+    """What is known of one request, for the log and the metrics."""
+
+    api: str
+    entrypoint: str
+    model: str = ""
+    version: int = 0
+    signature: str = ""
+    inputs: Mapping[str, tf.Tensor] = field(default_factory=dict)
+
+    def found(self, servable: Servable, signature: str = "") -> None:
+        """Note what answers; only what exists is noted, so that metrics have no name that a client made up."""
+        self.model, self.version, self.signature = servable.name, servable.version, signature
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Runs signatures for gRPC and REST alike.
+
+    Attributes:
+        workers: threads that run requests which no batch gathers, and what would hold up the event loop.
+        batcher: gathers requests into batches; None runs each alone.
+        limits: how much one request may ask for.
+        longest: seconds that a request may take, whatever its own deadline; 0 for no limit.
+        metrics: what is counted.
+        log: the request log; None writes none.
+
+    """
+
+    workers: Executor
+    batcher: Batcher | None
+    limits: Limits
+    longest: float
+    metrics: Metrics
+    log: RequestLog | None
+
+    async def predict(
+        self,
+        servable: Servable,
+        signature: str,
+        inputs: Mapping[str, tf.Tensor],
+        *,
+        wanted: Sequence[str] = (),
+        seconds: float | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Run one signature on inputs that are known to fit it.
+
+        Args:
+            servable: the version that answers.
+            signature: its signature.
+            inputs: a tensor for each input.
+            wanted: the outputs to return; all where it is empty.
+            seconds: how long the client waits.
+
+        Raises:
+            StatusError: the request is larger than allowed, too late, or refused by the batcher or the model.
+
+        """
+        self.limits.check_texts(inputs)
+        seconds = min(seconds or FOREVER, self.longest or FOREVER)
+        deadline = time.monotonic() + seconds
+        run = partial(self._run, servable, signature, wanted)
+        try:
+            async with asyncio.timeout(seconds):
+                if self.batcher and inputs:
+                    queue = (servable, signature, tuple(sorted(wanted)))
+                    return await self.batcher.run(queue, run, inputs, deadline)
+                return await self.off_loop(_unless_late, run, inputs, deadline)
+        except TimeoutError as error:
+            raise StatusError(StatusCode.DEADLINE_EXCEEDED, f"No answer within {seconds:g} s.") from error
+
+    async def off_loop(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Do work in another thread, so that the event loop stays free."""
+        return await asyncio.get_running_loop().run_in_executor(self.workers, work, *arguments)
+
+    async def convert(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
+        """Decode or encode: at once where there is little of it, in another thread where there is much."""
+        return work(*arguments) if size < SMALL_BYTES else await self.off_loop(work, *arguments)
+
+    @contextmanager
+    def observed(self, call: Call) -> Iterator[Call]:
+        """Count and log one request, whatever becomes of it; what it raises comes out as a StatusError."""
+        start, status = time.perf_counter(), "OK"
+        try:
+            yield call
+        except asyncio.CancelledError:
+            status = "CANCELLED"
+            raise
+        except Exception as error:
+            refusal = as_status_error(error)
+            status = refusal.code.name
+            raise refusal from error
+        finally:
+            self._record(call, status, time.perf_counter() - start)
+
+    def _record(self, call: Call, status: str, seconds: float) -> None:
+        self.metrics.request(call.model, call.signature, call.api, call.entrypoint, status, seconds)
+        if self.log:
+            facts = {"model": call.model, "version": call.version, "signature": call.signature, "api": call.api}
+            facts |= {"entrypoint": call.entrypoint, "status": status, "ms": round(seconds * 1000, 3)}
+            self.log.write(facts, call.inputs)
+
+    def _run(
+        self, servable: Servable, signature: str, wanted: Sequence[str], inputs: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        start = time.perf_counter()
+        outputs = servable.run(signature, inputs, wanted)
+        self.metrics.run(servable.name, time.perf_counter() - start)
+        return outputs
+
+
+def _unless_late(
+    run: Callable[[Mapping[str, tf.Tensor]], Result], inputs: Mapping[str, tf.Tensor], deadline: float
+) -> Result:
+    """Run, unless whoever asked has gone while the request waited for a thread."""
+    if time.monotonic() > deadline:
+        raise StatusError(StatusCode.DEADLINE_EXCEEDED, "The deadline passed before the model could run.")
+    return run(inputs)

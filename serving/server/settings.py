@@ -1,0 +1,130 @@
+"""Every flag of the server, with TensorFlow Serving's names where it has the same one."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+FREE_PORT = -1
+
+
+class Settings(BaseModel):
+    """What the flags of a command line, or a caller, ask for.
+
+    Raises:
+        ValueError: values out of range, flags that contradict each other, or nothing named to serve.
+
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    models: Path | None = Field(
+        None, description="folder of <model>/<version>/saved_model.pb; later ones are served too"
+    )
+    model_config_file: Path | None = Field(
+        None, description="text ModelServerConfig that lists the models, instead of --models"
+    )
+    model_name: str = Field("default", description="name of the one model in --model_base_path")
+    model_base_path: str = Field("", description="absolute folder of the versions of one model, instead of --models")
+    model_config_file_poll_wait_seconds: float = Field(
+        0.0, description="how often to read --model_config_file again; 0 never"
+    )
+    file_system_poll_wait_seconds: float = Field(1.0, description="how often to look for new versions; 0 looks once")
+    allow_version_labels_for_unavailable_models: bool = Field(
+        False, description="let a new label name a version that is not loaded yet"
+    )
+    enable_model_warmup: bool = Field(True, description="play the requests in assets.extra before a version answers")
+    num_request_iterations_for_warmup: int = Field(1, ge=0, description="how often to play each of them")
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 opens the server to the network")
+    port: int = Field(8500, ge=-1, le=65535, description="port of gRPC; -1 takes a free one")
+    rest_api_port: int = Field(8501, ge=-1, le=65535, description="port of REST; 0 serves none, -1 takes a free one")
+    rest_api_timeout_in_ms: int = Field(30000, gt=0, description="how long a REST call may take")
+    rest_api_enable_cors_support: bool = Field(False, description="send CORS headers, for pages of other origins")
+    enable_grpc_healthcheck_service: bool = Field(False, description="serve grpc.health.v1")
+    enable_serialization_as_tensor_content: bool = Field(
+        False, description="answer gRPC with tensor_content, not typed fields"
+    )
+    drain_seconds: float = Field(30.0, ge=0, description="how long requests under way may take to end after SIGTERM")
+
+    enable_batching: bool = Field(False, description="run requests of several clients as one batch")
+    batching_parameters_file: Path | None = Field(None, description="text BatchingParameters")
+    num_workers: int = Field(
+        0, ge=0, description="how many requests run at once without batching; 0 stands for four a core"
+    )
+
+    ssl_config_file: Path | None = Field(None, description="text SSLConfig: TLS on gRPC, and mTLS with client_verify")
+    rest_api_ssl_config_file: Path | None = Field(None, description="text SSLConfig: TLS on REST")
+    auth_tokens_file: Path | None = Field(
+        None, description="bearer tokens, one a line; a request must show one of them"
+    )
+    monitoring_config_file: Path | None = Field(
+        None, description="text MonitoringConfig: Prometheus metrics on the REST port"
+    )
+    enable_metrics: bool = Field(False, description="serve metrics at TensorFlow Serving's path without such a file")
+    enable_request_log: bool = Field(False, description="print one line of JSON a request to the standard error")
+    log_prompts: bool = Field(False, description="let these lines hold the text inputs of the request")
+
+    max_request_bytes: int = Field(
+        128 * 2**20, ge=0, lt=2**31, description="largest request, as it comes and unpacked; 0 for no limit"
+    )
+    max_rows: int = Field(1024, ge=0, description="most texts or pictures in one request; 0 for no limit")
+    max_text_bytes: int = Field(
+        65536, ge=0, description="longest text, such as a prompt, in bytes of UTF-8; 0 for no limit"
+    )
+    max_picture_pixels: int = Field(
+        4096 * 4096, ge=0, description="largest picture in an input named *_bytes; 0 for no limit"
+    )
+    max_deadline_seconds: float = Field(300.0, ge=0, description="longest that a request may take; 0 for no limit")
+
+    xla_cpu_compilation_enabled: bool = Field(
+        False, description="run signatures that were exported with jit_compile on a CPU"
+    )
+    xla_gpu_compilation_enabled: bool = Field(False, description="the same on a GPU")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        named = [self.models, self.model_config_file, self.model_base_path or None]
+        if sum(one is not None for one in named) != 1:
+            raise ValueError("give exactly one of --models, --model_config_file and --model_base_path")
+        if self.port == 0:
+            raise ValueError("--port=0 serves nobody: gRPC needs a port, and -1 takes a free one")
+        if self.batching_parameters_file and not self.enable_batching:
+            raise ValueError("INVALID_ARGUMENT: --batching_parameters_file is set without setting --enable_batching")
+        return self
+
+    @property
+    def serves_rest(self) -> bool:
+        """Whether REST has a port of its own; with the port of gRPC there is none, as in TensorFlow Serving."""
+        return self.rest_api_port != 0 and (self.rest_api_port == FREE_PORT or self.rest_api_port != self.port)
+
+
+def parser(prog: str, description: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """Return a parser with a flag for each setting; `defaults` replace those of the settings."""
+    made = argparse.ArgumentParser(
+        prog,
+        usage="%(prog)s [--flag=value ...]; --help lists the flags",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, each in Settings.model_fields.items():
+        # Pydantic reads the text; a flag of a boolean may stand alone.
+        extra: dict[str, Any] = {"nargs": "?", "const": "true"} if each.annotation is bool else {}
+        made.add_argument(f"--{name}", default=defaults.get(name, each.default), help=each.description, **extra)
+    return made
+
+
+def settings_from(arguments: Sequence[str] | None, prog: str, description: str | None, **defaults: Any) -> Settings:
+    """Return the settings that a command line asks for; exit code 2 and one sentence where they make no sense."""
+    flags = parser(prog, description, **defaults)
+    try:
+        return Settings(**vars(flags.parse_args(arguments)))
+    except ValidationError as error:
+        flags.error("; ".join(_sentence(**each) for each in error.errors(include_url=False)))
+
+
+def _sentence(*, loc: tuple[int | str, ...], msg: str, input: Any, **rest: Any) -> str:  # noqa: A002
+    return f"--{loc[0]}={input}: {msg}" if loc else msg.removeprefix("Value error, ")

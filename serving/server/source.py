@@ -1,0 +1,84 @@
+"""Where the configuration comes from, and when it is read again."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+
+from serving.server.errors import StatusError, invalid
+from serving.server.model_config import Configs, checked, folder_configs, read_configs
+from serving.server.repository import Repository
+from serving.server.settings import Settings
+
+
+class Source:
+    """Tells a repository what to serve; all calls belong to the thread that loads.
+
+    Args:
+        settings: where to look.
+        repository: what loads.
+        announce: told one line where a configuration cannot be used.
+
+    """
+
+    def __init__(self, settings: Settings, repository: Repository, announce: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._repository = repository
+        self._announce = announce
+        self._next_read = 0.0
+        self._content = b""
+
+    def start(self, configs: Configs) -> None:
+        """Load the first configuration.
+
+        Raises:
+            StatusError: it is refused, or a model in it does not load; in a folder, such a model is left out instead.
+
+        """
+        file = self._settings.model_config_file
+        self._content = file.read_bytes() if file else b""
+        self._next_read = time.monotonic() + self._settings.model_config_file_poll_wait_seconds
+        new = self._repository.configure(configs)
+        if self._settings.models is None:
+            failed = [name for name in new if self._repository.errors(name)]
+            self._repository.check_available(failed)
+
+    def reload(self, config: ModelServerConfig) -> None:
+        """Take up a configuration that a request brings.
+
+        Raises:
+            StatusError: it is refused, or a model that is new in it does not load.
+
+        """
+        if self._settings.models is not None:
+            raise invalid(
+                f"This server serves what lies in {self._settings.models}: change that folder or its models.config, or "
+                "start with --model_config_file"
+            )
+        if config.WhichOneof("config") is not None:
+            self._repository.check_available(self._repository.configure(checked(config)))
+
+    def poll(self) -> None:
+        """Look at the configuration and the disk once; what cannot be read leaves everything as it is."""
+        try:
+            configs = self._changed_configs()
+            if configs is None:
+                self._repository.poll()
+            else:
+                self._repository.configure(configs)
+        except (OSError, ValueError, StatusError) as error:
+            self._announce(f"the configuration cannot be used, and what is loaded stays: {error}")
+
+    def _changed_configs(self) -> Configs | None:
+        if self._settings.models is not None:
+            return folder_configs(self._settings.models.resolve())
+        file, wait = self._settings.model_config_file, self._settings.model_config_file_poll_wait_seconds
+        if file is None or wait <= 0 or time.monotonic() < self._next_read:
+            return None
+        self._next_read = time.monotonic() + wait
+        content = file.read_bytes()
+        if content == self._content:
+            return None
+        self._content = content
+        return read_configs(Path(file))

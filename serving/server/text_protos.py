@@ -1,0 +1,24 @@
+"""Configuration files: text protos, as TensorFlow Serving reads them."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+Proto = TypeVar("Proto", bound=Message)
+
+
+def read_text_proto(path: Path, proto: type[Proto]) -> Proto:
+    """Read one file.
+
+    Raises:
+        ValueError: the file does not hold such a message; the sentence says where.
+        OSError: the file cannot be read.
+
+    """
+    try:
+        return text_format.Parse(path.read_bytes(), proto())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        name = proto.DESCRIPTOR.full_name.replace("easel.wire", "tensorflow.serving")
+        raise ValueError(f"Error parsing text-format {name}: {path}: {error}") from error
