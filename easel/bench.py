@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from easel.console import answer, failing, quiet, say
+from easel.console import WRONG_USE, answer, failing, quiet, say
 
-app = typer.Typer(help="Measure speed on this machine.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed and quality on this machine.", no_args_is_help=True)
 
 
 @app.callback()
 def bench() -> None:
-    """Measure speed on this machine."""
+    """Measure speed and quality on this machine."""
 
 
 @app.command()
@@ -35,3 +35,39 @@ def serving(
         return
     for name, value in figures.items():
         typer.echo(f"{name:24} {value}")
+
+
+@app.command()
+def quality(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder of emoji/, cifar10/, photos/ and tinyshakespeare.txt, as far as there are."),
+    ] = None,
+    budget_minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row on two idle cores.")] = 10,
+    rows: Annotated[str, typer.Option(help="Rows to run, with commas between them; all if left out.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of the data, the weights and the noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+) -> None:
+    """Train on public data for a while and print what it came to, in up to a hundred minutes."""
+    with failing("pipeline"):
+        with quiet():
+            from tfx_pipeline.quality.bench import ROWS, BenchError, measure
+
+        chosen = rows.split(",") if rows else list(ROWS)
+        say(f"Measuring {', '.join(chosen)}: {budget_minutes:g} minutes a training.", as_json=as_json)
+        try:
+            figures = measure(
+                data,
+                minutes=budget_minutes,
+                seed=seed,
+                rows=chosen,
+                say=lambda line: say(f"  {line}", as_json=as_json),
+            )
+        except BenchError as error:
+            say(str(error), as_json=True)
+            raise typer.Exit(WRONG_USE) from None
+    if as_json:
+        answer(figures)
+        return
+    for name, value in figures.items():
+        typer.echo(f"{name:24} {'not run' if value is None else f'{value:.4g}'}")
