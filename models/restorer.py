@@ -9,7 +9,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.damage import MAX_BLUR, MAX_SIGMA, Damaged, damage, enlarge
-from models.optimizers import ConvolutionMuon
 from models.pictures import to_float, to_uint8
 from models.tiling import tiled
 
@@ -349,8 +348,3 @@ class RestorerTraining(keras.Model):
         variables = self.restorer.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return {"loss": loss, **metrics}
-
-
-def restorer_optimizer(rate: float | keras.optimizers.schedules.LearningRateSchedule) -> ConvolutionMuon:
-    """What a restorer is trained with; in a given time Muon went farther than Adam (docs/architecture/02-models.md)."""
-    return ConvolutionMuon(rate, adam_beta_2=0.99, weight_decay=0.0, adam_weight_decay=0.0, clipnorm=1.0)

@@ -15,8 +15,9 @@ from models.generator import Generator
 from models.generator_training import GeneratorAdversarial, GeneratorWarmup
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
+from models.optimizers import KernelMuon, muon
 from models.pictures import to_float, to_uint8
-from models.restorer import Restorer, RestorerTraining, restorer_optimizer
+from models.restorer import Restorer, RestorerTraining
 from tfx_pipeline.config import Drawing, RunConfig
 from tfx_pipeline.inputs import Captioned, caption_batches, embedding_batches, is_present, picture_batches
 from tfx_pipeline.training import Cosine
@@ -151,7 +152,7 @@ def learn_to_restore(image: NDArray[np.uint8], config: RunConfig, *, fit: Fit) -
     shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth, "half_depth": settings.half_depth}
     trained = Restorer(**shape, dtype=device_policy().precision)
     training = RestorerTraining(trained, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
-    optimizer = restorer_optimizer(Cosine(settings.learning_rate, settings.steps, floor=0.01))
+    optimizer = muon(Cosine(settings.learning_rate, settings.steps, floor=0.01))
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     clean = to_float(tf.constant(image[:GRID_ROWS]))
     damaged = damage(clean, tf.range(len(clean), dtype=tf.int64))
@@ -181,20 +182,12 @@ def new_generator(language_model: LanguageModel, settings: Drawing, picture_size
     )
 
 
-def averaging_muon(rate: float, steps: int) -> keras.optimizers.Muon:
+def averaging_muon(rate: float, steps: int) -> KernelMuon:
     """Muon (Jordan et al., 2024) that leaves an exponential moving average of the weights behind.
 
     Its steps are orthogonal matrices, which break the symmetry between slots several times sooner than Adam's do.
     """
-    return keras.optimizers.Muon(
-        Cosine(rate, steps, floor=0.05),
-        adam_beta_2=0.99,
-        weight_decay=None,
-        exclude_layers=LAST_LAYERS,
-        clipnorm=1.0,
-        use_ema=True,
-        ema_momentum=0.998,
-    )
+    return muon(Cosine(rate, steps, floor=0.02), last_layers=LAST_LAYERS, average=0.998)
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:

@@ -154,3 +154,18 @@ def test_the_doctor_talks_to_a_person() -> None:
     assert done.stderr == ""
     assert "ok   Python: 3.11" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "Next: easel data shapes --out data/shapes"
+
+
+def test_the_quality_bench_runs_what_there_is_and_says_what_it_left_out(tmp_path: Path) -> None:
+    (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be, that is the question. " * 150)
+    done = easel("bench", "quality", "--data", tmp_path, "--rows", "text,photos", "--budget-minutes", "0.01", "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert 0.5 < figures["shakespeare_nats"] < 4 and figures["set12_sigma25_psnr"] is None
+    assert "photos: not run, for want of photos in the data folder." in done.stderr
+
+
+def test_a_row_of_quality_that_does_not_exist_is_wrong_use() -> None:
+    done = easel("bench", "quality", "--rows", "paintings")
+    assert done.returncode == 2
+    assert "There is no row 'paintings': choose among shapes, scenes," in done.stderr

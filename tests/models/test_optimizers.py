@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.optimizers import ConvolutionMuon, as_matrix
+from models.optimizers import KernelMuon, as_matrix, muon
 
 
 def step(kernel: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """The kernel's change after one step of rate 1."""
     variable = keras.Variable(kernel)
-    optimizer = ConvolutionMuon(1.0, weight_decay=0.0, adam_weight_decay=0.0)
+    optimizer = KernelMuon(1.0, weight_decay=0.0, adam_weight_decay=0.0)
     optimizer.apply([tf.constant(gradient)], [variable])
     return variable.numpy() - kernel
 
@@ -18,7 +18,7 @@ def random_kernel(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 16, 32), (1, 1, 64, 16)])
+@pytest.mark.parametrize("shape", [(3, 3, 16, 32), (1, 1, 64, 16), (24, 8)])
 def test_a_step_is_nearly_orthogonal_and_as_large_as_adams(shape: tuple[int, ...]) -> None:
     change = as_matrix(tf.constant(step(np.zeros(shape, np.float32), random_kernel(*shape)))).numpy()
     values = np.linalg.svd(change, compute_uv=False) / (0.2 * np.sqrt(max(change.shape)))
@@ -37,10 +37,33 @@ def test_small_kernels_and_biases_are_left_to_adam(shape: tuple[int, ...]) -> No
     np.testing.assert_allclose(step(np.zeros(shape, np.float32), gradient), -np.sign(gradient), rtol=0.05)
 
 
+def test_last_layers_are_left_to_adam() -> None:
+    layer = keras.layers.Dense(4, name="colours")
+    layer.build((None, 3))
+    optimizers = {name: muon(0.1, last_layers=["colours"][:name]) for name in (0, 1)}
+    changes = []
+    for optimizer in optimizers.values():
+        before, gradient = layer.kernel.numpy(), random_kernel(3, 4)
+        optimizer.apply([tf.constant(gradient)], [layer.kernel])
+        changes.append((layer.kernel.numpy() - before) / -np.sign(gradient))
+    assert np.ptp(changes[0]) > 0.01
+    np.testing.assert_allclose(changes[1], 0.1, rtol=0.05)
+
+
+def test_an_average_of_the_weights_is_left_behind() -> None:
+    variable = keras.Variable(np.zeros((16, 16), np.float32))
+    optimizer = muon(1.0, average=0.5)
+    optimizer.build([variable])
+    optimizer.apply([tf.constant(random_kernel(16, 16))], [variable])
+    last = variable.numpy()
+    optimizer.finalize_variable_values([variable])
+    np.testing.assert_allclose(variable.numpy(), last / 2, atol=1e-5)
+
+
 def test_it_trains_a_convolution() -> None:
     keras.utils.set_random_seed(0)
     teacher, pupil = (keras.Sequential([keras.Input((8, 8, 16)), keras.layers.Conv2D(16, 3)]) for _ in range(2))
     x = random_kernel(32, 8, 8, 16)
-    pupil.compile(optimizer=ConvolutionMuon(0.05), loss="mse", jit_compile=False)
+    pupil.compile(optimizer=KernelMuon(0.05), loss="mse", jit_compile=False)
     losses = pupil.fit(x, teacher(x).numpy(), epochs=40, batch_size=32, verbose=0).history["loss"]
     assert losses[-1] < 0.1 * losses[0]

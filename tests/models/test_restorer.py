@@ -8,8 +8,9 @@ from tiny_models import copy_of, moved, pictures, shake, tiny_restorer
 
 from models.damage import damage, enlarge
 from models.metrics import psnr
+from models.optimizers import muon
 from models.pictures import to_float, to_uint8
-from models.restorer import TILE, Restorer, RestorerTraining, filled, restorer_optimizer
+from models.restorer import TILE, Restorer, RestorerTraining, filled
 
 SIZES = [(8, 8), (16, 16), (9, 11), (37, 50), (8, 31)]
 
@@ -24,7 +25,7 @@ def trained() -> Restorer:
     """Enough steps on smooth pictures to tell what is clean from what is not."""
     restorer = tiny_restorer(widths=(16, 32))
     training = RestorerTraining(restorer)
-    training.compile(optimizer=restorer_optimizer(0.005), jit_compile=False)
+    training.compile(optimizer=muon(0.005), jit_compile=False)
     batches = [{"image": pictures(16, 32, seed=i), "seed": np.arange(16) + 16 * i} for i in range(8)]
     rows = {name: np.concatenate([batch[name] for batch in batches]) for name in ("image", "seed")}
     training.fit(tf.data.Dataset.from_tensor_slices(rows).batch(16), epochs=12, shuffle=False, verbose=0)
@@ -239,7 +240,7 @@ def test_a_saved_model_is_the_same_model(restorer: Restorer, tmp_path: Path) -> 
 def test_training_lowers_the_loss(ssim_weight: float) -> None:
     restorer = tiny_restorer(widths=(16, 16))
     training, before = RestorerTraining(restorer, ssim_weight=ssim_weight), copy_of(restorer.trainable_variables)
-    training.compile(optimizer=restorer_optimizer(0.005), jit_compile=False)
+    training.compile(optimizer=muon(0.005), jit_compile=False)
     batch = {"image": pictures(8, 32), "seed": np.arange(8)}
     dataset = tf.data.Dataset.from_tensors(batch).repeat(5)
     history = training.fit(dataset, epochs=8, shuffle=False, verbose=0).history

@@ -21,8 +21,9 @@ from PIL import Image, ImageDraw
 from models.damage import enlarge, shrink
 from models.device import device_policy
 from models.metrics import psnr
+from models.optimizers import muon
 from models.pictures import to_float, to_uint8
-from models.restorer import Restorer, RestorerTraining, restorer_optimizer
+from models.restorer import Restorer, RestorerTraining
 from tfx_pipeline.photographs import Pixels, patch_batches, read_photographs
 from tfx_pipeline.training import Cosine
 
@@ -65,7 +66,7 @@ def train(pictures: list[Pixels], *, steps: int, seed: int) -> Restorer:
     trained = Restorer(**SHAPE, dtype=device_policy().precision)
     training = RestorerTraining(trained)
     rate = Cosine(LEARNING_RATE, steps, floor=0.01)
-    training.compile(optimizer=restorer_optimizer(rate), jit_compile=device_policy().jit_convolution)
+    training.compile(optimizer=muon(rate), jit_compile=device_policy().jit_convolution)
     batches = patch_batches(pictures, size=PATCH, batch_size=BATCH, seed=seed)
     training.fit(batches, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=2)
     restorer = Restorer(**SHAPE)
