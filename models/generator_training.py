@@ -19,6 +19,9 @@ from models.pictures import to_float
 
 Losses = dict[str, tf.Tensor]
 
+# How many times as much as in the end noise costs at the beginning, beyond once.
+FIRST_DEARNESS = 30.0
+
 
 def edges(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Differences between neighbouring rows and columns."""
@@ -103,6 +106,8 @@ class GeneratorTraining(keras.Model):
 class GeneratorWarmup(GeneratorTraining):
     """The reconstruction phase. The encoder's noise comes in after `noiseless` of the steps.
 
+    At first noise is dear, so that what the caption says is read off the caption; by the end it costs `kl_weight`.
+
     A step draws a random share of the patches, the same ones of all its pictures: how fast the generator learns is a
     matter of how many pictures and steps it sees, hardly of how many pixels of each.
 
@@ -136,7 +141,8 @@ class GeneratorWarmup(GeneratorTraining):
         sharpness = tf.maximum(2 * self.progress - 1, 0.0)
         absolute = absolute_error(drawn, real)
         reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
-        loss = reconstruction + self.kl_weight * divergence + self.prior_weight * surprise
+        dearness = 1 + FIRST_DEARNESS * (1 - self.progress) ** 2
+        loss = reconstruction + dearness * self.kl_weight * divergence + self.prior_weight * surprise
         return loss, {"reconstruction": absolute, "divergence": divergence, "surprise": surprise}
 
 
