@@ -5,8 +5,8 @@ Run it with `python -m serving.server --models DIR`, or call `serve`; `settings`
 A request passes through few hands: `grpc_service` or `rest` (with `json_requests` and `json_answers`) decodes it,
 `repository` finds the version that answers, `predictor` holds it against the `limits` and hands it to `batching` or
 straight to the `servable`. `source` reads what to serve from `model_config`, and `storage` which versions there are;
-`ports`, `access`, `metrics` and `request_log` stand at the door; `errors` holds what can go wrong, in TensorFlow Serving's
-words.
+`ports`, `access`, `metrics` and `request_log` stand at the door; `errors` holds what can go wrong, in TensorFlow
+Serving's words.
 """
 
 import os
