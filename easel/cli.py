@@ -48,6 +48,7 @@ def serve(
     `python -m serving.server --help` lists them. Health checks, metrics and the request log are on.
     """
     with failing("serving"):
+        from serving.server import leave_keras_out
         from serving.server import serve as serve_models
         from serving.server.settings import settings_from
 
@@ -59,6 +60,7 @@ def serve(
         what = folder or settings.model_config_file or settings.model_base_path
         typer.echo(f"Serving {what}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")
         if folder is None or folder.is_dir():
+            leave_keras_out()
             with quiet():
                 import serving.server.app  # noqa: F401
         try:

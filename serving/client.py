@@ -104,6 +104,7 @@ class Client:
             if opened
             else grpc.insecure_channel(address, options=_OPTIONS)
         )
+        self._stubs: dict[str, Callable[..., Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -214,9 +215,10 @@ class Client:
         return ask.read(self._call(_PREDICT, ask.request.model_spec.name, ask.request, wire.PredictResponse))
 
     def _call(self, path: str, model: str, request: Message, response: type[Response]) -> Response:
-        call = _stub(self._channel, path, response)
+        if path not in self._stubs:
+            self._stubs[path] = _stub(self._channel, path, response)
         try:
-            return call(request, timeout=self.timeout, metadata=self._credentials.metadata)
+            return self._stubs[path](request, timeout=self.timeout, metadata=self._credentials.metadata)
         except grpc.RpcError as error:
             raise _explained(error, model, self.address, self.timeout) from None
 

@@ -5,11 +5,21 @@ Run it with `python -m serving.server --models DIR`, or call `serve`; `settings`
 A request passes through few hands: `grpc_service` or `rest` (with `json_requests` and `json_answers`) decodes it,
 `repository` finds the version that answers, `predictor` holds it against the `limits` and hands it to `batching` or
 straight to the `servable`. `source` reads what to serve from `model_config`, and `storage` which versions there are;
-`access`, `metrics` and `request_log` stand at the door; `errors` holds what can go wrong, in TensorFlow Serving's
-words.
+`ports`, `access`, `metrics` and `request_log` stand at the door; `errors` holds what can go wrong, in TensorFlow
+Serving's words.
 """
 
+import os
+import sys
+
 from serving.server.settings import Settings
+
+
+def leave_keras_out() -> None:
+    """Keep TensorFlow, when it is imported, from importing Keras: a SavedModel runs without, two seconds sooner."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    if "tensorflow" not in sys.modules and os.environ["TF_USE_LEGACY_KERAS"] == "1":
+        sys.modules.setdefault("tf_keras", None)  # type: ignore[arg-type]
 
 
 def serve(settings: Settings) -> None:
@@ -30,6 +40,7 @@ def serve(settings: Settings) -> None:
     try:
         configs = first_configs(settings)
         options = Options.read(settings)
+        leave_keras_out()
         # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
         from serving.server.app import run
 

@@ -12,8 +12,6 @@ def main() -> int:
     settings = settings_from(None, "python -m serving.server", __doc__)
     # Else TensorFlow's notes on its own build would bury the lines that tell what is served.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # A SavedModel runs without Keras, which TensorFlow imports all the same; the older one takes a third less time.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     try:
         serve(settings)
     except (OSError, ValueError) as error:

@@ -1,5 +1,7 @@
 """What is counted and timed, under TensorFlow Serving's names, as Prometheus reads it."""
 
+import re
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.samples import Sample
 
@@ -9,6 +11,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # In microseconds, TensorFlow Serving's: 33 buckets from 10 on, each 1.8 times the one before.
 _LATENCY = [10 * 1.8**power for power in range(33)]
 _ROWS = [2.0**power for power in range(14)]
+
+_SUFFIX = re.compile(rb"^(# (?:HELP|TYPE) \S+)_total ", re.MULTILINE)
 
 
 class _PlainCounter(Counter):
@@ -72,7 +76,7 @@ class Metrics:
 
     def page(self) -> bytes:
         """Return all metrics as text."""
-        return generate_latest(self._registry).replace(b"_total counter\n", b" counter\n")
+        return _SUFFIX.sub(rb"\1 ", generate_latest(self._registry))
 
     def _counter(self, name: str, documentation: str, labels: list[str]) -> Counter:
         return _PlainCounter(f":tensorflow:serving:{name}", documentation, labels, registry=self._registry)

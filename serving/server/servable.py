@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
-
-# Registers the text operations that a SavedModel may hold; without it such a model does not load.
-import tensorflow_text  # noqa: F401
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.server import text_ops
 from serving.server.errors import StatusError, as_status_error
 from serving.server.signatures import DEFAULT_SIGNATURE, check_inputs, check_outputs, check_types, definition_of
 from serving.server.tensors import from_proto, to_proto
 from serving.server.warmup import warmup_requests
+
+text_ops.register()
 
 
 class Servable:

@@ -151,6 +151,7 @@ def test_K10_metrics(server: Server) -> None:
     server.ask("/v1/models/half_plus_three:predict", ROW)
     text = page(server, "/monitoring/prometheus/metrics")
     assert "\n# TYPE :tensorflow:serving:request_count counter\n" in text
+    assert "request_count_total" not in text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     counts = [
         sample.value

@@ -1,0 +1,103 @@
+"""The two ports: what listens on them, from the moment it opens until it has closed in order."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from grpc import aio
+from grpc_health.v1 import health, health_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from serving.server import reflected, rest
+from serving.server.access import TokenInterceptor
+from serving.server.greeting import address, say
+from serving.server.grpc_service import ModelService, PredictionService, Reload
+from serving.server.options import Options
+from serving.server.predictor import Predictor
+from serving.server.repository import Repository
+from serving.server.settings import FREE_PORT, Settings
+
+
+@asynccontextmanager
+async def grpc_port_open(
+    settings: Settings,
+    options: Options,
+    repository: Repository,
+    predictor: Predictor,
+    reload: Reload,
+) -> AsyncIterator[tuple[int, health.aio.HealthServicer]]:
+    """Serve gRPC while the block lasts; yields the port and the health service."""
+    server = aio.server(
+        options=[
+            ("grpc.max_receive_message_length", settings.max_request_bytes or -1),
+            ("grpc.max_send_message_length", -1),
+            # A port in use should be an error, not shared in silence.
+            ("grpc.so_reuseport", 0),
+        ],
+        interceptors=[TokenInterceptor(options.tokens)] if options.tokens else [],
+    )
+    health_servicer = health.aio.HealthServicer()
+    _add_services(server, settings, repository, predictor, reload, health_servicer)
+    asked = address(settings.host, 0 if settings.port == FREE_PORT else settings.port)
+    try:
+        if options.credentials:
+            port = server.add_secure_port(asked, options.credentials)
+        else:
+            port = server.add_insecure_port(asked)
+    except RuntimeError as error:
+        raise OSError(f"gRPC cannot listen on {asked}: choose another --port, or -1 for a free one") from error
+    await server.start()
+    try:
+        yield port, health_servicer
+    finally:
+        await server.stop(settings.drain_seconds)
+
+
+def _add_services(
+    server: aio.Server,
+    settings: Settings,
+    repository: Repository,
+    predictor: Predictor,
+    reload: Reload,
+    health_servicer: health.aio.HealthServicer,
+) -> None:
+    prediction = PredictionService(repository, predictor, as_content=settings.enable_serialization_as_tensor_content)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(repository, reload), server)
+    if settings.enable_grpc_healthcheck_service:
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflected.enable(server, [health.SERVICE_NAME] if settings.enable_grpc_healthcheck_service else [])
+
+
+@asynccontextmanager
+async def rest_port_open(
+    settings: Settings, options: Options, repository: Repository, predictor: Predictor, stop: asyncio.Event
+) -> AsyncIterator[int]:
+    """Serve REST while the block lasts; yields the port, 0 where there is none."""
+    if not settings.serves_rest:
+        if settings.rest_api_port:
+            say("--rest_api_port is the same as --port: REST is not served")
+        yield 0
+        return
+    timeout = settings.rest_api_timeout_in_ms / 1000
+    cors = settings.rest_api_enable_cors_support
+    app = rest.build(
+        rest.RestApi(repository, predictor, timeout=timeout, cors=cors),
+        rest.Watch(repository, stop.is_set),
+        limit=settings.max_request_bytes,
+        metrics=(options.metrics_path, predictor.metrics.page) if options.metrics_path else None,
+        tokens=options.tokens,
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.drain_seconds, auto_decompress=False)
+    await runner.setup()
+    port = 0 if settings.rest_api_port == FREE_PORT else settings.rest_api_port
+    try:
+        await web.TCPSite(runner, settings.host, port, ssl_context=options.ssl_context, backlog=1024).start()
+    except OSError as error:
+        asked = address(settings.host, port)
+        raise OSError(f"REST cannot listen on {asked}: choose another --rest_api_port, or -1 for a free one") from error
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
