@@ -187,7 +187,9 @@ def averaging_muon(rate: float, steps: int) -> KernelMuon:
 
     Its steps are orthogonal matrices, which break the symmetry between slots several times sooner than Adam's do.
     """
-    return muon(Cosine(rate, steps, floor=0.02), last_layers=LAST_LAYERS, average=0.998)
+    # Over a short training a long memory would remember the first weights.
+    average = min(0.998, max(0.0, 1 - 20 / steps))
+    return muon(Cosine(rate, steps, floor=0.02), last_layers=LAST_LAYERS, average=average)
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
