@@ -64,16 +64,21 @@ def restore(
     noise: Annotated[
         float | None, typer.Option(min=0, max=255, help="Noise in grey levels; estimated if left out.")
     ] = None,
+    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur in pixels, to be sharpened; not with --mask.")] = 0.0,
+    enlarge: Annotated[bool, typer.Option("--enlarge", help="Then draw the result at twice its size.")] = False,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
     as_json: AsJson = False,
 ) -> None:
-    """Take noise, blur and holes out of a picture."""
+    """Take noise, blur and holes out of a picture, and enlarge it."""
+    if mask is not None and blur:
+        raise typer.BadParameter("--mask and --blur exclude each other: fill the holes first, then sharpen the result.")
     with failing("serving"):
         say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
-            restored = client.restore(picture, mask=mask, noise_sigma=noise)
+            restored = client.restore(picture, mask=mask, noise_sigma=noise, blur_sigma=blur)
+            restored = client.enlarge(restored) if enlarge else restored
         save(restored, out)
     if as_json:
         answer({"out": str(out), "width": restored.width, "height": restored.height})

@@ -144,22 +144,44 @@ class Client:
         return self._predict(requests.generate(prompt, seed, temperature, expand, refine, label))
 
     def restore(
-        self, image: ImageLike, *, mask: "ImageLike | None" = None, noise_sigma: float | None = None, label: str = ""
+        self,
+        image: ImageLike,
+        *,
+        mask: "ImageLike | None" = None,
+        noise_sigma: float | None = None,
+        blur_sigma: float = 0.0,
+        label: str = "",
     ) -> "Image.Image":
-        """Clean one picture, and fill its holes where a mask is given.
+        """Clean one picture, and fill its holes where a mask is given, or sharpen it where a blur is.
 
         Args:
             image: a picture, its encoded bytes, or its path.
             mask: the same size, white where the picture has a hole.
             noise_sigma: standard deviation of the noise in grey levels of 0..255; None lets the model estimate it.
+            blur_sigma: standard deviation of the blur in pixels, 0 to 2; not together with a mask.
             label: the label of the version that restores; empty for the newest.
+
+        Raises:
+            ValueError: a mask and a blur are given.
+            ServingError: the server cannot be reached or refuses the picture.
+            OSError: a path that cannot be read.
+
+        """
+        return self._predict(requests.restore(image, mask, noise_sigma, blur_sigma, label))
+
+    def enlarge(self, image: ImageLike, *, label: str = "") -> "Image.Image":
+        """Draw one picture at twice its size.
+
+        Args:
+            image: a picture, its encoded bytes, or its path.
+            label: the label of the version that draws; empty for the newest.
 
         Raises:
             ServingError: the server cannot be reached or refuses the picture.
             OSError: a path that cannot be read.
 
         """
-        return self._predict(requests.restore(image, mask, noise_sigma, label))
+        return self._predict(requests.enlarge(image, label))
 
     def continue_prompt(self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE, label: str = "") -> str:
         """Complete a prompt to a full caption.
@@ -273,10 +295,20 @@ class AsyncClient:
         return await self._predict(requests.generate(prompt, seed, temperature, expand, refine, label))
 
     async def restore(
-        self, image: ImageLike, *, mask: "ImageLike | None" = None, noise_sigma: float | None = None, label: str = ""
+        self,
+        image: ImageLike,
+        *,
+        mask: "ImageLike | None" = None,
+        noise_sigma: float | None = None,
+        blur_sigma: float = 0.0,
+        label: str = "",
     ) -> "Image.Image":
         """As `Client.restore`."""
-        return await self._predict(requests.restore(image, mask, noise_sigma, label))
+        return await self._predict(requests.restore(image, mask, noise_sigma, blur_sigma, label))
+
+    async def enlarge(self, image: ImageLike, *, label: str = "") -> "Image.Image":
+        """As `Client.enlarge`."""
+        return await self._predict(requests.enlarge(image, label))
 
     async def continue_prompt(
         self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE, label: str = ""

@@ -103,14 +103,32 @@ def generate(
     return Ask(_request("text_to_image", signature, inputs, label), read)
 
 
-def restore(image: ImageLike, mask: "ImageLike | None", noise_sigma: float | None, label: str) -> "Ask[Image.Image]":
+def restore(
+    image: ImageLike, mask: "ImageLike | None", noise_sigma: float | None, blur_sigma: float, label: str
+) -> "Ask[Image.Image]":
     """Ask for one picture to be cleaned; see `serving.client.Client.restore`."""
+    if mask is not None and blur_sigma:
+        raise ServingError(
+            "A picture cannot be inpainted and sharpened at once: give mask or blur_sigma, then the other."
+        )
     sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
     inputs = {"image_bytes": _texts([_encode(image, "RGB")]), "noise_sigma": _tensor(wire.DT_FLOAT, 1, [sigma])}
+    signature = "serving_default"
     if mask is not None:
-        inputs["mask_bytes"] = _texts([_encode(mask, "L")])
-    request = _request("restorer", "serving_default" if mask is None else "inpaint", inputs, label)
-    return Ask(request, lambda response: _decode(response.outputs["image_bytes"].string_val[0]))
+        signature, inputs["mask_bytes"] = "inpaint", _texts([_encode(mask, "L")])
+    if blur_sigma:
+        signature, inputs["blur_sigma"] = "sharpen", _tensor(wire.DT_FLOAT, 1, [blur_sigma])
+    return Ask(_request("restorer", signature, inputs, label), _picture)
+
+
+def enlarge(image: ImageLike, label: str) -> "Ask[Image.Image]":
+    """Ask for one picture at twice its size; see `serving.client.Client.enlarge`."""
+    inputs = {"image_bytes": _texts([_encode(image, "RGB")])}
+    return Ask(_request("restorer", "enlarge", inputs, label), _picture)
+
+
+def _picture(response: wire.PredictResponse) -> "Image.Image":
+    return _decode(response.outputs["image_bytes"].string_val[0])
 
 
 def continue_prompt(prompt: str, seed: int, temperature: float, label: str) -> Ask[str]:

@@ -101,7 +101,7 @@ def text_to_image(folder: Path) -> Path:
 
 
 def restorer(folder: Path) -> Path:
-    """Add the noise level to every grey level, and paint the hole white."""
+    """Add the noise level and a hundred times the blur to every grey level, paint the hole white, and double pixels."""
     module = tf.Module()
 
     def shifted(inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
@@ -122,7 +122,19 @@ def restorer(folder: Path) -> Path:
         inputs = (image_bytes, noise_sigma, mask_bytes)
         return {"image_bytes": tf.map_fn(shifted, inputs, fn_output_signature=tf.string)}
 
-    return export(module, folder, serving_default=default, inpaint=inpaint)
+    @tf.function(input_signature=[*asked, spec(tf.float32, "blur_sigma", [None])])
+    def sharpen(image_bytes: tf.Tensor, noise_sigma: tf.Tensor, blur_sigma: tf.Tensor) -> dict[str, tf.Tensor]:
+        return default(image_bytes, noise_sigma + 100 * blur_sigma)
+
+    def doubled(encoded: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_png(encoded, channels=3)
+        return tf.io.encode_png(tf.repeat(tf.repeat(image, 2, axis=0), 2, axis=1))
+
+    @tf.function(input_signature=asked[:1])
+    def enlarge(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"image_bytes": tf.map_fn(doubled, image_bytes)}
+
+    return export(module, folder, serving_default=default, inpaint=inpaint, sharpen=sharpen, enlarge=enlarge)
 
 
 def language_model(folder: Path) -> Path:

@@ -86,6 +86,17 @@ def test_restore_fills_the_mask(client: Client) -> None:
     assert level(client.restore(grey(100), mask=mask, noise_sigma=0.0)) == {100, 255}
 
 
+def test_restore_sharpens_a_blur(client: Client) -> None:
+    assert level(client.restore(grey(100), noise_sigma=0.0, blur_sigma=0.5)) == {150}
+    with pytest.raises(ValueError, match="mask and blur_sigma exclude each other"):
+        client.restore(grey(100), mask=grey(0), blur_sigma=0.5)
+
+
+def test_enlarge_doubles_a_picture(client: Client) -> None:
+    large = client.enlarge(grey(100))
+    assert large.size == tuple(2 * side for side in grey(100).size) and level(large) == {100}
+
+
 def test_continue_prompt(client: Client) -> None:
     assert client.continue_prompt("ﬁne art", seed=3, temperature=0.5) == "fine art 3 0.5"
 
