@@ -108,9 +108,7 @@ def restore(
 ) -> "Ask[Image.Image]":
     """Ask for one picture to be cleaned; see `serving.client.Client.restore`."""
     if mask is not None and blur_sigma:
-        raise ServingError(
-            "A picture cannot be inpainted and sharpened at once: give mask or blur_sigma, then the other."
-        )
+        raise ValueError("mask and blur_sigma exclude each other: fill the holes first, then sharpen what came of it.")
     sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
     inputs = {"image_bytes": _texts([_encode(image, "RGB")]), "noise_sigma": _tensor(wire.DT_FLOAT, 1, [sigma])}
     signature = "serving_default"
