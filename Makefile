@@ -8,7 +8,7 @@ CLIENTS := tests/serving/other_clients
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help install install-gpu install-dev demo test test-clients test-slow lint types format clean
+.PHONY: help install install-gpu install-dev demo pretrained test test-clients test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ lint: install-dev
 
 types: install-dev
 	$(RUN) mypy
+
+pretrained: install  ## Train the weights in models/pretrained anew, by a demo
+	$(RUN) easel demo --root work/pretrained
+	cp work/pretrained/pushed/text_to_image/*/assets.extra/*.keras models/pretrained/
 
 test: lint types  ## Lint, types and the test suite
 	$(RUN) pytest -m "not slow" -n 2 --dist loadfile

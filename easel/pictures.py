@@ -36,7 +36,10 @@ def generate(
     root: Root = Path("work"),
     as_json: AsJson = False,
 ) -> None:
-    """Draw a prompt in milliseconds, with --local in ten seconds; several pictures lie side by side in one PNG."""
+    """Draw a prompt in milliseconds, with --local in ten seconds; several pictures lie side by side in one PNG.
+
+    With --local and nothing trained yet, the pretrained models draw.
+    """
     with failing("serving"):
         say(f"Drawing {prompt!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
@@ -92,10 +95,26 @@ def connect(server: str, local: bool, root: Path) -> "Client":
         with quiet():
             from serving.local import LocalClient
 
-        return LocalClient(root / "pushed")
+        return LocalClient(models_here(root))
     from serving.client import Client
 
     return Client(server)
+
+
+def models_here(root: Path) -> Path:
+    """What was pushed in this root, or else the pretrained models, which are unpacked beside it once."""
+    pushed, pretrained = root / "pushed", root / "pretrained"
+    if pushed.is_dir():
+        return pushed
+    if not pretrained.is_dir():
+        typer.echo(f"Nothing was trained in {root}: unpacking the pretrained models into {pretrained}.", err=True)
+        with quiet():
+            from models.pretrained import export_pretrained
+            from tfx_pipeline.datasets.importing import fresh_folder
+
+        with fresh_folder(pretrained) as folder:
+            export_pretrained(folder)
+    return pretrained
 
 
 def sheet(images: "list[Image.Image]", *, columns: int, scale: int = 1, gap: int = 2) -> "Image.Image":

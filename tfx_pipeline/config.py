@@ -48,7 +48,7 @@ class Language(Section):
     slots: Annotated[int, Field(ge=1, le=16)] = 3
     slot_size: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 128
     reading_depth: Annotated[int, Field(ge=0, le=8)] = 2
-    steps: Steps = 1600
+    steps: Steps = 2000
     batch_size: Batch = 128
     learning_rate: Rate = 1e-2
     word_weight: Weight = 0.3
@@ -65,7 +65,7 @@ class Drawing(Section):
     width: Width = 64
     depth: Annotated[int, Field(ge=1, le=16)] = 4
     block: Literal[1, 2, 4] = 2
-    warmup_steps: Steps = 5000
+    warmup_steps: Steps = 9000
     adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 300
     batch_size: Batch = 32
     learning_rate: Rate = 3e-3

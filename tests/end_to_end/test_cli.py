@@ -108,11 +108,20 @@ def test_a_picture_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert str(tmp_path / "none.png") in done.stderr
 
 
-def test_drawing_here_without_models_names_the_cure(tmp_path: Path) -> None:
-    done = easel("generate", "a red circle", "--local", "--root", tmp_path, "-o", tmp_path / "out.png")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "train and push one with `easel run`" in done.stderr
+def test_drawing_before_any_training_unpacks_the_pretrained_models_once(tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    arguments = ("generate", "a red circle", "--local", "--root", tmp_path, "-o", out)
+    first = easel(*arguments)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == (
+        f"Nothing was trained in {tmp_path}: unpacking the pretrained models into {tmp_path}/pretrained.\n"
+    )
+    drawn = out.read_bytes()
+    second = easel(*arguments)
+    assert (second.returncode, second.stderr) == (0, "")
+    assert out.read_bytes() == drawn
+    with Image.open(out) as picture:
+        assert picture.size == (32, 32)
 
 
 @pytest.mark.parametrize("arguments", [("runs",), ("runs", "show"), ("runs", "show", "2026")], ids=" ".join)

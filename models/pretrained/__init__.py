@@ -1,0 +1,23 @@
+"""Weights for the default data, so that there are pictures before any training; see README.md beside this file."""
+
+from pathlib import Path
+
+import keras
+
+from models.export import export_restorer, export_text_to_image
+from models.text_to_image import TextToImage
+
+HERE = Path(__file__).parent
+
+
+def load_pretrained() -> TextToImage:
+    """The models that come with the project, from three megabytes of weights."""
+    generator, restorer = (keras.saving.load_model(HERE / f"{name}.keras") for name in ("generator", "restorer"))
+    return TextToImage(generator, restorer)
+
+
+def export_pretrained(out: Path) -> None:
+    """Write them as servable SavedModels: `text_to_image/1` and `restorer/1` in a folder; takes half a minute."""
+    model = load_pretrained()
+    export_text_to_image(model, out / "text_to_image" / "1")
+    export_restorer(model.restorer, out / "restorer" / "1")
