@@ -10,7 +10,7 @@ from tfx_pipeline.quality.bench import KEYS, BenchError, Row, measure
 def rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows that answer at once: one draws its own data, one reads a file."""
     found = {
-        "shapes": Row(None, lambda _, minutes, seed: {"shapes_psnr": 30.0 + seed, "shapes_minutes": minutes}),
+        "shapes": Row(None, lambda _, minutes, seed: {"shapes_psnr": 30.0 + seed, "training_minutes": minutes}),
         "text": Row(
             "a.txt", lambda path, minutes, _: {"shakespeare_nats": len(path.read_text()), "training_minutes": 7}
         ),
@@ -26,7 +26,7 @@ def test_figures_are_flat_and_what_was_not_run_is_none(tmp_path: Path) -> None:
     assert set(figures) == {*KEYS, "shapes_minutes", "text_minutes"}
     assert figures["shapes_psnr"] == 31 and figures["shakespeare_nats"] == 3 and figures["emoji_r1"] is None
     assert figures["training_minutes"] == figures["text_minutes"] == 7
-    assert told[-1] == "text: shakespeare_nats 3"
+    assert told[-1] == "text: shakespeare_nats 3, training_minutes 7"
 
 
 @pytest.mark.usefixtures("rows")

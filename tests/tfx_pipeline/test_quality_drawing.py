@@ -35,7 +35,8 @@ def test_steps_follow_the_budget_and_nothing_else_does() -> None:
 
 
 def test_means_are_over_trainings_and_minutes_are_the_most() -> None:
-    assert means([{"psnr": 1.0, "a_minutes": 2.0}, {"psnr": 3.0, "a_minutes": 1.0}]) == {"psnr": 2.0, "a_minutes": 2.0}
+    rows = [{"psnr": 1.0, "training_minutes": 2.0}, {"psnr": 3.0, "training_minutes": 1.0}]
+    assert means(rows) == {"psnr": 2.0, "training_minutes": 2.0}
 
 
 @pytest.mark.parametrize("kind", ["single", "pair"])
@@ -66,19 +67,19 @@ def test_singles_are_measured() -> None:
         "seed_agreement",
         "refine_psnr_gain",
         "refine_ssim_gain",
-        "shapes_minutes",
+        "training_minutes",
     }
     assert 0 <= figures["shapes_all_five"] < 0.5 and 3 < figures["shapes_psnr"] < 30
-    assert np.isfinite(list(figures.values())).all() and figures["shapes_minutes"] > 0
+    assert np.isfinite(list(figures.values())).all() and figures["training_minutes"] > 0
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_scenes_and_prompts_are_measured() -> None:
     scenes = measure_scenes(minutes=10, seed=0)
-    assert 0 <= scenes["scenes_all_right"] < 0.5 and scenes["scenes_minutes"] > 0
+    assert 0 <= scenes["scenes_all_right"] < 0.5 and scenes["training_minutes"] > 0
     prompts = measure_prompts(minutes=10, seed=0)
-    assert 0 <= prompts["prompt_attributes_kept"] < 0.5 and prompts["prompts_minutes"] > 0
+    assert 0 <= prompts["prompt_attributes_kept"] < 0.5 and prompts["training_minutes"] > 0
 
 
 @pytest.mark.slow
@@ -86,5 +87,5 @@ def test_scenes_and_prompts_are_measured() -> None:
 def test_emoji_are_measured(tmp_path: Path) -> None:
     write_shapes(tmp_path / "emoji", count=40, size=32, seed=0)
     figures = captions.measure_emoji(tmp_path / "emoji", minutes=10, seed=0)
-    assert set(figures) == {"emoji_psnr", "emoji_r1", "emoji_minutes"}
+    assert set(figures) == {"emoji_psnr", "emoji_r1", "training_minutes"}
     assert 3 < figures["emoji_psnr"] < 40 and 0 <= figures["emoji_r1"] <= 1

@@ -37,8 +37,7 @@ class Row(NamedTuple):
 
     Attributes:
         needs: What the data folder must hold, relative to it; None where the row draws its own data.
-        measure: From that file or folder, minutes and a seed to figures, among them `<row>_minutes` or
-            `training_minutes`.
+        measure: From that file or folder, minutes and a seed to figures, among them `training_minutes`.
     """
 
     needs: str | None
@@ -75,8 +74,8 @@ def measure(
         say: Told what is going on.
 
     Returns:
-        The figures by name, flat; those of `KEYS` that were not measured are None. `training_minutes` is the longest
-        training.
+        The figures by name, flat, and `<row>_minutes`; those of `KEYS` that were not measured are None.
+        `training_minutes` is the longest training.
 
     Raises:
         BenchError: If a row does not exist.
@@ -85,6 +84,7 @@ def measure(
     if unknown:
         raise BenchError(f"There is no row {unknown[0]!r}: choose among {', '.join(ROWS)}.")
     figures: Figures = {}
+    spent: Figures = {}
     for name in rows:
         row = ROWS[name]
         path = (data or Path()) / (row.needs or "")
@@ -93,9 +93,7 @@ def measure(
             continue
         say(f"{name}: training for about {minutes:g} minutes a model set.")
         found = row.measure(path, minutes, seed)
-        spent = found.pop("training_minutes", None)
-        figures |= found if spent is None else {**found, f"{name}_minutes": spent}
         say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
-    spent_on = [value for key, value in figures.items() if key.endswith("_minutes")]
-    longest = {"training_minutes": max(spent_on)} if spent_on else {}
-    return {**dict.fromkeys(KEYS), **figures, **longest}
+        spent[name] = found.pop("training_minutes")
+        figures |= {**found, f"{name}_minutes": spent[name]}
+    return {**dict.fromkeys(KEYS), **figures, "training_minutes": max(spent.values(), default=None)}

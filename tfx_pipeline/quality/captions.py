@@ -1,10 +1,9 @@
 """Rows of pictures that others drew or took: emoji by their names, photographs by their classes."""
 
-import time
 from pathlib import Path
 from typing import Any
 
-from tfx_pipeline.quality import emoji
+from tfx_pipeline.quality import emoji, timed
 from tfx_pipeline.quality.classifier import accuracy, class_accuracy, read_labelled, trained_classifier
 from tfx_pipeline.quality.drawing import budgeted, drawing, train_generator
 
@@ -28,20 +27,20 @@ def measure_emoji(folder: Path, *, minutes: float, seed: int) -> dict[str, float
 
     Returns:
         `emoji_psnr`: dB of drawings of the withheld ones; `emoji_r1`: how often the drawing of a training emoji is
-        nearest to its own picture, among 1,000; `emoji_minutes`: of the training.
+        nearest to its own picture, among 1,000; `training_minutes`.
 
     Raises:
         DataSetError: If the folder cannot be read.
     """
     config = budgeted(EMOJI, minutes=minutes, seed=seed)
     seen, withheld = emoji.read_captioned(folder, size=config.data.picture_size)
-    started = time.monotonic()
-    draw = drawing(train_generator(seen.pictures, [(text,) for text in seen.captions], config))
-    spent = (time.monotonic() - started) / 60
+    captions = [(text,) for text in seen.captions]
+    generator, minutes_spent = timed(lambda: train_generator(seen.pictures, captions, config))
+    draw = drawing(generator)
     return {
         "emoji_psnr": emoji.held_out_psnr(draw, withheld),
         "emoji_r1": emoji.retrieval(draw, seen, seed=seed),
-        "emoji_minutes": spent,
+        **minutes_spent,
     }
 
 
@@ -52,7 +51,7 @@ def measure_classes(folder: Path, *, minutes: float, seed: int) -> dict[str, flo
 
     Returns:
         `cifar_class_accuracy`: share of drawings that get the class of their caption; `classifier_accuracy`: the share
-        of real pictures, held out, that do; `cifar_minutes`: of the training.
+        of real pictures, held out, that do; `training_minutes`.
 
     Raises:
         DataSetError: If the folder cannot be read or its captions are not classes.
@@ -60,12 +59,10 @@ def measure_classes(folder: Path, *, minutes: float, seed: int) -> dict[str, flo
     config = budgeted(CLASSES, minutes=minutes, seed=seed)
     data, held_out = read_labelled(folder, size=config.data.picture_size)
     classifier = trained_classifier(data, folder.with_name(CLASSIFIER))
-    started = time.monotonic()
     captions = [(data.classes[label],) for label in data.labels]
-    draw = drawing(train_generator(data.pictures, captions, config))
-    spent = (time.monotonic() - started) / 60
+    generator, minutes_spent = timed(lambda: train_generator(data.pictures, captions, config))
     return {
-        "cifar_class_accuracy": class_accuracy(draw, classifier),
+        "cifar_class_accuracy": class_accuracy(drawing(generator), classifier),
         "classifier_accuracy": accuracy(classifier, held_out),
-        "cifar_minutes": spent,
+        **minutes_spent,
     }

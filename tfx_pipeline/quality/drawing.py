@@ -2,7 +2,6 @@
 
 import functools
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import SHARES, Scene, Thing, is_withheld_pair, pick_open, random_scenes, render
 from tfx_pipeline.inputs import Captioned
-from tfx_pipeline.quality import Draw, Pictures, judge, noise
+from tfx_pipeline.quality import Draw, Pictures, judge, noise, timed
 from tfx_pipeline.quality.prompts import attributes_kept
 from tfx_pipeline.recipes import Fit, learn_language, learn_to_draw, learn_to_restore
 from tfx_pipeline.training import fit
@@ -42,7 +41,6 @@ SCENES: dict[str, dict[str, Any]] = {
     "data": {"picture_size": 64},
     "language": {"slots": 2, "steps": 1800},
     "drawing": {"block": 4, "warmup_steps": 7000, "adversarial_steps": 0},
-    "restoration": {"steps": 100},
 }
 PROMPTS: dict[str, dict[str, Any]] = {"data": {"picture_size": 32}, "language": {"steps": 3500}}
 
@@ -153,7 +151,7 @@ def measure_singles(*, minutes: float, seeds: Sequence[int] = (0, 1, 2)) -> dict
         `shapes_psnr` in dB and `shapes_ssim`: the likeliest drawing against the canonical picture;
         `seed_spread_ratio`, `open_colours`, `seed_agreement`: see `noise`;
         `refine_psnr_gain` in dB and `refine_ssim_gain`: the restorer's part in the fused model's picture;
-        `shapes_minutes`: of the longest training.
+        `training_minutes`: of the longest training.
     """
     return means([measure_singles_once(minutes=minutes, seed=seed) for seed in seeds])
 
@@ -170,9 +168,7 @@ def measure_singles_once(*, minutes: float, seed: int) -> dict[str, float]:
     config = budgeted(SINGLES, minutes=minutes, seed=seed)
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"single": 1.0}}
     data = told(PICTURES, seed=seed, withheld=False, **kind)
-    started = time.monotonic()
-    model = train(data, config)
-    spent = (time.monotonic() - started) / 60
+    model, minutes_spent = timed(lambda: train(data, config))
     asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
     seen = told(NOISE_ROWS, seed=seed + 2000, withheld=False, canonical=True, **kind).scenes
     draw = drawing(model.generator)
@@ -183,7 +179,7 @@ def measure_singles_once(*, minutes: float, seed: int) -> dict[str, float]:
         "open_colours": noise.open_colours(draw, seen),
         "seed_agreement": noise.seed_agreement(draw, seen),
         **refinement(model, asked),
-        "shapes_minutes": spent,
+        **minutes_spent,
     }
 
 
@@ -192,17 +188,15 @@ def measure_scenes(*, minutes: float, seed: int) -> dict[str, float]:
 
     Returns:
         `scenes_all_right`: share of drawings with both objects, their places and the background right, fresh noise,
-        both languages; `scenes_minutes`: of the training.
+        both languages; `training_minutes`, which has no restorer in it.
     """
     config = budgeted(SCENES, minutes=minutes, seed=seed)
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"pair": 1.0}}
     data = told(PICTURES, seed=seed, withheld=False, **kind)
-    started = time.monotonic()
-    model = train(data, config)
-    spent = (time.monotonic() - started) / 60
+    generator, minutes_spent = timed(lambda: train_generator(data.pictures, data.captions, config))
     asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
     pairs = [is_withheld_pair(*pair_of(scene)) for scene in asked.scenes]
-    return {"scenes_all_right": obeyed(drawing(model.generator), asked.part(pairs)), "scenes_minutes": spent}
+    return {"scenes_all_right": obeyed(drawing(generator), asked.part(pairs)), **minutes_spent}
 
 
 def pair_of(scene: Scene) -> tuple[Thing, str, Thing]:
@@ -217,17 +211,15 @@ def measure_prompts(*, minutes: float, seed: int) -> dict[str, float]:
     """The language model on the default data's mixture of scenes.
 
     Returns:
-        `prompt_attributes_kept`: see `prompts.attributes_kept`; `prompts_minutes`: of the training.
+        `prompt_attributes_kept`: see `prompts.attributes_kept`; `training_minutes`.
     """
     config = budgeted(PROMPTS, minutes=minutes, seed=seed)
     keras.utils.set_random_seed(seed)
     data = told(PICTURES, size=config.data.picture_size, seed=seed, shares=SHARES, withheld=False)
     arrays, vocabulary = captioned(data.pictures, data.captions, config)
-    started = time.monotonic()
     with fitting() as bound:
-        model = learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
-    spent = (time.monotonic() - started) / 60
-    return {"prompt_attributes_kept": attributes_kept(model, seed=seed), "prompts_minutes": spent}
+        model, minutes_spent = timed(lambda: learn_language(arrays, no_lines(config), vocabulary, config, fit=bound))
+    return {"prompt_attributes_kept": attributes_kept(model, seed=seed), **minutes_spent}
 
 
 def drawing(generator: Generator) -> Draw:

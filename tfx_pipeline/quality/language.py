@@ -8,7 +8,6 @@ prints one line of JSON. With ten minutes on two CPU cores, expect below 1.6 nat
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 
 import keras
@@ -20,6 +19,7 @@ from models.device import device_policy
 from models.language_model import LanguageModel
 from models.language_training import TextTraining
 from models.text import character_vocabulary
+from tfx_pipeline.quality import timed
 from tfx_pipeline.training import Cosine, fit
 
 STEPS_PER_MINUTE = 480
@@ -51,10 +51,9 @@ def measure(text: Path, *, minutes: float, seed: int) -> dict[str, float]:
     training, validation = split(text.read_bytes().decode("utf-8"))
     keras.utils.set_random_seed(seed)
     model = LanguageModel(character_vocabulary(training), length=WINDOW, token_size=TOKEN_SIZE, width=WIDTH, exact=True)
-    started = time.monotonic()
-    train(model, model.tokenizer.tokenize_whole(tf.constant([training])).numpy()[0], steps_in(minutes))
-    elapsed = (time.monotonic() - started) / 60
-    return {"shakespeare_nats": nats_per_character(model, validation), "training_minutes": elapsed}
+    ids = model.tokenizer.tokenize_whole(tf.constant([training])).numpy()[0]
+    _, minutes_spent = timed(lambda: train(model, ids, steps_in(minutes)))
+    return {"shakespeare_nats": nats_per_character(model, validation), **minutes_spent}
 
 
 def split(text: str) -> tuple[str, str]:

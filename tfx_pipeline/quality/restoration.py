@@ -7,7 +7,6 @@ DIR holds `train` (any photographs), `Set12` (the grey denoising set) and `Set5`
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from models.optimizers import muon
 from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
 from tfx_pipeline.photographs import Pixels, patch_batches, read_photographs
+from tfx_pipeline.quality import timed
 from tfx_pipeline.training import Cosine
 
 # So many that ten minutes' worth takes at most ten minutes on two idle CPU cores.
@@ -54,10 +54,8 @@ def measure(photos: Path, *, minutes: float, seed: int) -> dict[str, float]:
         ImportError: If OpenCV is not installed.
     """
     training, set12, set5 = (read_photographs(photos / name) for name in ("train", "Set12", "Set5"))
-    started = time.monotonic()
-    restorer = train(training, steps=max(1, round(minutes * STEPS_PER_MINUTE)), seed=seed)
-    spent = (time.monotonic() - started) / 60
-    return {**score(restorer, set12, set5, seed=seed), "training_minutes": spent}
+    restorer, minutes_spent = timed(lambda: train(training, steps=max(1, round(minutes * STEPS_PER_MINUTE)), seed=seed))
+    return {**score(restorer, set12, set5, seed=seed), **minutes_spent}
 
 
 def train(pictures: list[Pixels], *, steps: int, seed: int) -> Restorer:
