@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.text import END, Tokenizer
+from models.text import END, PAD, Tokenizer
 from tfx_pipeline.preprocessing import from_bytes
 
 READ_BATCH = 512
@@ -69,8 +69,13 @@ def shuffled(count: int, *, batch_size: int, seed: int) -> tf.data.Dataset:
 
 
 def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Batches for the language model: one caption of each picture, and lines of text that have no picture."""
-    captions, image, texts = tf.constant(data.captions), tf.constant(data.image), tf.constant(lines)
+    """Batches for the language model: one caption of each picture, and lines of text that have no picture.
+
+    Columns that hold nothing but padding are left out: every step would read them.
+    """
+    length = max(used_length(data.captions), used_length(lines))
+    captions, texts = tf.constant(data.captions[..., :length]), tf.constant(lines[..., :length])
+    image = tf.constant(data.image)
     count = len(data.image)
 
     def pick(rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -85,6 +90,12 @@ def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: in
         return {"ids": ids, "all_ids": both, "image": picture, "has_picture": tf.cast(has_picture, tf.float32)}
 
     return prefetched(shuffled(count + len(lines), batch_size=batch_size, seed=seed).map(pick))
+
+
+def used_length(ids: NDArray[np.int64]) -> int:
+    """Columns of ids, int64[..., t], up to the last that is not padding everywhere."""
+    used = (ids != PAD).reshape(-1, ids.shape[-1]).any(axis=0)
+    return int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
 
 
 def embedding_batches(

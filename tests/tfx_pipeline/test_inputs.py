@@ -131,6 +131,15 @@ def test_lines_have_no_picture() -> None:
     assert seen == {200 + number: 4 for number in range(5)}
 
 
+@pytest.mark.parametrize(("longest", "width"), [(0, 3), (2, 3), (5, 5)])
+def test_caption_batches_have_no_column_of_padding(longest: int, width: int) -> None:
+    assert data(10).captions.shape[-1] == LENGTH > width
+    lines = np.zeros([4, LENGTH], np.int64)
+    lines[2, :longest] = 9
+    (batch,) = caption_batches(data(10), lines, batch_size=14, seed=0).take(1)
+    assert batch["ids"].shape == (14, width) and batch["all_ids"].shape == (14, 2, width)
+
+
 def test_embedding_batches_pair_a_picture_with_one_of_its_own() -> None:
     pictures = data(10)
     embeddings = pictures.captions[..., 1:2].astype(np.float32)
