@@ -1,4 +1,4 @@
-"""Networks that look at a picture beside its caption: the critic, and the encoder of the warm-up."""
+"""Networks that look at a picture beside its caption and are gone after training: the critic and the encoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -65,21 +65,46 @@ class Critic(keras.Model):
 
 
 class Encoder(keras.Model):
-    """What noise could have drawn this picture: the posterior of a conditional VAE (Sohn et al., 2015)."""
+    """What noise could have drawn a picture: the posterior of a conditional VAE (Sohn et al., 2015).
 
-    def __init__(
-        self, picture_size: int, embedding_size: int, noise_size: int, widths: Sequence[int] = (32, 64, 64)
-    ) -> None:
+    It is shown how the picture differs from the drawing without noise, and so learns about nothing but what the
+    caption leaves open. It looks at patches one by one and averages what it found, so that any share of them will do.
+
+    Args:
+        patches: Patches in a picture, as `Generator.cut` counts them.
+        side: Side of a patch in pixels.
+        embedding_size: Width of a caption embedding.
+        noise_size: Width of the noise.
+        width: Channels of a patch.
+    """
+
+    def __init__(self, patches: int, side: int, embedding_size: int, noise_size: int, width: int = 128) -> None:
         super().__init__()
-        self.trunk = Trunk(widths, block=max(2, picture_size // 16))
+        self.read = keras.layers.Dense(64, activation=leaky)
+        self.places = keras.layers.Embedding(patches, 64, embeddings_initializer=keras.initializers.RandomNormal(0.5))
+        self.modulated = [Modulated(width), Modulated(width)]
         self.hidden = keras.layers.Dense(96, activation=leaky)
         self.moments = keras.layers.Dense(2 * noise_size, kernel_initializer=keras.initializers.VarianceScaling(0.1))
-        self([tf.zeros([1, picture_size, picture_size, 3]), tf.zeros([1, embedding_size])])
+        empty = tf.zeros([1, side, side, 3])
+        self([empty, empty, tf.zeros([1], tf.int32), tf.zeros([1, embedding_size])])
 
     def call(self, inputs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Pictures and embeddings -> mean and log deviation of the noise, each float32[b, noise_size]."""
-        picture, embedding = inputs
-        flat, style = self.trunk([tf.cast(picture, self.compute_dtype), embedding])
-        moments = self.moments(self.hidden(tf.concat([flat, style], axis=-1)))
-        mean, log_deviation = tf.split(tf.cast(moments, tf.float32), 2, axis=-1)
+        """Read patches.
+
+        Args:
+            inputs: Patches of pictures and of their drawings without noise, each float32[b * n, side, side, 3]; the
+                numbers of the patches, int32[n]; the captions' embeddings, float32[b, d].
+
+        Returns:
+            Mean and log deviation of the noise, each float32[b, noise_size].
+        """
+        real, silent, patches, embedding = inputs
+        shape = [tf.shape(embedding)[0], tf.shape(patches)[0], int(np.prod(real.shape[1:]))]
+        places = tf.broadcast_to(self.places(patches)[None], [*shape[:2], self.places.output_dim])
+        x = tf.concat([tf.reshape(real - silent, shape), tf.reshape(silent, shape), places], axis=-1)
+        style = self.read(embedding)
+        for modulated in self.modulated:
+            x = modulated([x, style])
+        moments = self.moments(self.hidden(tf.concat([tf.reduce_mean(x, axis=1), style], axis=-1)))
+        mean, log_deviation = tf.split(moments, 2, axis=-1)
         return mean, tf.clip_by_value(log_deviation - 2.0, -5.0, 2.0)

@@ -68,6 +68,12 @@ def tower_gradients(
     return mean, {name: tf.add_n([report[name] for report in reports]) / towers for name in reports[0]}
 
 
+def encoder_of(generator: Generator, *, width: int = 128) -> Encoder:
+    """A new encoder of a generator's noise."""
+    side, embedding_size = 2 * generator.block, generator.language_model.embedding_size
+    return Encoder(len(generator.points), side, embedding_size, generator.noise_size, width)
+
+
 class GeneratorTraining(keras.Model):
     """What both phases share: the generator, the encoder and the reconstruction of a picture from its own noise."""
 
@@ -95,12 +101,27 @@ class GeneratorTraining(keras.Model):
         """How much of this phase is done, 0..1."""
         return tf.minimum(tf.cast(self.optimizer.iterations, tf.float32) / self.steps, 1.0)
 
-    def encode(self, real: tf.Tensor, embedding: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Noise drawn from the encoder's posterior, float32[b, n], and its divergence from the prior in nats."""
-        mean, log_deviation = self.encoder([real, embedding])
+    def encode(self, real: tf.Tensor, embedding: tf.Tensor, patches: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Noise that could have drawn some patches.
+
+        Args:
+            real: The patches, float32[b * n, p, p, 3].
+            embedding: The captions', float32[b, d].
+            patches: The numbers of the patches, int32[n].
+
+        Returns:
+            A sample of the encoder's posterior, float32[b, noise_size], and the posterior's divergence from a standard
+            normal in nats, a scalar.
+        """
+        silent = tf.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
+        mean, log_deviation = self.encoder([real, silent, patches, embedding])
         noise = mean + tf.exp(log_deviation) * tf.random.normal(tf.shape(mean))
         divergence = 0.5 * tf.reduce_sum(mean**2 + tf.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
         return noise, tf.reduce_mean(divergence)
+
+    def silence(self, embedding: tf.Tensor) -> tf.Tensor:
+        """No noise for as many captions: zeros, float32[b, noise_size]."""
+        return tf.zeros([tf.shape(embedding)[0], self.generator.noise_size])
 
 
 class GeneratorWarmup(GeneratorTraining):
@@ -131,13 +152,14 @@ class GeneratorWarmup(GeneratorTraining):
 
     def loss_of(self, batch: dict[str, tf.Tensor], patches: tf.Tensor) -> tuple[tf.Tensor, Losses]:
         """The loss of a slice and what to report."""
-        real, embedding = to_float(batch["image"]), batch["embedding"]
-        silence = tf.zeros([tf.shape(real)[0], self.generator.noise_size]), tf.zeros([])
+        real, embedding = self.generator.cut(to_float(batch["image"]), patches), batch["embedding"]
         noise, divergence = tf.cond(
-            self.progress > self.noiseless, lambda: self.encode(real, embedding), lambda: silence
+            self.progress > self.noiseless,
+            lambda: self.encode(real, embedding, patches),
+            lambda: (self.silence(embedding), tf.zeros([])),
         )
         surprise = -tf.reduce_mean(self.generator.prior.log_probability(tf.stop_gradient(noise), embedding))
-        drawn, real = self.generator([noise, embedding], patches), self.generator.cut(real, patches)
+        drawn = self.generator([noise, embedding], patches)
         sharpness = tf.maximum(2 * self.progress - 1, 0.0)
         absolute = absolute_error(drawn, real)
         reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
@@ -225,7 +247,8 @@ class GeneratorAdversarial(GeneratorTraining):
     def generator_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
         """Drawn pictures should score above real ones, and reconstructions stay true."""
         real, embedding = to_float(batch["image"]), batch["embedding"]
-        noise, divergence = self.encode(real, embedding)
+        everywhere = tf.range(len(self.generator.points))
+        noise, divergence = self.encode(self.generator.cut(real, everywhere), embedding, everywhere)
         fresh = tf.stop_gradient(self.fresh_noise(embedding))
         both = self.generator([tf.concat([noise, fresh], 0), tf.concat([embedding, embedding], 0)])
         reconstructed, drawn = tf.split(both, 2)

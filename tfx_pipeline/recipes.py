@@ -12,7 +12,7 @@ from models.critic import Critic, Encoder
 from models.damage import damage
 from models.device import device_policy
 from models.generator import Generator
-from models.generator_training import GeneratorAdversarial, GeneratorWarmup
+from models.generator_training import GeneratorAdversarial, GeneratorWarmup, encoder_of
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
 from models.optimizers import KernelMuon, muon
@@ -86,7 +86,7 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
     settings, size = config.drawing, config.data.picture_size
     embeddings, present = embed_all(language_model, data.captions), is_present(data.captions)
     generator = new_generator(language_model, settings, size)
-    encoder = Encoder(size, language_model.embedding_size, settings.noise_size)
+    encoder = encoder_of(generator)
     batches = embedding_batches(data.image, embeddings, present, batch_size=settings.batch_size, seed=config.seed)
     shown = embeddings[present][:GRID_ROWS]
     chances = np.random.default_rng(0)

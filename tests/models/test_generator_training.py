@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import SIZE, copy_of, moved, pictures, tiny_generator, tiny_language_model
 
-from models.critic import Critic, Encoder
+from models.critic import Critic
 from models.generator import Generator
 from models.generator_training import (
     GeneratorAdversarial,
@@ -14,6 +14,7 @@ from models.generator_training import (
     GeneratorWarmup,
     absolute_error,
     edges,
+    encoder_of,
     squared_error,
     tower_gradients,
 )
@@ -32,10 +33,6 @@ class Run(NamedTuple):
 
 def new_generator() -> Generator:
     return tiny_generator(tiny_language_model())
-
-
-def new_encoder() -> Encoder:
-    return Encoder(SIZE, 8, 2, widths=(4, 8))
 
 
 def batch_for(generator: Generator) -> Batch:
@@ -98,7 +95,8 @@ def test_towers_have_the_gradients_of_the_whole_batch(towers: int) -> None:
 @pytest.fixture(scope="module")
 def warmed_up() -> Run:
     """40 steps of the first phase in two towers, with the encoder's noise from the 15th or 16th step on."""
-    generator, encoder = new_generator(), new_encoder()
+    generator = new_generator()
+    encoder = encoder_of(generator, width=8)
     training = GeneratorWarmup(generator, encoder, steps=40, towers=2, kl_weight=0.001, noiseless=0.36)
     return run(training, [generator, encoder, generator.language_model], 40, learning_rate=0.01)
 
@@ -106,7 +104,8 @@ def warmed_up() -> Run:
 @pytest.fixture(scope="module")
 def adversarial() -> Run:
     """12 steps of the second phase, in which the critic learns faster than the generator."""
-    generator, encoder, critic = new_generator(), new_encoder(), Critic(SIZE, 8, widths=(4, 8))
+    generator, critic = new_generator(), Critic(SIZE, 8, widths=(4, 8))
+    encoder = encoder_of(generator, width=8)
     optimizer = keras.optimizers.Adam(0.005)
     options = {"critic": critic, "critic_optimizer": optimizer, "steps": 10, "towers": 1, "kl_weight": 0.01}
     training = GeneratorAdversarial(generator, encoder, penalty_every=3, **options)
@@ -142,11 +141,32 @@ def test_the_critic_learns_to_tell_real_from_drawn(adversarial: Run) -> None:
     assert history["critic"][-1] < 0.9 * history["critic"][0]
 
 
-def test_a_score_and_a_posterior_for_each_picture() -> None:
+def test_a_score_for_each_picture() -> None:
     batch = batch_for(new_generator())
-    inputs = [tf.cast(batch["image"], tf.float32) / 127.5 - 1, batch["embedding"]]
-    scores = Critic(SIZE, 8, widths=(4, 8))(inputs)
+    scores = Critic(SIZE, 8, widths=(4, 8))([tf.cast(batch["image"], tf.float32) / 127.5 - 1, batch["embedding"]])
     assert scores.shape == (8,) and scores.dtype == tf.float32
-    mean, log_deviation = new_encoder()(inputs)
+
+
+@pytest.mark.parametrize("patches", [[2], [3, 0, 1]])
+def test_a_posterior_for_each_picture_from_any_of_its_patches(patches: list[int]) -> None:
+    generator = new_generator()
+    batch = batch_for(generator)
+    real = generator.cut(tf.cast(batch["image"], tf.float32) / 127.5 - 1, patches)
+    mean, log_deviation = encoder_of(generator)([real, tf.zeros_like(real), tf.constant(patches), batch["embedding"]])
     assert mean.shape == log_deviation.shape == (8, 2)
     assert -5 <= float(tf.reduce_min(log_deviation)) <= float(tf.reduce_max(log_deviation)) <= 2
+
+
+def test_the_order_of_patches_does_not_matter_and_their_place_does() -> None:
+    generator = new_generator()
+    encoder, batch = encoder_of(generator), batch_for(generator)
+    picture = tf.cast(batch["image"], tf.float32) / 127.5 - 1
+
+    def mean_of(shown: list[int], told: list[int]) -> Any:
+        real = generator.cut(picture, shown)
+        return encoder([real, tf.zeros_like(real), tf.constant(told), batch["embedding"]])[0].numpy()
+
+    np.testing.assert_allclose(mean_of([0, 2], [0, 2]), mean_of([2, 0], [2, 0]), atol=1e-6)
+    assert abs(mean_of([0, 2], [0, 2]) - mean_of([0, 2], [1, 3])).max() > 1e-4
+
+
