@@ -135,7 +135,9 @@ def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Dr
         penalty_every=settings.penalty_every,
     )
     rate = Cosine(settings.adversarial_learning_rate, steps, floor=0.05)
-    optimizer = keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=0.998)
+    optimizer = keras.optimizers.Adam(
+        rate, beta_1=0.0, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=averaging_over(steps)
+    )
     adversarial.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     return adversarial
 
@@ -187,9 +189,12 @@ def averaging_muon(rate: float, steps: int) -> KernelMuon:
 
     Its steps are orthogonal matrices, which break the symmetry between slots several times sooner than Adam's do.
     """
-    # Over a short training a long memory would remember the first weights.
-    average = min(0.998, max(0.0, 1 - 20 / steps))
-    return muon(Cosine(rate, steps, floor=0.02), last_layers=LAST_LAYERS, average=average)
+    return muon(Cosine(rate, steps, floor=0.02), last_layers=LAST_LAYERS, average=averaging_over(steps))
+
+
+def averaging_over(steps: int) -> float:
+    """The momentum of an average of the weights, such that a short training forgets the first ones."""
+    return min(0.998, max(0.0, 1 - 20 / steps))
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
