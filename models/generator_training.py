@@ -20,7 +20,7 @@ from models.pictures import to_float
 Losses = dict[str, tf.Tensor]
 
 # How many times as much as in the end noise costs at the beginning, beyond once.
-FIRST_DEARNESS = 30.0
+FIRST_DEARNESS = 5.0
 
 
 def edges(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -33,8 +33,8 @@ class GroundedLanguageModel(keras.Model):
         language_model: LanguageModel,
         *,
         picture_size: int,
-        word_weight: float = 0.3,
-        picture_weight: float = 5.0,
+        word_weight: float = 0.03,
+        picture_weight: float = 50.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -51,8 +51,8 @@ class Language(Section):
     steps: Steps = 2000
     batch_size: Batch = 128
     learning_rate: Rate = 1e-2
-    word_weight: Weight = 0.3
-    picture_weight: Weight = 5.0
+    word_weight: Weight = 0.03
+    picture_weight: Weight = 50.0
 
 
 class Drawing(Section):
