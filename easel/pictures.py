@@ -30,6 +30,9 @@ def generate(
     ] = None,
     expand: Annotated[bool, typer.Option(help="Continue the prompt to a full caption first.")] = True,
     refine: Annotated[bool, typer.Option(help="Let the restorer have the last word.")] = True,
+    candidates: Annotated[
+        int, typer.Option(min=1, max=16, help="Draw each so many times, and take the one most like the others.")
+    ] = 1,
     scale: Annotated[int, typer.Option(min=1, max=32, help="Enlarge each pixel to a block of this side.")] = 1,
     server: Server = "localhost:8500",
     local: Local = False,
@@ -49,6 +52,7 @@ def generate(
                 temperature=temperature,
                 expand=expand,
                 refine=refine,
+                candidates=candidates,
             )
         save(sheet([picture.image for picture in drawn], columns=min(count, 8), scale=scale), out)
     if as_json:

@@ -25,6 +25,7 @@ DTYPES: Mapping[str, tf.DType] = {
     "temperature": tf.float32,
     "expand": tf.bool,
     "refine": tf.bool,
+    "candidates": tf.int64,
     "image_bytes": tf.string,
     "mask_bytes": tf.string,
     "noise_sigma": tf.float32,
@@ -103,16 +104,30 @@ def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tenso
 
 
 def export_text_to_image(model: TextToImage, out: Path) -> None:
-    """Write `serving_default` (prompt, seed) and `options`, which also takes temperature, expand and refine.
+    """Write `serving_default` (prompt, seed); `options`, which also takes temperature, expand and refine; `candidates`.
 
-    Both give image_bytes and expanded_prompt.
+    `candidates` takes all of these and candidates, the number of drawings to choose from. All give image_bytes and
+    expanded_prompt.
     """
+
+    def drawn(*inputs: tf.Tensor) -> Tensors:
+        pictures, captions = model.draw(*inputs)
+        return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
+
+    def candidates(
+        prompt: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor,
+    ) -> Tensors:
+        return drawn(prompt, seed, temperature, expand, refine, candidates)
 
     def options(
         prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
     ) -> Tensors:
-        pictures, captions = model.draw(prompt, seed, temperature, expand, refine)
-        return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
+        return drawn(prompt, seed, temperature, expand, refine)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
@@ -120,7 +135,7 @@ def export_text_to_image(model: TextToImage, out: Path) -> None:
 
     generator, restorer = model.generator, model.restorer
     tracked = [generator, generator.language_model.tokenizer, restorer]
-    write(out, tracked, [serving_default, options], generator=generator, restorer=restorer)
+    write(out, tracked, [serving_default, options, candidates], generator=generator, restorer=restorer)
 
 
 def write(

@@ -15,6 +15,9 @@ from models.pictures import to_uint8
 from models.restorer import Restorer
 
 
+MOST_CANDIDATES = 16
+
+
 class TextToImage(tf.Module):
     """The composition of the three models, and nothing more.
 
@@ -42,7 +45,13 @@ class TextToImage(tf.Module):
         return cls(generator, restorer)
 
     def draw(
-        self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
+        self,
+        prompts: tf.Tensor,
+        seeds: tf.Tensor,
+        temperatures: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
@@ -52,16 +61,48 @@ class TextToImage(tf.Module):
             temperatures: float32[b] of the continuation.
             expand: bool[b], whether to continue the prompt.
             refine: bool[b], whether the restorer has the last word.
+            candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
 
         Returns:
             Pictures, uint8[b, s, s, 3], and the captions that were drawn, string[b].
         """
         continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures)
         captions = tf.where(expand, continued, prompts)
-        drawn = self.generator.draw(captions, seeds)
+        drawn = self.generator.draw(captions, seeds) if candidates is None else self.choose(captions, seeds, candidates)
         no_holes = tf.zeros_like(drawn[..., :1])
         refined = self.restorer.restore_batch(drawn, no_holes, tf.fill(tf.shape(seeds), -1.0))
         return to_uint8(tf.where(refine[:, None, None, None], refined, drawn)), captions
+
+    def choose(self, captions: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+        """In the graph: of several drawings of each caption, the one that is most like the others.
+
+        That is the one with the least squared error to all (minimum Bayes risk, Kumar and Byrne, 2004): a drawing that
+        went wrong does so in a way of its own, so it does not win. The first drawing is that of `seeds` itself.
+
+        Args:
+            captions: string[b].
+            seeds: int64[b].
+            candidates: int64[b], 1 to `MOST_CANDIDATES`.
+
+        Returns:
+            float32[b, s, s, 3] in -1..1.
+        """
+        most, size = tf.reduce_max(candidates), self.generator.picture_size
+        few_enough = tf.debugging.Assert(
+            tf.reduce_all((candidates >= 1) & (candidates <= MOST_CANDIDATES)),
+            [f"candidates must be from 1 to {MOST_CANDIDATES}, not", candidates],
+        )
+        with tf.control_dependencies([few_enough]):
+            numbers = tf.range(most)
+        # Seeds that users count up from one picture to the next stay apart.
+        seeds_BxK = seeds[:, None] + numbers * 2**32
+        drawn = self.generator.draw(tf.repeat(captions, most), tf.reshape(seeds_BxK, [-1]))
+        flat_BxKxP = tf.reshape(drawn, [-1, most, size * size * 3])
+        taken_BxK = tf.cast(numbers < candidates[:, None], tf.float32)
+        mean = tf.einsum("bk,bkp->bp", taken_BxK, flat_BxKxP) / tf.reduce_sum(taken_BxK, axis=1, keepdims=True)
+        # The least sum of squared errors to all is the least one to their mean.
+        error_BxK = tf.reduce_mean((flat_BxKxP - mean[:, None]) ** 2, axis=-1) + 1e9 * (1 - taken_BxK)
+        return tf.gather(tf.reshape(drawn, [-1, most, size, size, 3]), tf.argmin(error_BxK, axis=1), batch_dims=1)
 
     def generate(
         self,
@@ -71,6 +112,7 @@ class TextToImage(tf.Module):
         expand: bool = True,
         refine: bool = True,
         temperature: float = TEMPERATURE,
+        candidates: int = 1,
     ) -> NDArray[np.uint8]:
         """Draw prompts.
 
@@ -80,13 +122,16 @@ class TextToImage(tf.Module):
             expand: Whether to continue the prompts first.
             refine: Whether the restorer has the last word.
             temperature: Of the continuation; 0 takes the likeliest words.
+            candidates: Drawings of each prompt to choose from, 1 to `MOST_CANDIDATES`; see `choose`.
 
         Returns:
             uint8 RGB, (s, s, 3) for a string, else (n, s, s, 3).
 
         Raises:
-            ValueError: If the temperature is negative, or there are not as many seeds as prompts.
+            ValueError: If the temperature is negative, there are not as many seeds as prompts, or too many candidates.
         """
+        if not 1 <= candidates <= MOST_CANDIDATES:
+            raise ValueError(f"candidates must be from 1 to {MOST_CANDIDATES}, not {candidates}.")
         texts, single = as_strings(prompts)
         pictures, _ = self._draw(
             tf.constant(texts),
@@ -94,11 +139,18 @@ class TextToImage(tf.Module):
             as_temperatures(temperature, len(texts)),
             tf.fill([len(texts)], expand),
             tf.fill([len(texts)], refine),
+            None if candidates == 1 else tf.fill([len(texts)], tf.constant(candidates, tf.int64)),
         )
         return pictures.numpy()[0] if single else pictures.numpy()
 
     @tf.function(reduce_retracing=True)
     def _draw(
-        self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
+        self,
+        prompts: tf.Tensor,
+        seeds: tf.Tensor,
+        temperatures: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.draw(prompts, seeds, temperatures, expand, refine)
+        return self.draw(prompts, seeds, temperatures, expand, refine, candidates)

@@ -124,6 +124,7 @@ class Client:
         temperature: float | None = None,
         expand: bool = True,
         refine: bool = True,
+        candidates: int = 1,
         label: str = "",
     ) -> list[Picture]:
         """Draw one picture for each prompt.
@@ -135,13 +136,14 @@ class Client:
                 0.3, as in the model.
             expand: let the language model complete the prompt to a full caption.
             refine: let the restorer clean the picture.
+            candidates: drawings of each prompt, 1 to 16, of which the one most like the others is taken.
             label: the label of the version that draws, such as `canary`; empty for the newest.
 
         Raises:
             ServingError: the server cannot be reached or refuses, or the numbers of prompts and seeds do not fit.
 
         """
-        return self._predict(requests.generate(prompt, seed, temperature, expand, refine, label))
+        return self._predict(requests.generate(prompt, seed, temperature, expand, refine, candidates, label))
 
     def restore(
         self,
@@ -289,10 +291,11 @@ class AsyncClient:
         temperature: float | None = None,
         expand: bool = True,
         refine: bool = True,
+        candidates: int = 1,
         label: str = "",
     ) -> list[Picture]:
         """As `Client.generate`."""
-        return await self._predict(requests.generate(prompt, seed, temperature, expand, refine, label))
+        return await self._predict(requests.generate(prompt, seed, temperature, expand, refine, candidates, label))
 
     async def restore(
         self,

@@ -81,6 +81,7 @@ def generate(
     temperature: float | None,
     expand: bool,
     refine: bool,
+    candidates: int,
     label: str,
 ) -> Ask[list[Picture]]:
     """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
@@ -88,12 +89,15 @@ def generate(
     count = len(prompts)
     inputs = {"prompt": _texts(prompts), "seed": _tensor(wire.DT_INT64, count, int64_val=seeds)}
     signature = "serving_default"
-    if temperature is not None or not expand or not refine:
+    if temperature is not None or not expand or not refine or candidates != 1:
         signature = "options"
         warmth = TEMPERATURE if temperature is None else temperature
         inputs["temperature"] = _tensor(wire.DT_FLOAT, count, float_val=[warmth] * count)
         inputs["expand"] = _tensor(wire.DT_BOOL, count, bool_val=[expand] * count)
         inputs["refine"] = _tensor(wire.DT_BOOL, count, bool_val=[refine] * count)
+    if candidates != 1:
+        signature = "candidates"
+        inputs["candidates"] = _tensor(wire.DT_INT64, count, int64_val=[candidates] * count)
 
     def read(response: wire.PredictResponse) -> list[Picture]:
         pngs, captions = response.outputs["image_bytes"].string_val, response.outputs["expanded_prompt"].string_val

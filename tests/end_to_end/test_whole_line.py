@@ -27,10 +27,12 @@ DRAWN = {"image_bytes": "string", "expanded_prompt": "string"}
 PICTURE = {"image_bytes": "string"}
 ASKED = {"prompt": "string", "seed": "int64"}
 DAMAGED = {"image_bytes": "string", "noise_sigma": "float32"}
+OPTIONS = {"temperature": "float32", "expand": "bool", "refine": "bool"}
 SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
     "text_to_image": {
         "serving_default": (ASKED, DRAWN),
-        "options": (ASKED | {"temperature": "float32", "expand": "bool", "refine": "bool"}, DRAWN),
+        "options": (ASKED | OPTIONS, DRAWN),
+        "candidates": (ASKED | OPTIONS | {"candidates": "int64"}, DRAWN),
     },
     "language_model": {
         "serving_default": (ASKED | {"temperature": "float32"}, {"text": "string"}),
@@ -119,7 +121,7 @@ def dtypes(tensors: Any) -> Tensors:
 
 def test_the_fused_model_carries_its_warm_up(pushed: Path) -> None:
     signatures = [request.model_spec.signature_name for request in read_warmup(only_version(pushed, "text_to_image"))]
-    assert set(signatures) == {"serving_default", "options"}
+    assert set(signatures) == {"serving_default", "options", "candidates"}
 
 
 def test_a_run_leaves_what_a_person_looks_at(whole_line: Stage) -> None:

@@ -25,6 +25,7 @@ OPTIONS = {"temperature": tf.float32, "expand": tf.bool, "refine": tf.bool}
 SIGNATURES = {
     ("text_to_image", "serving_default"): (PROMPT, DRAWN),
     ("text_to_image", "options"): ({**PROMPT, **OPTIONS}, DRAWN),
+    ("text_to_image", "candidates"): ({**PROMPT, **OPTIONS, "candidates": tf.int64}, DRAWN),
     ("language_model", "serving_default"): ({**PROMPT, "temperature": tf.float32}, {"text": tf.string}),
     ("language_model", "embed"): ({"caption": tf.string}, {"embedding": tf.float32}),
     ("generator", "serving_default"): ({"caption": tf.string, **SEED}, IMAGE),
@@ -142,6 +143,23 @@ def test_options_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
         chosen = {name: values[row] for name, values in options.items()}
         alone = text_to_image.generate("A  red", seed=7, **chosen).astype(int)
         assert abs(alone - decoded(served["image_bytes"][row])).max() <= 1
+
+
+def test_candidates_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
+    plain = {"temperature": [0.5] * 3, "expand": [True] * 3, "refine": [True] * 3}
+    asked = {"prompt": ["a", "红", "a red"], "seed": [1, 2, 3], **plain}
+    served = serve("text_to_image", "candidates", **asked, candidates=[1, 7, 3])["image_bytes"]
+    for row, candidates in enumerate([1, 7, 3]):
+        prompt, seed = asked["prompt"][row], asked["seed"][row]
+        alone = text_to_image.generate(prompt, seed=seed, temperature=0.5, candidates=candidates).astype(int)
+        assert abs(alone - decoded(served[row])).max() <= 1
+
+
+@pytest.mark.parametrize("candidates", [0, -1, 17])
+def test_candidates_out_of_range_are_refused(serve: Serve, candidates: int) -> None:
+    asked = {"prompt": ["a"], "seed": [1], "temperature": [0.5], "expand": [True], "refine": [True]}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="candidates must be from 1 to 16, not"):
+        serve("text_to_image", "candidates", **asked, candidates=[candidates])
 
 
 def test_restorer_serves_pictures_of_several_sizes_together(serve: Serve, restorer: Restorer) -> None:

@@ -168,5 +168,3 @@ def test_the_order_of_patches_does_not_matter_and_their_place_does() -> None:
 
     np.testing.assert_allclose(mean_of([0, 2], [0, 2]), mean_of([2, 0], [2, 0]), atol=1e-6)
     assert abs(mean_of([0, 2], [0, 2]) - mean_of([0, 2], [1, 3])).max() > 1e-4
-
-

@@ -67,11 +67,27 @@ def test_options_go_by_row(text_to_image: TextToImage) -> None:
         assert abs(alone.astype(int) - row).max() <= 1
 
 
+def test_the_chosen_candidate_is_the_one_most_like_the_others(text_to_image: TextToImage) -> None:
+    caption, seeds = "a red", [5 + number * 2**32 for number in range(6)]
+    drawn = text_to_image.generator.generate([caption] * 6, seed=seeds).astype(float)
+    distances = ((drawn[:, None] - drawn[None]) ** 2).mean((1, 2, 3, 4))
+    assert distances.argmin() != 0
+    chosen = text_to_image.generate(caption, seed=5, expand=False, refine=False, candidates=6)
+    np.testing.assert_array_equal(chosen, drawn[distances.argmin()])
+
+
+def test_one_candidate_is_the_drawing_itself(text_to_image: TextToImage) -> None:
+    captions, seeds = tf.constant(["a", "红"]), tf.constant([1, 2], tf.int64)
+    chosen = text_to_image.choose(captions, seeds, tf.ones([2], tf.int64))
+    np.testing.assert_allclose(chosen, text_to_image.generator.draw(captions, seeds), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"seed": [1, 2, 3]}, r"seed has shape \(3,\); give one for all 2 texts, or one for each"),
         ({"temperature": -1.0}, "The temperature is -1; it must be 0 or more"),
+        ({"candidates": 17}, "candidates must be from 1 to 16, not 17"),
     ],
 )
 def test_wrong_options_are_refused(text_to_image: TextToImage, options: dict[str, object], message: str) -> None:

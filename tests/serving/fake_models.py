@@ -97,7 +97,13 @@ def text_to_image(folder: Path) -> Path:
         caption = tf.where(expand, prompt + " at " + heat, prompt)
         return drawn(prompt, seed, tf.where(refine, caption, caption + " unrefined"))
 
-    return export(module, folder, serving_default=default, options=options)
+    @tf.function(input_signature=[*asked, *chosen, spec(tf.int64, "candidates", [None])])
+    def candidates(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        *asked, count = inputs
+        best = options(*asked)
+        return {**best, "expanded_prompt": best["expanded_prompt"] + " of " + tf.strings.as_string(count)}
+
+    return export(module, folder, serving_default=default, options=options, candidates=candidates)
 
 
 def restorer(folder: Path) -> Path:

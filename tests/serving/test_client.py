@@ -55,9 +55,15 @@ def test_generate_broadcasts_prompt_and_seed(client: Client) -> None:
 def test_generate_options(client: Client) -> None:
     captions = [
         client.generate("a", **options)[0].expanded_prompt
-        for options in ({"temperature": 0.5}, {"temperature": 0.5, "expand": False}, {"expand": False, "refine": False})
+        for options in (
+            {"temperature": 0.5},
+            {"temperature": 0.5, "expand": False},
+            {"expand": False, "refine": False},
+            {"candidates": 4},
+            {"candidates": 2, "expand": False},
+        )
     ]
-    assert captions == ["a at 0.5", "a", "a unrefined"]
+    assert captions == ["a at 0.5", "a", "a unrefined", "a at 0.3 of 4", "a of 2"]
 
 
 @pytest.mark.parametrize(("prompt", "seed"), [([], 0), (["a", "b"], [1, 2, 3]), ("a", [])])
@@ -128,7 +134,7 @@ def test_predict_refuses_dtypes_that_cannot_be_sent(client: Client) -> None:
 
 def test_signatures(client: Client) -> None:
     signatures = client.signatures("text_to_image")
-    assert set(signatures) == {"serving_default", "options"}
+    assert set(signatures) == {"serving_default", "options", "candidates"}
     assert signatures["serving_default"].inputs == {"prompt": ("string", (None,)), "seed": ("int64", (None,))}
     assert set(signatures["options"].outputs) == {"image_bytes", "expanded_prompt"}
     assert client.signatures("half_plus_two")["serving_default"].inputs == {"x": ("float", None)}
