@@ -14,7 +14,6 @@ from models.language_model import TEMPERATURE, Texts
 from models.pictures import to_uint8
 from models.restorer import Restorer
 
-
 MOST_CANDIDATES = 16
 
 

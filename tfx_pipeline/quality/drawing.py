@@ -34,13 +34,13 @@ ROWS, NOISE_ROWS, BATCH = 500, 12, 128
 SINGLES: dict[str, dict[str, Any]] = {
     "data": {"picture_size": 32},
     "language": {"slots": 1, "steps": 1500},
-    "drawing": {"warmup_steps": 9000, "adversarial_steps": 0},
+    "drawing": {"warmup_steps": 9000, "adversarial_steps": 300},
     "restoration": {"steps": 400},
 }
 SCENES: dict[str, dict[str, Any]] = {
     "data": {"picture_size": 64},
-    "language": {"slots": 2, "steps": 1800},
-    "drawing": {"block": 4, "warmup_steps": 7000, "adversarial_steps": 0},
+    "language": {"slots": 2, "steps": 2000},
+    "drawing": {"block": 4, "warmup_steps": 8000, "adversarial_steps": 0},
 }
 PROMPTS: dict[str, dict[str, Any]] = {"data": {"picture_size": 32}, "language": {"steps": 3500}}
 
