@@ -240,7 +240,7 @@ class _InProcess:
         from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
         prompts = [PROMPTS[(seed + row) % len(PROMPTS)] for row in range(size)]
-        ask = generate(prompts, list(range(seed, seed + size)), None, True, True, "")
+        ask = generate(prompts, list(range(seed, seed + size)))
         return self._servable.decode(PredictRequest.FromString(ask.request.SerializeToString()))
 
 
@@ -261,7 +261,7 @@ def _side_by_side(client: Client, in_process: _InProcess, calls: int) -> tuple[f
 def _requests() -> Iterator[bytes]:
     for number in itertools.count():
         prompt = PROMPTS[number % len(PROMPTS)]
-        yield generate(prompt, number, None, True, True, "").request.SerializeToString()
+        yield generate(prompt, number).request.SerializeToString()
 
 
 @asynccontextmanager

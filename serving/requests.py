@@ -78,11 +78,11 @@ class Ask(Generic[Answer]):
 def generate(
     prompt: str | Sequence[str],
     seed: int | Sequence[int],
-    temperature: float | None,
-    expand: bool,
-    refine: bool,
-    candidates: int,
-    label: str,
+    temperature: float | None = None,
+    expand: bool = True,
+    refine: bool = True,
+    candidates: int = 1,
+    label: str = "",
 ) -> Ask[list[Picture]]:
     """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
     prompts, seeds = _paired(prompt, seed)
