@@ -142,6 +142,11 @@ class GeneratorWarmup(GeneratorTraining):
         self.noiseless = noiseless
         self.patches = max(1, round(len(self.generator.points) * drawn_share))
 
+    @property
+    def dearness(self) -> tf.Tensor:
+        """What noise costs now, in units of what it costs in the end."""
+        return 1 + FIRST_DEARNESS * (1 - self.progress) ** 2
+
     def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
         """One step on `image` uint8[b, s, s, 3] and `embedding` float32[b, d]."""
         variables = self.generator.trainable_variables + self.encoder.trainable_variables
@@ -163,8 +168,7 @@ class GeneratorWarmup(GeneratorTraining):
         sharpness = tf.maximum(2 * self.progress - 1, 0.0)
         absolute = absolute_error(drawn, real)
         reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
-        dearness = 1 + FIRST_DEARNESS * (1 - self.progress) ** 2
-        loss = reconstruction + dearness * self.kl_weight * divergence + self.prior_weight * surprise
+        loss = reconstruction + self.dearness * self.kl_weight * divergence + self.prior_weight * surprise
         return loss, {"reconstruction": absolute, "divergence": divergence, "surprise": surprise}
 
 

@@ -9,6 +9,7 @@ from tiny_models import SIZE, copy_of, moved, pictures, tiny_generator, tiny_lan
 from models.critic import Critic
 from models.generator import Generator
 from models.generator_training import (
+    FIRST_DEARNESS,
     GeneratorAdversarial,
     GeneratorTraining,
     GeneratorWarmup,
@@ -139,6 +140,17 @@ def test_the_critic_learns_to_tell_real_from_drawn(adversarial: Run) -> None:
     assert set(history) == {"reconstruction", "divergence", "adversarial", "critic"}
     assert np.isfinite(list(history.values())).all()
     assert history["critic"][-1] < 0.9 * history["critic"][0]
+
+
+def test_noise_is_dear_at_first_and_not_in_the_end() -> None:
+    generator = new_generator()
+    training = GeneratorWarmup(generator, encoder_of(generator, width=8), steps=10, towers=1, kl_weight=0.1)
+    training.compile(optimizer=keras.optimizers.Adam())
+    costs = []
+    for step in (0, 5, 10, 20):
+        training.optimizer.iterations.assign(step)
+        costs.append(float(training.dearness))
+    assert costs == [1 + FIRST_DEARNESS, 1 + FIRST_DEARNESS / 4, 1, 1]
 
 
 def test_a_score_for_each_picture() -> None:
