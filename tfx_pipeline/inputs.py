@@ -12,6 +12,9 @@ from tfx_pipeline.preprocessing import from_bytes
 
 READ_BATCH = 512
 
+BEHEADED = 0.1
+"""Share of the captions that the language model reads from some piece after the first."""
+
 
 class Captioned(NamedTuple):
     """Transformed pictures with their captions, in memory: a picture takes size * size * 3 bytes.
@@ -71,6 +74,7 @@ def shuffled(count: int, *, batch_size: int, seed: int) -> tf.data.Dataset:
 def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: int, seed: int) -> tf.data.Dataset:
     """Batches for the language model: one caption of each picture, and lines of text that have no picture.
 
+    Some captions lack their first pieces, since a prompt may begin with any: "circle" as well as "a red circle".
     Columns that hold nothing but padding are left out: every step would read them.
     """
     length = max(used_length(data.captions), used_length(lines))
@@ -82,7 +86,7 @@ def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: in
         has_picture = rows < count
         picture_rows = tf.minimum(rows, count - 1)
         both = tf.gather(captions, picture_rows)
-        ids = one_caption(both)
+        ids = some_beheaded(one_caption(both))
         if len(lines):
             line = tf.gather(texts, tf.maximum(rows - count, 0))
             ids = tf.where(has_picture[:, None], ids, line)
@@ -139,6 +143,17 @@ def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
 def one_caption(both_BxKxT: tf.Tensor) -> tf.Tensor:
     """One caption of each row at random, int64[b, t]; never a missing one."""
     return tf.gather(both_BxKxT, choose(tf.not_equal(both_BxKxT[..., 1], END)), batch_dims=1)
+
+
+def some_beheaded(ids_BxT: tf.Tensor) -> tf.Tensor:
+    """Captions, a tenth of them without some of their first pieces, int64[b, t]; one piece is always left."""
+    rows, length = tf.shape(ids_BxT)[0], tf.shape(ids_BxT)[1]
+    pieces = tf.reduce_sum(tf.cast(ids_BxT != PAD, tf.float32), axis=1) - 2
+    taken = tf.cast(tf.random.uniform([rows]) * pieces, tf.int32)
+    taken = tf.where(tf.random.uniform([rows]) < BEHEADED, taken, 0)
+    where = tf.range(1, length)[None] + taken[:, None]
+    padded = tf.concat([ids_BxT, tf.fill([rows, length], tf.constant(PAD, tf.int64))], axis=1)
+    return tf.concat([ids_BxT[:, :1], tf.gather(padded, where, batch_dims=1)], axis=1)
 
 
 def choose(present_BxK: tf.Tensor) -> tf.Tensor:

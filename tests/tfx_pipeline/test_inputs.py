@@ -16,6 +16,7 @@ from tfx_pipeline.inputs import (
     read_captioned,
     read_lines,
     shuffled,
+    some_beheaded,
 )
 
 SIZE, LENGTH = 8, 6
@@ -105,6 +106,15 @@ def test_a_missing_caption_is_never_chosen() -> None:
     picks = Counter(chosen[:, 0, 1].tolist())
     assert set(picks) == {10, 100}
     assert min(picks.values()) > 4
+
+
+def test_some_captions_begin_with_a_later_piece() -> None:
+    whole = [START, 7, 8, 9, END, PAD]
+    rows = some_beheaded(tf.constant([whole, ids(5), MISSING] * 2000, tf.int64)).numpy().reshape(2000, 3, LENGTH)
+    seen = Counter(map(tuple, rows[:, 0]))
+    assert set(seen) == {tuple(whole), (START, 8, 9, END, PAD, PAD), (START, 9, END, PAD, PAD, PAD)}
+    assert 0.04 < 1 - seen[tuple(whole)] / 2000 < 0.1
+    assert (rows[:, 1:] == [ids(5), MISSING]).all()
 
 
 def test_a_lone_chinese_caption_is_chosen() -> None:
