@@ -10,7 +10,7 @@ import typer
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from easel import bench, data, demo, doctor, models, pictures, runs
+from easel import bench, data, demo, doctor, models, pictures, report, runs
 from easel.console import fail, failing, quiet
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(bench.app, name="bench")
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(runs.run)
+app.command()(report.report)
 app.command()(pictures.generate)
 app.command()(pictures.restore)
 

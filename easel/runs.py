@@ -74,6 +74,7 @@ def as_dict(outcome: "Outcome") -> dict[str, Any]:
         "pushed": outcome.run.pushed,
         "blessed": outcome.blessed,
         "refusal": outcome.refusal,
+        "report": outcome.report,
         "metrics": {verdict.model: verdict.metrics for verdict in outcome.verdicts},
     }
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import ml_metadata as mlmd
@@ -108,6 +109,12 @@ class Run:
     def step(self, name: str) -> Step | None:
         """The step of a component, where it ran."""
         return next((step for step in self.steps if step.name == name), None)
+
+    def output(self, step: str, name: str) -> Path | None:
+        """Where a step left an output, or found it in the cache; None if it did not come so far."""
+        found = self.step(step)
+        places = [Path(artifact.uri) for artifact in found.outputs if artifact.name == name] if found else []
+        return next((place for place in places if place.exists()), None)
 
 
 class History:

@@ -16,9 +16,11 @@ from tfx import v1 as tfx
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint, read_folder
 from tfx_pipeline.history import History, Run
+from tfx_pipeline.memory import PeakMemory
 from tfx_pipeline.pipeline import Source, create_pipeline
+from tfx_pipeline.report import Remarks, write_report
 from tfx_pipeline.root import Root
-from tfx_pipeline.verdict import Verdict, verdicts
+from tfx_pipeline.verdict import Verdict, refusal, verdicts
 
 Say = Callable[[str], None]
 
@@ -35,6 +37,7 @@ class Outcome:
     verdicts: list[Verdict]
     refusal: str
     seconds: float
+    report: Path | None = None
 
     @property
     def blessed(self) -> bool:
@@ -63,32 +66,50 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
         entries = read_folder(data, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
         pictures = Source(data.resolve(), fingerprint(data, entries))
-        with narrated(root, say) as log:
-            pipeline = create_pipeline(root, pictures, config, text=lines)
+        pipeline = create_pipeline(root, pictures, config, text=lines)
+        memory = PeakMemory()
+        with narrated(root, say, memory) as log:
             try:
-                tfx.orchestration.LocalDagRunner().run(pipeline)
-            except DataSetError:
+                launch(pipeline, log)
+            except (DataSetError, RunError) as error:
+                leave_report(root, Remarks(str(error), memory.peaks), say)
                 raise
-            except Exception as error:
-                log.write_text(log.read_text(encoding="utf-8") + traceback.format_exc(), encoding="utf-8")
-                raise RunError(
-                    f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
-                    f"{log}; the same command goes on from here once the cause is mended."
-                ) from error
+            memory.end()
+            report = leave_report(root, Remarks("", memory.peaks), say)
     run = History(root).run("latest")
     found = verdicts(run)
-    return Outcome(run, found, refusal(run, found), time.monotonic() - started)
+    return Outcome(run, found, refusal(run, found), time.monotonic() - started, report)
 
 
-def refusal(run: Run, found: list[Verdict]) -> str:
-    """Why nothing was pushed, as one sentence; empty where everything was."""
-    missed = [str(verdict) for verdict in found if not verdict.blessed]
-    if missed:
-        return "; ".join(missed)
-    check = run.step("ServingValidator")
-    if check and check.outputs and check.outputs[0].properties.get("blessed") != 1:
-        return f"text_to_image not pushed: {check.outputs[0].properties.get('reason', 'the server refused it')}"
-    return ""
+def launch(pipeline: tfx.dsl.Pipeline, log: Path) -> None:
+    """Run a pipeline to its end.
+
+    Raises:
+        DataSetError: If the data cannot be trained on.
+        RunError: If a component fails.
+    """
+    try:
+        tfx.orchestration.LocalDagRunner().run(pipeline)
+    except DataSetError:
+        raise
+    except Exception as error:
+        log.write_text(log.read_text(encoding="utf-8") + traceback.format_exc(), encoding="utf-8")
+        raise RunError(
+            f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
+            f"{log}; the same command goes on from here once the cause is mended."
+        ) from error
+
+
+def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
+    """Write the report of the newest run; one that cannot be written must not spoil the run."""
+    try:
+        file = write_report(root, History(root).run("latest"), remarks)
+    except Exception as error:
+        logging.exception("The report could not be written.")
+        say(f"no report could be written: {type(error).__name__}: {first_line(error)}")
+        return None
+    say(f"report: {file}")
+    return file
 
 
 def file_fingerprint(file: Path) -> str:
@@ -138,9 +159,10 @@ def only_run(root: Root) -> Iterator[None]:
 class Narrator(logging.Handler):
     """Turns LocalDagRunner's log records about components into lines for a person."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Say, memory: PeakMemory) -> None:
         super().__init__(logging.INFO)
         self.say = say
+        self.memory = memory
         self.count = 0
         self.current = ""
         self.started = time.monotonic()
@@ -151,18 +173,22 @@ class Narrator(logging.Handler):
         if words[:1] == ["Component"] and words[-2:] == ["is", "running."]:
             self.count += 1
             self.current = words[1]
+            self.memory.begin(self.current)
             minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
             self.say(f"[{self.count:2}] {minutes}:{seconds:02} {self.current}")
 
 
 @contextmanager
-def narrated(root: Root, say: Say) -> Iterator[Path]:
-    """Keep what the libraries say in a file, and say aloud which component runs; yields the file."""
+def narrated(root: Root, say: Say, memory: PeakMemory) -> Iterator[Path]:
+    """Keep what the libraries say in a file, and say aloud which component runs; yields the file.
+
+    `memory` is told of each component as it starts.
+    """
     root.logs.mkdir(exist_ok=True)
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
     to_file = logging.FileHandler(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    narrator = Narrator(say)
+    narrator = Narrator(say, memory)
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.INFO)
     loggers = [logging.getLogger(name) for name in ("", "absl", "tensorflow")]

@@ -14,10 +14,12 @@ from tfx_pipeline.components import Assembler, AtomicPusher, ServingValidator
 from tfx_pipeline.config import RunConfig, Thresholds
 from tfx_pipeline.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
 from tfx_pipeline.examples import FolderExampleGen, TextExampleGen
+from tfx_pipeline.gallery import Gallery
 from tfx_pipeline.root import Root
 
 NAME = "easel"
 MODELS = ("language_model", "generator", "restorer")
+MODELS_OF_PICTURES = ("generator", "restorer")
 # The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
 BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", "--sdk_container_image=none")
 
@@ -71,6 +73,10 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
         evaluators[name] = evaluator(name, examples.outputs["examples"], trainers[name], baseline, config)
         nodes += [trainers[name], baseline, evaluators[name]]
 
+    galleries = [
+        Gallery(examples=examples.outputs["examples"], model=trainers[name].outputs["model"]).with_id(f"Gallery.{name}")
+        for name in MODELS_OF_PICTURES
+    ]
     assembler = Assembler(
         **{name: node.outputs["model"] for name, node in trainers.items()},
         **{f"{name}_blessing": node.outputs["blessing"] for name, node in evaluators.items()},
@@ -84,7 +90,7 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=str(root.pipeline),
-        components=[*nodes, assembler, check, *pushers],
+        components=[*nodes, *galleries, assembler, check, *pushers],
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
         beam_pipeline_args=list(BEAM_ARGS),

@@ -34,3 +34,7 @@ class Root:
     def pushed(self) -> Path:
         """`<model>/<version>/` for servers."""
         return self.path / "pushed"
+
+    def report(self, run_id: str) -> Path:
+        """What people look at of a run, an HTML file."""
+        return self.path / "reports" / f"{run_id}.html"

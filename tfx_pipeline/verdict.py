@@ -53,6 +53,17 @@ def verdict(run: Run, model: str) -> Verdict | None:
     return Verdict(model, bool(result.validation_ok), measured(evaluation), refusals)
 
 
+def refusal(run: Run, found: list[Verdict]) -> str:
+    """Why nothing was pushed, as one sentence; empty where everything was."""
+    missed = [str(verdict) for verdict in found if not verdict.blessed]
+    if missed:
+        return "; ".join(missed)
+    check = run.step("ServingValidator")
+    if check and check.outputs and check.outputs[0].properties.get("blessed") != 1:
+        return f"text_to_image not pushed: {check.outputs[0].properties.get('reason', 'the server refused it')}"
+    return ""
+
+
 def measured(evaluation: str) -> dict[str, float]:
     """The overall metrics of the candidate model."""
     result = tfma.load_eval_result(evaluation, model_name="")
@@ -93,4 +104,4 @@ def shown(name: str, value: float, digits: int = 2) -> str:
 
 def number(name: str, value: float, digits: int = 2) -> str:
     """A value with its unit; 0.0 is added so that no zero is negative."""
-    return f"{value + 0.0:.{digits}f}{UNITS.get(name, '')}"
+    return f"{round(value, digits) + 0.0:.{digits}f}{UNITS.get(name, '')}"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from easel.cli import app
 from easel.doctor import EXTRAS
 
-COMMANDS = ("doctor", "data", "demo", "run", "runs", "serve", "models", "bench", "generate", "restore")
+COMMANDS = ("doctor", "data", "demo", "run", "runs", "report", "serve", "models", "bench", "generate", "restore")
 
 
 def commands(command: click.Command, path: str = "easel") -> Iterator[tuple[str, click.Command]]:
@@ -124,7 +124,9 @@ def test_drawing_before_any_training_unpacks_the_pretrained_models_once(tmp_path
         assert picture.size == (32, 32)
 
 
-@pytest.mark.parametrize("arguments", [("runs",), ("runs", "show"), ("runs", "show", "2026")], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("runs",), ("runs", "show"), ("runs", "show", "2026"), ("report",)], ids=" ".join
+)
 def test_a_root_without_runs_names_the_cure(arguments: tuple[str, ...], tmp_path: Path) -> None:
     done = easel(*arguments, "--root", tmp_path / "nowhere")
     assert done.returncode == 1

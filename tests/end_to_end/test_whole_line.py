@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 import urllib.request
 from pathlib import Path
@@ -211,6 +212,50 @@ def test_a_second_run_pushes_no_new_version(whole_line: Stage, second_run: Stage
     assert second_run.pushed == whole_line.pushed
 
 
+# The report
+
+
+@pytest.fixture(scope="session")
+def page(whole_line: Stage) -> str:
+    """The report of the first run."""
+    return Path(succeeded(whole_line)["report"]).read_text(encoding="utf-8")
+
+
+def test_a_run_leaves_a_report_with_every_chapter(page: str) -> None:
+    chapters = re.findall(r'<section id="(\w+)"', page)
+    assert chapters == ["pictures", "films", "metrics", "data", "curves", "steps", "next"]
+    for told in ("Every model is blessed and stands pushed", "PSNR gain", "nats per piece", "000007.png", "MiB"):
+        assert told in page, told
+    assert page.count('<figure class="exhibit">') == 2 * (12 + 6 + 6)
+
+
+def test_a_report_asks_for_nothing_from_the_network(page: str) -> None:
+    assert re.findall(r"""(?:src|href)="(?!data:|\#)|@import|url\(|<script""", page) == []
+
+
+def test_a_report_sets_a_model_beside_the_last_blessed_one(second_run: Stage) -> None:
+    (line,) = [line for line in second_run.done.stdout.splitlines() if line.startswith("report: ")]
+    page = Path(line.removeprefix("report: ")).read_text(encoding="utf-8")
+    rows = re.findall(r"<td>all</td><td>SSIM</td><td>(.*?)</td><td>(.*?)</td><td>", page)
+    assert len(rows) == 2
+    assert [candidate for candidate, baseline in rows if candidate != baseline] == []
+
+
+def test_a_report_tells_why_nothing_was_pushed(refused_run: Stage) -> None:
+    done = easel("report", "--root", refused_run.root, "--no-open")
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip()).read_text(encoding="utf-8")
+    assert "Nothing was pushed: restorer not blessed: SSIM " in page
+    assert "at least 0.99" in page
+
+
+def test_a_run_that_was_killed_has_a_report_when_one_asks_for_it(refused_run: Stage, killed_run: list[str]) -> None:
+    done = easel("report", "--root", refused_run.root, "--json")
+    assert done.returncode == 0, done.stderr
+    page = Path(json.loads(done.stdout)["report"]).read_text(encoding="utf-8")
+    assert "The run was interrupted in Trainer.restorer" in page
+
+
 # The gate
 
 
@@ -326,6 +371,13 @@ def test_a_damaged_data_set_stops_the_run_with_one_sentence(damaged_run: Stage) 
     assert told.startswith("133 of 400 pictures (33.2%) were set aside, and 5.0% may be; ")
     assert told.count("\n") == 1
     assert "max_quarantine = 0.34" in told
+
+
+def test_a_damaged_data_set_leaves_a_report_of_what_was_set_aside(damaged_run: Stage) -> None:
+    (file,) = (damaged_run.root / "reports").glob("*.html")
+    page = file.read_text(encoding="utf-8")
+    assert "133 of 400 pictures (33.2%) were set aside" in page
+    assert "And 85 more" in page
 
 
 def test_a_run_that_stopped_is_remembered_as_failed(damaged_run: Stage) -> None:

@@ -18,6 +18,7 @@ from tfx_pipeline.local_run import (
     refusal,
     run_local,
 )
+from tfx_pipeline.memory import PeakMemory
 from tfx_pipeline.root import Root
 from tfx_pipeline.verdict import Verdict
 
@@ -63,7 +64,7 @@ def test_two_roots_run_side_by_side(tmp_path: Path) -> None:
 
 def test_every_component_is_told_as_it_starts(tmp_path: Path) -> None:
     said: list[str] = []
-    with narrated(Root(tmp_path), said.append) as log:
+    with narrated(Root(tmp_path), said.append, PeakMemory()) as log:
         logging.getLogger("absl").info(RUNNING, "Transform")
         logging.getLogger("absl").info("Component %s is finished.", "Transform")
         logging.getLogger("elsewhere").warning("a warning of a library")
@@ -77,7 +78,7 @@ def test_every_component_is_told_as_it_starts(tmp_path: Path) -> None:
 def test_the_loggers_are_as_before_afterwards(tmp_path: Path) -> None:
     logger = logging.getLogger()
     before = (logger.handlers[:], logger.level, absl_logging.get_verbosity())
-    with narrated(Root(tmp_path), lambda line: None):
+    with narrated(Root(tmp_path), lambda line: None, PeakMemory()):
         assert logger.handlers != before[0]
     assert (logger.handlers, logger.level, absl_logging.get_verbosity()) == before
 

@@ -7,7 +7,7 @@ import tensorflow_model_analysis as tfma
 
 from tfx_pipeline.config import RunConfig, Thresholds, load_config
 from tfx_pipeline.metrics import MEASURES
-from tfx_pipeline.pipeline import MODELS, Source, create_pipeline, demands, eval_config
+from tfx_pipeline.pipeline import MODELS, MODELS_OF_PICTURES, Source, create_pipeline, demands, eval_config
 from tfx_pipeline.root import Root
 
 PICTURES = Source(Path("/data/pictures"), "abc")
@@ -21,6 +21,7 @@ COMPONENTS = {
     "Assembler",
     "ServingValidator",
     *(f"{kind}.{name}" for kind in ("Trainer", "Baseline", "Evaluator") for name in MODELS),
+    *(f"Gallery.{name}" for name in MODELS_OF_PICTURES),
     *(f"Pusher.{name}" for name in (*MODELS, "text_to_image")),
 }
 

@@ -1,0 +1,38 @@
+"""`easel report`: what a run leaves for people to look at."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easel.console import answer, failing, quiet, say
+from easel.runs import AsJson, Root, RootOption
+
+
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, the beginning of its id, or latest.")] = "latest",
+    root: RootOption = Path("work"),
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
+    anew: Annotated[bool, typer.Option("--anew", help="Write it again from what the run left.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Open the report of a run: one HTML file with its pictures, metrics and curves, and the verdict first."""
+    with failing("pipeline"):
+        from tfx_pipeline.history import History
+
+        place = Root(root)
+        found = History(place).run(run)
+        file = place.report(found.id)
+        if anew or not file.is_file():
+            say(f"Writing the report of run {found.id}: half a minute.", as_json=as_json)
+            with quiet():
+                from tfx_pipeline.report import write_report
+
+                write_report(place, found)
+    if as_json:
+        answer({"run": found.id, "report": file})
+    else:
+        typer.echo(file)
+    if open_it and not as_json:
+        webbrowser.open(file.resolve().as_uri())

@@ -1,0 +1,155 @@
+"""The data of a report: what went in, what was set aside, and how long captions are."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from markupsafe import Markup
+from numpy.typing import NDArray
+from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
+
+from models.text import END, PAD
+from tfx_pipeline.config import Data as Settings
+from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, read_folder
+from tfx_pipeline.evaluation import RAW
+from tfx_pipeline.examples import QUARANTINE_FILE, SPLITS
+from tfx_pipeline.history import Run
+from tfx_pipeline.inputs import records
+from tfx_pipeline.report import plots
+from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail
+
+EXAMPLES, THUMBNAILS = 24, 48
+LANGUAGES = {"text": "English", "text_zh": "Chinese"}
+
+
+class Captioned(NamedTuple):
+    """A training picture and its captions."""
+
+    picture: str
+    captions: list[str]
+
+
+class SetAside(NamedTuple):
+    """A quarantined file with its reason, and a small picture where it can be opened."""
+
+    file_name: str
+    reason: str
+    picture: str | None
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long captions are, in pieces; `cut` of `count` were too long for the language model."""
+
+    language: str
+    count: int
+    cut: int
+    plot: Markup
+
+
+@dataclass(frozen=True)
+class Data:
+    """What went in.
+
+    Attributes:
+        folder: Where it lay.
+        counts: Pictures by split; empty where reading failed.
+        examples: Some training pictures.
+        set_aside: The first files in quarantine.
+        quarantined: How many there are in all.
+        lengths: By language.
+        anomalies: What ExampleValidator found, a sentence each.
+    """
+
+    folder: str
+    counts: dict[str, int]
+    examples: list[Captioned]
+    set_aside: list[SetAside]
+    quarantined: int
+    lengths: list[Lengths]
+    anomalies: list[str]
+
+
+def data(run: Run) -> Data | None:
+    """The data of a run; None where it did not come so far as to look at any."""
+    if "folder" not in run.data:
+        return None
+    folder, examples = Path(run.data["folder"]), run.output("FolderExampleGen", "examples")
+    quarantine = read_quarantine(folder, examples)
+    return Data(
+        folder=str(folder),
+        counts=counts(examples) if examples else {},
+        examples=some(examples) if examples else [],
+        set_aside=[SetAside(*item, thumbnail(folder, item[0])) for item in quarantine[:THUMBNAILS]],
+        quarantined=len(quarantine),
+        lengths=lengths(run),
+        anomalies=anomalies(run.output("ExampleValidator", "anomalies")),
+    )
+
+
+def read_quarantine(folder: Path, examples: Path | None) -> list[tuple[str, str]]:
+    """Pairs of (file name, reason); read anew from the folder where they were too many for the run to go on."""
+    if examples:
+        lines = (examples / QUARANTINE_FILE).read_text(encoding="utf-8").splitlines()
+        return [(row["file_name"], row["reason"]) for row in map(json.loads, lines)]
+    try:
+        reading = read_folder(folder, limits=ReadLimits(max_share=1))
+    except DataSetError:
+        return []
+    return [(item.file_name, item.reason) for item in reading.quarantined]
+
+
+def files(examples: Path, split: str) -> list[str]:
+    """The files of one split."""
+    return sorted(map(str, (examples / f"Split-{split}").glob("*.gz")))
+
+
+def counts(examples: Path) -> dict[str, int]:
+    """Pictures by split."""
+    return {split: sum(1 for _ in tf.data.TFRecordDataset(files(examples, split), "GZIP")) for split in SPLITS}
+
+
+def some(examples: Path) -> list[Captioned]:
+    """The first training pictures."""
+    return [
+        Captioned(encoded_thumbnail(image), [caption.decode() for caption in captions if caption])
+        for batch in records(files(examples, "train"), RAW).take(1)
+        for image, *captions in zip(*(batch[name][:EXAMPLES].numpy() for name in RAW), strict=True)
+    ]
+
+
+def lengths(run: Run) -> list[Lengths]:
+    """How long captions are, as Transform cut them into pieces; empty where it did not."""
+    transformed, step = run.output("Transform", "transformed_examples"), run.step("Transform")
+    if transformed is None or step is None:
+        return []
+    length = Settings.model_validate_json(step.properties["custom_config"]).caption_length
+    spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in LANGUAGES}
+    batches = list(records(files(transformed, "train"), spec))
+    return [
+        measured(language, np.concatenate([batch[name].numpy() for batch in batches]), length)
+        for name, language in LANGUAGES.items()
+        if batches
+    ]
+
+
+def measured(language: str, ids: NDArray[np.int64], length: int) -> Lengths:
+    """The lengths of captions, int64[n, t]; a missing caption is START, END alone and does not count."""
+    pieces = (ids != PAD).sum(axis=1)
+    present = pieces > 2
+    cut = (ids[:, -1] != PAD) & (ids[:, -1] != END)
+    plot = plots.histograms({language: pieces[present] - 2}, unit="pieces", bins=np.arange(-0.5, length))
+    return Lengths(language, int(present.sum()), int(cut.sum()), plot)
+
+
+def anomalies(folder: Path | None) -> list[str]:
+    """What ExampleValidator found in the splits."""
+    found = folder.glob("Split-*/SchemaDiff.pb") if folder else []
+    return [
+        f"{file.parent.name.removeprefix('Split-')}: {name}: {info.description}"
+        for file in sorted(found)
+        for name, info in sorted(Anomalies.FromString(file.read_bytes()).anomaly_info.items())
+    ]

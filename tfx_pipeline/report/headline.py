@@ -1,0 +1,46 @@
+"""What came of a run, in a sentence, and the commands to go on with."""
+
+import shlex
+from dataclasses import dataclass
+
+from tfx_pipeline.history import Run
+from tfx_pipeline.root import Root
+from tfx_pipeline.verdict import refusal, verdicts
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What came of a run: `pushed`, `refused`, `failed` or `interrupted`, and a sentence."""
+
+    state: str
+    sentence: str
+
+
+def headline(run: Run, failure: str) -> Headline:
+    """The verdict."""
+    stopped = next((step.name for step in run.steps if step.state == run.state), "")
+    if run.state == "failed" or failure:
+        return Headline("failed", failure or f"{stopped} failed; the newest file in logs/ tells why.")
+    if run.state == "interrupted":
+        return Headline("interrupted", f"The run was interrupted in {stopped}; the same command goes on from there.")
+    if reason := refusal(run, verdicts(run)):
+        return Headline("refused", f"Nothing was pushed: {reason}.")
+    told = f"trained {' and '.join(run.trained)}" if run.trained else "trained nothing, since all was in the cache"
+    return Headline("pushed", f"Every model is blessed and stands pushed; this run {told}.")
+
+
+def commands(root: Root, run: Run, state: str) -> list[tuple[str, str]]:
+    """Pairs of (what for, what to type)."""
+    place, folder = shlex.quote(str(root.path)), shlex.quote(str(run.data.get("folder", "FOLDER")))
+    again = f"easel run --data {folder} --root {place}"
+    history = ("What ran, and from which data", f"easel runs show {run.id} --root {place}")
+    if state == "pushed":
+        return [
+            ("Serve the models", f"easel serve --root {place}"),
+            ("Then ask for a picture, in another terminal", "easel generate 'a red circle' --scale 8 -o out.png"),
+            ("Go back to the version before", f"easel models rollback text_to_image --root {place}"),
+            history,
+        ]
+    if state == "refused":
+        return [("Train longer, or lower a threshold, by a file of settings", f"{again} --config FILE"), history]
+    return [("Go on from where it stopped, with the options that you gave before", again), history]

@@ -1,0 +1,131 @@
+"""The numbers of a report: metrics beside their bounds, the curves of the trainings, time and memory."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tensorflow_model_analysis as tfma
+from markupsafe import Markup
+
+from tfx_pipeline.history import Run
+from tfx_pipeline.pipeline import MODELS
+from tfx_pipeline.report import plots
+from tfx_pipeline.verdict import SHOWN, number
+
+
+class Row(NamedTuple):
+    """One metric of one slice, as text: this run's model, the last blessed one, and what is demanded."""
+
+    slice: str
+    metric: str
+    candidate: str
+    baseline: str
+    demanded: str
+
+
+class Table(NamedTuple):
+    """What an Evaluator measured."""
+
+    model: str
+    rows: list[Row]
+
+
+def tables(run: Run) -> list[Table]:
+    """The metrics of all models, by slice, beside those of the last blessed model."""
+    found = {name: run.output(f"Evaluator.{name}", "evaluation") for name in MODELS}
+    return [Table(name, list(rows(str(uri)))) for name, uri in found.items() if uri]
+
+
+def rows(evaluation: str) -> Iterator[Row]:
+    """The rows of one evaluation; the overall ones come first."""
+    candidate, baseline = (by_slice(evaluation, name) for name in ("", tfma.BASELINE_KEY))
+    config = tfma.load_eval_result(evaluation, model_name="").config
+    demanded = {metric_name(metric): demand(metric) for spec in config.metrics_specs for metric in spec.metrics}
+    for key in sorted(candidate, key=lambda key: (len(key), key)):
+        for name, value in candidate[key].items():
+            before = baseline.get(key, {}).get(name)
+            yield Row(
+                slice=" and ".join(f"{column} {value}" for column, value in key) or "all",
+                metric=SHOWN.get(name, name.replace("_", " ")),
+                candidate=number(name, value),
+                baseline="" if before is None else number(name, before),
+                demanded="" if key else demanded.get(name, ""),
+            )
+
+
+def by_slice(evaluation: str, model: str) -> dict[tuple[Any, ...], dict[str, float]]:
+    """What was measured of a model, by slice and metric; nothing where there was no such model.
+
+    TFMA's own differences are left out: the two models stand side by side.
+    """
+    found = tfma.load_eval_result(evaluation, model_name=model).slicing_metrics
+    return {
+        key: {
+            name: value["doubleValue"]
+            for name, value in sorted(metrics.items())
+            if "doubleValue" in value and not name.endswith("_diff")
+        }
+        for key, outputs in found
+        for metrics in [outputs.get("", {}).get("", {})]
+    }
+
+
+def metric_name(metric: tfma.MetricConfig) -> str:
+    """The name of a metric in its own config."""
+    return str(json.loads(metric.config)["name"])
+
+
+def demand(metric: tfma.MetricConfig) -> str:
+    """What a metric must reach, as text."""
+    name, value, change = metric_name(metric), metric.threshold.value_threshold, metric.threshold.change_threshold
+    told = []
+    if value.HasField("lower_bound"):
+        told.append(f"at least {number(name, value.lower_bound.value)}")
+    if value.HasField("upper_bound"):
+        told.append(f"at most {number(name, value.upper_bound.value)}")
+    if change.HasField("absolute"):
+        told.append(f"{number(name, abs(change.absolute.value))} worse at most")
+    return ", ".join(told)
+
+
+class Timed(NamedTuple):
+    """A step with its share of the longest one's time, 0..1, and the most MiB that the process held, where known."""
+
+    name: str
+    state: str
+    seconds: float
+    share: float
+    memory: float | None
+
+
+def steps(run: Run, memory: dict[str, float]) -> list[Timed]:
+    """Time and memory by step; those that look up the last blessed models are left out."""
+    told = [step for step in run.steps if not step.name.startswith("Baseline.")]
+    longest = max((step.seconds for step in told), default=0.0) or 1.0
+    return [Timed(step.name, step.state, step.seconds, step.seconds / longest, memory.get(step.name)) for step in told]
+
+
+class Curve(NamedTuple):
+    """One measure of one phase of training."""
+
+    phase: str
+    measure: str
+    last: float
+    plot: Markup
+
+
+def curves(run: Run) -> list[Curve]:
+    """The curves of all trainings."""
+    return [curve for name in MODELS for curve in curves_of(run.output(f"Trainer.{name}", "model_run"))]
+
+
+def curves_of(run_dir: Path | None) -> Iterator[Curve]:
+    """The curves of one training, from its `metrics.jsonl`."""
+    found = run_dir.glob("metrics.jsonl") if run_dir else []
+    lines = [json.loads(line) for file in found for line in file.read_text(encoding="utf-8").splitlines()]
+    for phase in dict.fromkeys(line["phase"] for line in lines):
+        own = [line for line in lines if line["phase"] == phase]
+        for measure in own[0].keys() - {"phase", "step"}:
+            values = [line[measure] for line in own]
+            yield Curve(phase, measure, values[-1], plots.curve([line["step"] for line in own], values))

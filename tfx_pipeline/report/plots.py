@@ -1,0 +1,70 @@
+"""Plots as inline SVG whose colours are the page's, so that they follow it into the dark."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, FIRST, SECOND = "#010101", "#010102", "#010103"
+OF_THE_PAGE = {INK: "currentColor", FIRST: "var(--first)", SECOND: "var(--second)"}
+METADATA = ("Creator", "Date", "Format", "Type")
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "easel",
+    "font.size": 9,
+    "axes.labelsize": 9,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+}
+
+
+def curve(steps: Sequence[int], values: Sequence[float]) -> Markup:
+    """A measure over the steps of a training."""
+
+    def plot(axes: Axes) -> None:
+        axes.plot(steps, values, color=FIRST, linewidth=1.8)
+        axes.plot(steps[-1:], values[-1:], "o", color=FIRST, markersize=4)
+
+    return drawn(plot, size=(3, 1.7))
+
+
+def histograms(rows: dict[str, NDArray[Any]], *, unit: str, bins: Any = 30) -> Markup:
+    """How values are distributed; the first row is filled, a second one is a line."""
+
+    def plot(axes: Axes) -> None:
+        (first, values), *others = rows.items()
+        _, edges, _ = axes.hist(values, bins=bins, color=FIRST, alpha=0.8, label=first)
+        for label, more in others:
+            axes.hist(more, bins=list(edges), histtype="step", color=SECOND, linewidth=1.8, label=label)
+        axes.set_xlabel(unit)
+
+    return drawn(plot, size=(4.2, 2.2))
+
+
+def drawn(plot: Any, *, size: tuple[float, float]) -> Markup:
+    """What a function draws on axes, as an SVG element that scales to its place and needs no other file."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        plot(axes)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.locator_params(axis="both", nbins=5)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(METADATA))
+    return Markup(as_element(out.getvalue()))
+
+
+def as_element(svg: str) -> str:
+    """An SVG file as an element of a page: no prologue, no size, no ids of groups, the page's colours."""
+    element = svg[svg.index("<svg ") :]
+    element = re.sub(r'<svg .*?viewBox="([^"]*)".*?>', r'<svg class="plot" viewBox="\1">', element, count=1, flags=re.S)
+    element = re.sub(r'<g id="[^"]*"', "<g", element)
+    element = re.sub(r"font-family: [^;\"]*; ?|<style.*?</style>", "", element, flags=re.S)
+    for sentinel, colour in OF_THE_PAGE.items():
+        element = element.replace(sentinel, colour)
+    return element

@@ -1,0 +1,56 @@
+"""Pictures as data URIs, so that a page carries them itself."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tfx_pipeline.datasets.folder import ReadLimits, RefusedError, escapes, open_picture
+
+SIDE = 96
+
+
+def as_uri(picture: NDArray[np.uint8]) -> str:
+    """A picture, uint8[h, w, 3], as a PNG."""
+    return image_uri(Image.fromarray(picture))
+
+
+def image_uri(image: Image.Image) -> str:
+    """A picture of Pillow's as a PNG."""
+    out = io.BytesIO()
+    image.convert("RGB").save(out, "PNG", optimize=True)
+    return png_uri(out.getvalue())
+
+
+def file_uri(file: Path) -> str:
+    """A PNG file as it is."""
+    return png_uri(file.read_bytes())
+
+
+def png_uri(png: bytes) -> str:
+    """The bytes of a PNG."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def thumbnail(folder: Path, name: str) -> str | None:
+    """A file of a data-set folder, made small; None where it is not safely a picture."""
+    file = folder / name
+    if escapes(name) or not file.is_file() or file.stat().st_size > ReadLimits().max_bytes:
+        return None
+    try:
+        image = open_picture(file.read_bytes())
+    except RefusedError:
+        return None
+    image = image.convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    return image_uri(image)
+
+
+def encoded_thumbnail(data: bytes) -> str:
+    """An encoded picture that is known to be good, made small."""
+    image = open_picture(data).convert("RGB")
+    image.thumbnail((SIDE, SIDE))
+    return image_uri(image)
