@@ -8,7 +8,7 @@ CLIENTS := tests/serving/other_clients
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help install install-gpu install-dev demo pretrained test test-clients test-slow lint types format clean
+.PHONY: help install install-gpu install-dev demo docs pretrained test test-clients test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ lint: install-dev
 
 types: install-dev
 	$(RUN) mypy
+
+docs: install-dev  ## The documentation as a site, in work/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@echo "Open work/site/index.html, or show it while you write: .venv/bin/mkdocs serve"
 
 pretrained: install  ## Train the weights in models/pretrained anew, by a demo
 	$(RUN) easel demo --root work/pretrained

@@ -1,0 +1,112 @@
+"""The documentation: it builds, it asks for nothing from elsewhere, and its commands work."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PORTS = (8500, 8501)
+
+
+def blocks(file: str, language: str = "sh") -> list[tuple[str, str]]:
+    """Pairs of (title, code) of a page's blocks in a language."""
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    return [(title, code) for found, title, code in BLOCK.findall(text) if found == language]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `make docs` builds it."""
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return out
+
+
+def test_every_page_is_built_and_in_the_navigation(site: Path) -> None:
+    pages = {str(page.relative_to(REPOSITORY / "docs").with_suffix("")) for page in REPOSITORY.glob("docs/**/*.md")}
+    built = {str(page.relative_to(site).with_suffix("")) for page in site.rglob("*.html")} - {"404"}
+    assert built == pages
+    start = (site / "index.html").read_text(encoding="utf-8")
+    assert [page for page in pages - {"index"} if f'href="{page}.html"' not in start] == []
+
+
+def test_the_site_asks_for_nothing_from_elsewhere(site: Path) -> None:
+    asking = re.compile(
+        r'<(?:script|img|iframe)[^>]+src="(?:https?:)?//|<link[^>]+rel="stylesheet"[^>]+href="https?://'
+    )
+    assert [page.name for page in site.rglob("*.html") if asking.search(page.read_text(encoding="utf-8"))] == []
+    styles = [style.read_text(encoding="utf-8") for style in site.rglob("*.css")]
+    assert [style[:80] for style in styles if re.search(r"url\(['\"]?https?:|@import", style)] == []
+
+
+@pytest.mark.parametrize("command", ["run", "report", "models rollback", "data import"])
+def test_the_reference_describes_the_commands(site: Path, command: str) -> None:
+    text = (site / "reference/command-line.html").read_text(encoding="utf-8")
+    assert f'<h2 id="easel-{command.replace(" ", "-")}">' in text
+
+
+def test_the_chinese_readme_has_the_same_commands() -> None:
+    for language in ("sh", "python"):
+        assert blocks("README.zh.md", language) == blocks("README.md", language)
+
+
+@contextmanager
+def working(folder: Path, code: str) -> Iterator[None]:
+    """A server that a block of the tutorial starts, until the ports answer and then to the end of the context."""
+    with subprocess.Popen(["bash", "-c", f"exec {code}"], cwd=folder, stdout=subprocess.DEVNULL) as server:
+        try:
+            wait_for_ports(server)
+            yield
+        finally:
+            server.terminate()
+
+
+def wait_for_ports(server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not all(answers(port) for port in PORTS):
+        assert server.poll() is None and time.monotonic() < deadline, "the server does not come up"
+        time.sleep(0.2)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
+
+
+def run_blocks(folder: Path, found: list[tuple[str, str]]) -> Iterator[str]:
+    """Run blocks one after the other; yields what they print."""
+    for number, (title, code) in enumerate(found):
+        if title:
+            with working(folder, code):
+                yield from run_blocks(folder, found[number + 1 :])
+            return
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", code], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+        yield done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_command_of_the_tutorial_works(tmp_path: Path) -> None:
+    if any(map(answers, PORTS)):
+        pytest.skip("something listens on the ports of the tutorial")
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    told = list(run_blocks(tmp_path, blocks("docs/tutorial.md")))
+    assert len(told) == len(blocks("docs/tutorial.md")) - 1
+    everything = "\n".join(told)
+    for line in ("trained nothing: all models came from the cache", "exit code 3", "image_bytes"):
+        assert line in everything
+    for name in ("first", "weather", "star", "restored"):
+        assert (tmp_path / f"work/tutorial/{name}.png").is_file()
