@@ -38,14 +38,16 @@ def Assembler(
     language_model_blessing: InputArtifact[ModelBlessing],
     generator_blessing: InputArtifact[ModelBlessing],
     restorer_blessing: InputArtifact[ModelBlessing],
+    copies_blessing: InputArtifact[ModelBlessing],
     model: OutputArtifact[Model],
     blessing: OutputArtifact[ModelBlessing],
 ) -> None:
     """Compose the fused text-to-image model of three blessed ones; with fewer, assemble nothing and bless nothing.
 
-    The generator carries the language model that it was trained with, so that model is asked for its blessing alone.
+    A generator must have been blessed by the CopyCheck too. It carries the language model that it was trained with, so
+    that model is asked for its blessing alone.
     """
-    blessings = (language_model_blessing, generator_blessing, restorer_blessing)
+    blessings = (language_model_blessing, generator_blessing, restorer_blessing, copies_blessing)
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in blessings)
     blessing.set_int_custom_property("blessed", int(blessed))
     blessing.set_int_custom_property("version", int(time.time()))

@@ -101,6 +101,8 @@ class Thresholds(Section):
         generator_psnr: Least PSNR of a drawing against the picture that its caption describes.
         generator_ssim: Least SSIM of the same.
         generator_gain: Least PSNR of a drawing above that of a drawing from another picture's caption.
+        generator_copies: Most of the drawings, as a share, that may be copies of training pictures, beyond the share of
+            withheld pictures that look like copies too.
         restorer_psnr: Least PSNR of a restored picture against the clean one.
         restorer_ssim: Least SSIM of the same.
         restorer_gain: Least PSNR of a restored picture above that of the damaged one.
@@ -113,6 +115,7 @@ class Thresholds(Section):
     generator_psnr: Annotated[float, Field(ge=0, le=100)] = 8.0
     generator_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.02
     generator_gain: Annotated[float, Field(ge=-100, le=100)] = 0.1
+    generator_copies: Annotated[float, Field(ge=0, le=1)] = 0.5
     restorer_psnr: Annotated[float, Field(ge=0, le=100)] = 18.0
     restorer_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.5
     restorer_gain: Annotated[float, Field(ge=-100, le=100)] = 3.0

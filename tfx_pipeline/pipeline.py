@@ -12,6 +12,7 @@ from tfx.types.channel_utils import union
 
 from tfx_pipeline.components import Assembler, AtomicPusher, ServingValidator
 from tfx_pipeline.config import RunConfig, Thresholds
+from tfx_pipeline.copying import CopyCheck
 from tfx_pipeline.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
 from tfx_pipeline.examples import FolderExampleGen, TextExampleGen
 from tfx_pipeline.gallery import Gallery
@@ -73,13 +74,21 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
         evaluators[name] = evaluator(name, examples.outputs["examples"], trainers[name], baseline, config)
         nodes += [trainers[name], baseline, evaluators[name]]
 
-    galleries = [
-        Gallery(examples=examples.outputs["examples"], model=trainers[name].outputs["model"]).with_id(f"Gallery.{name}")
+    galleries = {
+        name: Gallery(examples=examples.outputs["examples"], model=trainers[name].outputs["model"]).with_id(
+            f"Gallery.{name}"
+        )
         for name in MODELS_OF_PICTURES
-    ]
+    }
+    copies = CopyCheck(
+        examples=transformed,
+        pictures=galleries["generator"].outputs["pictures"],
+        most=config.thresholds.generator_copies,
+    )
     assembler = Assembler(
         **{name: node.outputs["model"] for name, node in trainers.items()},
         **{f"{name}_blessing": node.outputs["blessing"] for name, node in evaluators.items()},
+        copies_blessing=copies.outputs["blessing"],
     )
     check = ServingValidator(model=assembler.outputs["model"], model_blessing=assembler.outputs["blessing"])
     pushable = {**trainers, "text_to_image": assembler}
@@ -90,7 +99,7 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=str(root.pipeline),
-        components=[*nodes, *galleries, assembler, check, *pushers],
+        components=[*nodes, *galleries.values(), copies, assembler, check, *pushers],
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
         beam_pipeline_args=list(BEAM_ARGS),

@@ -56,12 +56,26 @@ def verdict(run: Run, model: str) -> Verdict | None:
 def refusal(run: Run, found: list[Verdict]) -> str:
     """Why nothing was pushed, as one sentence; empty where everything was."""
     missed = [str(verdict) for verdict in found if not verdict.blessed]
+    if told := copying(run):
+        missed.append(told)
     if missed:
         return "; ".join(missed)
     check = run.step("ServingValidator")
     if check and check.outputs and check.outputs[0].properties.get("blessed") != 1:
         return f"text_to_image not pushed: {check.outputs[0].properties.get('reason', 'the server refused it')}"
     return ""
+
+
+def copying(run: Run) -> str:
+    """Why a generator's drawings are taken for copies, as a clause; empty where they are not, or nobody looked."""
+    step = run.step("CopyCheck")
+    refused = (
+        [artifact.properties for artifact in step.outputs if artifact.properties.get("blessed") == 0] if step else []
+    )
+    if not refused:
+        return ""
+    share, most = told_apart("share of copies", refused[0]["share"] - refused[0]["usual"], refused[0]["most"])
+    return f"generator not blessed: {share} > {most}"
 
 
 def measured(evaluation: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ from tfx_pipeline.report.thumbnails import as_uri, thumbnail
 from tfx_pipeline.root import Root
 
 ID = "2026-01-02T03:04:05.000006"
-ELSEWHERE = re.compile(r"""(src|href)="(?!data:|\#)|@import|url\(|<script""")
+ELSEWHERE = re.compile(r"""(src|href)="(?!data:|\#)|@import|url\((?!#)|<script""")
 
 
 def run_of(**states: str) -> Run:

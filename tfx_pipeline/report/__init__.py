@@ -10,7 +10,7 @@ from tfx_pipeline.history import Run
 from tfx_pipeline.report.data import data
 from tfx_pipeline.report.headline import commands, headline
 from tfx_pipeline.report.numbers import curves, steps, tables
-from tfx_pipeline.report.pictures import films, walls
+from tfx_pipeline.report.pictures import copying, films, walls
 from tfx_pipeline.root import Root
 
 
@@ -61,6 +61,7 @@ def page(root: Root, run: Run, remarks: Remarks) -> str:
         run=run,
         headline=told,
         walls=walls(run),
+        copying=copying(run),
         films=films(run),
         tables=tables(run),
         data=data(run),

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from models.metrics import psnr, ssim
+from tfx_pipeline.copying import read_suspects
 from tfx_pipeline.gallery import Exhibits, read_exhibits
 from tfx_pipeline.history import Run
 from tfx_pipeline.pipeline import MODELS, MODELS_OF_PICTURES
@@ -31,6 +32,36 @@ class Exhibit(NamedTuple):
     truth: str
     psnr: float
     ssim: float
+
+
+class Suspect(NamedTuple):
+    """A drawing beside the training picture nearest to it, and how alone the two are; see `copying.Neighbours`."""
+
+    caption: str
+    drawn: str
+    nearest: str
+    isolation: float
+
+
+class Copying(NamedTuple):
+    """Shares, 0..1, of copies among drawings and among withheld real pictures, what is allowed, and the worst."""
+
+    share: float
+    usual: float
+    most: float
+    suspects: list[Suspect]
+
+
+def copying(run: Run) -> Copying | None:
+    """Whether the generator copies; None where nobody looked."""
+    step, uri = run.step("CopyCheck"), run.output("CopyCheck", "copies")
+    found = read_suspects(str(uri)) if uri else None
+    if step is None or found is None:
+        return None
+    told = next(artifact.properties for artifact in step.outputs if artifact.name == "blessing")
+    pictures = zip(found.captions, found.drawn, found.nearest, found.isolation, strict=True)
+    suspects = [Suspect(str(text), as_uri(drawn), as_uri(near), float(alone)) for text, drawn, near, alone in pictures]
+    return Copying(told["share"], told["usual"], told["most"], suspects)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,129 @@
+"""Does the generator draw, or does it copy? Its drawings are held against every picture that it was trained on."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tfx.types import Artifact, artifact_utils
+from tfx.types.standard_artifacts import Examples, ModelBlessing
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+
+from tfx_pipeline.gallery import Pictures, read_exhibits
+from tfx_pipeline.inputs import records
+from tfx_pipeline.preprocessing import from_bytes
+
+NEIGHBOURS = 50
+SUSPICIOUS = 0.5
+KEPT = 12
+FILE = "copies.npz"
+
+
+class Copies(Artifact):
+    """A file `copies.npz` with the arrays of `Suspects`."""
+
+    TYPE_NAME = "EaselCopies"
+
+
+class Suspects(NamedTuple):
+    """The drawings that are most like a training picture, the most suspicious first.
+
+    Attributes:
+        captions: str[k].
+        drawn: uint8[k, s, s, 3].
+        nearest: uint8[k, s, s, 3], the training picture nearest to each.
+        isolation: float32[k], see `Neighbours`.
+    """
+
+    captions: NDArray[np.str_]
+    drawn: NDArray[np.uint8]
+    nearest: NDArray[np.uint8]
+    isolation: NDArray[np.float32]
+
+
+class Neighbours(NamedTuple):
+    """What training pictures lie around some pictures.
+
+    Attributes:
+        nearest: uint8[n, s, s, 3], the nearest one.
+        isolation: float32[n], its distance divided by the mean distance of the 50 nearest: about 1 where a picture lies
+            among many alike, 0 where it is one of them to the pixel and the others are far.
+    """
+
+    nearest: NDArray[np.uint8]
+    isolation: NDArray[np.float32]
+
+    @property
+    def copied(self) -> float:
+        """The share of copies, 0..1, by the measure of Carlini et al. (2023): an isolation below a half."""
+        return float((self.isolation < SUSPICIOUS).mean())
+
+
+@component
+def CopyCheck(
+    examples: InputArtifact[Examples],
+    pictures: InputArtifact[Pictures],
+    most: Parameter[float],
+    copies: OutputArtifact[Copies],
+    blessing: OutputArtifact[ModelBlessing],
+) -> None:
+    """Bless a generator of whose drawings no more than a share `most` are copies of training pictures.
+
+    The share that looks like copies among withheld real pictures is taken off first, since data may repeat itself.
+    `examples` are transformed ones; `pictures` come from the generator's Gallery.
+    """
+    Path(copies.uri).mkdir(parents=True, exist_ok=True)
+    shown, share, usual = read_exhibits(pictures.uri), 0.0, 0.0
+    if shown is not None:
+        folder, side = Path(artifact_utils.get_split_uri([examples], "train")), shown.truth.shape[1]
+        drawn, real = (neighbours(some, training_pictures(folder, side)) for some in (shown.candidate, shown.truth))
+        share, usual = drawn.copied, real.copied
+        rows = np.argsort(drawn.isolation, kind="stable")[:KEPT]
+        suspects = Suspects(shown.captions[rows], shown.candidate[rows], *(column[rows] for column in drawn))
+        np.savez_compressed(Path(copies.uri) / FILE, **suspects._asdict())
+    blessing.set_int_custom_property("blessed", int(share - usual <= most))
+    for name, value in {"share": share, "usual": usual, "most": most}.items():
+        blessing.set_float_custom_property(name, value)
+
+
+def training_pictures(folder: Path, side: int) -> Iterator[NDArray[np.uint8]]:
+    """Batches of transformed pictures, uint8[b, side, side, 3]."""
+    spec = {"image": tf.io.FixedLenFeature([], tf.string)}
+    for batch in records(sorted(map(str, folder.glob("*.gz"))), spec):
+        yield from_bytes(batch["image"], side).numpy()
+
+
+def neighbours(pictures: NDArray[np.uint8], training: Iterable[NDArray[np.uint8]]) -> Neighbours:
+    """Look for each picture's nearest ones, by the root of the mean squared difference of pixels.
+
+    Args:
+        pictures: uint8[n, s, s, 3].
+        training: Batches of the same size; one of them is held in memory at a time.
+    """
+    nearest, distances = np.zeros_like(pictures), np.full([len(pictures), NEIGHBOURS], np.inf, np.float32)
+    for batch in training:
+        found = differences(pictures, batch)
+        closer = found.min(axis=1) < distances[:, 0]
+        nearest[closer] = batch[found.argmin(axis=1)[closer]]
+        distances = np.sort(np.concatenate([distances, found], axis=1), axis=1)[:, :NEIGHBOURS]
+    there = np.isfinite(distances)
+    means = np.where(there, distances, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
+    return Neighbours(nearest, distances[:, 0] / np.maximum(means, 1e-6))
+
+
+def differences(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Root mean squared differences of all pairs, float32[n, m], in grey levels."""
+    rows = [pictures.reshape(len(pictures), -1).astype(np.float32) for pictures in (first, second)]
+    squares = [(row**2).sum(axis=1) for row in rows]
+    sums = squares[0][:, None] + squares[1][None, :] - 2 * rows[0] @ rows[1].T
+    return np.sqrt(np.maximum(sums, 0) / rows[0].shape[1])
+
+
+def read_suspects(uri: str) -> Suspects | None:
+    """What a CopyCheck kept; None where there was nothing to check."""
+    if not (Path(uri) / FILE).is_file():
+        return None
+    with np.load(Path(uri) / FILE) as arrays:
+        return Suspects(**arrays)
