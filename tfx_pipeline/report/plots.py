@@ -2,11 +2,11 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def curve(steps: Sequence[int], values: Sequence[float]) -> Markup:
         axes.plot(steps, values, color=FIRST, linewidth=1.8)
         axes.plot(steps[-1:], values[-1:], "o", color=FIRST, markersize=4)
 
-    return drawn(plot, size=(3, 1.7))
+    return drawn(plot, "over the steps of training", size=(3, 1.7))
 
 
 def histograms(rows: dict[str, NDArray[Any]], *, unit: str, bins: Any = 30) -> Markup:
@@ -43,11 +43,11 @@ def histograms(rows: dict[str, NDArray[Any]], *, unit: str, bins: Any = 30) -> M
             axes.hist(more, bins=list(edges), histtype="step", color=SECOND, linewidth=1.8, label=label)
         axes.set_xlabel(unit)
 
-    return drawn(plot, size=(4.2, 2.2))
+    return drawn(plot, f"how {unit} is distributed", size=(4.2, 2.2))
 
 
-def drawn(plot: Any, *, size: tuple[float, float]) -> Markup:
-    """What a function draws on axes, as an SVG element that scales to its place and needs no other file."""
+def drawn(plot: Callable[[Axes], None], label: str, *, size: tuple[float, float]) -> Markup:
+    """What a function draws on axes, as an SVG element that scales to its place; the label is for who cannot see it."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
@@ -56,13 +56,15 @@ def drawn(plot: Any, *, size: tuple[float, float]) -> Markup:
         axes.locator_params(axis="both", nbins=5)
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(METADATA))
-    return Markup(as_element(out.getvalue()))
+    return Markup(as_element(out.getvalue(), label))
 
 
-def as_element(svg: str) -> str:
+def as_element(svg: str, label: str) -> str:
     """An SVG file as an element of a page: no prologue, no size, no ids of groups, the page's colours."""
     element = svg[svg.index("<svg ") :]
-    element = re.sub(r'<svg .*?viewBox="([^"]*)".*?>', r'<svg class="plot" viewBox="\1">', element, count=1, flags=re.S)
+    box = re.search(r'viewBox="([^"]*)"', element)
+    opening = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="{box[1] if box else ""}">'
+    element = opening + element[element.index(">") + 1 :]
     element = re.sub(r'<g id="[^"]*"', "<g", element)
     element = re.sub(r"font-family: [^;\"]*; ?|<style.*?</style>", "", element, flags=re.S)
     for sentinel, colour in OF_THE_PAGE.items():
