@@ -115,7 +115,7 @@ class Thresholds(Section):
     generator_psnr: Annotated[float, Field(ge=0, le=100)] = 8.0
     generator_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.02
     generator_gain: Annotated[float, Field(ge=-100, le=100)] = 0.1
-    generator_copies: Annotated[float, Field(ge=0, le=1)] = 0.5
+    generator_copies: Annotated[float, Field(ge=0, le=1)] = 0.25
     restorer_psnr: Annotated[float, Field(ge=0, le=100)] = 18.0
     restorer_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.5
     restorer_gain: Annotated[float, Field(ge=-100, le=100)] = 3.0
