@@ -92,7 +92,7 @@ def data(run: Run) -> Data | None:
 
 def read_quarantine(folder: Path, examples: Path | None) -> list[tuple[str, str]]:
     """Pairs of (file name, reason); read anew from the folder where they were too many for the run to go on."""
-    if examples:
+    if examples and (examples / QUARANTINE_FILE).is_file():
         lines = (examples / QUARANTINE_FILE).read_text(encoding="utf-8").splitlines()
         return [(row["file_name"], row["reason"]) for row in map(json.loads, lines)]
     try:

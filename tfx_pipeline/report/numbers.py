@@ -42,7 +42,7 @@ def rows(evaluation: str) -> Iterator[Row]:
     candidate, baseline = (by_slice(evaluation, name) for name in ("", tfma.BASELINE_KEY))
     config = tfma.load_eval_result(evaluation, model_name="").config
     demanded = {metric_name(metric): demand(metric) for spec in config.metrics_specs for metric in spec.metrics}
-    for key in sorted(candidate, key=lambda key: (len(key), key)):
+    for key in sorted(candidate, key=lambda key: (len(key), str(key))):
         for name, value in candidate[key].items():
             before = baseline.get(key, {}).get(name)
             yield Row(
