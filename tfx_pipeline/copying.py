@@ -81,7 +81,7 @@ def CopyCheck(
         drawn, real = (neighbours(some, training_pictures(folder, side)) for some in (shown.candidate, shown.truth))
         share, usual = drawn.copied, real.copied
         rows = np.argsort(drawn.isolation, kind="stable")[:KEPT]
-        suspects = Suspects(shown.captions[rows], shown.candidate[rows], *(column[rows] for column in drawn))
+        suspects = Suspects(shown.captions[rows], shown.candidate[rows], drawn.nearest[rows], drawn.isolation[rows])
         np.savez_compressed(Path(copies.uri) / FILE, **suspects._asdict())
     blessing.set_int_custom_property("blessed", int(share - usual <= most))
     for name, value in {"share": share, "usual": usual, "most": most}.items():
