@@ -1,8 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
+from tfx.types.standard_artifacts import Examples, ModelBlessing
 
-from tfx_pipeline.copying import Neighbours, differences, neighbours
+from tfx_pipeline.copying import Copies, CopyCheck, Neighbours, differences, neighbours, read_suspects
+from tfx_pipeline.examples import example
+from tfx_pipeline.gallery import FILE, Exhibits, Pictures
 from tfx_pipeline.history import Artifact, Run, Step
 from tfx_pipeline.verdict import copying, refusal
 
@@ -66,3 +72,36 @@ def test_copying_is_refused_with_both_numbers() -> None:
 def test_what_the_data_does_itself_is_no_copying() -> None:
     assert copying(checked(0.75, 0.5, 0.5)) == ""
     assert copying(Run("2026-01-01", ())) == ""
+
+
+def check(folder: Path, drawn: NDArray[np.uint8], most: float) -> ModelBlessing:
+    """Let the component look at drawings, beside fresh pictures as the withheld ones."""
+    examples, pictures, copies, blessing = Examples(), Pictures(), Copies(), ModelBlessing()
+    examples.uri, pictures.uri, copies.uri = (str(folder / name) for name in ("examples", "pictures", "copies"))
+    examples.split_names = '["train", "eval"]'
+    (folder / "examples/Split-train").mkdir(parents=True)
+    (folder / "pictures").mkdir()
+    with tf.io.TFRecordWriter(str(folder / "examples/Split-train/transformed.gz"), "GZIP") as out:
+        for picture in TRAINING:
+            out.write(example(image=picture.tobytes()))
+    captions = np.array([f"number {number}" for number in range(len(drawn))])
+    np.savez(folder / "pictures" / FILE, **Exhibits(captions, drawn, drawn, FRESH)._asdict())
+    CopyCheck.test_call(examples=examples, pictures=pictures, most=most, copies=copies, blessing=blessing)
+    return blessing
+
+
+def test_a_generator_that_copies_is_not_blessed(tmp_path: Path) -> None:
+    half = np.concatenate([FRESH[:10], near(TRAINING[:10], 4)])
+    blessing = check(tmp_path, half, most=0.4)
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert blessing.get_float_custom_property("share") == 0.5
+    suspects = read_suspects(str(tmp_path / "copies"))
+    assert suspects is not None
+    assert set(suspects.captions[:10]) == {f"number {number}" for number in range(10, 20)}
+    assert (np.diff(suspects.isolation) >= 0).all()
+    row = int(suspects.captions[0].split()[1]) - 10
+    np.testing.assert_array_equal(suspects.nearest[0], TRAINING[row])
+
+
+def test_a_generator_that_draws_is_blessed(tmp_path: Path) -> None:
+    assert check(tmp_path, near(FRESH, 4), most=0.0).get_int_custom_property("blessed") == 1
