@@ -224,7 +224,7 @@ def test_a_run_leaves_a_report_with_every_chapter(page: str) -> None:
     assert chapters == ["pictures", "films", "metrics", "copying", "data", "curves", "steps", "next"]
     for told in ("Every model is blessed and stands pushed", "PSNR gain", "Nats per piece", "000007.png", "MiB"):
         assert told in page, told
-    assert page.count('<figure class="exhibit">') == 2 * (12 + 6 + 6)
+    assert page.count('<figure class="exhibit">') == 2 * (12 + 6 + 6) + 12
 
 
 def test_a_report_asks_for_nothing_from_the_network(page: str) -> None:
