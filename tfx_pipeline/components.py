@@ -133,10 +133,15 @@ def push(saved_model: Path, base: Path, version: int) -> Path:
     versions = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
     if versions and same_model(saved_model, base / str(versions[-1])):
         return base / str(versions[-1])
+    for left_over in base.glob(".*.partial"):
+        shutil.rmtree(left_over)
     partial = base / f".{version}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(saved_model, partial)
-    return partial.rename(base / str(version))
+    try:
+        shutil.copytree(saved_model, partial)
+        return partial.rename(base / str(version))
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def same_model(first: Path, second: Path) -> bool:

@@ -1,10 +1,8 @@
 """Run the pipeline here, say what it is doing, and sum up what came of it."""
 
-import fcntl
 import hashlib
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,16 +13,13 @@ from tfx import v1 as tfx
 
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint, read_folder
+from tfx_pipeline.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
 from tfx_pipeline.history import History, Run
 from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.root import Root
 from tfx_pipeline.verdict import Verdict, verdicts
 
 Say = Callable[[str], None]
-
-
-class RunError(Exception):
-    """A run that did not finish; the message is one sentence with the cure."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +49,13 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
 
     Raises:
         DataSetError: If the folder cannot be trained on.
-        RunError: If a component fails, or another run is under way in the root.
+        RunError: If a component fails, another run is under way in the root, or the root is damaged or not writable.
     """
     started = time.monotonic()
     root.path.mkdir(parents=True, exist_ok=True)
     with only_run(root):
+        check_serving_folder(root)
+        check_metadata(root)
         say(f"reading {data}")
         entries = read_folder(data, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
@@ -70,11 +67,12 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
             except DataSetError:
                 raise
             except Exception as error:
-                log.write_text(log.read_text(encoding="utf-8") + traceback.format_exc(), encoding="utf-8")
+                logging.getLogger().error("The run failed.", exc_info=error)
                 raise RunError(
                     f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
-                    f"{log}; the same command goes on from here once the cause is mended."
+                    f"{log}; {cure(error, root)}, then the same command goes on from here."
                 ) from error
+        keep_metadata(root)
     run = History(root).run("latest")
     found = verdicts(run)
     return Outcome(run, found, refusal(run, found), time.monotonic() - started)
@@ -113,26 +111,11 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines[0].endswith(".") else f"{lines[0]}."
 
 
-@contextmanager
-def only_run(root: Root) -> Iterator[None]:
-    """Hold the root for one run at a time.
+class LogFile(logging.FileHandler):
+    """A log that a full disk leaves incomplete, without a word of its own."""
 
-    Raises:
-        RunError: If another run holds it.
-    """
-    with (root.path / ".lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise RunError(
-                f"Another run has been under way in {root.path} since {lock.read().strip() or 'a moment ago'}: wait "
-                "for it, or choose another --root."
-            ) from None
-        lock.truncate(0)
-        lock.write(time.strftime("%Y-%m-%d %H:%M:%S"))
-        lock.flush()
-        yield
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let the run tell of the disk."""
 
 
 class Narrator(logging.Handler):
@@ -160,7 +143,7 @@ def narrated(root: Root, say: Say) -> Iterator[Path]:
     """Keep what the libraries say in a file, and say aloud which component runs; yields the file."""
     root.logs.mkdir(exist_ok=True)
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
-    to_file = logging.FileHandler(log, encoding="utf-8")
+    to_file = LogFile(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     narrator = Narrator(say)
     verbosity = absl_logging.get_verbosity()

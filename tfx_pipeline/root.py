@@ -21,6 +21,11 @@ class Root:
         return self.path / "metadata.sqlite"
 
     @property
+    def kept_metadata(self) -> Path:
+        """A copy of the store as the last run left it that ended."""
+        return self.path / "metadata.kept.sqlite"
+
+    @property
     def checkpoints(self) -> Path:
         """Backups of trainings that are under way."""
         return self.path / "checkpoints"

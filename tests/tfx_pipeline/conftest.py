@@ -1,5 +1,7 @@
 """One real run of the two ExampleGens in TFX, twice, so that the second comes from the cache."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,15 @@ def reading_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for _ in range(2):
         read_into(Root(path), folder, path / "lines.txt")
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four megabytes, where this user may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip("this user cannot mount a disk")
+    yield disk
+    subprocess.run(["umount", disk], check=True)

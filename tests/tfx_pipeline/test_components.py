@@ -39,11 +39,24 @@ def test_a_push_that_breaks_off_shows_no_version(tmp_path: Path) -> None:
     assert [path.name for path in base.iterdir()] == ["100"]
 
 
+def test_a_push_to_a_full_disk_leaves_what_is_served_alone(tmp_path: Path, small_disk: Path) -> None:
+    first, base = saved_model(tmp_path / "model"), small_disk / "pushed"
+    push(first, base, 100)
+    large = saved_model(tmp_path / "large")
+    (large / "variables/variables.data").write_bytes(bytes(5_000_000))
+    with pytest.raises(shutil.Error, match="No space left on device"):
+        push(large, base, 200)
+    assert [path.name for path in base.iterdir()] == ["100"]
+    assert same_tree(first, base / "100")
+
+
 def test_what_an_interrupted_push_left_is_not_mixed_in(tmp_path: Path) -> None:
     model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
     saved_model(base / ".100.partial", "older")
     (base / ".100.partial/stray").touch()
+    saved_model(base / ".99.partial")
     assert same_tree(model, push(model, base, 100))
+    assert [path.name for path in base.iterdir()] == ["100"]
 
 
 def test_an_unchanged_model_stays_where_it_is(tmp_path: Path) -> None:
