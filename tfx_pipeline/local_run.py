@@ -11,12 +11,16 @@ from pathlib import Path
 from absl import logging as absl_logging
 from tfx import v1 as tfx
 
+from tfx_pipeline.cards import code_commit
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint, read_folder
+from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint
+from tfx_pipeline.drift import DriftError
 from tfx_pipeline.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
 from tfx_pipeline.history import History, Run
 from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.root import Root
+from tfx_pipeline.slices import eval_slices
+from tfx_pipeline.spans import newest_spans, read_spans
 from tfx_pipeline.verdict import Verdict, verdicts
 
 Say = Callable[[str], None]
@@ -24,12 +28,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run."""
+    """What came of a run.
+
+    Attributes:
+        run: The run.
+        verdicts: Of each model.
+        refusal: Why nothing was pushed; empty where everything was.
+        drift: What was further from the last run's data than the settings allow; empty for nothing.
+        seconds: How long it took.
+        new: Whether there was anything new; otherwise `run` is the one that had seen it all.
+    """
 
     run: Run
     verdicts: list[Verdict]
     refusal: str
+    drift: str
     seconds: float
+    new: bool = True
 
     @property
     def blessed(self) -> bool:
@@ -42,13 +57,14 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
 
     Args:
         root: Where everything is kept.
-        data: The data-set folder.
+        data: The data-set folder, or a folder of spans, of which the newest are taken.
         config: All settings.
         text: Further lines for the language model.
         say: Told a line for each component as it starts.
 
     Raises:
         DataSetError: If the folder cannot be trained on.
+        DriftError: If the data have drifted and the settings say to stop.
         RunError: If a component fails, another run is under way in the root, or the root is damaged or not writable.
     """
     started = time.monotonic()
@@ -57,25 +73,92 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
         check_serving_folder(root)
         check_metadata(root)
         say(f"reading {data}")
-        entries = read_folder(data, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
-        pictures = Source(data.resolve(), fingerprint(data, entries))
+        pictures = source_of(data, config)
+        if pictures.spans and (seen := last_on(root, pictures, lines, config)):
+            return outcome(seen, started, new=False)
+        start = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
         with narrated(root, say) as log:
-            pipeline = create_pipeline(root, pictures, config, text=lines)
-            try:
-                tfx.orchestration.LocalDagRunner().run(pipeline)
-            except DataSetError:
-                raise
-            except Exception as error:
-                logging.getLogger().error("The run failed.", exc_info=error)
-                raise RunError(
-                    f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
-                    f"{log}; {cure(error, root)}, then the same command goes on from here."
-                ) from error
+            pipeline = create_pipeline(root, pictures, config, text=lines, warm_start=start, commit=code_commit())
+            execute(pipeline, root, log)
         keep_metadata(root)
-    run = History(root).run("latest")
+    return outcome(History(root).run("latest"), started)
+
+
+def outcome(run: Run, started: float, *, new: bool = True) -> Outcome:
+    """Sum up a run that began at a time of the monotonic clock."""
     found = verdicts(run)
-    return Outcome(run, found, refusal(run, found), time.monotonic() - started)
+    return Outcome(run, found, refusal(run, found), drift(run), time.monotonic() - started, new)
+
+
+def last_on(root: Root, pictures: Source, text: Source | None, config: RunConfig) -> Run | None:
+    """The last run that ended, if these data and settings were its own and what it pushed still stands."""
+    if not root.metadata.is_file():
+        return None
+    run = next((run for run in History(root).runs() if run.state == "done"), None)
+    asked = (learned_from(pictures, text), config.model_dump(mode="json"))
+    if run is None or (origin(run), run.config) != asked:
+        return None
+    standing = all((root.pushed / name / version).is_dir() for name, version in run.pushed.items())
+    return run if standing else None
+
+
+def learned_from(pictures: Source, text: Source | None) -> tuple[str | None, str | None]:
+    """Fingerprints of the data of a run to come."""
+    return pictures.fingerprint, text.fingerprint if text else None
+
+
+def origin(run: Run) -> tuple[str | None, str | None]:
+    """Fingerprints of the data of a run."""
+    return run.data.get("fingerprint"), run.data.get("file_fingerprint")
+
+
+def source_of(data: Path, config: RunConfig) -> Source:
+    """Look at the data: which spans there are, what they hold, and what can be judged by itself.
+
+    Raises:
+        DataSetError: If there is no folder, or no captions in it.
+    """
+    spans = newest_spans(data, config.retraining.window)
+    entries = read_spans(data, spans, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
+    slices = eval_slices(data, entries, config.slices.smallest)
+    return Source(data.resolve(), fingerprint(data, entries), spans, slices)
+
+
+def warm_start(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:
+    """The Model artifacts of the last run that pushed after learning from other data; none where there is no such run.
+
+    What learned from the same data is passed over, so that the same command finds its own trainings in the cache.
+    """
+    if not root.metadata.is_file():
+        return {}
+    others = (run for run in History(root).runs() if run.pushed and origin(run) != learned_from(pictures, text))
+    return next((run.models for run in others), {})
+
+
+def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
+    """Run a pipeline to its end.
+
+    Raises:
+        DataSetError, DriftError: As the components raise them.
+        RunError: If a component fails otherwise.
+    """
+    try:
+        tfx.orchestration.LocalDagRunner().run(pipeline)
+    except (DataSetError, DriftError):
+        raise
+    except Exception as error:
+        logging.getLogger().error("The run failed.", exc_info=error)
+        raise RunError(
+            f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
+            f"{log}; {cure(error, root)}, then the same command goes on from here."
+        ) from error
+
+
+def drift(run: Run) -> str:
+    """What has drifted too far in a run, as clauses; empty for nothing."""
+    step = run.step("DriftCheck")
+    return str(step.outputs[0].properties.get("drift", "")) if step and step.outputs else ""
 
 
 def refusal(run: Run, found: list[Verdict]) -> str:
@@ -158,10 +241,10 @@ def narrated(root: Root, say: Say) -> Iterator[Path]:
         yield log
     finally:
         to_file.close()
-        absl_logging.set_verbosity(verbosity)
         for logger, handlers, level, propagate in before:
             logger.handlers[:], logger.propagate = handlers, propagate
             logger.setLevel(level)
+        absl_logging.set_verbosity(verbosity)
 
 
 def last_component(log: Path) -> str:

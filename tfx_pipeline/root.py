@@ -31,6 +31,11 @@ class Root:
         return self.path / "checkpoints"
 
     @property
+    def drift(self) -> Path:
+        """The last comparison of new data with old, a page to look at."""
+        return self.path / "drift.html"
+
+    @property
     def logs(self) -> Path:
         """What the components said, a file a run."""
         return self.path / "logs"
