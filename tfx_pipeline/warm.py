@@ -30,7 +30,7 @@ def take_weights(model: keras.Model, source: keras.Model) -> bool:
         return False
     for number, (new, old) in enumerate(zip(ours, theirs, strict=True)):
         axis = by_piece.get(number)
-        new.assign(old if axis is None else replaced(*map(keras.ops.convert_to_numpy, (new, old)), axis, known))
+        new.assign(old if axis is None else replaced(new, old, axis, known))
     return True
 
 
@@ -63,8 +63,8 @@ def without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
     return tuple(side for number, side in enumerate(shape) if number != axis)
 
 
-def replaced(new: NDArray[Any], old: NDArray[Any], axis: int, known: NDArray[np.int64]) -> NDArray[Any]:
+def replaced(new: keras.Variable, old: keras.Variable, axis: int, known: NDArray[np.int64]) -> NDArray[Any]:
     """The new weights with the old ones where the pieces are known."""
-    out = np.moveaxis(new, axis, 0).copy()
-    out[known[0]] = np.moveaxis(old, axis, 0)[known[1]]
+    out, rows = (np.moveaxis(keras.ops.convert_to_numpy(weights), axis, 0).copy() for weights in (new, old))
+    out[known[0]] = rows[known[1]]
     return np.moveaxis(out, 0, axis)
