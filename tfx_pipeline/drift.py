@@ -108,7 +108,7 @@ def distances(now: Path, before: Path | None, schema: Any, limits: Limits) -> li
 
 def pictures(files: list[Path]) -> Iterator[Image.Image]:
     """The first pictures of files of examples."""
-    records = tf.data.TFRecordDataset(list(map(str, files)), compression_type="GZIP")
+    records = tf.data.TFRecordDataset(list(map(str, files)))
     for record in records.take(SAMPLE_ROWS * SAMPLE_COLUMNS).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
         yield Image.open(io.BytesIO(features["image"].bytes_list.value[0])).convert("RGB")

@@ -79,16 +79,16 @@ def FolderExampleGen(
     prepare(examples, spans=spans, fingerprint=fingerprint)
     looked = Path(examples.uri) / "looked-at"
     with beam_pipeline as pipeline:
-        checked = (
+        looked_at = (
             pipeline
             | "Chunks" >> beam.Create(list(chunks(reading.entries)))
             | "Spread" >> beam.Reshuffle()
-            | "Look" >> beam.FlatMap(reader)
+            | "Look" >> beam.Map(reader)
         )
-        told = checked | "Tell" >> beam.Map(as_json)
-        _ = told | "Keep" >> beam.io.WriteToText(str(looked))
-        usable = checked | "Usable" >> beam.Filter(lambda row: row.refusal is None)
-        write_splits(usable | "Pair" >> beam.Map(lambda row: (row.is_eval, row.example)), examples)
+        _ = looked_at | "Tell" >> beam.Map(as_json) | "Keep" >> beam.io.WriteToText(str(looked))
+        for number, name in enumerate(SPLITS):
+            records = looked_at | f"Records[{name}]" >> beam.FlatMap(records_of, bool(number))
+            write(records, examples, name)
     finish(examples, reading, from_json(looked), fingerprint, max_quarantine)
 
 
@@ -125,7 +125,7 @@ class Reader:
     """Reads chunks of entries, wherever Beam's workers are."""
 
     def __init__(self, folder: str, any_withheld: bool, attributes: frozenset[str]) -> None:
-        self.folder = Path(folder)
+        self.folder = folder
         self.any_withheld = any_withheld
         self.attributes = attributes
 
@@ -140,7 +140,8 @@ class Reader:
         """Digest, check and serialize one picture."""
         kept, data = is_eval(entry, self.any_withheld), b""
         try:
-            data = (self.folder / entry.file_name).read_bytes()
+            with open(f"{self.folder}/{entry.file_name}", "rb") as file:  # noqa: PTH123 - once a picture
+                data = file.read()
             record = serialized(entry, data, open_picture(data), self.attributes)
             refusal = None
         except (RefusedError, OSError) as error:
@@ -149,17 +150,23 @@ class Reader:
         return Checked(number, hashlib.sha256(data).digest(), refusal, kept, record)
 
 
-def as_json(row: Checked) -> str:
-    """All but the example, on a line."""
-    refusal = None if row.refusal is None else astuple(row.refusal)
-    return json.dumps([row.number, row.digest.hex(), refusal])
+def records_of(rows: list[Checked], is_eval: bool) -> Iterator[bytes]:
+    """The examples of one split."""
+    yield from (row.example for row in rows if row.refusal is None and row.is_eval == is_eval)
+
+
+def as_json(rows: list[Checked]) -> str:
+    """All but the examples, on a line."""
+    return json.dumps(
+        [(row.number, row.digest.hex(), None if row.refusal is None else astuple(row.refusal)) for row in rows]
+    )
 
 
 def from_json(prefix: Path) -> list[Any]:
     """What `as_json` told, in the order of the folder; the files go."""
     rows = []
     for shard in prefix.parent.glob(f"{prefix.name}-*"):
-        rows += [json.loads(line) for line in shard.read_text(encoding="utf-8").splitlines()]
+        rows += [row for line in shard.read_text(encoding="utf-8").splitlines() for row in json.loads(line)]
         shard.unlink()
     return sorted(rows, key=lambda row: row[0])
 
@@ -174,13 +181,11 @@ def TextExampleGen(
     """Read a UTF-8 file, one text a line, into the splits `train` and `eval`; blank lines are left out."""
     prepare(examples, fingerprint=fingerprint)
     with beam_pipeline as pipeline:
-        rows = (
-            pipeline
-            | "File" >> beam.Create([file])
-            | "Lines" >> beam.FlatMap(text_lines)
-            | "Example" >> beam.Map(lambda line: (in_tenth(line), example(line=line.encode())))
-        )
-        write_splits(rows, examples)
+        lines = pipeline | "File" >> beam.Create([file]) | "Lines" >> beam.FlatMap(text_lines)
+        parts = lines | "Split" >> beam.Partition(lambda line, _: int(in_tenth(line)), len(SPLITS))
+        for name, part in zip(SPLITS, parts, strict=True):
+            records = part | f"Example[{name}]" >> beam.Map(lambda line: example(line=line.encode()))
+            write(records, examples, name, ".gz")
 
 
 def prepare(examples: Examples, **properties: int | str) -> None:
@@ -197,13 +202,10 @@ def record(examples: Examples, **properties: int | str) -> None:
         setter(name, value)
 
 
-def write_splits(rows: beam.PCollection, examples: Examples) -> None:
-    """Write (is_eval, serialized example) pairs as TFX lays its splits out."""
-    parts = rows | "Split" >> beam.Partition(lambda row, _: int(row[0]), len(SPLITS))
-    for name, part in zip(SPLITS, parts, strict=True):
-        prefix = Path(artifact_utils.get_split_uri([examples], name)) / "data_tfrecord"
-        write = beam.io.WriteToTFRecord(str(prefix), file_name_suffix=".gz")
-        _ = part | f"Values[{name}]" >> beam.Values() | f"Write[{name}]" >> write
+def write(records: beam.PCollection, examples: Examples, split: str, suffix: str = "") -> None:
+    """Write serialized examples as TFX lays a split out; the pictures in them are compressed already."""
+    prefix = Path(artifact_utils.get_split_uri([examples], split)) / "data_tfrecord"
+    _ = records | f"Write[{split}]" >> beam.io.WriteToTFRecord(str(prefix), file_name_suffix=suffix)
 
 
 def text_lines(file: str) -> Iterator[str]:
