@@ -38,8 +38,7 @@ def run(
     are not new. Exit codes: 0 pushed or nothing new, 1 failed, 2 wrong use, 3 a model was not blessed, 4 data drifted.
     """
     if watch:
-        watch_data(data, every)
-        return
+        raise typer.Exit(watch_data(data, every))
     with failing("pipeline"):
         from tfx_pipeline.config import ConfigError, load_config
 

@@ -11,10 +11,13 @@ import typer
 from easel.console import FAILED, WRONG_USE
 
 
-def watch_data(data: Path, every: float) -> None:
-    """Run the command that was given, without `--watch`, whenever the data change; a run that failed, once more.
+def watch_data(data: Path, every: float) -> int:
+    """Run the command that was given, without `--watch`, whenever the data change, and after a run that failed.
 
     Each run is a process of its own, so that what one leaks or breaks does not reach the next.
+
+    Returns:
+        The exit code, once Ctrl-C or a command that cannot be run ends the watch.
     """
     command = [sys.executable, *(word for word in sys.argv if word != "--watch")]
     typer.echo(f"Watching {data}: a run begins as soon as something is new there. Stop with Ctrl-C.")
@@ -22,10 +25,10 @@ def watch_data(data: Path, every: float) -> None:
     with suppress(KeyboardInterrupt):
         while code != WRONG_USE:
             now = stamp(data)
-            if now != seen or code == FAILED:
+            if now != seen or code == FAILED or code < 0:
                 seen, code = now, subprocess.run(command, check=False).returncode
             time.sleep(every)
-    raise typer.Exit(code if code == WRONG_USE else 0)
+    return code if code == WRONG_USE else 0
 
 
 def stamp(data: Path) -> dict[str, int]:
