@@ -67,6 +67,10 @@ def test_help_lists_the_commands() -> None:
         ("restore", "a.png", "--noise", "300"),
         ("serve", "--port", "70000"),
         ("runs", "forget"),
+        ("runs", "clean"),
+        ("runs", "clean", "--keep", "0"),
+        ("run", "--data", "data", "--watch", "--every", "0"),
+        ("bench", "pipeline", "--counts", "many"),
     ],
     ids=" ".join,
 )
