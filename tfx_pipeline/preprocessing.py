@@ -59,7 +59,7 @@ def raw_squares(images: tf.Tensor, size: int) -> tf.Tensor:
         picture = decode(image)
         fits = tf.reduce_all(tf.shape(picture) == [size, size, 3])
         # Scaling to the size that it has would take most of the time.
-        scaled = tf.cond(fits, lambda: tf.ensure_shape(picture, [size, size, 3]), lambda: square(picture, size))
+        scaled = tf.cond(fits, lambda: picture, lambda: square(picture, size))
         # The tensor's contents are the last field of its proto.
         return tf.strings.substr(tf.io.serialize_tensor(scaled), -(size * size * 3), size * size * 3)
 
