@@ -73,7 +73,7 @@ def compared_with(runs: Iterable[Run]) -> Iterator[str]:
     """Folders of what the next run is compared with: the last blessed model of each name, the last accepted data."""
     last: dict[str, list[str]] = {}
     for run in runs:
-        for step in run.steps:
+        for step in (step for step in run.steps if step.state in ("ran", "cached")):
             places, model = [item.uri for item in step.outputs], step.name.partition(".")[2]
             if step.name == f"Evaluator.{model}" and any(item.properties.get("blessed") == 1 for item in step.outputs):
                 last.setdefault(step.name, [*places, run.models[model]])

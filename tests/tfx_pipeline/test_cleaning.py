@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,8 @@ def blessed(model: str, run: str, value: int) -> tuple[Step, Step]:
 
 def test_the_next_run_finds_what_it_is_compared_with() -> None:
     drift = Step("DriftCheck", "ran", 1.0, {}, (Artifact("accepted", "ExampleStatistics", "/b/accepted", {}),))
-    newest = Run("c", (*blessed("restorer", "c", 0), Step("DriftCheck", "failed", 1.0, {})))
+    refused = replace(drift, state="failed", outputs=(Artifact("accepted", "ExampleStatistics", "/c/accepted", {}),))
+    newest = Run("c", (*blessed("restorer", "c", 0), refused))
     middle = Run("b", (*blessed("restorer", "b", 1), *blessed("generator", "b", 0), drift))
     oldest = Run("a", (*blessed("restorer", "a", 1), *blessed("generator", "a", 1)))
     assert set(compared_with([newest, middle, oldest])) == {
