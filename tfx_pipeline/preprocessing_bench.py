@@ -126,9 +126,8 @@ def reader(folder: Path, place: Path) -> Figures:
 
     config = RunConfig()
     settings, files = config.restoration, [str(file) for file in transformed(place / "pipeline", "train")]
-    training = RestorerTraining(
-        Restorer(widths=settings.widths, depth=settings.depth), psnr_weight=settings.psnr_weight
-    )
+    restorer = Restorer(widths=settings.widths, depth=settings.depth, half_depth=settings.half_depth)
+    training = RestorerTraining(restorer, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
     training.compile(optimizer="adam", jit_compile=False)
     started = time.monotonic()
     data = read_captioned(files, picture_size=config.data.picture_size, caption_length=config.data.caption_length)
