@@ -8,12 +8,12 @@ from typing import Any
 
 import typer
 
-FAILED, WRONG_USE, NOT_BLESSED = 1, 2, 3
+FAILED, WRONG_USE, NOT_BLESSED, DRIFTED = 1, 2, 3, 4
 
 
 @contextmanager
 def failing(extra: str) -> Iterator[None]:
-    """Turn what a user can mend into one sentence and exit code 1.
+    """Turn what a user can mend into one sentence and an exit code, 1 for most.
 
     Args:
         extra: The optional part that the command needs, named when it is not installed.
@@ -31,18 +31,19 @@ def failing(extra: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ not in USER_ERRORS:
             raise
-        fail(str(error))
+        fail(str(error), USER_ERRORS[type(error).__name__])
 
 
 # By name, since importing their rooms here would import what a command may not need or have.
 USER_ERRORS = {
-    "DataSetError",
-    "RefusedError",
-    "ConfigError",
-    "HistoryError",
-    "RunError",
-    "ServingError",
-    "VersionError",
+    "DataSetError": FAILED,
+    "RefusedError": FAILED,
+    "ConfigError": FAILED,
+    "HistoryError": FAILED,
+    "RunError": FAILED,
+    "ServingError": FAILED,
+    "VersionError": FAILED,
+    "DriftError": DRIFTED,
 }
 
 
@@ -59,10 +60,10 @@ def quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-def fail(sentence: str) -> None:
-    """Say what is wrong on the standard error and end with exit code 1."""
+def fail(sentence: str, code: int = FAILED) -> None:
+    """Say what is wrong on the standard error and end with an exit code."""
     typer.echo(sentence, err=True)
-    raise typer.Exit(FAILED)
+    raise typer.Exit(code)
 
 
 def say(text: str, *, as_json: bool = False) -> None:

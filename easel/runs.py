@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say
+from easel.watch import watch_data
 
 if TYPE_CHECKING:
     from tfx_pipeline.history import Run
@@ -22,17 +23,22 @@ MINUTES = {"quick": "about ten minutes", "standard": "an hour at most, by its nu
 
 
 def run(
-    data: Annotated[Path, typer.Option("--data", help="A folder of captioned pictures.")],
+    data: Annotated[Path, typer.Option("--data", help="A folder of captioned pictures, or of spans of them.")],
     root: RootOption = Path("work"),
     profile: Annotated[str, typer.Option(help="quick (minutes) or standard.")] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
     text: Annotated[Path | None, typer.Option(help="More text for the language model, a line each.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and run again whenever the data change.")] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --watch, seconds between two looks.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
     """Train on captioned pictures, judge the models and push what is blessed.
 
-    Exit codes: 0 pushed, 1 failed, 2 wrong use, 3 a model was not blessed.
+    The folder may hold span-0001, span-0002 and so on, of which the newest are trained on, and nothing runs where they
+    are not new. Exit codes: 0 pushed or nothing new, 1 failed, 2 wrong use, 3 a model was not blessed, 4 data drifted.
     """
+    if watch:
+        raise typer.Exit(watch_data(data, every))
     with failing("pipeline"):
         from tfx_pipeline.config import ConfigError, load_config
 
@@ -50,11 +56,11 @@ def run(
         outcome = run_local(Root(root), data, settings, text=text, say=lambda line: say(line, as_json=as_json))
     if as_json:
         answer(as_dict(outcome))
-        if not outcome.blessed:
+        if outcome.new and not outcome.blessed:
             say(outcome.refusal, as_json=True)
     else:
         sum_up(outcome, root)
-    if not outcome.blessed:
+    if outcome.new and not outcome.blessed:
         raise typer.Exit(NOT_BLESSED)
 
 
@@ -69,22 +75,30 @@ def as_dict(outcome: "Outcome") -> dict[str, Any]:
     """What a script wants to know of a run."""
     return {
         "run": outcome.run.id,
+        "new": outcome.new,
         "seconds": round(outcome.seconds, 1),
         "trained": outcome.run.trained,
         "pushed": outcome.run.pushed,
         "blessed": outcome.blessed,
         "refusal": outcome.refusal,
         "report": outcome.report,
+        "drift": outcome.drift,
         "metrics": {verdict.model: verdict.metrics for verdict in outcome.verdicts},
+        "slices": {verdict.model: verdict.slices for verdict in outcome.verdicts},
     }
 
 
 def sum_up(outcome: "Outcome", root: Path) -> None:
     """Tell what came of a run and what to do next."""
+    if not outcome.new:
+        typer.echo(f"Nothing new: run {outcome.run.id} has seen {told_spans(outcome.run)}. Nothing was trained.")
+        return
     minutes, seconds = divmod(round(outcome.seconds), 60)
     trained = outcome.run.trained
     what = f"trained {', '.join(trained)}" if trained else "trained nothing: all models came from the cache"
     typer.echo(f"Run {outcome.run.id}: {what}; {minutes} min {seconds} s.")
+    if outcome.drift:
+        typer.echo(f"The data have drifted: {outcome.drift}. Look at {root / 'drift.html'}.", err=True)
     for verdict in outcome.verdicts:
         if verdict.blessed:
             typer.echo(f"  {verdict}")
@@ -95,6 +109,12 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")
     typer.echo(f"Next: easel serve --root {root}, then: easel generate 'a red circle' -o out.png")
+
+
+def told_spans(run: "Run") -> str:
+    """The spans of a run, in words."""
+    names = run.data.get("spans", "").split()
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 @app.callback()
@@ -143,14 +163,20 @@ def show(
         from tfx_pipeline.history import History
 
         found = History(Root(root or context.obj)).run(run_id)
+        from tfx_pipeline.verdict import verdicts
+
+        told = verdicts(found)
     steps = [{"step": s.name, "state": s.state, "seconds": round(s.seconds, 1)} for s in found.steps]
     if as_json:
-        answer({**brief(found), "data": found.data, "steps": steps})
+        slices = {verdict.model: verdict.slices for verdict in told}
+        answer({**brief(found), "data": found.data, "config": found.config, "metrics": slices, "steps": steps})
         return
     typer.echo(f"Run {found.id}: {found.state}")
     typer.echo("Data:")
     for name, value in found.data.items():
         typer.echo(f"  {name}: {value}")
+    for verdict in told:
+        typer.echo(str(verdict))
     typer.echo("Pushed:")
     for name, version in found.pushed.items():
         typer.echo(f"  {name} {version}")
@@ -158,3 +184,57 @@ def show(
     for row in steps:
         table.add_row(*map(str, row.values()))
     Console().print(table)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="A", help="A run, or the beginning of one.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another one, or latest.")] = "latest",
+    pictures: Annotated[Path, typer.Option(help="The PNG to write, with the last samples of both.")] = Path("diff.png"),
+    root: Annotated[Path | None, typer.Option("--root", help="The folder that keeps the runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lay two runs side by side: their data, settings, metrics and pictures."""
+    with failing("pipeline"):
+        with quiet():
+            from tfx_pipeline.comparing import compared, side_by_side
+            from tfx_pipeline.history import History
+
+        history = History(Root(root or context.obj))
+        both = history.run(first), history.run(second)
+        found = compared(*both)
+        drawn = str(pictures) if side_by_side(*both, pictures) else None
+    if as_json:
+        answer({"runs": [run.id for run in both], **found, "pictures": drawn})
+        return
+    for part, rows in found.items():
+        table = Table(part, *(run.id[:19] for run in both), box=None)
+        for name, values in rows.items():
+            table.add_row(name, *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values))
+        Console().print(table if rows else f"{part}: the same")
+    typer.echo(f"Pictures: {drawn or 'neither run drew any'}")
+
+
+@app.command("clean")
+def clean_runs(
+    context: typer.Context,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest runs stay whole.")],
+    root: Annotated[Path | None, typer.Option("--root", help="The folder that keeps the runs.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give back the disk of old runs, but for what any pushed model came from."""
+    with failing("pipeline"):
+        with quiet():
+            from tfx_pipeline.cleaning import clean
+            from tfx_pipeline.guards import only_run
+
+        place = Root(root or context.obj)
+        with only_run(place):
+            done = clean(place, keep)
+    if as_json:
+        answer({"kept": done.runs, "artifacts": done.artifacts, "megabytes": done.megabytes})
+        return
+    typer.echo(
+        f"Removed {done.artifacts} artifacts of older runs, {done.megabytes} MB; {len(done.runs)} runs are whole."
+    )

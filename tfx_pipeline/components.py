@@ -1,30 +1,25 @@
-"""The pipeline's own components: the assembler, the check on a real server, and a pusher that renames atomically."""
+"""The pipeline's own last components: the assembler, the check on a real server, and a pusher that renames."""
 
 import filecmp
 import hashlib
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from tfx.components.pusher import executor as pusher
-from tfx.components.pusher.component import Pusher
-from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
-from tfx.proto import pusher_pb2
-from tfx.types import Artifact, artifact_utils
-from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
-from tfx.utils import path_utils, proto_utils
-from tfx.v1.dsl.components import InputArtifact, OutputArtifact, component
+from tfx.types import Artifact
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
+from tfx.utils import path_utils
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from models.export import export_text_to_image
 from models.language_model import TEMPERATURE
 from models.text_to_image import TextToImage
 from serving.validation import Verdict, validate
 from serving.warmup import Request, write_warmup
+from tfx_pipeline.cards import CARD_FILES, FUSED, ModelCard, ModelCards, read_card
 
-FUSED = "text_to_image"
 PROMPTS = ("a red circle", "今天的天气很好")
 WARMUP_BATCHES = (1, 4, 16)
 PARTS_FILE = "assets.extra/parts.sha256"
@@ -93,40 +88,32 @@ def ServingValidator(
     blessing.set_float_custom_property("median_ms", verdict.median_ms)
 
 
-class AtomicExecutor(pusher.Executor):  # type: ignore[misc]
-    """TFX's Pusher with two differences: a version appears whole or not at all, and an unchanged model stays put.
+@component
+def Pusher(
+    model: InputArtifact[Model],
+    model_blessing: InputArtifact[ModelBlessing],
+    infra_blessing: InputArtifact[InfraBlessing],
+    cards: InputArtifact[ModelCards],
+    name: Parameter[str],
+    base: Parameter[str],
+    standing: Parameter[str],
+    pushed_model: OutputArtifact[PushedModel],
+) -> None:
+    """Push a model with its card to `base/<version>`, where all models of the run and the server's check are blessed.
 
-    The version is the one that the blessing names, so that all models of a run share it.
+    TFX's Pusher differs in two points: here a version appears whole or not at all, and an unchanged model stays put.
+    `standing` is not read: it is there so that the cache does not leave a folder empty that someone has emptied.
     """
-
-    def Do(
-        self,
-        input_dict: dict[str, list[Artifact]],
-        output_dict: dict[str, list[Artifact]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Copy a blessed model beside its destination and rename it into place."""
-        self._log_startup(input_dict, output_dict, exec_properties)
-        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if not self.CheckBlessing(input_dict):
-            self._MarkNotPushed(pushed)
-            return
-        destination = pusher_pb2.PushDestination()
-        proto_utils.json_to_proto(exec_properties["push_destination"], destination)
-        version = artifact_utils.get_single_instance(input_dict["model_blessing"]).get_int_custom_property("version")
-        base = Path(destination.filesystem.base_directory)
-        place = push(Path(self.GetModelPath(input_dict)), base, version)
-        self._MarkPushed(pushed, pushed_destination=str(place), pushed_version=place.name)
+    blessed = all(item.get_int_custom_property("blessed") == 1 for item in (model_blessing, infra_blessing))
+    pushed_model.set_int_custom_property("pushed", int(blessed))
+    if blessed:
+        place = push(Path(serving_path(model)), Path(base), read_card(cards, name))
+        pushed_model.set_string_custom_property("pushed_destination", str(place))
+        pushed_model.set_string_custom_property("pushed_version", place.name)
 
 
-class AtomicPusher(Pusher):  # type: ignore[misc]
-    """TFX's Pusher with `AtomicExecutor`."""
-
-    EXECUTOR_SPEC = ExecutorClassSpec(AtomicExecutor)
-
-
-def push(saved_model: Path, base: Path, version: int) -> Path:
-    """Make `base/version` from a SavedModel in one rename, unless the newest version there is the same.
+def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
+    """Make `base/<version>` from a SavedModel and its card in one rename, unless the newest version there is the same.
 
     Returns:
         The folder that now serves the model.
@@ -135,10 +122,16 @@ def push(saved_model: Path, base: Path, version: int) -> Path:
     versions = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
     if versions and same_model(saved_model, base / str(versions[-1])):
         return base / str(versions[-1])
-    partial = base / f".{version}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(saved_model, partial)
-    return partial.rename(base / str(version))
+    for left_over in base.glob(".*.partial"):
+        shutil.rmtree(left_over)
+    partial = base / f".{card.version}.partial"
+    try:
+        shutil.copytree(saved_model, partial)
+        card.write(partial)
+        return partial.rename(base / str(card.version))
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def same_model(first: Path, second: Path) -> bool:
@@ -150,11 +143,10 @@ def same_model(first: Path, second: Path) -> bool:
 
 
 def same_tree(first: Path, second: Path) -> bool:
-    """Whether two folders hold the same files with the same bytes."""
-    names = [
-        sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) for root in (first, second)
-    ]
-    if names[0] != names[1]:
+    """Whether two folders hold the same files with the same bytes, their cards apart."""
+    names = [{str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} for root in (first, second)]
+    held, others = (found - set(CARD_FILES) for found in names)
+    if held != others:
         return False
-    _, different, unreadable = filecmp.cmpfiles(first, second, names[0], shallow=False)
+    _, different, unreadable = filecmp.cmpfiles(first, second, sorted(held), shallow=False)
     return not different and not unreadable

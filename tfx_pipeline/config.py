@@ -124,6 +124,62 @@ class Thresholds(Section):
     perplexity_rise: Annotated[float, Field(ge=0)] = 2.0
 
 
+Demanded = Annotated[float, Field(ge=-1, le=100)] | None
+
+
+class Slices(Section):
+    """What a model must reach on the worst slice of the pictures kept from training; without a number, nothing.
+
+    Slices are the languages, the picture sizes and the values of each attribute in the metadata.
+
+    Attributes:
+        smallest: Pictures that a slice must hold to be judged by itself.
+        perplexity_share: Most of the unigram baseline's perplexity that the language model may have.
+        generator_psnr: Least PSNR of a drawing, in dB.
+        generator_ssim: Least SSIM of the same.
+        restorer_psnr: Least PSNR of a restored picture, in dB.
+        restorer_ssim: Least SSIM of the same.
+    """
+
+    smallest: Annotated[int, Field(ge=1, le=1_000_000)] = 30
+    perplexity_share: Demanded = None
+    generator_psnr: Demanded = None
+    generator_ssim: Demanded = None
+    restorer_psnr: Demanded = None
+    restorer_ssim: Demanded = None
+
+
+class Retraining(Section):
+    """How runs follow one another.
+
+    Attributes:
+        window: Newest spans that a run trains on.
+        warm_start: Whether a training begins with the weights of the last pushed model that learned from other data.
+        most_drift: Distance that the data may have from those of the last run, 0 to 1: the Jensen-Shannon divergence
+            of lengths, sizes and colours; the largest difference in the share of a word or a language.
+        most_skew: The same between the pictures to train on and those kept from training.
+        on_drift: Whether more than that stops the run before it trains, or is a warning.
+    """
+
+    window: Annotated[int, Field(ge=1, le=10_000)] = 8
+    warm_start: bool = True
+    most_drift: Annotated[float, Field(gt=0, le=1)] = 0.2
+    most_skew: Annotated[float, Field(gt=0, le=1)] = 0.3
+    on_drift: Literal["stop", "warn"] = "warn"
+
+
+class Card(Section):
+    """What the model cards say that no measurement can.
+
+    Attributes:
+        licence: Under which the models may be used, such as `CC-BY-4.0`; the licence of the data decides.
+        limits: Further sentences on what the models cannot do.
+    """
+
+    licence: Annotated[str, Field(min_length=1)] = "not stated"
+    limits: tuple[str, ...] = ()
+
+
 class RunConfig(Section):
     """All settings of a run.
 
@@ -137,6 +193,9 @@ class RunConfig(Section):
     drawing: Drawing = Drawing()
     restoration: Restoration = Restoration()
     thresholds: Thresholds = Thresholds()
+    slices: Slices = Slices()
+    retraining: Retraining = Retraining()
+    card: Card = Card()
 
 
 PROFILES: dict[str, dict[str, Any]] = {

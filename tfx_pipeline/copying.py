@@ -91,7 +91,7 @@ def CopyCheck(
 def training_pictures(folder: Path, side: int) -> Iterator[NDArray[np.uint8]]:
     """Batches of transformed pictures, uint8[b, side, side, 3]."""
     spec = {"image": tf.io.FixedLenFeature([], tf.string)}
-    for batch in records(sorted(map(str, folder.glob("*.gz"))), spec):
+    for batch in records(sorted(map(str, folder.iterdir())), spec):
         yield from_bytes(batch["image"], side).numpy()
 
 

@@ -17,19 +17,30 @@ from models.pictures import decode_squares, to_float, to_uint8
 from models.restorer import Restorer
 
 Evaluate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
-RAW = {name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh")}
+RAW = {
+    name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh", "language")
+}
 PERPLEXITY_OUTPUT, PICTURES_OUTPUT = "nats", "pictures"
 
 
 def evaluate_language_model(model: LanguageModel) -> Evaluate:
-    """Nats of this model, nats of the unigram baseline and pieces, float32[b, 3], over both captions."""
+    """Nats of this model, nats of the unigram baseline and pieces, float32[b, 3].
+
+    They are of the caption in the example's `language`; of both captions where it names none.
+    """
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = tf.io.parse_example(examples, RAW)
-        english, chinese = (counted(model, raw[name]) for name in ("text", "text_zh"))
+        english = counted(model, in_language(raw["text"], raw["language"] != "zh"))
+        chinese = counted(model, in_language(raw["text_zh"], raw["language"] != "en"))
         return {PERPLEXITY_OUTPUT: english + chinese}
 
     return evaluate
+
+
+def in_language(texts: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
+    """The texts, string[b], that are asked for, bool[b]; the others are empty."""
+    return tf.where(asked, texts, "")
 
 
 def counted(model: LanguageModel, texts: tf.Tensor) -> tf.Tensor:
@@ -47,7 +58,8 @@ def evaluate_generator(model: Generator, picture_size: int, other_captions: Sequ
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = tf.io.parse_example(examples, RAW)
-        captions = tf.where(tf.strings.length(raw["text"]) > 0, raw["text"], raw["text_zh"])
+        is_english = (tf.strings.length(raw["text"]) > 0) & (raw["language"] != "zh")
+        captions = tf.where(is_english, raw["text"], raw["text_zh"])
         seeds = seeds_of(raw["image"])
         other = tf.gather(others, seeds % len(other_captions))
         drawn = [to_uint8(model.draw(texts, seeds)) for texts in (captions, other)]

@@ -2,22 +2,55 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 from tfx.v1.dsl.components import BeamComponentParameter, OutputArtifact, Parameter, component
 
-from tfx_pipeline.datasets.folder import Entry, ReadLimits, check_quarantine, read_folder, write_quarantine
+from tfx_pipeline.datasets.folder import (
+    DataSetError,
+    Entry,
+    Kind,
+    Quarantined,
+    Reading,
+    ReadLimits,
+    RefusedError,
+    check_quarantine,
+    combined,
+    open_picture,
+    write_quarantine,
+)
+from tfx_pipeline.slices import ATTRIBUTE, LANGUAGE, in_tenth, is_eval, size_class, slices_of
+from tfx_pipeline.spans import read_spans
 
 SPLITS = ("train", "eval")
-EVAL_SHARE = 10
 QUARANTINE_FILE = "quarantine.jsonl"
 ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
+# Pictures that one element of a Beam collection stands for, since each element costs what several pictures do.
+CHUNK = 64
+MOST_WORDS = 32
+
+Rows = list[tuple[int, Entry]]
+
+
+class Checked(NamedTuple):
+    """A picture of the folder, looked at: its digest, and an example or the reason why there is none."""
+
+    number: int
+    digest: bytes
+    refusal: Quarantined | None
+    is_eval: bool
+    example: bytes
 
 
 @component(use_beam=True)
@@ -26,29 +59,116 @@ def FolderExampleGen(
     fingerprint: Parameter[str],
     max_quarantine: Parameter[float],
     examples: OutputArtifact[Examples],
+    spans: Parameter[str] = "",
+    attributes: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Read a data-set folder into the splits `train` and `eval`.
+    """Read a data-set folder, or spans in it, into the splits `train` and `eval`.
 
     Entries marked as withheld are the eval split; where none is marked, a tenth by the hash of the file name is.
-    `fingerprint` is not read: it is there so that the cache knows the folder by its contents.
+    `spans` and `attributes` are names with spaces between them; the attributes are kept, to slice by.
 
     Raises:
-        DataSetError: If too many entries are unusable, or none is left.
+        DataSetError: If too many entries are unusable, none is left, or the contents no longer have the fingerprint.
     """
-    reading = read_folder(Path(folder), limits=ReadLimits(max_share=max_quarantine))
+    root, names = Path(folder), spans.split()
+    reading = read_spans(root, names, limits=ReadLimits(max_share=max_quarantine), decode=False)
     check_quarantine(reading, max_share=max_quarantine, allow=ALLOW)
     any_withheld = any(entry.withheld for entry in reading.entries)
-    prepare(examples, pictures=len(reading.entries), quarantined=len(reading.quarantined), fingerprint=fingerprint)
-    write_quarantine(Path(examples.uri) / QUARANTINE_FILE, reading.quarantined)
+    reader = Reader(str(root), any_withheld, frozenset(ATTRIBUTE + name for name in attributes.split()))
+    prepare(examples, spans=spans, fingerprint=fingerprint)
+    looked = Path(examples.uri) / "looked-at"
     with beam_pipeline as pipeline:
-        rows = (
+        looked_at = (
             pipeline
-            | "Entries" >> beam.Create(reading.entries)
+            | "Chunks" >> beam.Create(list(chunks(reading.entries)))
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.Map(lambda entry: (is_eval(entry, any_withheld), serialized(Path(folder), entry)))
+            | "Look" >> beam.Map(reader)
         )
-        write_splits(rows, examples)
+        _ = looked_at | "Tell" >> beam.Map(as_json) | "Keep" >> beam.io.WriteToText(str(looked))
+        for number, name in enumerate(SPLITS):
+            records = looked_at | f"Records[{name}]" >> beam.FlatMap(records_of, bool(number))
+            write(records, examples, name)
+    finish(examples, reading, from_json(looked), fingerprint, max_quarantine)
+
+
+def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: str, max_quarantine: float) -> None:
+    """Hold what was read against what was expected, and record it.
+
+    Raises:
+        DataSetError: If too many pictures were refused, or the folder has changed since its fingerprint was taken.
+    """
+    digests = [bytes.fromhex(digest) for _, digest, _ in told]
+    if combined(reading.entries, digests) != fingerprint:
+        raise DataSetError(
+            f"{reading.root} has changed while it was read: let whatever writes there finish, then give the same "
+            "command again; data that keeps arriving belongs into spans (span-0001, span-0002)."
+        )
+    refused = tuple(
+        Quarantined(name, why, Kind(kind)) for *_, refusal in told if refusal for name, why, kind in [refusal]
+    )
+    gone = {item.file_name for item in refused}
+    left = tuple(entry for entry in reading.entries if entry.file_name not in gone)
+    checked = Reading(reading.root, left, (*reading.quarantined, *refused))
+    check_quarantine(checked, max_share=max_quarantine, allow=ALLOW)
+    write_quarantine(Path(examples.uri) / QUARANTINE_FILE, checked.quarantined)
+    record(examples, pictures=len(left), quarantined=len(checked.quarantined))
+
+
+def chunks(entries: Sequence[Entry]) -> Iterator[Rows]:
+    """The entries with their numbers, some at a time."""
+    numbered = list(enumerate(entries))
+    yield from (numbered[start : start + CHUNK] for start in range(0, len(numbered), CHUNK))
+
+
+class Reader:
+    """Reads chunks of entries, wherever Beam's workers are."""
+
+    def __init__(self, folder: str, any_withheld: bool, attributes: frozenset[str]) -> None:
+        self.folder = folder
+        self.any_withheld = any_withheld
+        self.attributes = attributes
+
+    def __call__(self, rows: Rows) -> list[Checked]:
+        """Look at each picture once."""
+        # Pillow warns of odd but harmless tags.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return [self.look(number, entry) for number, entry in rows]
+
+    def look(self, number: int, entry: Entry) -> Checked:
+        """Digest, check and serialize one picture."""
+        kept, data = is_eval(entry, self.any_withheld), b""
+        try:
+            with open(f"{self.folder}/{entry.file_name}", "rb") as file:  # noqa: PTH123 - once a picture
+                data = file.read()
+            record = serialized(entry, data, open_picture(data), self.attributes)
+            refusal = None
+        except (RefusedError, OSError) as error:
+            kind = error.kind if isinstance(error, RefusedError) else Kind.UNREADABLE
+            record, refusal = b"", Quarantined(entry.file_name, str(error), kind)
+        return Checked(number, hashlib.sha256(data).digest(), refusal, kept, record)
+
+
+def records_of(rows: list[Checked], is_eval: bool) -> Iterator[bytes]:
+    """The examples of one split."""
+    yield from (row.example for row in rows if row.refusal is None and row.is_eval == is_eval)
+
+
+def as_json(rows: list[Checked]) -> str:
+    """All but the examples, on a line."""
+    return json.dumps(
+        [(row.number, row.digest.hex(), None if row.refusal is None else astuple(row.refusal)) for row in rows]
+    )
+
+
+def from_json(prefix: Path) -> list[Any]:
+    """What `as_json` told, in the order of the folder; the files go."""
+    rows = []
+    for shard in prefix.parent.glob(f"{prefix.name}-*"):
+        rows += [row for line in shard.read_text(encoding="utf-8").splitlines() for row in json.loads(line)]
+        shard.unlink()
+    return sorted(rows, key=lambda row: row[0])
 
 
 @component(use_beam=True)
@@ -61,41 +181,31 @@ def TextExampleGen(
     """Read a UTF-8 file, one text a line, into the splits `train` and `eval`; blank lines are left out."""
     prepare(examples, fingerprint=fingerprint)
     with beam_pipeline as pipeline:
-        rows = (
-            pipeline
-            | "File" >> beam.Create([file])
-            | "Lines" >> beam.FlatMap(text_lines)
-            | "Example" >> beam.Map(lambda line: (in_tenth(line), example(line=line.encode())))
-        )
-        write_splits(rows, examples)
+        lines = pipeline | "File" >> beam.Create([file]) | "Lines" >> beam.FlatMap(text_lines)
+        parts = lines | "Split" >> beam.Partition(lambda line, _: int(in_tenth(line)), len(SPLITS))
+        for name, part in zip(SPLITS, parts, strict=True):
+            records = part | f"Example[{name}]" >> beam.Map(lambda line: example(line=line.encode()))
+            write(records, examples, name, ".gz")
 
 
 def prepare(examples: Examples, **properties: int | str) -> None:
-    """Name the splits and record what went in, where `easel runs show` finds it."""
+    """Make the folder, name the splits and record what went in, where `easel runs show` finds it."""
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    Path(examples.uri).mkdir(parents=True, exist_ok=True)
+    record(examples, **properties)
+
+
+def record(examples: Examples, **properties: int | str) -> None:
+    """Set custom properties."""
     for name, value in properties.items():
         setter = examples.set_int_custom_property if isinstance(value, int) else examples.set_string_custom_property
         setter(name, value)
-    Path(examples.uri).mkdir(parents=True, exist_ok=True)
 
 
-def write_splits(rows: beam.PCollection, examples: Examples) -> None:
-    """Write (is_eval, serialized example) pairs as TFX lays its splits out."""
-    parts = rows | "Split" >> beam.Partition(lambda row, _: int(row[0]), len(SPLITS))
-    for name, part in zip(SPLITS, parts, strict=True):
-        prefix = Path(artifact_utils.get_split_uri([examples], name)) / "data_tfrecord"
-        write = beam.io.WriteToTFRecord(str(prefix), file_name_suffix=".gz")
-        _ = part | f"Values[{name}]" >> beam.Values() | f"Write[{name}]" >> write
-
-
-def is_eval(entry: Entry, any_withheld: bool) -> bool:
-    """Whether an entry is kept from training."""
-    return entry.withheld if any_withheld else in_tenth(entry.file_name)
-
-
-def in_tenth(key: str) -> bool:
-    """True for a tenth of all keys, the same ones on every machine."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % EVAL_SHARE == 0
+def write(records: beam.PCollection, examples: Examples, split: str, suffix: str = "") -> None:
+    """Write serialized examples as TFX lays a split out; the pictures in them are compressed already."""
+    prefix = Path(artifact_utils.get_split_uri([examples], split)) / "data_tfrecord"
+    _ = records | f"Write[{split}]" >> beam.io.WriteToTFRecord(str(prefix), file_name_suffix=suffix)
 
 
 def text_lines(file: str) -> Iterator[str]:
@@ -104,32 +214,72 @@ def text_lines(file: str) -> Iterator[str]:
         yield from (line.strip() for line in lines if line.strip())
 
 
-def serialized(folder: Path, entry: Entry) -> bytes:
-    """One entry as a serialized tf.train.Example."""
+def serialized(entry: Entry, data: bytes, picture: Image.Image, attributes: frozenset[str] = frozenset()) -> bytes:
+    """One entry as a serialized tf.train.Example.
+
+    Beside what is learned from (`image`, `text`, `text_zh`) it holds what the data are watched and sliced by: language,
+    size, the mean colour on a scale of 0 to 255, the length of the captions in characters, their words, and attributes.
+    """
+    known = {name: value for name, value in slices_of(entry) if name in attributes or name == LANGUAGE}
     return example(
-        file_name=entry.file_name.encode(),
-        image=graph_readable((folder / entry.file_name).read_bytes()),
-        text=entry.text.encode(),
-        text_zh=entry.text_zh.encode(),
+        file_name=entry.file_name,
+        image=graph_readable(data, picture),
+        text=entry.text,
+        text_zh=entry.text_zh,
+        size=size_class(*picture.size),
+        width=picture.width,
+        height=picture.height,
+        caption_length=len(entry.text) + len(entry.text_zh),
+        words=words(entry),
+        **mean_colour(picture),
+        **known,
     )
 
 
-def example(**features: bytes) -> bytes:
-    """A serialized tf.train.Example of bytes features."""
-    lists = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for name, value in features.items()}
-    return tf.train.Example(features=tf.train.Features(feature=lists)).SerializeToString(deterministic=True)
+def words(entry: Entry) -> list[str]:
+    """The words of the English caption and the characters of the Chinese one, each once, the first of them."""
+    return list(dict.fromkeys([*entry.text.lower().split(), *entry.text_zh]))[:MOST_WORDS]
 
 
-def graph_readable(data: bytes) -> bytes:
+def mean_colour(picture: Image.Image) -> dict[str, float]:
+    """`red`, `green`, `blue` and `brightness`, their mean, from 0 to 255."""
+    if picture.mode.startswith("I"):
+        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    pixel = picture.convert("RGB").resize((1, 1), Image.Resampling.BOX).tobytes()
+    return {**dict(zip(("red", "green", "blue"), map(float, pixel), strict=True)), "brightness": sum(pixel) / 3}
+
+
+def example(**features: bytes | str | int | float | list[str]) -> bytes:
+    """A serialized tf.train.Example."""
+    made = tf.train.Features(feature={name: feature(value) for name, value in features.items()})
+    return tf.train.Example(features=made).SerializeToString(deterministic=True)
+
+
+def feature(value: bytes | str | int | float | list[str]) -> tf.train.Feature:
+    """A feature of one value, or of several strings."""
+    if isinstance(value, int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    if isinstance(value, float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+    values = value if isinstance(value, list) else [value]
+    raw = [item.encode(errors="surrogateescape") if isinstance(item, str) else item for item in values]
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=raw))
+
+
+def graph_readable(data: bytes, picture: Image.Image | None = None) -> bytes:
     """A picture that TensorFlow's decoders read: upright RGB or grey, as it was where that needs no change.
 
     Transparency is laid on white. Anything but plain JPEG and PNG is written anew as PNG.
+
+    Args:
+        data: The file.
+        picture: What it decodes to, where that is known.
     """
-    with Image.open(io.BytesIO(data)) as picture:
-        upright = picture.getexif().get(0x0112, 1) == 1
-        if picture.format in ("JPEG", "PNG") and picture.mode in ("RGB", "L", "I;16") and upright:
-            return data
-        layer = ImageOps.exif_transpose(picture).convert("RGBA")
+    picture = picture or Image.open(io.BytesIO(data))
+    upright = picture.getexif().get(0x0112, 1) == 1
+    if picture.format in ("JPEG", "PNG") and picture.mode in ("RGB", "L", "I;16") and upright:
+        return data
+    layer = ImageOps.exif_transpose(picture).convert("RGBA")
     canvas = Image.new("RGBA", layer.size, "white")
     canvas.alpha_composite(layer)
     out = io.BytesIO()

@@ -14,6 +14,7 @@ from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, component
 
 from tfx_pipeline.evaluation import PICTURES_OUTPUT, RAW
+from tfx_pipeline.inputs import serialized
 
 MOST = 512
 BATCH = 64
@@ -48,14 +49,14 @@ def Gallery(examples: InputArtifact[Examples], model: InputArtifact[Model], pict
     folder = Path(artifact_utils.get_split_uri([examples], "eval"))
     judged = tf.saved_model.load(path_utils.serving_model_path(model.uri)).signatures["evaluate"]
     Path(pictures.uri).mkdir(parents=True, exist_ok=True)
-    if batches := list(exhibits(judged, sorted(map(str, folder.glob("*.gz"))))):
+    if batches := list(exhibits(judged, sorted(map(str, folder.iterdir())))):
         columns = map(np.concatenate, zip(*batches, strict=True))
         np.savez_compressed(Path(pictures.uri) / FILE, **Exhibits(*columns)._asdict())
 
 
 def exhibits(judged: tf.types.experimental.ConcreteFunction, files: list[str]) -> Iterator[Exhibits]:
     """What the signature makes of the first examples in the files, batch by batch."""
-    examples = tf.data.TFRecordDataset(files, compression_type="GZIP").take(MOST).batch(BATCH)
+    examples = serialized(files).take(MOST).batch(BATCH)
     for batch in examples:
         made = judged(examples=batch)[PICTURES_OUTPUT].numpy()
         raw = tf.io.parse_example(batch, {name: RAW[name] for name in ("text", "text_zh")})

@@ -1,5 +1,6 @@
 """What ran, what it pushed and where that came from, read from the MLMD store."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,14 +91,26 @@ class Run:
         }
 
     @property
+    def models(self) -> dict[str, str]:
+        """Where the run's Trainers left their models, by name."""
+        trainers = {step.name.split(".")[1]: step for step in self.steps if step.name.startswith("Trainer.")}
+        return {name: item.uri for name, step in trainers.items() for item in step.outputs if item.name == "model"}
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All settings; empty where the run did not come to the model cards."""
+        step = self.step("CardWriter")
+        return json.loads(step.properties["config"]) if step else {}
+
+    @property
     def data(self) -> dict[str, Any]:
         """What the run was trained on: the folder, its fingerprint and its counts, and the file of further text."""
         pictures, text = (self._recorded(name) for name in ORIGINS)
         if "fingerprint" in text:
             text["file_fingerprint"] = text.pop("fingerprint")
         found = pictures | text
-        names = ("folder", "fingerprint", "pictures", "quarantined", "file", "file_fingerprint")
-        return {name: found[name] for name in names if name in found}
+        names = ("folder", "spans", "fingerprint", "pictures", "quarantined", "file", "file_fingerprint")
+        return {name: found[name] for name in names if found.get(name) not in (None, "")}
 
     def _recorded(self, name: str) -> dict[str, Any]:
         step = self.step(name)

@@ -61,8 +61,13 @@ def read_lines(files: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
 
 def records(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> tf.data.Dataset:
     """Batches of parsed examples."""
-    dataset = tf.data.TFRecordDataset(list(files), compression_type="GZIP", num_parallel_reads=2)
-    return dataset.batch(READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)).prefetch(2)
+    return serialized(files).batch(READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)).prefetch(2)
+
+
+def serialized(files: Sequence[str]) -> tf.data.Dataset:
+    """Examples as they lie in files, which are all gzipped or none, as their names tell."""
+    compression = "GZIP" if files and files[0].endswith(".gz") else ""
+    return tf.data.TFRecordDataset(list(files), compression_type=compression, num_parallel_reads=2)
 
 
 def shuffled(count: int, *, batch_size: int, seed: int) -> tf.data.Dataset:

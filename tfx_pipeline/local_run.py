@@ -1,10 +1,8 @@
 """Run the pipeline here, say what it is doing, and sum up what came of it."""
 
-import fcntl
 import hashlib
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,31 +11,43 @@ from pathlib import Path
 from absl import logging as absl_logging
 from tfx import v1 as tfx
 
+from tfx_pipeline.cards import code_commit
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint, read_folder
+from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint
+from tfx_pipeline.drift import DriftError
+from tfx_pipeline.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
 from tfx_pipeline.history import History, Run
 from tfx_pipeline.memory import PeakMemory
 from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.report import Remarks, write_report
 from tfx_pipeline.root import Root
+from tfx_pipeline.slices import eval_slices
+from tfx_pipeline.spans import newest_spans, read_spans
 from tfx_pipeline.verdict import Verdict, refusal, verdicts
 
 Say = Callable[[str], None]
 
 
-class RunError(Exception):
-    """A run that did not finish; the message is one sentence with the cure."""
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run."""
+    """What came of a run.
+
+    Attributes:
+        run: The run.
+        verdicts: Of each model.
+        refusal: Why nothing was pushed; empty where everything was.
+        drift: What was further from the last run's data than the settings allow; empty for nothing.
+        seconds: How long it took.
+        new: Whether there was anything new; otherwise `run` is the one that had seen it all.
+    """
 
     run: Run
     verdicts: list[Verdict]
     refusal: str
+    drift: str
     seconds: float
     report: Path | None = None
+    new: bool = True
 
     @property
     def blessed(self) -> bool:
@@ -50,54 +60,115 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
 
     Args:
         root: Where everything is kept.
-        data: The data-set folder.
+        data: The data-set folder, or a folder of spans, of which the newest are taken.
         config: All settings.
         text: Further lines for the language model.
         say: Told a line for each component as it starts.
 
     Raises:
         DataSetError: If the folder cannot be trained on.
-        RunError: If a component fails, or another run is under way in the root.
+        DriftError: If the data have drifted and the settings say to stop.
+        RunError: If a component fails, another run is under way in the root, or the root is damaged or not writable.
     """
     started = time.monotonic()
     root.path.mkdir(parents=True, exist_ok=True)
     with only_run(root):
+        check_serving_folder(root)
+        check_metadata(root)
         say(f"reading {data}")
-        entries = read_folder(data, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
-        pictures = Source(data.resolve(), fingerprint(data, entries))
-        pipeline = create_pipeline(root, pictures, config, text=lines)
+        pictures = source_of(data, config)
+        if pictures.spans and (seen := last_on(root, pictures, lines, config)):
+            return outcome(seen, started, new=False)
+        start = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
         memory = PeakMemory()
-        with narrated(root, say, memory) as log:
+        with narrated(root, say, memory.begin) as log:
+            pipeline = create_pipeline(root, pictures, config, text=lines, warm_start=start, commit=code_commit())
             try:
-                launch(pipeline, log)
-            except (DataSetError, RunError) as error:
+                execute(pipeline, root, log)
+            except (DataSetError, DriftError, RunError) as error:
                 leave_report(root, Remarks(str(error), memory.peaks), say)
                 raise
             memory.end()
             report = leave_report(root, Remarks("", memory.peaks), say)
-    run = History(root).run("latest")
+        keep_metadata(root)
+    return outcome(History(root).run("latest"), started, report)
+
+
+def outcome(run: Run, started: float, report: Path | None = None, *, new: bool = True) -> Outcome:
+    """Sum up a run that began at a time of the monotonic clock."""
     found = verdicts(run)
-    return Outcome(run, found, refusal(run, found), time.monotonic() - started, report)
+    return Outcome(run, found, refusal(run, found), drift(run), time.monotonic() - started, report, new)
 
 
-def launch(pipeline: tfx.dsl.Pipeline, log: Path) -> None:
+def last_on(root: Root, pictures: Source, text: Source | None, config: RunConfig) -> Run | None:
+    """The last run that ended, if these data and settings were its own and what it pushed still stands."""
+    if not root.metadata.is_file():
+        return None
+    run = next((run for run in History(root).runs() if run.state == "done"), None)
+    asked = (learned_from(pictures, text), config.model_dump(mode="json"))
+    if run is None or (origin(run), run.config) != asked:
+        return None
+    standing = all((root.pushed / name / version).is_dir() for name, version in run.pushed.items())
+    return run if standing else None
+
+
+def learned_from(pictures: Source, text: Source | None) -> tuple[str | None, str | None]:
+    """Fingerprints of the data of a run to come."""
+    return pictures.fingerprint, text.fingerprint if text else None
+
+
+def origin(run: Run) -> tuple[str | None, str | None]:
+    """Fingerprints of the data of a run."""
+    return run.data.get("fingerprint"), run.data.get("file_fingerprint")
+
+
+def source_of(data: Path, config: RunConfig) -> Source:
+    """Look at the data: which spans there are, what they hold, and what can be judged by itself.
+
+    Raises:
+        DataSetError: If there is no folder, or no captions in it.
+    """
+    spans = newest_spans(data, config.retraining.window)
+    entries = read_spans(data, spans, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
+    slices = eval_slices(data, entries, config.slices.smallest)
+    return Source(data.resolve(), fingerprint(data, entries), spans, slices)
+
+
+def warm_start(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:
+    """The Model artifacts of the last run that pushed after learning from other data; none where there is no such run.
+
+    What learned from the same data is passed over, so that the same command finds its own trainings in the cache.
+    """
+    if not root.metadata.is_file():
+        return {}
+    others = (run for run in History(root).runs() if run.pushed and origin(run) != learned_from(pictures, text))
+    return next((run.models for run in others), {})
+
+
+def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
     """Run a pipeline to its end.
 
     Raises:
-        DataSetError: If the data cannot be trained on.
-        RunError: If a component fails.
+        DataSetError, DriftError: As the components raise them.
+        RunError: If a component fails otherwise.
     """
     try:
         tfx.orchestration.LocalDagRunner().run(pipeline)
-    except DataSetError:
+    except (DataSetError, DriftError):
         raise
     except Exception as error:
-        log.write_text(log.read_text(encoding="utf-8") + traceback.format_exc(), encoding="utf-8")
+        logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(
             f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
-            f"{log}; the same command goes on from here once the cause is mended."
+            f"{log}; {cure(error, root)}, then the same command goes on from here."
         ) from error
+
+
+def drift(run: Run) -> str:
+    """What has drifted too far in a run, as clauses; empty for nothing."""
+    step = run.step("DriftCheck")
+    return str(step.outputs[0].properties.get("drift", "")) if step and step.outputs else ""
 
 
 def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
@@ -134,35 +205,20 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines[0].endswith(".") else f"{lines[0]}."
 
 
-@contextmanager
-def only_run(root: Root) -> Iterator[None]:
-    """Hold the root for one run at a time.
+class LogFile(logging.FileHandler):
+    """A log that a full disk leaves incomplete, without a word of its own."""
 
-    Raises:
-        RunError: If another run holds it.
-    """
-    with (root.path / ".lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise RunError(
-                f"Another run has been under way in {root.path} since {lock.read().strip() or 'a moment ago'}: wait "
-                "for it, or choose another --root."
-            ) from None
-        lock.truncate(0)
-        lock.write(time.strftime("%Y-%m-%d %H:%M:%S"))
-        lock.flush()
-        yield
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let the run tell of the disk."""
 
 
 class Narrator(logging.Handler):
     """Turns LocalDagRunner's log records about components into lines for a person."""
 
-    def __init__(self, say: Say, memory: PeakMemory) -> None:
+    def __init__(self, say: Say, begins: Say) -> None:
         super().__init__(logging.INFO)
         self.say = say
-        self.memory = memory
+        self.begins = begins
         self.count = 0
         self.current = ""
         self.started = time.monotonic()
@@ -173,22 +229,22 @@ class Narrator(logging.Handler):
         if words[:1] == ["Component"] and words[-2:] == ["is", "running."]:
             self.count += 1
             self.current = words[1]
-            self.memory.begin(self.current)
+            self.begins(self.current)
             minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
             self.say(f"[{self.count:2}] {minutes}:{seconds:02} {self.current}")
 
 
 @contextmanager
-def narrated(root: Root, say: Say, memory: PeakMemory) -> Iterator[Path]:
+def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iterator[Path]:
     """Keep what the libraries say in a file, and say aloud which component runs; yields the file.
 
-    `memory` is told of each component as it starts.
+    `begins` is told the name of each component as it starts.
     """
     root.logs.mkdir(exist_ok=True)
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
-    to_file = logging.FileHandler(log, encoding="utf-8")
+    to_file = LogFile(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    narrator = Narrator(say, memory)
+    narrator = Narrator(say, begins)
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.INFO)
     loggers = [logging.getLogger(name) for name in ("", "absl", "tensorflow")]
@@ -201,10 +257,10 @@ def narrated(root: Root, say: Say, memory: PeakMemory) -> Iterator[Path]:
         yield log
     finally:
         to_file.close()
-        absl_logging.set_verbosity(verbosity)
         for logger, handlers, level, propagate in before:
             logger.handlers[:], logger.propagate = handlers, propagate
             logger.setLevel(level)
+        absl_logging.set_verbosity(verbosity)
 
 
 def last_component(log: Path) -> str:

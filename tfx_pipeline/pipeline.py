@@ -1,39 +1,78 @@
 """The pipeline, as a pure function of what it is given; runners bind it to a place."""
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto.config_pb2 import PerSliceMetricThreshold
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
-from tfx_pipeline.components import Assembler, AtomicPusher, ServingValidator
-from tfx_pipeline.config import RunConfig, Thresholds
+from tfx_pipeline.cards import FUSED, CardWriter
+from tfx_pipeline.components import Assembler, Pusher, ServingValidator
+from tfx_pipeline.config import RunConfig, Slices, Thresholds
 from tfx_pipeline.copying import CopyCheck
+from tfx_pipeline.drift import DriftCheck
 from tfx_pipeline.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
 from tfx_pipeline.examples import FolderExampleGen, TextExampleGen
 from tfx_pipeline.gallery import Gallery
 from tfx_pipeline.root import Root
+from tfx_pipeline.slices import ATTRIBUTE, Slice
 
 NAME = "easel"
 MODELS = ("language_model", "generator", "restorer")
 MODELS_OF_PICTURES = ("generator", "restorer")
+SLICES = Slices()
 # The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
 BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", "--sdk_container_image=none")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Something to train on: a path and the fingerprint of its contents, by which the cache knows it."""
+    """Something to train on.
+
+    Attributes:
+        path: A folder or a file.
+        fingerprint: Of its contents, by which the cache knows it.
+        spans: Names of the spans that are read in the folder; none where it is a data set itself.
+        slices: What of it is judged by itself.
+    """
 
     path: Path
     fingerprint: str
+    spans: tuple[str, ...] = ()
+    slices: tuple[Slice, ...] = ()
+
+    @property
+    def attributes(self) -> str:
+        """The names of the attributes that there are slices of, with spaces between them."""
+        return " ".join(sorted({name.removeprefix(ATTRIBUTE) for name, _ in self.slices if name.startswith(ATTRIBUTE)}))
 
 
-def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: Source | None = None) -> tfx.dsl.Pipeline:
+class DataSteps(NamedTuple):
+    """Everything before the Trainers: the components, and what they hand on."""
+
+    nodes: list[BaseNode]
+    examples: BaseChannel
+    transformed: BaseChannel
+    graph: BaseChannel
+
+
+def create_pipeline(
+    root: Root,
+    pictures: Source,
+    config: RunConfig,
+    *,
+    text: Source | None = None,
+    warm_start: Mapping[str, str] = MappingProxyType({}),
+    commit: str = "",
+) -> tfx.dsl.Pipeline:
     """Lay out all components, from a folder of captioned pictures to pushed models.
 
     Args:
@@ -41,23 +80,11 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
         pictures: The data-set folder.
         config: All settings.
         text: A file of further text lines for the language model.
+        warm_start: Folders of the Model artifacts that trainings begin with, by name.
+        commit: Of this code, for the model cards.
     """
-    examples = FolderExampleGen(
-        folder=str(pictures.path), fingerprint=pictures.fingerprint, max_quarantine=config.data.max_quarantine
-    )
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
-    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
-    validator = tfx.components.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-    )
-    transform = tfx.components.Transform(
-        examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
-        preprocessing_fn="tfx_pipeline.preprocessing.preprocessing_fn",
-        custom_config=config.data.model_dump(include={"picture_size", "caption_length", "vocabulary_size"}),
-    )
-    nodes: list[BaseNode] = [examples, statistics, schema, validator, transform]
-    transformed = transform.outputs["transformed_examples"]
+    steps = data_steps(root, pictures, config)
+    nodes, examples, transformed = [*steps.nodes], steps.examples, steps.transformed
     captions: BaseChannel = transformed
     if text is not None:
         lines = TextExampleGen(file=str(text.path), fingerprint=text.fingerprint)
@@ -69,15 +96,15 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
     for name in MODELS:
         base = trainers["language_model"].outputs["model"] if name == "generator" else None
         data = captions if name == "language_model" else transformed
-        trainers[name] = trainer(name, data, transform.outputs["transform_graph"], root, config, base)
+        start = warm_start.get(name, "")
+        trainers[name] = trainer(name, data, steps.graph, root, config, base, start)
         baseline = latest_blessed(name)
-        evaluators[name] = evaluator(name, examples.outputs["examples"], trainers[name], baseline, config)
+        judged = eval_config(name, config.thresholds, config.slices, pictures.slices)
+        evaluators[name] = evaluator(name, examples, trainers[name], baseline, judged)
         nodes += [trainers[name], baseline, evaluators[name]]
 
     galleries = {
-        name: Gallery(examples=examples.outputs["examples"], model=trainers[name].outputs["model"]).with_id(
-            f"Gallery.{name}"
-        )
+        name: Gallery(examples=examples, model=trainers[name].outputs["model"]).with_id(f"Gallery.{name}")
         for name in MODELS_OF_PICTURES
     }
     copies = CopyCheck(
@@ -91,23 +118,101 @@ def create_pipeline(root: Root, pictures: Source, config: RunConfig, *, text: So
         copies_blessing=copies.outputs["blessing"],
     )
     check = ServingValidator(model=assembler.outputs["model"], model_blessing=assembler.outputs["blessing"])
-    pushable = {**trainers, "text_to_image": assembler}
+    cards = CardWriter(
+        **{name: node.outputs["evaluation"] for name, node in evaluators.items()},
+        examples=examples,
+        blessing=assembler.outputs["blessing"],
+        config=config.model_dump_json(),
+        commit=commit,
+        warm_start=json.dumps(dict(warm_start)),
+    )
     pushers = [
-        pusher(name, node.outputs["model"], assembler.outputs["blessing"], check.outputs["blessing"], root)
-        for name, node in pushable.items()
+        Pusher(
+            model=node.outputs["model"],
+            model_blessing=assembler.outputs["blessing"],
+            infra_blessing=check.outputs["blessing"],
+            cards=cards.outputs["cards"],
+            name=name,
+            base=str(root.pushed / name),
+            standing=" ".join(sorted(path.name for path in (root.pushed / name).glob("[0-9]*"))),
+        ).with_id(f"Pusher.{name}")
+        for name, node in {**trainers, FUSED: assembler}.items()
     ]
+    return bound(root, [*nodes, *galleries.values(), copies, assembler, check, cards, *pushers])
+
+
+def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
+    """Lay out the components from a folder of captioned pictures to what the Trainers read."""
+    examples = FolderExampleGen(
+        folder=str(pictures.path),
+        fingerprint=pictures.fingerprint,
+        max_quarantine=config.data.max_quarantine,
+        spans=" ".join(pictures.spans),
+        attributes=pictures.attributes,
+    )
+    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    transform = tfx.components.Transform(
+        examples=examples.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="tfx_pipeline.preprocessing.preprocessing_fn",
+        # Of pictures as bytes they would say nothing, and take most of the time.
+        disable_statistics=True,
+        custom_config=config.data.model_dump(include={"picture_size", "caption_length", "vocabulary_size"}),
+    )
+    last = accepted_statistics()
+    drift = DriftCheck(
+        examples=examples.outputs["examples"],
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        last=last.outputs["statistics"],
+        limits=config.retraining.model_dump_json(include={"most_drift", "most_skew", "on_drift"}),
+        page=str(root.drift),
+    )
+    transform.add_upstream_node(drift)
+    return DataSteps(
+        [examples, statistics, schema, validator, last, drift, transform],
+        examples.outputs["examples"],
+        transform.outputs["transformed_examples"],
+        transform.outputs["transform_graph"],
+    )
+
+
+def bound(root: Root, nodes: Sequence[BaseNode]) -> tfx.dsl.Pipeline:
+    """A pipeline of these components, bound to the places of a root."""
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=str(root.pipeline),
-        components=[*nodes, *galleries.values(), copies, assembler, check, *pushers],
+        components=nodes,
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
         beam_pipeline_args=list(BEAM_ARGS),
     )
 
 
+def accepted_statistics() -> BaseNode:
+    """The statistics of the data that the last run went on with."""
+    return tfx.dsl.Resolver(
+        strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
+        statistics=tfx.dsl.Channel(
+            type=tfx.types.standard_artifacts.ExampleStatistics,
+            producer_component_id="DriftCheck",
+            output_key="accepted",
+        ),
+    ).with_id("LastData")
+
+
 def trainer(
-    name: str, data: BaseChannel, graph: BaseChannel, root: Root, config: RunConfig, base: BaseChannel | None
+    name: str,
+    data: BaseChannel,
+    graph: BaseChannel,
+    root: Root,
+    config: RunConfig,
+    base: BaseChannel | None,
+    warm_start: str,
 ) -> BaseNode:
     """The Trainer of one model. Only the settings that it reads enter its cache key."""
     section = {"language_model": "language", "generator": "drawing", "restorer": "restoration"}[name]
@@ -119,7 +224,11 @@ def trainer(
         base_model=base,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
-        custom_config={"config": own.model_dump_json(), "checkpoints": str(root.checkpoints / name)},
+        custom_config={
+            "config": own.model_dump_json(),
+            "checkpoints": str(root.checkpoints / name),
+            "warm_start": warm_start,
+        },
     ).with_id(f"Trainer.{name}")
 
 
@@ -138,25 +247,35 @@ def latest_blessed(name: str) -> BaseNode:
     ).with_id(f"Baseline.{name}")
 
 
-def evaluator(name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode, config: RunConfig) -> BaseNode:
+def evaluator(
+    name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode, judged: tfma.EvalConfig
+) -> BaseNode:
     """The Evaluator of one model, on the eval split."""
     return tfx.components.Evaluator(
         examples=examples,
         example_splits=["eval"],
         model=model.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        eval_config=eval_config(name, config.thresholds),
+        eval_config=judged,
     ).with_id(f"Evaluator.{name}")
 
 
-def eval_config(name: str, thresholds: Thresholds) -> tfma.EvalConfig:
-    """What an Evaluator measures and what it demands."""
+def eval_config(
+    name: str, thresholds: Thresholds, worst: Slices = SLICES, slices: Sequence[Slice] = ()
+) -> tfma.EvalConfig:
+    """What an Evaluator measures and what it demands, of everything and of each slice."""
     output = PERPLEXITY_OUTPUT if name == "language_model" else PICTURES_OUTPUT
+    parts = [tfma.SlicingSpec(feature_values={feature: value}) for feature, value in slices]
+    bounds = slice_demands(name, worst)
     return tfma.EvalConfig(
         # The label is a formality of TFMA: the signature gives the truth itself.
         model_specs=[tfma.ModelSpec(signature_name="evaluate", label_key="text", prediction_key=output)],
-        slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[tfma.MetricsSpec(metrics=[metric(*row) for row in demands(name, thresholds)])],
+        slicing_specs=[tfma.SlicingSpec(), *parts],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[metric(row, bounds.get(row[0]), parts) for row in demands(name, thresholds)],
+            )
+        ],
     )
 
 
@@ -181,36 +300,43 @@ def demands(name: str, thresholds: Thresholds) -> list[Demand]:
     ]
 
 
-def metric(name: str, least: float | None, most: float | None, loss: float | None) -> tfma.MetricConfig:
-    """One metric with its thresholds."""
-    threshold: dict[str, Any] = {}
-    if least is not None:
-        threshold["value_threshold"] = tfma.GenericValueThreshold(lower_bound={"value": least})
-    if most is not None:
-        threshold["value_threshold"] = tfma.GenericValueThreshold(upper_bound={"value": most})
+def slice_demands(name: str, worst: Slices) -> dict[str, float]:
+    """Bounds of the worst slice by metric, as far as there are any: the least, of a perplexity the most."""
+    if name == "language_model":
+        found = {"perplexity_share": worst.perplexity_share}
+    else:
+        found = {key: getattr(worst, f"{name}_{key}") for key in ("psnr", "ssim")}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def metric(row: Demand, worst: float | None, parts: Sequence[tfma.SlicingSpec]) -> tfma.MetricConfig:
+    """One metric with its thresholds: on everything, and on each part."""
+    name, least, most, loss = row
+    threshold = bounded(least, most)
     if loss is not None:
         rising = name != "perplexity"
         threshold["change_threshold"] = tfma.GenericChangeThreshold(
             direction=tfma.MetricDirection.HIGHER_IS_BETTER if rising else tfma.MetricDirection.LOWER_IS_BETTER,
             absolute={"value": -loss if rising else loss},
         )
+    # TFMA holds a plain `threshold` against every slice.
+    held = [([tfma.SlicingSpec()], threshold)]
+    if worst is not None and parts:
+        held.append((list(parts), bounded(None, worst) if name.startswith("perplexity") else bounded(worst, None)))
     return tfma.MetricConfig(
         class_name="EaselMetric",
         module="tfx_pipeline.metrics",
         config=f'{{"name": "{name}"}}',
-        threshold=tfma.MetricThreshold(**threshold) if threshold else None,
+        per_slice_thresholds=[
+            PerSliceMetricThreshold(slicing_specs=specs, threshold=tfma.MetricThreshold(**bounds))
+            for specs, bounds in held
+            if bounds
+        ],
     )
 
 
-def pusher(name: str, model: BaseChannel, blessing: BaseChannel, infra: BaseChannel, root: Root) -> BaseNode:
-    """The Pusher of one model to `pushed/<name>/<version>/`."""
-    base = root.pushed / name
-    filesystem = tfx.proto.PushDestination.Filesystem(base_directory=str(base))
-    return AtomicPusher(
-        model=model,
-        model_blessing=blessing,
-        infra_blessing=infra,
-        push_destination=tfx.proto.PushDestination(filesystem=filesystem),
-        # Part of the cache key: a Pusher from the cache would leave a folder empty that someone has emptied.
-        custom_config={"standing": sorted(path.name for path in base.glob("[0-9]*"))},
-    ).with_id(f"Pusher.{name}")
+def bounded(least: float | None, most: float | None) -> dict[str, Any]:
+    """A threshold's fields for the least or the most value, if there is one."""
+    if least is not None:
+        return {"value_threshold": tfma.GenericValueThreshold(lower_bound={"value": least})}
+    return {} if most is None else {"value_threshold": tfma.GenericValueThreshold(upper_bound={"value": most})}

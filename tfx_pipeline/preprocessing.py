@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.pictures import decode_squares
+from models.pictures import decode, square
 from models.text import RESERVED, characters, pieces, token_ids
 
 VOCABULARY = "pieces"
@@ -39,7 +39,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     )
     length = custom_config["caption_length"]
     return {
-        "image": as_bytes(decode_squares(image, custom_config["picture_size"])),
+        "image": raw_squares(image, custom_config["picture_size"]),
         "text": tf.ensure_shape(token_ids(text, table, length), [None, length]),
         "text_zh": tf.ensure_shape(token_ids(text_zh, table, length), [None, length]),
     }
@@ -52,15 +52,21 @@ def flat(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
     return tf.reshape(feature, [-1])
 
 
-def as_bytes(pictures: tf.Tensor) -> tf.Tensor:
-    """uint8[b, s, s, 3] -> string[b, 1], the raw bytes of each."""
-    size = pictures.shape[1] * pictures.shape[2] * 3
-    protos = tf.map_fn(tf.io.serialize_tensor, pictures, fn_output_signature=tf.TensorSpec([], tf.string))
-    # The tensor's contents are the last field of its proto.
-    return tf.strings.substr(protos, -size, size)[:, None]
+def raw_squares(images: tf.Tensor, size: int) -> tf.Tensor:
+    """Encoded pictures of any size, string[b], -> string[b, 1], size * size * 3 bytes of uint8 each."""
+
+    def raw_square(image: tf.Tensor) -> tf.Tensor:
+        picture = decode(image)
+        fits = tf.reduce_all(tf.shape(picture) == [size, size, 3])
+        # Scaling to the size that it has would take most of the time.
+        scaled = tf.cond(fits, lambda: picture, lambda: square(picture, size))
+        # The tensor's contents are the last field of its proto.
+        return tf.strings.substr(tf.io.serialize_tensor(scaled), -(size * size * 3), size * size * 3)
+
+    return tf.map_fn(raw_square, images, fn_output_signature=tf.TensorSpec([], tf.string))[:, None]
 
 
 def from_bytes(images: tf.Tensor, picture_size: int) -> tf.Tensor:
-    """string[b, 1] -> uint8[b, s, s, 3], the inverse of `as_bytes`."""
+    """string[b, 1] -> uint8[b, s, s, 3], what `raw_squares` made."""
     flat_pixels = tf.io.decode_raw(tf.reshape(images, [-1]), tf.uint8)
     return tf.reshape(flat_pixels, [-1, picture_size, picture_size, 3])

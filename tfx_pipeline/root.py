@@ -21,9 +21,19 @@ class Root:
         return self.path / "metadata.sqlite"
 
     @property
+    def kept_metadata(self) -> Path:
+        """A copy of the store as the last run left it that ended."""
+        return self.path / "metadata.kept.sqlite"
+
+    @property
     def checkpoints(self) -> Path:
         """Backups of trainings that are under way."""
         return self.path / "checkpoints"
+
+    @property
+    def drift(self) -> Path:
+        """The last comparison of new data with old, a page to look at."""
+        return self.path / "drift.html"
 
     @property
     def logs(self) -> Path:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.utils import path_utils
 
 from models.export import export_generator, export_language_model, export_restorer
 from models.language_model import LanguageModel
@@ -20,7 +21,8 @@ from tfx_pipeline.evaluation import evaluate_generator, evaluate_language_model,
 from tfx_pipeline.inputs import Captioned, read_captioned, read_lines
 from tfx_pipeline.preprocessing import VOCABULARY
 from tfx_pipeline.recipes import learn_language, learn_to_draw, learn_to_restore
-from tfx_pipeline.training import fit
+from tfx_pipeline.training import CONSOLE, fit
+from tfx_pipeline.warm import take_weights
 
 
 class Job:
@@ -31,14 +33,16 @@ class Job:
         run_dir: Where logs and samples go.
         checkpoints: Backups, in a folder that the same inputs and settings find again after a kill.
         serving_dir: Where the SavedModel goes.
+        warm_start: The Keras model whose weights the training begins with, if there is one.
     """
 
-    def __init__(self, fn_args: FnArgs) -> None:
+    def __init__(self, fn_args: FnArgs, name: str) -> None:
         self.fn_args = fn_args
         self.config = RunConfig.model_validate_json(fn_args.custom_config["config"])
         self.run_dir = Path(fn_args.model_run_dir)
         self.serving_dir = Path(fn_args.serving_model_dir)
         self.checkpoints = Path(fn_args.custom_config["checkpoints"]) / self.fingerprint()
+        self.warm_start = warm_file(fn_args.custom_config["warm_start"], name)
         keras.utils.set_random_seed(self.config.seed)
 
     def fingerprint(self) -> str:
@@ -66,17 +70,32 @@ class Job:
         return keras.saving.load_model(Path(self.fn_args.base_model) / "assets.extra" / "language_model.keras")
 
     def fit(self, model: keras.Model, batches: tf.data.Dataset, **options: Any) -> None:
-        """Train with this job's folders."""
+        """Train with this job's folders, the first phase from the weights of the last pushed model."""
+        if self.warm_start:
+            self.take_over(getattr(model, self.warm_start.stem))
+            self.warm_start = None
         fit(model, batches, checkpoints=self.checkpoints, run_dir=self.run_dir, **options)
+
+    def take_over(self, model: keras.Model) -> None:
+        """Begin with the weights of the last pushed model, if it is of the same shape."""
+        taken = take_weights(model, keras.saving.load_model(self.warm_start))
+        how = f"begins with the weights of {self.warm_start}" if taken else "begins anew: its shape has changed"
+        CONSOLE.print(f"  {model.name} {how}", soft_wrap=True)
 
     def done(self) -> None:
         """Remove the backups, which the exported model replaces."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
+def warm_file(artifact: str, name: str) -> Path | None:
+    """The Keras model in a Model artifact; None for no artifact, and for one that has been removed."""
+    file = Path(path_utils.serving_model_path(artifact)) / "assets.extra" / f"{name}.keras"
+    return file if artifact and file.is_file() else None
+
+
 def train_language_model(fn_args: FnArgs) -> None:
     """Train the language model on captions, their pictures and lines of text."""
-    job = Job(fn_args)
+    job = Job(fn_args, "language_model")
     vocabulary = job.vocabulary()
     lines = read_lines(job.files(fn_args.train_files), Tokenizer(vocabulary, job.config.data.caption_length))
     model = learn_language(job.captioned(), lines, vocabulary, job.config, fit=job.fit)
@@ -86,7 +105,7 @@ def train_language_model(fn_args: FnArgs) -> None:
 
 def train_generator(fn_args: FnArgs) -> None:
     """Train the generator on pictures and the embeddings of their captions."""
-    job = Job(fn_args)
+    job = Job(fn_args, "generator")
     language_model, data = job.language_model(), job.captioned()
     generator, _ = learn_to_draw(data, language_model, job.config, fit=job.fit)
     captions = some_captions(data.captions, language_model)
@@ -98,7 +117,7 @@ def train_generator(fn_args: FnArgs) -> None:
 
 def train_restorer(fn_args: FnArgs) -> None:
     """Train the restorer on pictures that it damages itself."""
-    job = Job(fn_args)
+    job = Job(fn_args, "restorer")
     restorer = learn_to_restore(job.captioned().image, job.config, fit=job.fit)
     export_restorer(restorer, job.serving_dir, evaluate=evaluate_restorer(restorer, job.config.data.picture_size))
     job.done()

@@ -1,5 +1,6 @@
 """One way to train: Keras' fit in short epochs, resumed from its own backup, watched as it goes."""
 
+import hashlib
 import json
 import sys
 import time
@@ -40,6 +41,51 @@ class Cosine(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
         return {"peak": self.peak, "steps": self.steps, "floor": self.floor}
+
+
+class Backup(keras.callbacks.Callback):
+    """The weights and the optimizer after each of the last two epochs.
+
+    A file appears whole, under a name that says its epoch and a digest of its bytes: `07-3f2a….weights.h5`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write the backup, then let go of the third last."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / "partial.weights.h5"
+        self.model.save_weights(partial, overwrite=True)
+        partial.rename(self.folder / f"{epoch + 1:02}-{digest(partial)}.weights.h5")
+        for old in backups(self.folder)[2:]:
+            old.unlink()
+
+
+def backups(folder: Path) -> list[Path]:
+    """The backups in a folder, newest first."""
+    return sorted(folder.glob("[0-9]*.weights.h5"), reverse=True)
+
+
+def digest(file: Path) -> str:
+    """Sixteen hex digits of a file's SHA-256."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+
+
+def resumed(model: keras.Model, folder: Path) -> int:
+    """Put a compiled model where its newest whole backup left it, and return that epoch, 0 where there is none."""
+    for file in backups(folder):
+        epoch, _, expected = file.name.removesuffix(".weights.h5").partition("-")
+        if digest(file) == expected:
+            if not model.optimizer.built:
+                model.optimizer.build(model.trainable_variables)
+            model.load_weights(file)
+            return int(epoch)
+        CONSOLE.print(f"  {file} is damaged: going on from the backup before it", soft_wrap=True)
+        file.unlink()
+    return 0
 
 
 class ShowProgress(keras.callbacks.Callback):
@@ -154,10 +200,8 @@ def fit(
     run_dir.mkdir(parents=True, exist_ok=True)
     epochs = EPOCHS if steps >= EPOCHS else 1
     steps_per_epoch = steps // epochs
-    # Twice the file, so that a kill in the middle of writing one leaves the other.
-    backup = keras.callbacks.BackupAndRestore(str(checkpoints / label), double_checkpoint=True, delete_checkpoint=False)
     callbacks = [
-        backup,
+        Backup(checkpoints / label),
         ShowProgress(label, steps_per_epoch * epochs),
         KeepMetrics(run_dir / "metrics.jsonl", label),
         keras.callbacks.TensorBoard(str(run_dir / "tensorboard" / label)),
@@ -165,5 +209,13 @@ def fit(
     ]
     if samples is not None:
         callbacks.append(KeepSamples(run_dir / "samples", label, samples))
-    model.fit(batches, epochs=epochs, steps_per_epoch=steps_per_epoch, callbacks=callbacks, verbose=0, shuffle=False)
+    model.fit(
+        batches,
+        initial_epoch=resumed(model, checkpoints / label),
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        callbacks=callbacks,
+        verbose=0,
+        shuffle=False,
+    )
     sys.stderr.flush()

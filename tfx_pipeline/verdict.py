@@ -1,11 +1,12 @@
 """Why a model was blessed or not, in the Evaluators' numbers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow_model_analysis as tfma
 
+from tfx_pipeline.evaluations import OVERALL, metrics_by_slice, slice_name
 from tfx_pipeline.history import Run
 from tfx_pipeline.pipeline import MODELS
 
@@ -22,12 +23,14 @@ class Verdict:
         blessed: Whether it may be pushed.
         metrics: What was measured, by name.
         refusals: One clause with both numbers for each threshold that it missed.
+        slices: The metrics of each slice, `all` among them.
     """
 
     model: str
     blessed: bool
     metrics: dict[str, float]
     refusals: tuple[str, ...]
+    slices: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """One line."""
@@ -49,8 +52,11 @@ def verdict(run: Run, model: str) -> Verdict | None:
         return None
     evaluation = outputs["evaluation"].uri
     result = tfma.load_validation_result(evaluation)
-    refusals = tuple(clause(failure) for item in result.metric_validations_per_slice for failure in item.failures)
-    return Verdict(model, bool(result.validation_ok), measured(evaluation), refusals)
+    refusals = tuple(
+        f"{clause(failure)}{where(item)}" for item in result.metric_validations_per_slice for failure in item.failures
+    )
+    slices = metrics_by_slice(evaluation)
+    return Verdict(model, bool(result.validation_ok), slices[OVERALL], refusals, slices)
 
 
 def refusal(run: Run, found: list[Verdict]) -> str:
@@ -78,11 +84,11 @@ def copying(run: Run) -> str:
     return f"generator not blessed: {share} > {most}"
 
 
-def measured(evaluation: str) -> dict[str, float]:
-    """The overall metrics of the candidate model."""
-    result = tfma.load_eval_result(evaluation, model_name="")
-    found = result.get_metrics_for_slice() or {}
-    return {name: value["doubleValue"] for name, value in sorted(found.items()) if "doubleValue" in value}
+def where(validation: Any) -> str:
+    """The slice that a validation is of, such as ` where language=zh`; empty for everything."""
+    keys = ((key.column, key.bytes_value.decode()) for key in validation.slice_key.single_slice_keys)
+    name = slice_name(tuple(keys))
+    return "" if name == OVERALL else f" where {name}"
 
 
 def clause(failure: Any) -> str:

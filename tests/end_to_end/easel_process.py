@@ -7,6 +7,7 @@ from pathlib import Path
 
 EASEL = str(Path(sys.executable).with_name("easel"))
 MODELS = ("language_model", "generator", "restorer", "text_to_image")
+RESTORER_STEPS = 200
 
 TINY = """
 [language]
@@ -43,6 +44,17 @@ restorer_gain = -100
 psnr_drop = 100
 ssim_drop = 2
 perplexity_rise = 1000
+
+[slices]
+smallest = 10
+restorer_ssim = -1
+
+[retraining]
+on_drift = "{on_drift}"
+
+[card]
+licence = "CC0-1.0"
+limits = ["It was trained for seconds."]
 """
 
 
@@ -52,9 +64,10 @@ def easel(*arguments: object, timeout: float = 550) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
 
-def write_config(file: Path, *, restorer_steps: int = 20, restorer_ssim: float = -1) -> Path:
+def write_config(file: Path, *, restorer_steps: int = 20, restorer_ssim: float = -1, on_drift: str = "warn") -> Path:
     """Settings with which every model trains in seconds and passes, unless `restorer_ssim` forbids it."""
-    file.write_text(TINY.format(restorer_steps=restorer_steps, restorer_ssim=restorer_ssim), encoding="utf-8")
+    settings = TINY.format(restorer_steps=restorer_steps, restorer_ssim=restorer_ssim, on_drift=on_drift)
+    file.write_text(settings, encoding="utf-8")
     return file
 
 

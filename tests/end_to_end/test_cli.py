@@ -67,6 +67,10 @@ def test_help_lists_the_commands() -> None:
         ("restore", "a.png", "--noise", "300"),
         ("serve", "--port", "70000"),
         ("runs", "forget"),
+        ("runs", "clean"),
+        ("runs", "clean", "--keep", "0"),
+        ("run", "--data", "data", "--watch", "--every", "0"),
+        ("bench", "pipeline", "--counts", "many"),
     ],
     ids=" ".join,
 )
@@ -180,3 +184,14 @@ def test_a_row_of_quality_that_does_not_exist_is_wrong_use() -> None:
     done = easel("bench", "quality", "--rows", "paintings")
     assert done.returncode == 2
     assert "There is no row 'paintings': choose among shapes, scenes," in done.stderr
+
+
+@pytest.mark.slow
+def test_the_pipeline_bench_tells_what_preprocessing_costs() -> None:
+    done = easel("bench", "pipeline", "--counts", "300,600", "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["pictures_per_s"] > 0 and set(figures["by_count"]) == {"300", "600"}
+    assert -0.5 < figures["memory_growth_10k_to_100k"] < 0.5
+    assert 0 < figures["transformed_bytes_ratio"] <= 1.2
+    assert 0 < figures["reader_share"] < 1.5

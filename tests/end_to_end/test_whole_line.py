@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from easel_process import MODELS, Stage, easel
+from easel_process import MODELS, RESTORER_STEPS, Stage, easel
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -120,7 +120,7 @@ def dtypes(tensors: Any) -> Tensors:
 
 def test_the_fused_model_carries_its_warm_up(pushed: Path) -> None:
     signatures = [request.model_spec.signature_name for request in read_warmup(only_version(pushed, "text_to_image"))]
-    assert set(signatures) == {"serving_default", "options", "candidates"}
+    assert set(signatures) == {"serving_default", "options"}
 
 
 def test_a_run_leaves_what_a_person_looks_at(whole_line: Stage) -> None:
@@ -348,6 +348,107 @@ def test_an_unknown_run_is_refused_with_a_sentence(resumed_run: Stage) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("No run begins with '1999': choose from 2")
     assert done.stderr.count("\n") == 1
+
+
+def test_two_runs_lie_side_by_side(resumed_run: Stage, listed: list[dict[str, Any]], tmp_path: Path) -> None:
+    out = tmp_path / "diff.png"
+    done = easel("runs", "diff", listed[0]["run"], "latest", "--root", resumed_run.root, "--pictures", out, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["runs"] == [listed[0]["run"], listed[-1]["run"]]
+    assert told["data"] == {}
+    assert told["config"] == {"restoration.steps": [20, RESTORER_STEPS]}
+    first, second = told["metrics"]["restorer.psnr"]
+    assert second > first
+    assert told["metrics"]["generator.psnr"][0] == pytest.approx(told["metrics"]["generator.psnr"][1])
+    with Image.open(out) as drawn:
+        assert drawn.width > 1000
+
+
+# The cards
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_pushed_model_tells_what_it_came_from(pushed: Path, whole_line: Stage, model: str) -> None:
+    extra = only_version(pushed, model) / "assets.extra"
+    card = json.loads((extra / "model_card.json").read_text(encoding="utf-8"))
+    told = succeeded(whole_line)
+    assert (card["model"], card["version"]) == (model, int(told["pushed"][model]))
+    assert card["data"]["pictures"] == 399 and len(card["data"]["fingerprint"]) == 64
+    assert card["config"]["language"]["steps"] == 200
+    assert card["licence"] == "CC0-1.0" and card["limits"][-1] == "It was trained for seconds."
+    parts = MODELS[:3] if model == "text_to_image" else (model,)
+    assert {name: slices["all"] for name, slices in card["metrics"].items()} == {
+        name: pytest.approx(told["metrics"][name]) for name in parts
+    }
+    assert (extra / "model_card.md").read_text(encoding="utf-8").startswith(f"# {model} {card['version']}")
+
+
+def test_models_are_judged_by_language_and_attribute(whole_line: Stage) -> None:
+    for slices in succeeded(whole_line)["slices"].values():
+        assert {"all", "language=en", "language=zh", "attribute.kind=single", "attribute.kind=pair"} <= set(slices)
+        assert len({tuple(metrics.values()) for metrics in slices.values()}) > len(slices) // 2
+        assert all(np.isfinite(value) for metrics in slices.values() for value in metrics.values())
+
+
+# Spans
+
+
+def test_the_newest_spans_are_trained_on_together(spans_run: Stage) -> None:
+    told = succeeded(spans_run)
+    assert set(told["trained"]) == {"language_model", "generator", "restorer"}
+    shown = json.loads(easel("runs", "show", "latest", "--root", spans_run.root, "--json").stdout)
+    assert (shown["data"]["spans"], shown["data"]["pictures"]) == ("span-0001 span-0002", 799)
+
+
+def test_new_data_are_learned_from_the_last_pushed_weights(spans_run: Stage) -> None:
+    for model in MODELS[:3]:
+        assert f"begins with the weights of {spans_run.root}/pipeline/Trainer.{model}/model/" in spans_run.done.stderr
+    (version,) = set(succeeded(spans_run)["pushed"].values())
+    card = json.loads((spans_run.root / f"pushed/restorer/{version}/assets.extra/model_card.json").read_text())
+    assert "/Trainer.restorer/model/" in card["warm_start"]
+
+
+def test_drift_is_a_warning_with_a_page_of_pictures(spans_run: Stage) -> None:
+    assert "drift of brightness" in succeeded(spans_run)["drift"]
+    assert (spans_run.root / "drift.html").read_text(encoding="utf-8").count("data:image/png;base64,") == 2
+
+
+def test_nothing_new_trains_nothing_and_says_so(spans_run: Stage, idle_run: Stage) -> None:
+    assert idle_run.done.returncode == 0, idle_run.done.stderr
+    assert "Nothing new: run " in idle_run.done.stdout
+    assert "has seen span-0001 to span-0002. Nothing was trained." in idle_run.done.stdout
+    assert "[ 1]" not in idle_run.done.stdout + idle_run.done.stderr
+    assert idle_run.pushed == spans_run.pushed
+
+
+def test_drift_stops_a_run_that_is_told_to_stop(idle_run: Stage, drifted_run: Stage) -> None:
+    assert drifted_run.done.returncode == 4, drifted_run.done.stderr
+    assert "The data have drifted: drift of brightness " in drifted_run.done.stderr
+    assert ": step " not in drifted_run.done.stderr
+    assert drifted_run.pushed == idle_run.pushed
+
+
+# Cleaning
+
+
+def test_cleaning_gives_disk_back_and_keeps_what_pushed_models_came_from(
+    drifted_run: Stage, cleaned: dict[str, Any]
+) -> None:
+    assert cleaned["artifacts"] > 5 and cleaned["megabytes"] > 0
+    for model in MODELS:
+        for version in drifted_run.pushed[model]:
+            card = drifted_run.root / f"pushed/{model}/{version}/assets.extra/model_card.json"
+            begun = json.loads(card.read_text(encoding="utf-8"))["warm_start"]
+            assert not begun or Path(begun, "Format-Serving").is_dir()
+    again = easel("runs", "clean", "--keep", 1, "--root", drifted_run.root, "--json")
+    assert json.loads(again.stdout)["artifacts"] == 0
+
+
+def test_after_cleaning_the_next_run_goes_on(cleaned: dict[str, Any], drifted_run: Stage) -> None:
+    listed = json.loads(easel("runs", "--root", drifted_run.root, "--json").stdout)
+    assert len(listed) == 7
+    assert cleaned["kept"] == [listed[0]["run"]]
 
 
 # Data that cannot be used

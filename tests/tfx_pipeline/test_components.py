@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tfx_pipeline.cards import CARD_FILES, ModelCard
 from tfx_pipeline.components import PARTS_FILE, WARMUP_BATCHES, push, same_model, same_tree, warmups
 
 
@@ -14,6 +15,12 @@ def saved_model(folder: Path, content: str = "graph") -> Path:
     return folder
 
 
+def card(version: int) -> ModelCard:
+    """A card that says little."""
+    known = {"data": {}, "config": {}, "metrics": {}, "warm_start": "", "limits": []}
+    return ModelCard(model="restorer", version=version, licence="CC0-1.0", commit="", **known)
+
+
 def versions(base: Path) -> list[str]:
     """What a server would take for versions."""
     return sorted(path.name for path in base.iterdir() if path.name.isdigit())
@@ -21,42 +28,63 @@ def versions(base: Path) -> list[str]:
 
 def test_a_pushed_version_is_the_whole_model(tmp_path: Path) -> None:
     model = saved_model(tmp_path / "model")
-    place = push(model, tmp_path / "pushed/restorer", 100)
+    place = push(model, tmp_path / "pushed/restorer", card(100))
     assert place == tmp_path / "pushed/restorer/100"
     assert same_tree(model, place)
     assert [path.name for path in place.parent.iterdir()] == ["100"]
+
+
+def test_a_pushed_model_carries_its_card(tmp_path: Path) -> None:
+    place = push(saved_model(tmp_path / "model"), tmp_path / "pushed", card(100))
+    told, page = ((place / name).read_text(encoding="utf-8") for name in CARD_FILES)
+    assert ModelCard.model_validate_json(told) == card(100)
+    assert page.startswith("# restorer 100\n\nLicence: CC0-1.0\n")
+    assert not (tmp_path / "model" / CARD_FILES[0]).exists()
 
 
 def test_a_push_that_breaks_off_shows_no_version(tmp_path: Path) -> None:
     model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
     (model / "variables/broken").symlink_to(tmp_path / "nowhere")
     with pytest.raises(shutil.Error):
-        push(model, base, 100)
+        push(model, base, card(100))
     assert versions(base) == []
     (model / "variables/broken").unlink()
-    assert push(model, base, 100).name == "100"
+    assert push(model, base, card(100)).name == "100"
     assert same_tree(model, base / "100")
     assert [path.name for path in base.iterdir()] == ["100"]
+
+
+def test_a_push_to_a_full_disk_leaves_what_is_served_alone(tmp_path: Path, small_disk: Path) -> None:
+    first, base = saved_model(tmp_path / "model"), small_disk / "pushed"
+    push(first, base, card(100))
+    large = saved_model(tmp_path / "large")
+    (large / "variables/variables.data").write_bytes(bytes(5_000_000))
+    with pytest.raises(shutil.Error, match="No space left on device"):
+        push(large, base, card(200))
+    assert [path.name for path in base.iterdir()] == ["100"]
+    assert same_tree(first, base / "100")
 
 
 def test_what_an_interrupted_push_left_is_not_mixed_in(tmp_path: Path) -> None:
     model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
     saved_model(base / ".100.partial", "older")
     (base / ".100.partial/stray").touch()
-    assert same_tree(model, push(model, base, 100))
+    saved_model(base / ".99.partial")
+    assert same_tree(model, push(model, base, card(100)))
+    assert [path.name for path in base.iterdir()] == ["100"]
 
 
 def test_an_unchanged_model_stays_where_it_is(tmp_path: Path) -> None:
     model, base = saved_model(tmp_path / "model"), tmp_path / "pushed"
-    first = push(model, base, 100)
-    assert push(saved_model(tmp_path / "again"), base, 200) == first
+    first = push(model, base, card(100))
+    assert push(saved_model(tmp_path / "again"), base, card(200)) == first
     assert versions(base) == ["100"]
 
 
 def test_a_changed_model_is_a_new_version(tmp_path: Path) -> None:
     base = tmp_path / "pushed"
-    push(saved_model(tmp_path / "model"), base, 100)
-    assert push(saved_model(tmp_path / "other", "graf"), base, 200) == base / "200"
+    push(saved_model(tmp_path / "model"), base, card(100))
+    assert push(saved_model(tmp_path / "other", "graf"), base, card(200)) == base / "200"
     assert versions(base) == ["100", "200"]
     assert same_tree(tmp_path / "model", base / "100")
 
@@ -65,7 +93,7 @@ def test_a_fused_model_is_unchanged_while_its_parts_are(tmp_path: Path) -> None:
     base = tmp_path / "pushed"
     for name, parts in (("100", "a\nb"), ("200", "a\nb"), ("300", "a\nc")):
         (saved_model(tmp_path / name, f"export {name}") / PARTS_FILE).write_text(parts)
-        push(tmp_path / name, base, int(name))
+        push(tmp_path / name, base, card(int(name)))
     assert versions(base) == ["100", "300"]
 
 
@@ -78,15 +106,15 @@ def test_a_model_with_parts_is_not_one_without(tmp_path: Path) -> None:
 
 def test_only_the_newest_version_counts_as_unchanged(tmp_path: Path) -> None:
     base = tmp_path / "pushed"
-    push(saved_model(tmp_path / "model"), base, 9)
-    push(saved_model(tmp_path / "other", "graf"), base, 10)
-    assert push(tmp_path / "model", base, 11) == base / "11"
+    push(saved_model(tmp_path / "model"), base, card(9))
+    push(saved_model(tmp_path / "other", "graf"), base, card(10))
+    assert push(tmp_path / "model", base, card(11)) == base / "11"
 
 
 def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
     base = tmp_path / "pushed"
     saved_model(base / "notes")
-    assert push(saved_model(tmp_path / "model"), base, 100).name == "100"
+    assert push(saved_model(tmp_path / "model"), base, card(100)).name == "100"
 
 
 def test_trees_are_the_same_by_names_and_bytes(tmp_path: Path) -> None:

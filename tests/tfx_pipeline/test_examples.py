@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from reading import captioned_folder, read_into
 
-from tfx_pipeline.datasets.folder import Entry
-from tfx_pipeline.examples import EVAL_SHARE, example, graph_readable, in_tenth, is_eval, serialized, text_lines
+from tfx_pipeline.datasets.folder import DataSetError, Entry, fingerprint, open_picture, read_folder
+from tfx_pipeline.examples import example, graph_readable, serialized, text_lines
+from tfx_pipeline.root import Root
+from tfx_pipeline.slices import EVAL_SHARE, in_tenth, is_eval
 
 TURNED = 6  # EXIF: the camera was held upright, the rows are its columns.
 TENTH_OF_60 = ["0", "7", "9", "10", "33", "40", "44", "51", "57", "59"]
@@ -35,7 +38,7 @@ def halves(mode: str = "RGB") -> Image.Image:
 
 def features(record: bytes) -> dict[str, bytes]:
     found = tf.train.Example.FromString(record).features.feature
-    return {name: feature.bytes_list.value[0] for name, feature in found.items()}
+    return {name: feature.bytes_list.value[0] for name, feature in found.items() if feature.bytes_list.value}
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("PNG", "L")])
@@ -118,16 +121,57 @@ def test_withheld_entries_are_the_eval_split_where_there_are_any() -> None:
     assert [name for name in names if is_eval(Entry(name, "a"), any_withheld=False)] == TENTH_OF_60
 
 
-def test_an_entry_becomes_an_example(tmp_path: Path) -> None:
-    (tmp_path / "a.webp").write_bytes(encoded(halves(), "WEBP", lossless=True))
-    row = features(serialized(tmp_path, Entry("a.webp", "half red, half blue", "一半红一半蓝")))
-    assert {name: row[name].decode() for name in ("file_name", "text", "text_zh")} == {
+def numbers(record: bytes) -> dict[str, float]:
+    found = tf.train.Example.FromString(record).features.feature
+    return {
+        name: value
+        for name, feature in found.items()
+        for value in (*feature.int64_list.value, *feature.float_list.value)
+    }
+
+
+def record(picture: Image.Image, entry: Entry, *attributes: str, kind: str = "PNG") -> bytes:
+    data = encoded(picture, kind, lossless=True)
+    return serialized(entry, data, open_picture(data), frozenset(attributes))
+
+
+def test_an_entry_becomes_an_example() -> None:
+    row = features(record(halves(), Entry("a.webp", "half red, half blue", "一半红一半蓝"), kind="WEBP"))
+    assert {name: row[name].decode() for name in ("file_name", "text", "text_zh", "size")} == {
         "file_name": "a.webp",
         "text": "half red, half blue",
         "text_zh": "一半红一半蓝",
+        "size": "up to 32",
     }
     with Image.open(io.BytesIO(row["image"])) as picture:
         assert (picture.format, picture.size) == ("PNG", (16, 8))
+
+
+def test_an_example_says_what_data_are_watched_by() -> None:
+    made = record(halves(), Entry("a.png", "Half red, half blue", "红"))
+    told = numbers(made)
+    assert (told["width"], told["height"], told["caption_length"]) == (16, 8, 20)
+    assert (told["red"], told["green"], told["blue"]) == pytest.approx((127.5, 0, 127.5), abs=1)
+    assert told["brightness"] == pytest.approx(85, abs=1)
+    words = tf.train.Example.FromString(made).features.feature["words"].bytes_list.value
+    assert [word.decode() for word in words] == ["half", "red,", "blue", "红"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "RGBA", "1", "I;16"])
+def test_every_kind_of_picture_has_a_mean_colour(mode: str) -> None:
+    grey = np.full((8, 8), 40_000, np.uint16)
+    picture = Image.fromarray(grey) if mode == "I;16" else Image.new("L", (8, 8), 156).convert(mode)
+    colours = numbers(record(picture, Entry("a.png", "grey")))
+    # A picture of two tones comes near by its pattern.
+    near = 10 if mode == "1" else 2
+    assert [colours[name] for name in ("red", "green", "blue", "brightness")] == pytest.approx([156] * 4, abs=near)
+
+
+def test_the_attributes_that_are_asked_for_are_kept() -> None:
+    entry = Entry("a.png", "red", attributes={"colour": "red", "open": ["size"], "shape": "disc"})
+    row = features(record(halves(), entry, "attribute.colour", "attribute.open"))
+    assert {name for name in row if name.startswith("attribute")} == {"attribute.colour"}
+    assert (row["attribute.colour"], row["language"]) == (b"red", b"en")
 
 
 def test_the_same_example_has_the_same_bytes() -> None:
@@ -144,8 +188,9 @@ def test_blank_lines_are_no_texts(tmp_path: Path) -> None:
 
 def split(root: Path, component: str, name: str) -> list[dict[str, bytes]]:
     (folder,) = (root / "pipeline" / component / "examples").iterdir()
-    files: Iterable[str] = map(str, sorted((folder / f"Split-{name}").glob("*.gz")))
-    return [features(record.numpy()) for record in tf.data.TFRecordDataset(list(files), compression_type="GZIP")]
+    files: Iterable[str] = map(str, sorted((folder / f"Split-{name}").iterdir()))
+    zipped = "GZIP" if component == "TextExampleGen" else ""
+    return [features(record.numpy()) for record in tf.data.TFRecordDataset(list(files), compression_type=zipped)]
 
 
 def test_the_component_writes_every_picture_once(reading_run: Path) -> None:
@@ -161,6 +206,19 @@ def test_the_component_lists_what_it_set_aside(reading_run: Path) -> None:
     (row,) = map(json.loads, file.read_text(encoding="utf-8").splitlines())
     assert row["file_name"] == "00.png"
     assert row["reason"]
+
+
+def test_nothing_of_the_looking_is_left_beside_the_examples(reading_run: Path) -> None:
+    (folder,) = (reading_run / "pipeline/FolderExampleGen/examples").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"Split-train", "Split-eval", "quarantine.jsonl"}
+
+
+def test_a_folder_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    folder = captioned_folder(tmp_path / "pictures", 24)
+    known_as = fingerprint(folder, read_folder(folder, decode=False).entries)
+    Image.new("RGB", (8, 8), "blue").save(folder / "07.png")
+    with pytest.raises(DataSetError, match="has changed while it was read: let whatever writes there finish"):
+        read_into(Root(tmp_path), folder, tmp_path / "lines.txt", known_as)
 
 
 def test_the_component_splits_lines(reading_run: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tfx_pipeline.datasets.folder import fingerprint, read_folder
 from tfx_pipeline.history import Artifact, History, HistoryError, Run, Step
 from tfx_pipeline.root import Root
 
@@ -79,10 +80,11 @@ def test_the_second_run_came_from_the_cache(runs: list[Run]) -> None:
 
 
 def test_both_runs_know_their_data(runs: list[Run], reading_run: Path) -> None:
+    folder = reading_run / "pictures"
     for run in runs:
         assert run.data == {
-            "folder": str(reading_run / "pictures"),
-            "fingerprint": "of pictures",
+            "folder": str(folder),
+            "fingerprint": fingerprint(folder, read_folder(folder, decode=False).entries),
             "pictures": 23,
             "quarantined": 1,
             "file": str(reading_run / "lines.txt"),

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 from absl import logging as absl_logging
+from disks import fill
 from PIL import Image
 
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.folder import DataSetError
+from tfx_pipeline.guards import only_run
 from tfx_pipeline.history import Artifact, Run, Step
 from tfx_pipeline.local_run import (
     RunError,
@@ -14,11 +16,9 @@ from tfx_pipeline.local_run import (
     first_line,
     last_component,
     narrated,
-    only_run,
     refusal,
     run_local,
 )
-from tfx_pipeline.memory import PeakMemory
 from tfx_pipeline.root import Root
 from tfx_pipeline.verdict import Verdict
 
@@ -45,6 +45,20 @@ def test_a_second_run_in_a_root_is_refused_and_told_of_the_first(tmp_path: Path,
     )
 
 
+def test_a_serving_folder_that_is_none_is_refused_before_anything_runs(tmp_path: Path, pictures: Path) -> None:
+    (tmp_path / "pushed").write_text("a file")
+    with pytest.raises(RunError, match=r"Nothing can be pushed to .*/pushed: Not a directory; move the file away"):
+        run_local(Root(tmp_path), pictures, RunConfig(), say=lambda line: None)
+    assert not Root(tmp_path).metadata.exists()
+
+
+def test_a_full_disk_ends_a_run_with_the_cure_and_pushes_nothing(small_disk: Path, pictures: Path) -> None:
+    fill(small_disk / "ballast", leaving=200_000)
+    with pytest.raises(RunError, match=r"free some of its disk, of which 0 MB are left; .* then the same command goes"):
+        run_local(Root(small_disk), pictures, RunConfig(), say=lambda line: None)
+    assert not Root(small_disk).pushed.exists()
+
+
 def test_a_root_is_free_again_after_a_run(tmp_path: Path) -> None:
     for _ in range(2):
         with only_run(Root(tmp_path)):
@@ -64,12 +78,14 @@ def test_two_roots_run_side_by_side(tmp_path: Path) -> None:
 
 def test_every_component_is_told_as_it_starts(tmp_path: Path) -> None:
     said: list[str] = []
-    with narrated(Root(tmp_path), said.append, PeakMemory()) as log:
+    begun: list[str] = []
+    with narrated(Root(tmp_path), said.append, begun.append) as log:
         logging.getLogger("absl").info(RUNNING, "Transform")
         logging.getLogger("absl").info("Component %s is finished.", "Transform")
         logging.getLogger("elsewhere").warning("a warning of a library")
         logging.getLogger().info(RUNNING, "Trainer.generator")
     assert said == ["[ 1] 0:00 Transform", "[ 2] 0:00 Trainer.generator"]
+    assert begun == ["Transform", "Trainer.generator"]
     kept = log.read_text(encoding="utf-8")
     assert "a warning of a library" in kept
     assert last_component(log) == "Trainer.generator"
@@ -78,7 +94,7 @@ def test_every_component_is_told_as_it_starts(tmp_path: Path) -> None:
 def test_the_loggers_are_as_before_afterwards(tmp_path: Path) -> None:
     logger = logging.getLogger()
     before = (logger.handlers[:], logger.level, absl_logging.get_verbosity())
-    with narrated(Root(tmp_path), lambda line: None, PeakMemory()):
+    with narrated(Root(tmp_path), lambda line: None):
         assert logger.handlers != before[0]
     assert (logger.handlers, logger.level, absl_logging.get_verbosity()) == before
 
@@ -112,7 +128,7 @@ def test_a_component_that_fails_is_one_sentence_with_the_log(tmp_path: Path, pic
     (log,) = root.logs.iterdir()
     assert told.startswith("FolderExampleGen failed: ")
     assert told.count("\n") == 0
-    assert f"The whole story is in {log}; the same command goes on from here" in told
+    assert f"The whole story is in {log}; mend the cause, then the same command goes on from here" in told
     assert "Traceback" in log.read_text(encoding="utf-8")
 
 

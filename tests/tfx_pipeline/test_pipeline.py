@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import tensorflow_model_analysis as tfma
 
-from tfx_pipeline.config import RunConfig, Thresholds, load_config
+from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config
 from tfx_pipeline.metrics import MEASURES
 from tfx_pipeline.pipeline import MODELS, MODELS_OF_PICTURES, Source, create_pipeline, demands, eval_config
 from tfx_pipeline.root import Root
@@ -17,10 +17,13 @@ COMPONENTS = {
     "StatisticsGen",
     "SchemaGen",
     "ExampleValidator",
+    "LastData",
+    "DriftCheck",
     "Transform",
     "CopyCheck",
     "Assembler",
     "ServingValidator",
+    "CardWriter",
     *(f"{kind}.{name}" for kind in ("Trainer", "Baseline", "Evaluator") for name in MODELS),
     *(f"Gallery.{name}" for name in MODELS_OF_PICTURES),
     *(f"Pusher.{name}" for name in (*MODELS, "text_to_image")),
@@ -60,7 +63,7 @@ def test_everything_stays_in_the_root(tmp_path: Path) -> None:
     assert made.pipeline_info.pipeline_root == str(tmp_path / "pipeline")
     for name in (*MODELS, "text_to_image"):
         pusher = components(tmp_path)[f"Pusher.{name}"]
-        assert str(tmp_path / "pushed" / name) in str(pusher.exec_properties["push_destination"])
+        assert pusher.exec_properties["base"] == str(tmp_path / "pushed" / name)
 
 
 def test_a_pusher_is_not_served_from_the_cache_once_its_folder_changed(tmp_path: Path) -> None:
@@ -78,6 +81,9 @@ def test_a_pusher_is_not_served_from_the_cache_once_its_folder_changed(tmp_path:
         ({"drawing": {"warmup_steps": 5}}, ("generator",)),
         ({"restoration": {"steps": 5}}, ("restorer",)),
         ({"thresholds": {"restorer_ssim": 0.9}}, ()),
+        ({"slices": {"restorer_ssim": 0.9}}, ()),
+        ({"retraining": {"window": 2}}, ()),
+        ({"card": {"licence": "CC0-1.0"}}, ()),
     ],
     ids=str,
 )
@@ -93,6 +99,31 @@ def test_trainers_get_settings_that_they_can_read(tmp_path: Path) -> None:
     config = load_config("standard")
     own = json.loads(settings_of_trainers(tmp_path, config)["restorer"])
     assert RunConfig.model_validate_json(own["config"]).restoration == config.restoration
+
+
+def test_a_warm_start_is_part_of_what_a_training_is(tmp_path: Path) -> None:
+    start = {"restorer": "/artifacts/Trainer.restorer/model/7"}
+    made = create_pipeline(Root(tmp_path), PICTURES, RunConfig(), warm_start=start)
+    after = {
+        node.id.partition(".")[2]: node.exec_properties["custom_config"]
+        for node in made.components
+        if "Trainer." in node.id
+    }
+    before = settings_of_trainers(tmp_path, RunConfig())
+    assert {name for name in MODELS if before[name] != after[name]} == {"restorer"}
+
+
+def test_spans_and_attributes_reach_the_reader(tmp_path: Path) -> None:
+    slices = (
+        ("attribute.kind", "pair"),
+        ("attribute.kind", "single"),
+        ("attribute.colour", "red"),
+        ("size", "up to 32"),
+    )
+    source = Source(Path("/data"), "abc", ("span-1", "span-2"), slices)
+    made = create_pipeline(Root(tmp_path), source, RunConfig())
+    reader = next(node for node in made.components if node.id == "FolderExampleGen").exec_properties
+    assert (reader["spans"], reader["attributes"]) == ("span-1 span-2", "colour kind")
 
 
 def test_new_contents_are_new_data(tmp_path: Path) -> None:
@@ -135,3 +166,27 @@ def test_restoring_is_not_held_to_the_demands_on_drawing() -> None:
     thresholds = Thresholds(generator_psnr=1, restorer_psnr=2)
     least = {name: demands(name, thresholds)[0][1] for name in ("generator", "restorer")}
     assert least == {"generator": 1, "restorer": 2}
+
+
+SLICES = (("language", "en"), ("language", "zh"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_bound_on_the_worst_slice_is_held_against_each_slice(name: str) -> None:
+    worst = Slices(perplexity_share=0.9, generator_psnr=1, generator_ssim=0.1, restorer_psnr=2, restorer_ssim=0.2)
+    config = eval_config(name, Thresholds(), worst, SLICES)
+    held = {
+        json.loads(metric.config)["name"]: [dict(spec.feature_values) for spec in threshold.slicing_specs]
+        for metric in config.metrics_specs[0].metrics
+        for threshold in metric.per_slice_thresholds[1:]
+    }
+    each = [{"language": "en"}, {"language": "zh"}]
+    names = ("perplexity_share",) if name == "language_model" else ("psnr", "ssim")
+    assert held == dict.fromkeys(names, each)
+
+
+def test_without_bounds_slices_are_reported_and_hold_nothing_up() -> None:
+    config = eval_config("generator", Thresholds(), Slices(), SLICES)
+    assert len(config.slicing_specs) == 3
+    held = [threshold for metric in config.metrics_specs[0].metrics for threshold in metric.per_slice_thresholds]
+    assert all([dict(spec.feature_values) for spec in threshold.slicing_specs] == [{}] for threshold in held)

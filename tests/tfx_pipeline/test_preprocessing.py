@@ -11,9 +11,9 @@ import tensorflow_transform.beam as tft_beam
 from PIL import Image
 from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 
-from models.pictures import decode_squares
+from models.pictures import decode_squares, encode_png
 from models.text import END, PAD, RESERVED, START, Tokenizer
-from tfx_pipeline.preprocessing import VOCABULARY, as_bytes, flat, from_bytes, preprocessing_fn
+from tfx_pipeline.preprocessing import VOCABULARY, flat, from_bytes, preprocessing_fn, raw_squares
 
 SIZE, LENGTH = 16, 12
 CAPTIONS = [("a red circle", "一个红色圆形"), ("a blue circle", ""), ("A red square!", "红色方块")]
@@ -24,12 +24,19 @@ def random_pictures(count: int, size: int) -> tf.Tensor:
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 8), (3, 16), (2, 32), (1, 256)])
-def test_pictures_survive_as_bytes(count: int, size: int) -> None:
+def test_pictures_of_the_right_size_survive_as_bytes(count: int, size: int) -> None:
     pictures = random_pictures(count, size)
-    packed = as_bytes(pictures)
+    packed = raw_squares(encode_png(pictures), size)
     assert packed.shape == (count, 1)
     assert {len(row) for row in packed.numpy().ravel()} == {size * size * 3}
     np.testing.assert_array_equal(from_bytes(packed, size), pictures)
+
+
+@pytest.mark.parametrize("shape", [(16, 9), (9, 16), (7, 7), (16, 8), (8, 16), (40, 40)])
+def test_pictures_of_other_sizes_are_squared(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *shape, 3))
+    images = encode_png(tf.constant(pixels, tf.uint8))
+    np.testing.assert_array_equal(from_bytes(raw_squares(images, 8), 8), decode_squares(images, 8))
 
 
 def test_no_pictures_are_no_bytes() -> None:
@@ -39,7 +46,7 @@ def test_no_pictures_are_no_bytes() -> None:
 @pytest.mark.parametrize("grey", [0, 255])
 def test_plain_pictures_survive_as_bytes(grey: int) -> None:
     pictures = tf.fill([2, 8, 8, 3], tf.constant(grey, tf.uint8))
-    np.testing.assert_array_equal(from_bytes(as_bytes(pictures), 8), pictures)
+    np.testing.assert_array_equal(from_bytes(raw_squares(encode_png(pictures), 8), 8), pictures)
 
 
 def test_a_missing_value_is_empty() -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfx_pipeline.training import EPOCHS, Cosine, fit, save_grid
+from tfx_pipeline.training import EPOCHS, Cosine, backups, fit, save_grid
 
 STEPS = 2 * EPOCHS
 
@@ -111,12 +111,35 @@ def test_a_complete_phase_is_not_trained_again(tmp_path: Path) -> None:
         np.testing.assert_array_equal(before, after)
 
 
-def test_a_damaged_backup_gives_way_to_the_one_before(tmp_path: Path) -> None:
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip_a_bit])
+@pytest.mark.parametrize(("damaged", "resumed"), [(1, 28), (2, 0)])
+def test_a_damaged_backup_gives_way_to_the_one_before(
+    tmp_path: Path, damage: Callable[[Path], None], damaged: int, resumed: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(KilledError):
         train(compiled(dies_at=30), tmp_path)
-    newest = max((tmp_path / "backup/line").rglob("*.weights.h5"), key=lambda path: path.stat().st_mtime_ns)
-    newest.write_bytes(newest.read_bytes()[:100])
+    for file in backups(tmp_path / "backup/line")[:damaged]:
+        damage(file)
     assert train(compiled(), tmp_path) == STEPS
+    told = capsys.readouterr().err
+    assert told.count("is damaged: going on from the backup before it") == damaged
+    assert (f"resumed at step {resumed} of {STEPS}" in told) == (resumed > 0)
+
+
+def test_two_backups_are_kept(tmp_path: Path) -> None:
+    train(compiled(), tmp_path)
+    kept = sorted(path.name[:2] for path in (tmp_path / "backup/line").iterdir())
+    assert kept == [f"{EPOCHS - 1}", f"{EPOCHS}"]
 
 
 def test_a_training_leaves_its_losses_and_events(tmp_path: Path) -> None:

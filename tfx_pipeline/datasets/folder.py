@@ -240,11 +240,17 @@ def fingerprint(path: str | Path, entries: Iterable[Entry]) -> str:
     Raises:
       OSError: a picture is gone.
     """
-    root, total = Path(path), hashlib.sha256()
-    for entry in entries:
+    root, entries = Path(path), list(entries)
+    return combined(entries, (hashlib.sha256((root / entry.file_name).read_bytes()).digest() for entry in entries))
+
+
+def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
+    """The fingerprint of entries whose pictures have these SHA-256 digests."""
+    total = hashlib.sha256()
+    for entry, digest in zip(entries, digests, strict=True):
         told = json.dumps([entry.text, entry.text_zh, entry.attributes, entry.withheld], sort_keys=True)
         total.update(hashlib.sha256(told.encode()).digest())
-        total.update(hashlib.sha256((root / entry.file_name).read_bytes()).digest())
+        total.update(digest)
     return total.hexdigest()
 
 
@@ -566,7 +572,8 @@ def _check_all(
     problems: list[Quarantined | None] = []
 
     def check(batch: Sequence[Entry]) -> list[Quarantined | None]:
-        return [_problem(top, entry.file_name, limits, decode=decode) for entry in batch]
+        parents: dict[str, str] = {}
+        return [_problem(top, entry.file_name, limits, parents, decode=decode) for entry in batch]
 
     # Pillow warns of odd but harmless tags, and the filters are the whole process's: set once here, not in a thread.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
@@ -578,9 +585,9 @@ def _check_all(
     return problems
 
 
-def _problem(root: Path, name: str, limits: ReadLimits, *, decode: bool) -> Quarantined | None:
+def _problem(root: Path, name: str, limits: ReadLimits, parents: dict[str, str], *, decode: bool) -> Quarantined | None:
     try:
-        path = _inside(root, name, limits.max_bytes, Kind.TOO_LARGE)
+        path = _inside(root, name, limits.max_bytes, Kind.TOO_LARGE, parents)
         if decode:
             open_picture(Path(path).read_bytes(), limits=limits)
     except RefusedError as error:
@@ -590,10 +597,13 @@ def _problem(root: Path, name: str, limits: ReadLimits, *, decode: bool) -> Quar
     return None
 
 
-def _inside(root: Path, name: str, max_bytes: int, kind: Kind) -> str:
-    """Return the real path of a plain file below the folder (itself a real path), or raise what is wrong with it."""
-    real = os.path.realpath(root / name)
-    if not real.startswith(os.path.join(root, "")):  # noqa: PTH118 - strings, since this runs once a picture
+def _inside(root: Path, name: str, max_bytes: int, kind: Kind, parents: dict[str, str] | None = None) -> str:
+    """Return the real path of a plain file below the folder (itself a real path), or raise what is wrong with it.
+
+    `parents` remembers where the folders of names really are, for a row of names that mostly share them.
+    """
+    real = _real(f"{root}/{name}", {} if parents is None else parents)
+    if not real.startswith(f"{root}/"):
         raise RefusedError(Kind.ESCAPES, "The file is a link that leads out of the folder; put the file itself there.")
     try:
         status = os.stat(real)  # noqa: PTH116
@@ -605,6 +615,15 @@ def _inside(root: Path, name: str, max_bytes: int, kind: Kind) -> str:
         told = f"The file takes {status.st_size:,} bytes, and at most {max_bytes:,} are taken."
         raise RefusedError(kind, told)
     return real
+
+
+def _real(path: str, parents: dict[str, str]) -> str:
+    """What `os.path.realpath` gives; with known parents it asks the disk once."""
+    parent, _, name = path.rpartition("/")
+    if parent not in parents:
+        parents[parent] = os.path.realpath(parent)
+    plain = f"{parents[parent]}/{name}"
+    return os.path.realpath(plain) if os.path.islink(plain) else plain  # noqa: PTH114 - runs once a picture
 
 
 # Pictures

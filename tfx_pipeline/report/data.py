@@ -17,7 +17,7 @@ from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, read_folder
 from tfx_pipeline.evaluation import RAW
 from tfx_pipeline.examples import QUARANTINE_FILE, SPLITS
 from tfx_pipeline.history import Run
-from tfx_pipeline.inputs import records
+from tfx_pipeline.inputs import records, serialized
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail
 
@@ -104,12 +104,12 @@ def read_quarantine(folder: Path, examples: Path | None) -> list[tuple[str, str]
 
 def files(examples: Path, split: str) -> list[str]:
     """The files of one split."""
-    return sorted(map(str, (examples / f"Split-{split}").glob("*.gz")))
+    return sorted(map(str, (examples / f"Split-{split}").iterdir()))
 
 
 def counts(examples: Path) -> dict[str, int]:
     """Pictures by split."""
-    return {split: sum(1 for _ in tf.data.TFRecordDataset(files(examples, split), "GZIP")) for split in SPLITS}
+    return {split: sum(1 for _ in serialized(files(examples, split))) for split in SPLITS}
 
 
 def some(examples: Path) -> list[Captioned]:
@@ -117,7 +117,7 @@ def some(examples: Path) -> list[Captioned]:
     return [
         Captioned(encoded_thumbnail(image), [caption.decode() for caption in captions if caption])
         for batch in records(files(examples, "train"), RAW).take(1)
-        for image, *captions in zip(*(batch[name][:EXAMPLES].numpy() for name in RAW), strict=True)
+        for image, *captions in zip(*(batch[name][:EXAMPLES].numpy() for name in ("image", *LANGUAGES)), strict=True)
     ]
 
 

@@ -1,0 +1,37 @@
+"""`easel run --watch`: a run whenever the data change."""
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+
+from easel.console import FAILED, WRONG_USE
+
+
+def watch_data(data: Path, every: float) -> int:
+    """Run the command that was given, without `--watch`, whenever the data change, and after a run that failed.
+
+    Each run is a process of its own, so that what one leaks or breaks does not reach the next.
+
+    Returns:
+        The exit code, once Ctrl-C or a command that cannot be run ends the watch.
+    """
+    command = [sys.executable, *(word for word in sys.argv if word != "--watch")]
+    typer.echo(f"Watching {data}: a run begins as soon as something is new there. Stop with Ctrl-C.")
+    seen, code = None, 0
+    with suppress(KeyboardInterrupt):
+        while code != WRONG_USE:
+            now = stamp(data)
+            if now != seen or code == FAILED or code < 0:
+                seen, code = now, subprocess.run(command, check=False).returncode
+            time.sleep(every)
+    return code if code == WRONG_USE else 0
+
+
+def stamp(data: Path) -> dict[str, int]:
+    """When the folder, its spans and their tables were last written, by path; empty where there is no folder."""
+    found = [data, *data.glob("span-*"), *data.glob("metadata.*"), *data.glob("span-*/metadata.*")]
+    return {str(path): path.stat().st_mtime_ns for path in found if path.exists()}

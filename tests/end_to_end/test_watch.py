@@ -1,0 +1,95 @@
+"""`easel run --watch` around a program that stands in for the runs, since only when they begin is asked here."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from easel.watch import stamp
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from easel.watch import watch_data
+place = Path(sys.argv[1])
+if "--watch" in sys.argv:
+    sys.exit(watch_data(place / "data", 0.05))
+with (place / "log").open("a") as log:
+    log.write("ran ")
+sys.exit(int((place / "code").read_text()))
+"""
+
+Watch = Callable[[int], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Watch]:
+    """Starts a watcher whose runs end with an exit code."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "program.py").write_text(PROGRAM)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(code: int) -> subprocess.Popen[bytes]:
+        (tmp_path / "code").write_text(str(code))
+        command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), "--watch"]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def runs(place: Path) -> int:
+    return (place / "log").read_text().count("ran") if (place / "log").exists() else 0
+
+
+def wait_for(place: Path, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while runs(place) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("code", [0, 3, 4])
+def test_a_run_begins_at_once_and_again_when_a_span_comes(tmp_path: Path, watch: Watch, code: int) -> None:
+    watch(code)
+    wait_for(tmp_path, 1)
+    time.sleep(1)
+    assert runs(tmp_path) == 1
+    (tmp_path / "data/span-0001").mkdir()
+    wait_for(tmp_path, 2)
+
+
+def test_a_run_that_failed_is_tried_again(tmp_path: Path, watch: Watch) -> None:
+    watch(1)
+    wait_for(tmp_path, 2)
+    (tmp_path / "code").write_text("0")
+
+
+def test_wrong_use_ends_the_watch(tmp_path: Path, watch: Watch) -> None:
+    assert watch(2).wait(timeout=60) == 2
+    assert runs(tmp_path) == 1
+
+
+def test_an_interrupt_ends_the_watch_in_peace(tmp_path: Path, watch: Watch) -> None:
+    process = watch(0)
+    wait_for(tmp_path, 1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+
+
+def test_a_stamp_knows_spans_and_tables_alone(tmp_path: Path) -> None:
+    assert stamp(tmp_path / "nowhere") == {}
+    (tmp_path / "span-0001").mkdir()
+    (tmp_path / "metadata.jsonl").touch()
+    before = stamp(tmp_path)
+    assert set(before) == {str(tmp_path), str(tmp_path / "span-0001"), str(tmp_path / "metadata.jsonl")}
+    (tmp_path / "span-0001/picture.png").touch()
+    assert stamp(tmp_path) != before

@@ -1,0 +1,162 @@
+"""Old runs give their disk back, but for what is still needed of them."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import ml_metadata as mlmd
+from ml_metadata.proto import metadata_store_pb2 as pb
+
+from tfx_pipeline.history import History, Run, plain
+from tfx_pipeline.root import Root
+
+INPUTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
+OUTPUTS = (pb.Event.OUTPUT, pb.Event.PENDING_OUTPUT, pb.Event.DECLARED_OUTPUT)
+# What a model is judged by is no ancestor of it: through the last model that each was compared with, everything
+# that ever ran would be.
+JUDGEMENTS = ("ModelBlessing", "InfraBlessing", "ModelCards")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was given back.
+
+    Attributes:
+        runs: Ids of the runs that were kept whole.
+        artifacts: How many were removed.
+        megabytes: How much they took.
+    """
+
+    runs: list[str]
+    artifacts: int
+    megabytes: float
+
+
+def clean(root: Root, keep: int) -> Cleaned:
+    """Remove the artifacts of all runs but the newest, and keep what anything that is needed was made of.
+
+    Needed are the newest `keep` runs; every version that stands pushed, with all the data and models that it came from,
+    those included whose weights a training began with; the last blessed model of each name, with which the next one is
+    compared; and the statistics that the next data are compared with. Every run stays in the list.
+
+    Args:
+        root: Nothing else may run there.
+        keep: How many runs stay whole, from 1.
+    """
+    runs = History(root).runs()
+    lineage = Lineage(root)
+    needed = lineage.made(runs[:keep]) | lineage.ancestors(standing(root, runs)) | lineage.at(compared_with(runs))
+    removed, size = 0, 0
+    for artifact in lineage.removable(needed):
+        # Marked first, so that no cache takes up what a kill has left half removed.
+        artifact.state = pb.Artifact.DELETED
+        lineage.store.put_artifacts([artifact])
+        size += disk_usage(Path(artifact.uri))
+        shutil.rmtree(artifact.uri)
+        removed += 1
+    return Cleaned([run.id for run in runs[:keep]], removed, round(size / 1e6, 1))
+
+
+def standing(root: Root, runs: Iterable[Run]) -> Iterator[str]:
+    """Folders of the models that are pushed and still there."""
+    for run in runs:
+        for name, version in run.pushed.items():
+            step = run.step("Assembler") if name not in run.models else None
+            uris = [item.uri for item in step.outputs if item.name == "model"] if step else [run.models.get(name, "")]
+            if (root.pushed / name / version).is_dir():
+                yield from uris
+
+
+def compared_with(runs: Iterable[Run]) -> Iterator[str]:
+    """Folders of what the next run is compared with: the last blessed model of each name, the last accepted data."""
+    last: dict[str, list[str]] = {}
+    for run in runs:
+        for step in (step for step in run.steps if step.state in ("ran", "cached")):
+            places, model = [item.uri for item in step.outputs], step.name.partition(".")[2]
+            if step.name == f"Evaluator.{model}" and any(item.properties.get("blessed") == 1 for item in step.outputs):
+                last.setdefault(step.name, [*places, run.models[model]])
+            elif step.name == "DriftCheck" and places:
+                last.setdefault(step.name, places)
+    for places in last.values():
+        yield from places
+
+
+def disk_usage(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+class Lineage:
+    """Who made what from what, in one root."""
+
+    def __init__(self, root: Root) -> None:
+        connection = pb.ConnectionConfig()
+        connection.sqlite.filename_uri = str(root.metadata)
+        self.store = mlmd.MetadataStore(connection)
+        self.root = root
+        self.artifacts = {artifact.id: artifact for artifact in self.store.get_artifacts()}
+        self.by_uri = {artifact.uri: artifact.id for artifact in self.artifacts.values()}
+        self.executions = {execution.id: execution for execution in self.store.get_executions()}
+        events = self.store.get_events_by_execution_ids(list(self.executions))
+        self.takes = links((event.execution_id, event.artifact_id) for event in events if event.type in INPUTS)
+        self.makes = links((event.execution_id, event.artifact_id) for event in events if event.type in OUTPUTS)
+        self.makers = links((event.artifact_id, event.execution_id) for event in events if event.type in OUTPUTS)
+
+    def made(self, runs: Iterable[Run]) -> set[int]:
+        """What runs made, took from the cache or read."""
+        names = {run.id for run in runs}
+        contexts = [context for context in self.store.get_contexts_by_type("pipeline_run") if context.name in names]
+        found = [execution.id for item in contexts for execution in self.store.get_executions_by_context(item.id)]
+        return {artifact for execution in found for artifact in self.around(execution)}
+
+    def ancestors(self, uris: Iterable[str]) -> set[int]:
+        """What the artifacts at these places were made of, all the way, with what was made beside them."""
+        waiting = [self.by_uri[uri] for uri in uris if uri in self.by_uri]
+        found: set[int] = set()
+        while waiting:
+            artifact = waiting.pop()
+            if artifact in found:
+                continue
+            found.add(artifact)
+            for execution in self.makers.get(artifact, ()):
+                found |= self.makes.get(execution, set())
+                waiting += [item for item in self.takes.get(execution, ()) if self.kind(item) not in JUDGEMENTS]
+                waiting += [self.by_uri[uri] for uri in self.began_with(execution) if uri in self.by_uri]
+        return found
+
+    def began_with(self, execution: int) -> Iterator[str]:
+        """The model whose weights a training began with, if there is one."""
+        given = plain(self.executions[execution].custom_properties).get("custom_config")
+        if given:
+            yield json.loads(given).get("warm_start", "")
+
+    def at(self, uris: Iterable[str]) -> set[int]:
+        """The artifacts at these places."""
+        return {self.by_uri[uri] for uri in uris if uri in self.by_uri}
+
+    def removable(self, needed: set[int]) -> list[pb.Artifact]:
+        """Everything else that is on the disk within the root's artifacts."""
+        inside = str(self.root.pipeline.resolve())
+        return [
+            artifact
+            for artifact in self.artifacts.values()
+            if artifact.id not in needed and artifact.uri.startswith(inside) and Path(artifact.uri).is_dir()
+        ]
+
+    def around(self, execution: int) -> set[int]:
+        """Inputs and outputs of an execution."""
+        return self.takes.get(execution, set()) | self.makes.get(execution, set())
+
+    def kind(self, artifact: int) -> str:
+        """The type of an artifact."""
+        return str(self.artifacts[artifact].type)
+
+
+def links(pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
+    """Second members by first."""
+    found: dict[int, set[int]] = {}
+    for first, second in pairs:
+        found.setdefault(first, set()).add(second)
+    return found

@@ -1,0 +1,84 @@
+"""Two runs side by side: what they learned from, their settings, their numbers and their pictures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw
+
+from tfx_pipeline.history import Run
+from tfx_pipeline.verdict import verdicts
+
+Pairs = dict[str, list[Any]]
+GAP, TITLE = 8, 16
+
+
+def compared(first: Run, second: Run) -> dict[str, Pairs]:
+    """Pairs of values by name: of the data and the config where they differ, of the metrics all."""
+    metrics = [flat({verdict.model: verdict.metrics for verdict in verdicts(run)}) for run in (first, second)]
+    return {
+        "data": differing(flat(first.data), flat(second.data)),
+        "config": differing(flat(first.config), flat(second.config)),
+        "metrics": pairs(*metrics),
+    }
+
+
+def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested dictionary as one of dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in nested.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def pairs(first: dict[str, Any], second: dict[str, Any]) -> Pairs:
+    """Both values of every name; None where one has none."""
+    return {name: [first.get(name), second.get(name)] for name in {**first, **second}}
+
+
+def differing(first: dict[str, Any], second: dict[str, Any]) -> Pairs:
+    """The pairs that differ."""
+    return {name: pair for name, pair in pairs(first, second).items() if pair[0] != pair[1]}
+
+
+def side_by_side(first: Run, second: Run, out: Path) -> bool:
+    """Write a PNG of the last samples of both runs, a row for each model; False where neither has any."""
+    rows = [(name, [last_samples(run, name) for run in (first, second)]) for name in ("generator", "restorer")]
+    drawn = [row for name, sheets in rows if any(sheets) for row in [titled(name, (first, second), sheets)]]
+    if not drawn:
+        return False
+    canvas = Image.new("RGB", (max(row.width for row in drawn), sum(row.height for row in drawn)), "white")
+    top = 0
+    for row in drawn:
+        canvas.paste(row, (0, top))
+        top += row.height
+    out.parent.mkdir(parents=True, exist_ok=True)
+    canvas.save(out, "PNG")
+    return True
+
+
+def last_samples(run: Run, model: str) -> Path | None:
+    """The last grid of pictures that a run's Trainer drew, if it is still there."""
+    step = run.step(f"Trainer.{model}")
+    folders = [Path(item.uri) / "samples" for item in step.outputs if item.name == "model_run"] if step else []
+    grids = [file for folder in folders for file in folder.glob("*.png")]
+    return max(grids, key=lambda file: file.stat().st_mtime_ns, default=None)
+
+
+def titled(model: str, runs: tuple[Run, Run], sheets: list[Path | None]) -> Image.Image:
+    """The grids of both runs beside each other under their names."""
+    opened = list(grids(sheets))
+    height = TITLE + max(grid.height for grid in opened) + GAP
+    row = Image.new("RGB", (sum(grid.width + GAP for grid in opened) - GAP, height), "white")
+    left = 0
+    for run, grid in zip(runs, opened, strict=True):
+        ImageDraw.Draw(row).text((left, 2), f"{model}, {run.id[:19]}", "black")
+        row.paste(grid, (left, TITLE))
+        left += grid.width + GAP
+    return row
+
+
+def grids(sheets: list[Path | None]) -> Iterator[Image.Image]:
+    """The grids as pictures; a missing one is grey."""
+    for file in sheets:
+        yield Image.new("RGB", (256, 64), "lightgrey") if file is None else Image.open(file).convert("RGB")

@@ -1,0 +1,82 @@
+"""Parts of the data that models are judged on by themselves: languages, picture sizes and attributes."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from tfx_pipeline.datasets.folder import Entry
+
+EVAL_SHARE = 10
+LANGUAGE, SIZE, ATTRIBUTE = "language", "size", "attribute."
+# What a feature of TensorFlow may be called.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
+MOST_VALUES = 16
+
+Slice = tuple[str, str]
+"""A feature of the examples and one of its values."""
+
+
+def eval_slices(folder: Path, entries: Sequence[Entry], smallest: int) -> tuple[Slice, ...]:
+    """The slices that hold at least `smallest` pictures kept from training, where a feature has two or more of them.
+
+    Args:
+        folder: What the entries' names start from.
+        entries: The data set.
+        smallest: Pictures below which a mean is noise.
+    """
+    any_withheld = any(entry.withheld for entry in entries)
+    kept = [entry for entry in entries if is_eval(entry, any_withheld)]
+    counts = Counter(found for entry in kept for found in (*slices_of(entry), *size_slice(folder / entry.file_name)))
+    large = sorted(found for found, count in counts.items() if count >= smallest)
+    values = Counter(feature for feature, _ in large)
+    return tuple((feature, value) for feature, value in large if 2 <= values[feature] <= MOST_VALUES)
+
+
+def slices_of(entry: Entry) -> Iterator[Slice]:
+    """What is known of an entry without its picture."""
+    yield LANGUAGE, language(entry)
+    for name, value in entry.attributes.items():
+        if PLAIN_NAME.fullmatch(name) and isinstance(value, str | bool | int):
+            yield f"{ATTRIBUTE}{name}", str(value)
+
+
+def language(entry: Entry) -> str:
+    """The language of the caption that an entry is judged by: `en`, or `zh`; the name decides where it has both."""
+    if entry.text and entry.text_zh:
+        return ("en", "zh")[digest(entry.file_name) % 2]
+    return "en" if entry.text else "zh"
+
+
+def size_slice(picture: Path) -> Iterator[Slice]:
+    """The size of a picture, where its header can be read."""
+    try:
+        with Image.open(picture) as opened:
+            yield SIZE, size_class(*opened.size)
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+        return
+
+
+def size_class(width: int, height: int) -> str:
+    """The longer side between powers of two: `up to 32`, `33 to 64`, `65 to 128` and so on."""
+    side = max(width, height)
+    power = max(32, 1 << (side - 1).bit_length())
+    return "up to 32" if power == 32 else f"{power // 2 + 1} to {power}"
+
+
+def is_eval(entry: Entry, any_withheld: bool) -> bool:
+    """Whether an entry is kept from training."""
+    return entry.withheld if any_withheld else in_tenth(entry.file_name)
+
+
+def in_tenth(key: str) -> bool:
+    """True for a tenth of all keys, the same ones on every machine."""
+    return digest(key) % EVAL_SHARE == 0
+
+
+def digest(key: str) -> int:
+    """A number of 64 bits that a text always has."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])

@@ -1,0 +1,60 @@
+"""Data that arrives in spans: `data/span-0001`, `data/span-0002`, a data set of either layout each.
+
+A span is taken as soon as its name is there, so it should appear whole: `easel data import` renames what it made into
+place, and a copy under a name that begins with a dot, renamed when it is done, does as well.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tfx_pipeline.datasets.folder import DataSetError, Entry, Quarantined, Reading, read_folder
+
+SPAN = re.compile(r"span-(\d+)")
+Item = TypeVar("Item", Entry, Quarantined)
+
+
+def newest_spans(folder: Path, window: int) -> tuple[str, ...]:
+    """The names of the newest spans of a folder, oldest of them first; none where it is a data set itself.
+
+    Args:
+        folder: Holds spans, or a data set.
+        window: How many at most.
+
+    Raises:
+        DataSetError: If two spans have the same number.
+    """
+    if not folder.is_dir():
+        return ()
+    found: dict[int, str] = {}
+    for path in sorted(folder.iterdir()):
+        match = SPAN.fullmatch(path.name)
+        if match and path.is_dir():
+            number = int(match[1])
+            if number in found:
+                raise DataSetError(f"{path} and {found[number]} are both span {number}: rename one of them.")
+            found[number] = path.name
+    return tuple(found[number] for number in sorted(found)[-window:])
+
+
+def read_spans(folder: Path, spans: Sequence[str], **options: Any) -> Reading:
+    """Read spans as one data set, whose file names begin with the span's; without spans, the folder itself.
+
+    Raises:
+        DataSetError: As `read_folder` does.
+    """
+    if not spans:
+        return read_folder(folder, **options)
+    readings = {span: read_folder(folder / span, **options) for span in spans}
+    return Reading(
+        folder,
+        tuple(item for span, reading in readings.items() for item in placed(span, reading.entries)),
+        tuple(item for span, reading in readings.items() for item in placed(span, reading.quarantined)),
+    )
+
+
+def placed(span: str, items: Iterable[Item]) -> list[Item]:
+    """Entries or refusals of a span, named from the folder above it."""
+    return [replace(item, file_name=f"{span}/{item.file_name}") for item in items]

@@ -1,0 +1,70 @@
+"""Trainings that begin where the last pushed model ended."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from models.generator import Generator
+from models.language_model import LanguageModel
+
+
+def take_weights(model: keras.Model, source: keras.Model) -> bool:
+    """Set the weights of a model to those of another one of the same class and shape.
+
+    Of language models whose vocabularies differ, the pieces that both know are taken; the others stay as they are. A
+    generator keeps its own language model, which is trained before it.
+
+    Returns:
+        Whether they were taken: False, and nothing is changed, where the networks differ in shape.
+    """
+    ours, theirs = own_weights(model), own_weights(source)
+    by_piece = piece_axes(model)
+    known = shared_pieces(model, source) if by_piece else np.zeros([2, 0], np.int64)
+    shapes = [
+        [without(weight.shape, by_piece.get(number)) for number, weight in enumerate(weights)]
+        for weights in (ours, theirs)
+    ]
+    if shapes[0] != shapes[1]:
+        return False
+    for number, (new, old) in enumerate(zip(ours, theirs, strict=True)):
+        axis = by_piece.get(number)
+        new.assign(old if axis is None else replaced(new, old, axis, known))
+    return True
+
+
+def own_weights(model: keras.Model) -> list[keras.Variable]:
+    """The weights that a training of this model sets."""
+    if isinstance(model, Generator):
+        apart = {id(weight) for weight in model.language_model.weights}
+    else:
+        apart = {id(model.unigram)} if isinstance(model, LanguageModel) else set()
+    return [weight for weight in model.weights if id(weight) not in apart]
+
+
+def piece_axes(model: keras.Model) -> dict[int, int]:
+    """Which of the weights, by number, has an entry for each piece of a vocabulary, and along which axis."""
+    if not isinstance(model, LanguageModel):
+        return {}
+    axes = {id(model.tokens.embeddings): 0, id(model.next_piece.kernel): 1, id(model.next_piece.bias): 0}
+    return {number: axes[id(weight)] for number, weight in enumerate(own_weights(model)) if id(weight) in axes}
+
+
+def shared_pieces(model: LanguageModel, source: LanguageModel) -> NDArray[np.int64]:
+    """Places of the pieces that both vocabularies hold, in the first and in the second, int64[2, n]."""
+    places = {piece: place for place, piece in enumerate(source.vocabulary)}
+    pairs = [(place, places[piece]) for place, piece in enumerate(model.vocabulary) if piece in places]
+    return np.array(pairs, np.int64).reshape(-1, 2).T
+
+
+def without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    """A shape that lacks an axis."""
+    return tuple(side for number, side in enumerate(shape) if number != axis)
+
+
+def replaced(new: keras.Variable, old: keras.Variable, axis: int, known: NDArray[np.int64]) -> NDArray[Any]:
+    """The new weights with the old ones where the pieces are known."""
+    out, rows = (np.moveaxis(keras.ops.convert_to_numpy(weights), axis, 0).copy() for weights in (new, old))
+    out[known[0]] = rows[known[1]]
+    return np.moveaxis(out, 0, axis)
