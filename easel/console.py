@@ -40,6 +40,7 @@ USER_ERRORS = {
     "RefusedError",
     "ConfigError",
     "HistoryError",
+    "ProvenanceError",
     "RunError",
     "ServingError",
     "VersionError",
