@@ -8,7 +8,7 @@ CLIENTS := tests/serving/other_clients
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help install install-gpu install-dev demo docs pretrained test test-clients test-slow lint types format clean
+.PHONY: help install install-gpu install-dev browser demo docs pretrained test test-clients test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,9 @@ install-dev: $(UV)
 
 install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
 	$(UV) sync --frozen --extra pipeline --extra notebooks --extra gpu --python $(PYTHON)
+
+browser: install-dev  ## Fetch the Chromium that the tests of the studio drive, where there is none
+	$(RUN) playwright install chromium
 
 demo: install  ## Data, training, serving and six pictures, in about twelve minutes
 	$(RUN) easel demo --root $(DEMO)

@@ -1,5 +1,6 @@
 """The command line: thin over the three rooms, which it imports only where a command needs them."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from easel import bench, data, demo, doctor, models, pictures, report, runs
+from easel import bench, data, demo, doctor, inspecting, models, pictures, report, runs
 from easel.console import fail, failing, quiet
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command()(runs.run)
 app.command()(report.report)
 app.command()(pictures.generate)
 app.command()(pictures.restore)
+app.command()(inspecting.inspect)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -42,8 +44,23 @@ def serve(
         int,
         typer.Option("--rest-api-port", "--rest_api_port", min=0, max=65535, help="Port of REST; 0 takes a free one."),
     ] = 8501,
+    studio_port: Annotated[
+        int,
+        typer.Option(
+            "--studio-port",
+            "--studio_port",
+            min=-1,
+            max=65535,
+            help="Port of the studio; 0 for none, -1 for a free one.",
+        ),
+    ] = 8080,
+    pretrained: Annotated[
+        bool, typer.Option(help="Serve the models that come along; nothing need be trained.")
+    ] = False,
 ) -> None:
-    """Serve the pushed models over gRPC and REST, as TensorFlow Serving does; takes about ten seconds to be ready.
+    """Serve the pushed models over gRPC and REST, as TensorFlow Serving does, and the studio, a page to draw on.
+
+    Takes about ten seconds to be ready.
 
     Takes every flag of TensorFlow Serving that the server knows, such as --model_config_file or --enable_batching;
     `python -m serving.server --help` lists them. Health checks, metrics and the request log are on.
@@ -54,9 +71,11 @@ def serve(
         from serving.server.settings import settings_from
 
         named = any(flag.startswith(("--model_config_file", "--model_base_path")) for flag in context.args)
-        folder = None if named else models or root / "pushed"
+        pushed = pictures.unpacked(root) if pretrained else root / "pushed"
+        folder = None if named else models or pushed
         on = {"enable_grpc_healthcheck_service": True, "enable_metrics": True, "enable_request_log": True}
         given = {"models": folder, "host": host, "port": port or -1, "rest_api_port": rest_api_port or -1}
+        given["studio_port"] = studio_port
         settings = settings_from(context.args, "easel serve", None, **on, **given)
         what = folder or settings.model_config_file or settings.model_base_path
         typer.echo(f"Serving {what}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")
@@ -68,6 +87,26 @@ def serve(
             serve_models(settings)
         except ValueError as error:
             fail(str(error))
+
+
+@app.command()
+def studio(
+    server: Annotated[str, typer.Option(help="host:port of a server's gRPC port.")] = "localhost:8500",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8080,
+    authority: Annotated[
+        Path | None, typer.Option(help="Speak TLS with the server, whose certificate this authority (PEM) signed.")
+    ] = None,
+    provenance: Annotated[bool, typer.Option(help="Let pictures tell what they were made from.")] = True,
+) -> None:
+    """Serve the studio alone, a page to draw on, before a server that runs elsewhere, such as TensorFlow Serving."""
+    with failing("studio"):
+        from serving.client import Credentials
+        from serving.studio.site import serve as serve_studio
+
+        typer.echo(f"A studio for the server at {server}. Stop with Ctrl-C.")
+        credentials = Credentials(authority=authority.read_bytes() if authority else None)
+        asyncio.run(serve_studio(server, credentials, host=host, port=port, provenance=provenance))
 
 
 def main() -> None:

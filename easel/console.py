@@ -40,6 +40,7 @@ USER_ERRORS = {
     "RefusedError": FAILED,
     "ConfigError": FAILED,
     "HistoryError": FAILED,
+    "ProvenanceError": FAILED,
     "RunError": FAILED,
     "ServingError": FAILED,
     "VersionError": FAILED,

@@ -78,13 +78,13 @@ def next_steps(root: Path) -> str:
     return "\n".join(
         [
             "",
-            "Go on with a server of your own:",
+            "Go on with a server of your own, and a page to draw on at http://127.0.0.1:8080:",
             f"  .venv/bin/easel serve --root {root}",
             "and in another terminal:",
             f"  curl -s localhost:8501/v1/models/text_to_image:predict -d '{body}'",
             f"  .venv/bin/easel generate '{PROMPTS[3]}' --seed 1 -n 4 --scale 4 -o out.png",
             "or in .venv/bin/python:",
             "  from serving.client import Client",
-            f'  Client("localhost:8500").generate("{PROMPTS[3]}", seed=1)[0].image.save("out.png")',
+            f'  Client("localhost:8500").generate("{PROMPTS[3]}", seed=1)[0].save("out.png")',
         ]
     )

@@ -15,6 +15,8 @@ from easel.console import FAILED, answer, quiet
 EXTRAS = {
     "models": ("tensorflow", "keras", "tensorflow-text"),
     "serving": ("tensorflow-serving-api", "aiohttp"),
+    "studio": ("aiohttp",),
+    "c2pa": ("c2pa-python",),
     "pipeline": ("tfx", "ml-metadata", "tensorflow-data-validation", "tensorboard"),
     "notebooks": ("matplotlib", "ipykernel"),
 }

@@ -1,5 +1,6 @@
 """`easel generate` and `easel restore`: pictures from a server, or from models in this process."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,13 +11,19 @@ from easel.console import answer, failing, quiet, say
 if TYPE_CHECKING:
     from PIL import Image
 
-    from serving.client import Client
+    from serving.client import Client, Picture
+    from serving.provenance import Provenance
 
 Server = Annotated[str, typer.Option(help="host:port of a server's gRPC port.")]
 Local = Annotated[bool, typer.Option("--local", help="Draw in this process instead of asking a server.")]
 Root = Annotated[Path, typer.Option(help="With --local, the folder that `easel run` pushed to.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Marked = Annotated[bool, typer.Option("--provenance/--no-provenance", help="Write into the PNG what it was made from.")]
+Certificate = Annotated[
+    Path | None, typer.Option(help="Sign with this certificate chain (PEM), as C2PA; with --private-key.")
+]
+PrivateKey = Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")]
 
 
 def generate(
@@ -37,12 +44,16 @@ def generate(
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
+    provenance: Marked = True,
+    certificate: Certificate = None,
+    private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Draw a prompt in milliseconds, with --local in ten seconds; several pictures lie side by side in one PNG.
 
     With --local and nothing trained yet, the pretrained models draw.
     """
+    writing = writer(provenance, certificate, private_key)
     with failing("serving"):
         say(f"Drawing {prompt!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
@@ -54,7 +65,8 @@ def generate(
                 refine=refine,
                 candidates=candidates,
             )
-        save(sheet([picture.image for picture in drawn], columns=min(count, 8), scale=scale), out)
+        image, told = side_by_side(drawn, scale)
+        writing(image, told, out)
     if as_json:
         captions = [{"seed": picture.seed, "expanded_prompt": picture.expanded_prompt} for picture in drawn]
         answer({"out": str(out), "prompt": prompt, "pictures": captions})
@@ -76,21 +88,37 @@ def restore(
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
+    provenance: Marked = True,
+    certificate: Certificate = None,
+    private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Take noise, blur and holes out of a picture, and enlarge it."""
     if mask is not None and blur:
         raise typer.BadParameter("--mask and --blur exclude each other: fill the holes first, then sharpen the result.")
+    writing = writer(provenance, certificate, private_key)
     with failing("serving"):
+        from serving.provenance import Restoring, of_restored
+
         say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
             restored = client.restore(picture, mask=mask, noise_sigma=noise, blur_sigma=blur)
+            version = restored.info["model_version"]
             restored = client.enlarge(restored) if enlarge else restored
-        save(restored, out)
+        done = Restoring(noise_sigma=noise, blur_sigma=blur, filled=mask is not None, enlarged=enlarge)
+        writing(restored, of_restored(picture.read_bytes(), done, version), out)
     if as_json:
         answer({"out": str(out), "width": restored.width, "height": restored.height})
         return
     typer.echo(f"Wrote {out}.")
+
+
+def side_by_side(drawn: "list[Picture]", scale: int) -> "tuple[Image.Image, Provenance]":
+    """Pictures in rows of eight, and what they tell."""
+    from serving.provenance import of_pictures
+
+    images = [picture.image.convert("RGB") for picture in drawn]
+    return sheet(images, columns=min(len(drawn), 8), scale=scale), of_pictures(*drawn, scale=scale)
 
 
 def connect(server: str, local: bool, root: Path) -> "Client":
@@ -107,17 +135,26 @@ def connect(server: str, local: bool, root: Path) -> "Client":
 
 def models_here(root: Path) -> Path:
     """What was pushed in this root, or else the pretrained models, which are unpacked beside it once."""
-    pushed, pretrained = root / "pushed", root / "pretrained"
-    if pushed.is_dir():
-        return pushed
+    if (root / "pushed").is_dir():
+        return root / "pushed"
+    return unpacked(root, f"Nothing was trained in {root}: ")
+
+
+def unpacked(root: Path, why: str = "") -> Path:
+    """The pretrained models, unpacked into a root once."""
+    pretrained = root / "pretrained"
     if not pretrained.is_dir():
-        typer.echo(f"Nothing was trained in {root}: unpacking the pretrained models into {pretrained}.", err=True)
+        said = f"{why}unpacking the pretrained models into {pretrained}."
+        typer.echo(f"{said[0].upper()}{said[1:]}", err=True)
         with quiet():
             from models.pretrained import export_pretrained
+            from serving.warmup import first_requests, write_warmup
             from tfx_pipeline.datasets.importing import fresh_folder
 
         with fresh_folder(pretrained) as folder:
             export_pretrained(folder)
+            for name, requests in first_requests().items():
+                write_warmup(folder / name / "1", name, requests)
     return pretrained
 
 
@@ -134,6 +171,29 @@ def sheet(images: "list[Image.Image]", *, columns: int, scale: int = 1, gap: int
         enlarged = image.resize((width, height), Image.Resampling.NEAREST)
         canvas.paste(enlarged, (column * (width + gap), row * (height + gap)))
     return canvas
+
+
+def writer(
+    provenance: bool, certificate: Path | None, private_key: Path | None
+) -> "Callable[[Image.Image, Provenance, Path], None]":
+    """What writes a picture, and the folder it goes to, with as much about itself as the options ask for."""
+    if (certificate is None) != (private_key is None):
+        raise typer.BadParameter("--certificate and --private-key go together: give both, or neither.")
+    if certificate and not provenance:
+        raise typer.BadParameter("--no-provenance leaves nothing to sign: leave out --certificate, or that.")
+
+    def write(image: "Image.Image", told: "Provenance", out: Path) -> None:
+        from serving import signing
+        from serving.provenance import inscribe
+
+        png = inscribe(image, told if provenance else None)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if certificate and private_key:
+            with failing("c2pa"):
+                png = signing.sign(png, told, certificate, private_key)
+        out.write_bytes(png)
+
+    return write
 
 
 def save(image: "Image.Image", out: Path) -> None:

@@ -23,6 +23,7 @@ DTYPES: Mapping[str, tf.DType] = {
     "caption": tf.string,
     "seed": tf.int64,
     "temperature": tf.float32,
+    "length": tf.int32,
     "expand": tf.bool,
     "refine": tf.bool,
     "candidates": tf.int64,
@@ -35,15 +36,21 @@ DTYPES: Mapping[str, tf.DType] = {
 
 
 def export_language_model(model: LanguageModel, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
-    """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding)."""
+    """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding).
+
+    `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written.
+    """
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> Tensors:
         return {"text": model.continue_texts(prompt, seed, temperature)}
 
+    def continue_by(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor) -> Tensors:
+        return {"text": model.continue_texts(prompt, seed, temperature, length)}
+
     def embed(caption: tf.Tensor) -> Tensors:
         return {"embedding": model.embed_texts(caption)}
 
-    write(out, [model, model.tokenizer], [serving_default, embed], evaluate=evaluate, language_model=model)
+    write(out, [model, model.tokenizer], [serving_default, continue_by, embed], evaluate=evaluate, language_model=model)
 
 
 def export_generator(model: Generator, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:

@@ -4,6 +4,8 @@
 TensorFlow Serving and the embedded server alike.
 """
 
+import copy
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -126,6 +128,7 @@ class Client:
         refine: bool = True,
         candidates: int = 1,
         label: str = "",
+        version: int | None = None,
     ) -> list[Picture]:
         """Draw one picture for each prompt.
 
@@ -138,12 +141,14 @@ class Client:
             refine: let the restorer clean the picture.
             candidates: drawings of each prompt, 1 to 16, of which the one most like the others is taken.
             label: the label of the version that draws, such as `canary`; empty for the newest.
+            version: its number, which goes before a label.
 
         Raises:
             ServingError: the server cannot be reached or refuses, or the numbers of prompts and seeds do not fit.
 
         """
-        return self._predict(requests.generate(prompt, seed, temperature, expand, refine, candidates, label))
+        how = (temperature, expand, refine, candidates)
+        return self._predict(requests.generate(prompt, seed, *how, label, version))
 
     def restore(
         self,
@@ -162,6 +167,9 @@ class Client:
             noise_sigma: standard deviation of the noise in grey levels of 0..255; None lets the model estimate it.
             blur_sigma: standard deviation of the blur in pixels, 0 to 2; not together with a mask.
             label: the label of the version that restores; empty for the newest.
+
+        Returns:
+            An RGB picture of the same size; its `info["model_version"]` is the version that restored.
 
         Raises:
             ValueError: a mask and a blur are given.
@@ -185,14 +193,30 @@ class Client:
         """
         return self._predict(requests.enlarge(image, label))
 
-    def continue_prompt(self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE, label: str = "") -> str:
+    def continue_prompt(
+        self,
+        prompt: str,
+        *,
+        seed: int = 0,
+        temperature: float = TEMPERATURE,
+        length: int | None = None,
+        label: str = "",
+    ) -> str:
         """Complete a prompt to a full caption.
+
+        Args:
+            prompt: what to continue.
+            seed: the same prompt and seed give the same caption.
+            temperature: how freely; 0 takes the likeliest word each time.
+            length: most pieces to add (words, or single characters of Chinese); None for as many as a caption holds.
+                A shorter length gives the beginning of what a longer one does.
+            label: the label of the version that writes; empty for the newest.
 
         Raises:
             ServingError: the server cannot be reached or refuses.
 
         """
-        return self._predict(requests.continue_prompt(prompt, seed, temperature, label))
+        return self._predict(requests.continue_prompt(prompt, seed, temperature, length, label))
 
     def predict(
         self, model: str, inputs: Inputs, *, signature: str = "serving_default", label: str = ""
@@ -283,6 +307,13 @@ class AsyncClient:
             await self._opened.close()
             self._opened = None
 
+    def bearing(self, token: str) -> Self:
+        """Return a client over the same connection that shows another token; to close either closes both."""
+        self._channel()
+        other = copy.copy(self)
+        other._credentials = dataclasses.replace(self._credentials, token=token)
+        return other
+
     async def generate(
         self,
         prompt: str | Sequence[str],
@@ -293,9 +324,11 @@ class AsyncClient:
         refine: bool = True,
         candidates: int = 1,
         label: str = "",
+        version: int | None = None,
     ) -> list[Picture]:
         """As `Client.generate`."""
-        return await self._predict(requests.generate(prompt, seed, temperature, expand, refine, candidates, label))
+        how = (temperature, expand, refine, candidates)
+        return await self._predict(requests.generate(prompt, seed, *how, label, version))
 
     async def restore(
         self,
@@ -314,10 +347,16 @@ class AsyncClient:
         return await self._predict(requests.enlarge(image, label))
 
     async def continue_prompt(
-        self, prompt: str, *, seed: int = 0, temperature: float = TEMPERATURE, label: str = ""
+        self,
+        prompt: str,
+        *,
+        seed: int = 0,
+        temperature: float = TEMPERATURE,
+        length: int | None = None,
+        label: str = "",
     ) -> str:
         """As `Client.continue_prompt`."""
-        return await self._predict(requests.continue_prompt(prompt, seed, temperature, label))
+        return await self._predict(requests.continue_prompt(prompt, seed, temperature, length, label))
 
     async def predict(
         self, model: str, inputs: Inputs, *, signature: str = "serving_default", label: str = ""

@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 
 
 class LocalClient(Client):
-    """Answers from the newest version of each model in a folder, loaded at its first use.
+    """Answers from the newest version of each model in a folder, or the one asked for, loaded at its first use.
 
     Args:
         models: A folder of `<model>/<version>/saved_model.pb`.
@@ -25,21 +25,25 @@ class LocalClient(Client):
     def __init__(self, models: Path) -> None:
         super().__init__("local")
         self.models = models
-        self._servables: dict[str, Servable] = {}
+        self._servables: dict[tuple[str, int], Servable] = {}
 
     def _predict(self, ask: Ask[Answer]) -> Answer:
-        model = ask.request.model_spec.name
-        if model not in self._servables:
-            self._servables[model] = self._load(model)
+        spec = ask.request.model_spec
+        servable = self._servable(spec.name, spec.version.value if spec.HasField("version") else None)
         try:
-            response = self._servables[model].answer(PredictRequest.FromString(ask.request.SerializeToString()))
+            response = servable.answer(PredictRequest.FromString(ask.request.SerializeToString()))
         except StatusError as error:
-            raise ServingError(f'"{model}" refused the request: {error}', error.code.name) from None
+            raise ServingError(f'"{spec.name}" refused the request: {error}', error.code.name) from None
         return ask.read(wire.PredictResponse.FromString(response.SerializeToString()))
 
-    def _load(self, model: str) -> Servable:
+    def _servable(self, model: str, version: int | None) -> Servable:
         folder = self.models / model
         versions = [int(path.name) for path in folder.glob("[0-9]*") if (path / "saved_model.pb").is_file()]
         if not versions:
             raise ServingError(f"{folder} holds no version: train and push one with `easel run`.", "NOT_FOUND")
-        return Servable(model, max(versions), folder / str(max(versions)))
+        wanted = max(versions) if version is None else version
+        if wanted not in versions:
+            raise ServingError(f"{folder} holds no version {wanted}, but {sorted(versions)}.", "NOT_FOUND")
+        if (model, wanted) not in self._servables:
+            self._servables[model, wanted] = Servable(model, wanted, folder / str(wanted))
+        return self._servables[model, wanted]

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 _READY = re.compile(r"^ready: grpc (\S+) rest (\S+)$", re.MULTILINE)
+_STUDIO = re.compile(r"^studio: (\S+)$", re.MULTILINE)
 _POLL_SECONDS = 0.05
 
 
@@ -28,6 +29,7 @@ class ServerProcess:
     Attributes:
         grpc_address: `host:port` for `serving.client.Client`.
         rest_address: `host:port` for HTTP.
+        studio_url: where the studio is, with the flag --studio_port=-1; else empty.
 
     """
 
@@ -45,6 +47,7 @@ class ServerProcess:
         self.flags = flags
         self.grpc_address = ""
         self.rest_address = ""
+        self.studio_url = ""
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers.
@@ -57,6 +60,8 @@ class ServerProcess:
         self._process = subprocess.Popen(self._command(), stdout=self._output, stderr=subprocess.STDOUT)
         try:
             self.grpc_address, self.rest_address = self._wait_ready()
+            studio = _STUDIO.search(self.log())
+            self.studio_url = studio[1] if studio else ""
         except BaseException:
             self._close()
             raise

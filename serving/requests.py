@@ -42,6 +42,11 @@ class Picture:
         prompt: what was asked for.
         expanded_prompt: the full caption that was drawn.
         seed: with the prompt, it names the picture: the same two give the same picture.
+        temperature: of the expansion; None for the model's own.
+        expand: whether the language model completed the prompt.
+        refine: whether the restorer had the last word.
+        candidates: how many drawings it was chosen from.
+        version: of the model that drew.
 
     """
 
@@ -49,11 +54,27 @@ class Picture:
     prompt: str
     expanded_prompt: str
     seed: int
+    temperature: float | None
+    expand: bool
+    refine: bool
+    candidates: int
+    version: int
 
     @property
     def image(self) -> "Image.Image":
         """The decoded picture."""
         return _decode(self.png)
+
+    def save(self, path: str | Path, *, provenance: bool = True) -> None:
+        """Write a PNG that tells, unless asked not to, what it was drawn from; `easel inspect` reads it.
+
+        Raises:
+            OSError: the path cannot be written.
+
+        """
+        from serving.provenance import inscribe, of_pictures
+
+        Path(path).write_bytes(inscribe(self.png, of_pictures(self)) if provenance else self.png)
 
     def _repr_png_(self) -> bytes:
         return self.png
@@ -83,6 +104,7 @@ def generate(
     refine: bool = True,
     candidates: int = 1,
     label: str = "",
+    version: int | None = None,
 ) -> Ask[list[Picture]]:
     """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
     prompts, seeds = _paired(prompt, seed)
@@ -102,9 +124,10 @@ def generate(
     def read(response: wire.PredictResponse) -> list[Picture]:
         pngs, captions = response.outputs["image_bytes"].string_val, response.outputs["expanded_prompt"].string_val
         drawn = zip(pngs, prompts, captions, seeds, strict=True)
-        return [Picture(png, asked, caption.decode(), at) for png, asked, caption, at in drawn]
+        how = (temperature, expand, refine, candidates, response.model_spec.version.value)
+        return [Picture(png, asked, caption.decode(), at, *how) for png, asked, caption, at in drawn]
 
-    return Ask(_request("text_to_image", signature, inputs, label), read)
+    return Ask(_request("text_to_image", signature, inputs, label, version), read)
 
 
 def restore(
@@ -130,17 +153,22 @@ def enlarge(image: ImageLike, label: str) -> "Ask[Image.Image]":
 
 
 def _picture(response: wire.PredictResponse) -> "Image.Image":
-    return _decode(response.outputs["image_bytes"].string_val[0])
+    image = _decode(response.outputs["image_bytes"].string_val[0])
+    image.info["model_version"] = response.model_spec.version.value
+    return image
 
 
-def continue_prompt(prompt: str, seed: int, temperature: float, label: str) -> Ask[str]:
+def continue_prompt(prompt: str, seed: int, temperature: float, length: int | None, label: str) -> Ask[str]:
     """Ask for a prompt to be completed; see `serving.client.Client.continue_prompt`."""
     inputs = {
         "prompt": _texts([prompt]),
         "seed": _tensor(wire.DT_INT64, 1, int64_val=[seed]),
         "temperature": _tensor(wire.DT_FLOAT, 1, [temperature]),
     }
-    request = _request("language_model", "serving_default", inputs, label)
+    signature = "serving_default"
+    if length is not None:
+        signature, inputs["length"] = "continue_by", _tensor(wire.DT_INT32, 1, int_val=[length])
+    request = _request("language_model", signature, inputs, label)
     return Ask(request, lambda response: response.outputs["text"].string_val[0].decode())
 
 
@@ -180,9 +208,13 @@ def read_signatures(response: wire.GetModelMetadataResponse) -> dict[str, Signat
     }
 
 
-def _request(model: str, signature: str, inputs: Mapping[str, wire.TensorProto], label: str) -> wire.PredictRequest:
+def _request(
+    model: str, signature: str, inputs: Mapping[str, wire.TensorProto], label: str, version: int | None = None
+) -> wire.PredictRequest:
     spec = wire.ModelSpec(name=model, signature_name=signature)
-    if label:
+    if version is not None:
+        spec.version.value = version
+    elif label:
         spec.version_label = label
     return wire.PredictRequest(model_spec=spec, inputs=inputs)
 
@@ -192,6 +224,7 @@ def _tensor(
     count: int,
     float_val: Iterable[float] = (),
     *,
+    int_val: Iterable[int] = (),
     int64_val: Iterable[int] = (),
     bool_val: Iterable[bool] = (),
     string_val: Iterable[bytes] = (),
@@ -201,6 +234,7 @@ def _tensor(
         dtype=dtype,
         tensor_shape=shape,
         float_val=float_val,
+        int_val=int_val,
         int64_val=int64_val,
         bool_val=bool_val,
         string_val=string_val,

@@ -4,13 +4,16 @@ They lie in `assets.extra/tf_serving_warmup_requests` of a SavedModel, as a TFRe
 TensorFlow Serving reads the same file.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from serving.requests import TEMPERATURE
 from serving.server.tensors import to_proto
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
@@ -39,6 +42,21 @@ def write_warmup(saved_model_dir: Path, model_name: str, requests: Sequence[Requ
         for signature, inputs in requests:
             writer.write(_log(model_name, signature, inputs).SerializeToString())
     return path
+
+
+def first_requests() -> dict[str, list[Request]]:
+    """Return what the studio asks first of each model, so that nobody's first picture waits for a trace."""
+    image = io.BytesIO()
+    Image.new("RGB", (32, 32)).save(image, "PNG")
+    prompt = {"prompt": np.array(["a red circle"], object), "seed": np.zeros(1, np.int64)}
+    heated = prompt | {"temperature": np.full(1, TEMPERATURE, np.float32)}
+    switches = {"expand": np.ones(1, bool), "refine": np.ones(1, bool)}
+    damaged = {"image_bytes": np.array([image.getvalue()], object), "noise_sigma": np.full(1, -1, np.float32)}
+    return {
+        "text_to_image": [("serving_default", prompt), ("options", heated | switches)],
+        "language_model": [("serving_default", heated), ("continue_by", heated | {"length": np.ones(1, np.int32)})],
+        "restorer": [("serving_default", damaged)],
+    }
 
 
 def read_warmup(saved_model_dir: Path) -> list[predict_pb2.PredictRequest]:

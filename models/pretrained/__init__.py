@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from models.export import export_restorer, export_text_to_image
+from models.export import export_language_model, export_restorer, export_text_to_image
 from models.text_to_image import TextToImage
 
 HERE = Path(__file__).parent
@@ -17,7 +17,8 @@ def load_pretrained() -> TextToImage:
 
 
 def export_pretrained(out: Path) -> None:
-    """Write them as servable SavedModels: `text_to_image/1` and `restorer/1` in a folder; takes half a minute."""
+    """Write them as servable SavedModels, version 1 of each, in a folder; takes half a minute."""
     model = load_pretrained()
+    export_language_model(model.generator.language_model, out / "language_model" / "1")
     export_text_to_image(model, out / "text_to_image" / "1")
     export_restorer(model.restorer, out / "restorer" / "1")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2
@@ -22,7 +23,7 @@ from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.model_config import Configs
 from serving.server.options import Options
-from serving.server.ports import grpc_port_open, rest_port_open
+from serving.server.ports import grpc_port_open, rest_port_open, studio_port_open
 from serving.server.predictor import Predictor
 from serving.server.repository import Repository
 from serving.server.request_log import RequestLog
@@ -66,10 +67,12 @@ async def _run(settings: Settings, options: Options, configs: Configs) -> None:
         predictor = _predictor(settings, options, workers, metrics)
         # REST first, since a started gRPC server cannot be left behind when the other port is taken.
         rest_port = await stack.enter_async_context(rest_port_open(settings, options, repository, predictor, stop))
+        inside = f"unix:{stack.enter_context(TemporaryDirectory())}/grpc" if settings.studio_port else ""
         port, health_servicer = await stack.enter_async_context(
-            grpc_port_open(settings, options, repository, predictor, _reloader(source, loader))
+            grpc_port_open(settings, options, repository, predictor, _reloader(source, loader), inside)
         )
-        say_ready(settings.host, port, rest_port, repository.ready())
+        studio = await stack.enter_async_context(studio_port_open(settings, options, inside))
+        say_ready(settings.host, port, rest_port, repository.ready(), studio)
         await _watch(settings, source, repository, loader, health_servicer, stop)
         say("ending: no new requests, and those under way may finish")
         await health_servicer.enter_graceful_shutdown()

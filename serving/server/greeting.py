@@ -11,8 +11,10 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def say_ready(host: str, port: int, rest_port: int, names: list[str]) -> None:
+def say_ready(host: str, port: int, rest_port: int, names: list[str], studio: str = "") -> None:
     """Say where the server answers, and how to ask it."""
+    if studio:
+        say(f"studio: {studio}")
     say(f"ready: grpc {address(host, port)} rest {address(host, rest_port) if rest_port else '-'}")
     near = "127.0.0.1" if host in ("0.0.0.0", "::") else host
     for line in _examples(address(near, port), address(near, rest_port) if rest_port else "", names):
@@ -23,7 +25,7 @@ def _examples(grpc_address: str, rest_address: str, names: list[str]) -> list[st
     if not names:
         return ["no model yet: push one, and it is served within seconds"]
     draws = "text_to_image" in names
-    python = f'Client("{grpc_address}").generate("a red circle")[0].image.save("picture.png")'
+    python = f'Client("{grpc_address}").generate("a red circle")[0].save("picture.png")'
     ask = f'print(Client("{grpc_address}").signatures("{names[0]}"))'
     lines = [f"python -c 'from serving.client import Client; {python if draws else ask}'"]
     if rest_address and draws:

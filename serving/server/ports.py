@@ -9,6 +9,7 @@ from grpc import aio
 from grpc_health.v1 import health, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving.client import AsyncClient
 from serving.server import reflected, rest
 from serving.server.access import TokenInterceptor
 from serving.server.greeting import address, say
@@ -17,6 +18,7 @@ from serving.server.options import Options
 from serving.server.predictor import Predictor
 from serving.server.repository import Repository
 from serving.server.settings import FREE_PORT, Settings
+from serving.studio.site import studio_open
 
 
 @asynccontextmanager
@@ -26,8 +28,12 @@ async def grpc_port_open(
     repository: Repository,
     predictor: Predictor,
     reload: Reload,
+    inside: str,
 ) -> AsyncIterator[tuple[int, health.aio.HealthServicer]]:
-    """Serve gRPC while the block lasts; yields the port and the health service."""
+    """Serve gRPC while the block lasts, also at an address within this machine if there is one.
+
+    Yields the port and the health service.
+    """
     server = aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.max_request_bytes or -1),
@@ -47,6 +53,8 @@ async def grpc_port_open(
             port = server.add_insecure_port(asked)
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {asked}: choose another --port, or -1 for a free one") from error
+    if inside:
+        server.add_insecure_port(inside)
     await server.start()
     try:
         yield port, health_servicer
@@ -68,6 +76,31 @@ def _add_services(
     if settings.enable_grpc_healthcheck_service:
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflected.enable(server, [health.SERVICE_NAME] if settings.enable_grpc_healthcheck_service else [])
+
+
+@asynccontextmanager
+async def studio_port_open(settings: Settings, options: Options, inside: str) -> AsyncIterator[str]:
+    """Serve the studio while the block lasts; yields its URL, nothing where there is none.
+
+    It asks the server like any other client, but at an address that only this user can reach, so that it needs none of
+    the certificates. The tokens are its visitors' own.
+    """
+    if not settings.studio_port:
+        yield ""
+        return
+    async with (
+        AsyncClient(inside, timeout=settings.rest_api_timeout_in_ms / 1000) as client,
+        studio_open(
+            client,
+            host=settings.host,
+            port=0 if settings.studio_port == FREE_PORT else settings.studio_port,
+            limit=settings.max_request_bytes,
+            most_pixels=settings.max_picture_pixels,
+            provenance=settings.studio_provenance,
+            tls=options.ssl_context,
+        ) as url,
+    ):
+        yield url
 
 
 @asynccontextmanager

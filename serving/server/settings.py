@@ -41,6 +41,13 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 opens the server to the network")
     port: int = Field(8500, ge=-1, le=65535, description="port of gRPC; -1 takes a free one")
     rest_api_port: int = Field(8501, ge=-1, le=65535, description="port of REST; 0 serves none, -1 takes a free one")
+    studio_port: int = Field(
+        0,
+        ge=-1,
+        le=65535,
+        description="port of the studio, a page to draw on and an HTTP API; 0 serves none, -1 takes a free one",
+    )
+    studio_provenance: bool = Field(True, description="let pictures of the studio tell what they were made from")
     rest_api_timeout_in_ms: int = Field(30000, gt=0, description="how long a REST call may take")
     rest_api_enable_cors_support: bool = Field(False, description="send CORS headers, for pages of other origins")
     enable_grpc_healthcheck_service: bool = Field(False, description="serve grpc.health.v1")

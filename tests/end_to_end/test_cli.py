@@ -13,7 +13,21 @@ from typer.testing import CliRunner
 from easel.cli import app
 from easel.doctor import EXTRAS
 
-COMMANDS = ("doctor", "data", "demo", "run", "runs", "report", "serve", "models", "bench", "generate", "restore")
+COMMANDS = (
+    "doctor",
+    "data",
+    "demo",
+    "run",
+    "runs",
+    "report",
+    "serve",
+    "studio",
+    "models",
+    "bench",
+    "generate",
+    "restore",
+    "inspect",
+)
 
 
 def commands(command: click.Command, path: str = "easel") -> Iterator[tuple[str, click.Command]]:
@@ -147,7 +161,7 @@ def test_data_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_serving_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    done = easel("serve", "--root", tmp_path / "nowhere", "--port", 0, "--rest-api-port", 0)
+    done = easel("serve", "--root", tmp_path / "nowhere", "--port", 0, "--rest-api-port", 0, "--studio-port", 0)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert f"{tmp_path}/nowhere" in done.stderr

@@ -1,11 +1,13 @@
 """The whole line through the command line: one real run, and a few more in the same root, a minute each."""
 
+import asyncio
 import base64
 import io
 import json
 import re
 import shutil
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
 from notebooks import ON_WHAT_WAS_PUSHED, pictures_of
-from serving.client import Client
+from serving.client import AsyncClient, Client
 from serving.process import ServerProcess
+from serving.studio.drawing import draw_by_steps
+from serving.studio.schemas import Generation
 from serving.warmup import read_warmup
 
 Tensors = dict[str, str]
@@ -35,6 +39,7 @@ SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
     },
     "language_model": {
         "serving_default": (ASKED | {"temperature": "float32"}, {"text": "string"}),
+        "continue_by": (ASKED | {"temperature": "float32", "length": "int32"}, {"text": "string"}),
         "embed": ({"caption": "string"}, {"embedding": "float32"}),
     },
     "generator": {"serving_default": ({"caption": "string", "seed": "int64"}, PICTURE)},
@@ -176,6 +181,26 @@ def test_a_prompt_begins_its_caption(server: ServerProcess) -> None:
         for prompt in PROMPTS:
             assert client.generate(prompt, seed=3)[0].expanded_prompt.startswith(prompt)
         assert client.generate("a red circle", seed=3, expand=False)[0].expanded_prompt == "a red circle"
+
+
+@pytest.mark.parametrize("prompt", ["a red", "黑色"])
+def test_the_caption_that_is_streamed_is_the_one_that_is_drawn(server: ServerProcess, prompt: str) -> None:
+    async def streamed() -> list[dict[str, Any]]:
+        async with AsyncClient(server.grpc_address) as client:
+            return [event async for event in draw_by_steps(client, Generation(prompt=prompt, seed=3, partial_images=1))]
+
+    *written, partial, completed = asyncio.run(streamed())
+    texts = [event["text"] for event in written]
+    assert texts[0] == prompt and texts[-1] == completed["revised_prompt"]
+    assert all(later.startswith(text) for text, later in pairwise(texts))
+    assert pixels(base64.b64decode(partial["b64_json"])).shape == pixels(base64.b64decode(completed["b64_json"])).shape
+
+
+def test_a_file_draws_itself_again(server: ServerProcess, tmp_path: Path) -> None:
+    out, address = tmp_path / "out.png", server.grpc_address
+    assert easel("generate", "a star", "-n", 9, "--scale", 2, "--server", address, "-o", out).returncode == 0
+    again = easel("inspect", out, "--again", "--server", address)
+    assert again.stdout.endswith("The same, bit for bit.\n"), again.stderr
 
 
 def test_drawing_here_and_at_the_server_is_the_same(server: ServerProcess, pushed: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ SIGNATURES = {
     ("text_to_image", "options"): ({**PROMPT, **OPTIONS}, DRAWN),
     ("text_to_image", "candidates"): ({**PROMPT, **OPTIONS, "candidates": tf.int64}, DRAWN),
     ("language_model", "serving_default"): ({**PROMPT, "temperature": tf.float32}, {"text": tf.string}),
+    ("language_model", "continue_by"): (
+        {**PROMPT, "temperature": tf.float32, "length": tf.int32},
+        {"text": tf.string},
+    ),
     ("language_model", "embed"): ({"caption": tf.string}, {"embedding": tf.float32}),
     ("generator", "serving_default"): ({"caption": tf.string, **SEED}, IMAGE),
     ("restorer", "serving_default"): (DAMAGED, IMAGE),
@@ -109,6 +114,15 @@ def test_language_model_serves_what_it_generates(serve: Serve, language_model: L
     (texts,) = serve("language_model", "serving_default", prompt=PROMPTS, seed=seeds, temperature=temperatures).values()
     for text, prompt, seed, temperature in zip(texts, PROMPTS, seeds, temperatures, strict=True):
         assert text.decode() == language_model.generate(prompt, seed=seed, temperature=temperature)
+
+
+def test_growing_lengths_show_a_caption_as_it_is_written(serve: Serve, language_model: LanguageModel) -> None:
+    seeds, lengths = [3] * 8, list(range(8))
+    inputs = {"prompt": ["a red"] * 8, "seed": seeds, "temperature": [0.5] * 8, "length": lengths}
+    texts = [text.decode() for text in serve("language_model", "continue_by", **inputs)["text"]]
+    assert texts[0] == "a red" and len(texts[-1]) > len(texts[0])
+    assert all(longer.startswith(text) for text, longer in pairwise(texts))
+    assert language_model.generate("a red", seed=3, temperature=0.5).startswith(texts[-1])
 
 
 def test_language_model_serves_its_embeddings(serve: Serve, language_model: LanguageModel) -> None:

@@ -33,7 +33,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(models, poll_seconds=0.1) as process:
+    with ServerProcess(models, poll_seconds=0.1, flags=["--studio_port=-1"]) as process:
         yield process
 
 

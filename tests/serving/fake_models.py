@@ -144,7 +144,10 @@ def restorer(folder: Path) -> Path:
 
 
 def language_model(folder: Path) -> Path:
-    """Normalise the prompt with an operation of tensorflow_text and append the seed."""
+    """Normalise the prompt with an operation of tensorflow_text and append the seed.
+
+    By pieces, continue it as the fake text_to_image expands it.
+    """
     module = tf.Module()
 
     @tf.function(
@@ -159,9 +162,24 @@ def language_model(folder: Path) -> Path:
         heat = tf.strings.as_string(temperature, precision=1)
         return {"text": words + " " + tf.strings.as_string(seed) + " " + heat}
 
+    @tf.function(
+        input_signature=[
+            spec(tf.string, "prompt", [None]),
+            spec(tf.int64, "seed", [None]),
+            spec(tf.float32, "temperature", [None]),
+            spec(tf.int32, "length", [None]),
+        ]
+    )
+    def continue_by(
+        prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        heat = tf.strings.as_string(temperature, precision=1)
+        two = tf.where(length > 1, tf.strings.join([" ", heat]), "")
+        return {"text": tf.strings.join([prompt, tf.where(length > 0, " at", ""), two])}
+
     @tf.function(input_signature=[spec(tf.string, "caption", [None])])
     def embed(caption: tf.Tensor) -> dict[str, tf.Tensor]:
         length = tf.cast(tf.strings.length(caption), tf.float32)
         return {"embedding": length[:, tf.newaxis] * tf.constant(np.arange(4), tf.float32)}
 
-    return export(module, folder, serving_default=default, embed=embed)
+    return export(module, folder, serving_default=default, continue_by=continue_by, embed=embed)

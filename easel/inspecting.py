@@ -1,0 +1,97 @@
+"""`easel inspect`: what a picture tells about itself, and whether it is true."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from easel.console import answer, fail, failing, say
+from easel.pictures import AsJson, Local, Root, Server, connect, side_by_side
+
+if TYPE_CHECKING:
+    from serving.client import Client, Picture
+    from serving.provenance import Provenance
+
+_OTHERS = "other models bear the same version number"
+
+
+def inspect(
+    picture: Annotated[Path, typer.Argument(help="A PNG that Easel wrote.")],
+    again: Annotated[bool, typer.Option("--again", help="Draw it again, and compare every pixel.")] = False,
+    server: Server = "localhost:8500",
+    local: Local = False,
+    root: Root = Path("work"),
+    as_json: AsJson = False,
+) -> None:
+    """Show what a picture was made from; with --again, draw it once more and tell whether it is the same.
+
+    Exit code 1 where it is not.
+    """
+    with failing("serving"):
+        from serving import provenance, signing
+
+        told = provenance.read(picture)
+        credentials = signing.read(picture)
+        if not as_json:
+            typer.echo("\n".join(described(told, credentials)))
+        verdict = ""
+        if again:
+            say("Drawing it again.", as_json=as_json)
+            with connect(server, local, root) as client:
+                verdict = compared(picture, told, client)
+    if as_json:
+        same = {"again": verdict or "the same"} if again else {}
+        answer({**told.model_dump(mode="json", exclude_none=True), "credentials": credentials, **same})
+    elif again and not verdict:
+        typer.echo("The same, bit for bit.")
+    if verdict:
+        fail(verdict)
+
+
+def described(told: "Provenance", credentials: "dict[str, str]") -> list[str]:
+    """What a picture tells, in lines for a person."""
+    models = ", ".join(f"{name} {version}" for name, version in told.models.items())
+    lines = [f"{told.made} with {told.software}: {models}"]
+    for drawing in told.drawings:
+        switches = [name for name in ("expand", "refine") if not getattr(drawing, name)]
+        off = "".join(f", without {name}" for name in switches)
+        of = "" if drawing.candidates == 1 else f", of {drawing.candidates} candidates"
+        warmth = "" if drawing.temperature is None else f", temperature {drawing.temperature:g}"
+        lines += [
+            f"  prompt: {drawing.prompt}",
+            f"  drawn: {drawing.expanded_prompt}",
+            f"  seed {drawing.seed}{warmth}{off}{of}",
+        ]
+    if told.restoring:
+        done = told.restoring.model_dump(exclude_defaults=True)
+        lines.append(f"  restored: {', '.join(f'{name} {value}' for name, value in done.items()) or 'noise estimated'}")
+    return lines + [f"  {name}: {value}" for name, value in credentials.items()]
+
+
+def compared(picture: Path, told: "Provenance", client: "Client") -> str:
+    """Draw what a picture tells again, by the same version, and say what differs; nothing where nothing does."""
+    from PIL import Image, ImageChops
+
+    if told.restoring or not told.drawings:
+        return "A restored picture cannot be made again from itself: restore the one that it came from."
+    drawn: list[Picture] = []
+    for each in told.drawings:
+        how = each.model_dump(exclude={"expanded_prompt"})
+        drawn += client.generate(**how, version=told.models.get("text_to_image"))
+    for ours, each in zip(drawn, told.drawings, strict=True):
+        if ours.expanded_prompt != each.expanded_prompt:
+            return f"Different: drawn was {each.expanded_prompt!r}, and now {ours.expanded_prompt!r}: {_OTHERS}."
+    image, _ = side_by_side(drawn, told.scale)
+    with Image.open(picture) as opened:
+        before = opened.convert("RGB")
+    if before.size != image.size:
+        return f"Different: {before.width}x{before.height} pixels, and now {image.width}x{image.height}."
+    difference = ImageChops.difference(before, image)
+    if difference.getbbox() is None:
+        return ""
+    changed = sum(map(any, zip(*(band.tobytes() for band in difference.split()), strict=True)))
+    most, all_of_them = max(difference.tobytes()), image.width * image.height
+    return (
+        f"Different: {changed} of {all_of_them} pixels, by {most} of 255 grey levels at most: the file was edited, "
+        f"{_OTHERS}, or other hardware drew it."
+    )

@@ -1,0 +1,198 @@
+"""The API over HTTP: requests are read and held against their schemas, answers and events are written."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from pydantic import BaseModel, ValidationError
+
+from serving.client import AsyncClient, ServingError
+from serving.studio import drawing, restoring
+from serving.studio.openapi import document
+from serving.studio.problems import RequestError
+from serving.studio.schemas import CaptionAsked, Edit, Generation, Model, Models, WordsAsked
+
+_LOG = logging.getLogger(__name__)
+_MODELS = ("text_to_image", "restorer", "language_model")
+Asked = TypeVar("Asked", bound=BaseModel)
+Event = dict[str, object]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Api:
+    """Answers under /v1, and tells what it answers in /openapi.json.
+
+    Args:
+        client: asks the model server; a visitor's bearer token goes along with what it asks.
+        most_pixels: the largest picture that is taken; 0 for no limit.
+        provenance: whether pictures tell what they were made from, where the request does not say.
+
+    """
+
+    def __init__(self, client: AsyncClient, *, most_pixels: int = 0, provenance: bool = True) -> None:
+        self._client = client
+        self._most_pixels = most_pixels
+        self._provenance = provenance
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes to an application."""
+        app.router.add_get("/openapi.json", self.openapi, allow_head=False)
+        app.router.add_get("/v1/models", self.models, allow_head=False)
+        app.router.add_post("/v1/images/generations", self.generations)
+        app.router.add_post("/v1/images/edits", self.edits)
+        app.router.add_post("/v1/images/words", self.words)
+        app.router.add_post("/v1/captions", self.captions)
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        """Describe the API."""
+        return web.json_response(document())
+
+    async def models(self, request: web.Request) -> web.Response:
+        """List what can be asked, with the version that answers."""
+        client = self._asking(request)
+        found = await asyncio.gather(*(_newest(client, name) for name in _MODELS))
+        served = [Model(id=name, created=version) for name, version in zip(_MODELS, found, strict=True) if version]
+        return _json(Models(data=served))
+
+    async def generations(self, request: web.Request) -> web.StreamResponse:
+        """Draw."""
+        asked, client = await self._read(request, Generation), self._asking(request)
+        if asked.stream:
+            return await _streamed(request, drawing.draw_by_steps(client, asked))
+        return _json(await drawing.draw(client, asked))
+
+    async def edits(self, request: web.Request) -> web.StreamResponse:
+        """Restore."""
+        texts, files = await _form(request)
+        asked = _checked(Edit, {"provenance": self._provenance, **texts})
+        if "image" not in files:
+            raise RequestError("image is missing: send one picture as a file of the form.", 400, param="image")
+        given = (self._asking(request), asked, files["image"], files.get("mask"), self._most_pixels)
+        if asked.stream:
+            return await _streamed(request, restoring.restore_by_steps(*given))
+        return _json(await restoring.restore(*given))
+
+    async def words(self, request: web.Request) -> web.Response:
+        """Compare what a caption draws with and without each of its words."""
+        asked = await self._read(request, WordsAsked)
+        return _json(await drawing.words(self._asking(request), asked))
+
+    async def captions(self, request: web.Request) -> web.Response:
+        """Complete a prompt."""
+        asked = await self._read(request, CaptionAsked)
+        return _json(await drawing.complete(self._asking(request), asked))
+
+    async def _read(self, request: web.Request, schema: type[Asked]) -> Asked:
+        if request.content_type != "application/json":
+            raise RequestError(f"The body is {request.content_type}: send application/json.", 415, code="media_type")
+        try:
+            given = json.loads(await request.read())
+        except (ValueError, RecursionError) as error:
+            raise RequestError(f"The body is no JSON: {error}.", 400) from error
+        if isinstance(given, dict) and "provenance" in schema.model_fields:
+            given = {"provenance": self._provenance, **given}
+        return _checked(schema, given)
+
+    def _asking(self, request: web.Request) -> AsyncClient:
+        _, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self._client.bearing(token.strip()) if token else self._client
+
+
+@web.middleware
+async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer whatever goes wrong in one form."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        told = RequestError(f"{request.method} {request.path}: {error.reason}.", error.status, code="http")
+        return _json(
+            told.refusal, error.status, {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        )
+    except Exception as error:
+        told = _told(error)
+        return _json(told.refusal, told.status)
+
+
+def _told(error: Exception) -> RequestError:
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, ServingError):
+        return RequestError.of(error)
+    if isinstance(error, ConnectionError):
+        raise error
+    _LOG.error("a request met an error of the studio", exc_info=error)
+    return RequestError("The studio failed at this request; its log says why.", 500, code="internal")
+
+
+async def _newest(client: AsyncClient, model: str) -> int:
+    try:
+        return max((version for version, state in await client.status(model) if state == "AVAILABLE"), default=0)
+    except ServingError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return 0
+
+
+async def _form(request: web.Request) -> tuple[dict[str, str], dict[str, bytes]]:
+    if request.content_type != "multipart/form-data":
+        raise RequestError(f"The body is {request.content_type}: send multipart/form-data.", 415, code="media_type")
+    try:
+        form = await request.post()
+    except (ValueError, HttpProcessingError) as error:
+        raise RequestError("The body is no form that can be read.", 400) from error
+    texts: dict[str, str] = {}
+    files: dict[str, bytes] = {}
+    for name, value in form.items():
+        plain = name.removesuffix("[]")
+        if plain in texts or plain in files:
+            raise RequestError(f"{plain} is there twice: send one.", 400, param=plain)
+        if isinstance(value, web.FileField) and plain in ("image", "mask"):
+            files[plain] = value.file.read()
+        elif isinstance(value, str):
+            texts[plain] = value
+        else:
+            raise RequestError(f"{plain} is a file: only image and mask are.", 400, param=plain)
+    return texts, files
+
+
+def _checked(schema: type[Asked], given: object) -> Asked:
+    try:
+        return schema.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        told = repr(first["input"])
+        shown = told if len(told) < 80 else f"{told[:77]}..."
+        raise RequestError(f"{where or 'The body'} is {shown}: {first['msg']}.", 400, param=where or None) from error
+
+
+async def _streamed(request: web.Request, events: AsyncGenerator[Event, None]) -> web.StreamResponse:
+    """Write events as they come; what goes wrong before the first is an answer like any other."""
+    async with aclosing(events):
+        first = await anext(events)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        await response.write(_event(first))
+        try:
+            async for event in events:
+                await response.write(_event(event))
+        except Exception as error:
+            # The head of the answer is gone: what is wrong can only be one more event.
+            await response.write(_event({"type": "error", **_told(error).refusal.model_dump()}))
+    return response
+
+
+def _event(event: Event) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+
+
+def _json(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    content: dict[str, Any] = {"text": body.model_dump_json(), "content_type": "application/json"}
+    return web.Response(status=status, headers=headers, **content)

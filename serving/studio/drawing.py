@@ -1,0 +1,182 @@
+"""Pictures from prompts: one batch, or step by step, and what each word of a caption draws."""
+
+import base64
+import io
+import re
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from itertools import pairwise
+from typing import Any
+
+from PIL import Image, ImageChops, ImageStat
+
+from serving.client import AsyncClient, Picture, ServingError
+from serving.provenance import inscribe, of_pictures
+from serving.studio.problems import RequestError
+from serving.studio.schemas import Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
+
+Event = dict[str, object]
+# A word between spaces with what is inside words, or a single character of a script that writes without them.
+_WORD = re.compile(r"[^\W\u2e80-\u9fff\uf900-\ufaff\u3040-\u30ff]+(?:['’-][^\W\u2e80-\u9fff]+)*|\w")
+_UNKNOWN = ("NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION")
+
+
+async def draw(client: AsyncClient, asked: Generation) -> Images:
+    """Draw everything in one batch.
+
+    Raises:
+        RequestError: a size that the model does not draw.
+        ServingError: what the model server refuses.
+
+    """
+    await _check_size(client, asked)
+    seeds = _seeds(asked)
+    pictures = await client.generate(asked.prompt, seed=seeds, **_how(asked))
+    data = [Drawn(b64_json=_encoded(p, asked), revised_prompt=p.expanded_prompt, seed=p.seed) for p in pictures]
+    return Images(created=int(time.time()), data=data, size=_size(pictures[0].png))
+
+
+async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerator[Event, None]:
+    """Draw one picture after the other and yield what happens, with OpenAI's names and fields where it has them.
+
+    `image_generation.expansion` holds the caption so far, piece by piece where the server has the language model;
+    `image_generation.partial_image` the drawing before it is restored, if partial images were asked for;
+    `image_generation.completed` the picture.
+
+    Raises:
+        RequestError: a size that the model does not draw.
+        ServingError: what the model server refuses.
+
+    """
+    await _check_size(client, asked)
+    for index, seed in enumerate(_seeds(asked)):
+        if asked.expand:
+            async for text in expansion(client, asked, seed):
+                yield {"type": "image_generation.expansion", "index": index, "text": text}
+        if asked.partial_images and asked.refine:
+            (raw,) = await client.generate(asked.prompt, seed=seed, **{**_how(asked), "refine": False})
+            partial = {"partial_image_index": 0, "index": index, **_fields(raw, asked)}
+            yield {"type": "image_generation.partial_image", **partial}
+        began = time.perf_counter()
+        (picture,) = await client.generate(asked.prompt, seed=seed, **_how(asked))
+        told = {
+            "index": index,
+            "seed": seed,
+            "revised_prompt": picture.expanded_prompt,
+            "seconds": round(time.perf_counter() - began, 6),
+            "version": picture.version,
+        }
+        usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        details = {"input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}
+        yield {"type": "image_generation.completed", **_fields(picture, asked), **told, "usage": usage | details}
+
+
+async def expansion(client: AsyncClient, asked: Generation, seed: int) -> AsyncGenerator[str, None]:
+    """Yield the caption as the language model writes it; nothing where the server has none that writes by pieces."""
+    before, length = None, 0
+    while True:
+        try:
+            text = await client.continue_prompt(
+                asked.prompt, seed=seed, temperature=asked.temperature, length=length, label=asked.label
+            )
+        except ServingError as error:
+            if error.code in _UNKNOWN:
+                return
+            raise
+        if text == before:
+            return
+        yield text
+        before, length = text, length + 1
+
+
+async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
+    """Complete a prompt, by the language model, or else by the model that draws.
+
+    Raises:
+        ServingError: what the model server refuses.
+
+    """
+    how: dict[str, Any] = {"seed": asked.seed, "temperature": asked.temperature, "label": asked.label}
+    try:
+        return Caption(caption=await client.continue_prompt(asked.prompt, **how))
+    except ServingError as error:
+        if error.code not in _UNKNOWN:
+            raise
+    (picture,) = await client.generate(asked.prompt, **how, refine=False)
+    return Caption(caption=picture.expanded_prompt)
+
+
+async def words(client: AsyncClient, asked: WordsAsked) -> Words:
+    """Draw a caption, and once more without each of its words, in one batch, and compare.
+
+    Raises:
+        RequestError: pieces that do not make up the caption.
+        ServingError: what the model server refuses.
+
+    """
+    spans = _spans(asked)
+    captions = [asked.caption, *(asked.caption[:start] + asked.caption[end:] for start, end in spans)]
+    how: dict[str, Any] = {name: getattr(asked, name) for name in ("seed", "refine", "candidates", "label")}
+    drawn = await client.generate(captions, expand=False, **how)
+    whole, *others = (picture.image.convert("RGB") for picture in drawn)
+    pairs = zip(spans, others, strict=True)
+    return Words(words=[_word(asked.caption, start, end, whole, other) for (start, end), other in pairs])
+
+
+def _word(caption: str, start: int, end: int, whole: Image.Image, without: Image.Image) -> Word:
+    red, green, blue = ImageChops.difference(whole, without).split()
+    # The largest change of any colour: red that turns black must not look faint.
+    change = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    strength = ImageStat.Stat(change).mean[0] / 255
+    return Word(
+        text=caption[start:end], start=start, strength=round(strength, 6), b64_json=_base64(inscribe(change, None))
+    )
+
+
+def _spans(asked: WordsAsked) -> list[tuple[int, int]]:
+    if asked.pieces is None:
+        return [match.span() for match in _WORD.finditer(asked.caption)]
+    if "".join(asked.pieces) != asked.caption:
+        raise RequestError("The pieces joined do not give the caption: send all of it, spaces too.", param="pieces")
+    ends = [0]
+    for piece in asked.pieces:
+        ends.append(ends[-1] + len(piece))
+    return [(start, end) for start, end in pairwise(ends) if re.search(r"\w", asked.caption[start:end])]
+
+
+async def _check_size(client: AsyncClient, asked: Generation) -> None:
+    if asked.size == "auto":
+        return
+    # What size a model draws is told by nothing but a drawing, the quickest that there is.
+    (probe,) = await client.generate(asked.prompt, expand=False, refine=False, label=asked.label)
+    if (drawn := _size(probe.png)) != asked.size:
+        raise RequestError(f"size is {asked.size}: this model draws {drawn}; ask for that, or for auto.", param="size")
+
+
+def _seeds(asked: Generation) -> list[int]:
+    first = secrets.randbelow(2**31) if asked.seed is None else asked.seed
+    # Counted up within int64, where the last is followed by the first.
+    return [(first + index + 2**63) % 2**64 - 2**63 for index in range(asked.n)]
+
+
+def _how(asked: Generation) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in ("temperature", "expand", "refine", "candidates", "label")}
+
+
+def _fields(picture: Picture, asked: Generation) -> Event:
+    fixed = {"background": "opaque", "output_format": "png", "quality": "auto"}
+    return {"b64_json": _encoded(picture, asked), "created_at": int(time.time()), "size": _size(picture.png), **fixed}
+
+
+def _encoded(picture: Picture, asked: Generation) -> str:
+    return _base64(inscribe(picture.png, of_pictures(picture)) if asked.provenance else picture.png)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _size(png: bytes) -> str:
+    with Image.open(io.BytesIO(png)) as image:
+        return f"{image.width}x{image.height}"

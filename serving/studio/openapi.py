@@ -1,0 +1,94 @@
+"""The OpenAPI document, made from the schemas that the requests are held against."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from serving.studio import schemas
+
+_REFERENCE = "#/components/schemas/{model}"
+_TAKEN = (schemas.Generation, schemas.Edit, schemas.CaptionAsked, schemas.WordsAsked)
+_GIVEN = (schemas.Images, schemas.Caption, schemas.Words, schemas.Models, schemas.Refusal)
+_REFUSALS = {
+    "400": "The request breaks its schema; the message says where.",
+    "401": "The server asks for a bearer token.",
+    "403": "The request comes from a page of another site.",
+    "404": "The model, version or label is not served.",
+    "413": "The request is too large.",
+    "415": "The body is of another kind.",
+    "422": "The request keeps its schema, and asks for what cannot be done; the message says why.",
+    "429": "Too much at once.",
+    "503": "No model server answers, or it is too busy.",
+    "504": "The model server took too long.",
+}
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"type": "string", "description": "The type that data holds too."},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+_EVENTS = {"text/event-stream": {"schema": _EVENT}}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the document, OpenAPI 3.1."""
+    modes: list[tuple[type[BaseModel], Any]] = [(each, "validation") for each in _TAKEN]
+    modes += [(each, "serialization") for each in _GIVEN]
+    _, definitions = models_json_schema(modes, ref_template=_REFERENCE)
+    components = definitions["$defs"]
+    components["Edit"] = _with_files(components["Edit"])
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Easel",
+            "version": version("easel"),
+            "description": "Pictures from prompts, in the shape of OpenAI's API.",
+        },
+        "paths": {
+            "/v1/models": {"get": _operation("List the models", None, "Models")},
+            "/v1/images/generations": {"post": _operation("Draw", _json("Generation"), "Images", streams=True)},
+            "/v1/images/edits": {"post": _operation("Restore", _form("Edit"), "Images", streams=True)},
+            "/v1/images/words": {"post": _operation("What each word draws", _json("WordsAsked"), "Words")},
+            "/v1/captions": {"post": _operation("Complete a prompt", _json("CaptionAsked"), "Caption")},
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _operation(summary: str, body: dict[str, Any] | None, answer: str, *, streams: bool = False) -> dict[str, Any]:
+    content = {"application/json": {"schema": _reference(answer)}, **(_EVENTS if streams else {})}
+    refusal = {"application/json": {"schema": _reference("Refusal")}}
+    refusals = {code: {"description": told, "content": refusal} for code, told in _REFUSALS.items()}
+    asked = {"requestBody": {"required": True, "content": body}} if body else {}
+    return {"summary": summary, **asked, "responses": {"200": {"description": answer, "content": content}, **refusals}}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": _reference(schema)}}
+
+
+def _form(schema: str) -> dict[str, Any]:
+    return {"multipart/form-data": {"schema": _reference(schema)}}
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=schema)}
+
+
+def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
+    file = {"type": "string", "contentMediaType": "image/*", "format": "binary"}
+    told = {
+        "image": {**file, "description": "PNG, JPEG, WebP, GIF or BMP; transparent where it has holes."},
+        "mask": {**file, "description": "Of the same size; transparent, or else white, where the holes are."},
+    }
+    return {**schema, "properties": {**told, **schema["properties"]}, "required": ["image"]}

@@ -1,0 +1,91 @@
+/** The server, as the page asks it; see /openapi.json. */
+
+export class Refused extends Error {}
+
+let token = localStorage.getItem("token") ?? "";
+
+/** Draw: yields the events as they come, until the signal ends it. */
+export async function* draw(asked, signal) {
+  const response = await ask("/v1/images/generations", { ...asked, stream: true, partial_images: 1 }, signal);
+  for await (const event of events(response.body)) {
+    if (event.error) throw new Refused(event.error.message);
+    yield event;
+  }
+}
+
+/** Complete a prompt. */
+export async function complete(asked, signal) {
+  return (await (await ask("/v1/captions", asked, signal)).json()).caption;
+}
+
+/** What each word of a caption draws. */
+export async function influences(asked, signal) {
+  return (await (await ask("/v1/images/words", asked, signal)).json()).words;
+}
+
+/** Restore a picture: a form with the files `image` and perhaps `mask`; gives a PNG. */
+export async function mend(form) {
+  const { data } = await (await ask("/v1/images/edits", form)).json();
+  return png(data[0].b64_json);
+}
+
+/** A PNG from base64. */
+export function png(encoded) {
+  return new Blob([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+}
+
+async function ask(path, body, signal) {
+  for (;;) {
+    const isForm = body instanceof FormData;
+    const headers = { ...(isForm ? {} : { "Content-Type": "application/json" }) };
+    if (token) headers.Authorization = `Bearer ${token}`;
+    const response = await fetch(path, { method: "POST", body: isForm ? body : JSON.stringify(body), headers, signal });
+    if (response.ok) return response;
+    if (response.status === 401) await askForToken();
+    else throw new Refused((await response.json()).error.message);
+  }
+}
+
+let asking = null;
+
+/** Open the gate once, however many calls wait before it. */
+function askForToken() {
+  const gate = document.querySelector("#gate");
+  asking ??= new Promise((open) => {
+    gate.showModal();
+    gate.addEventListener("close", () => {
+      token = document.querySelector("#token").value.trim();
+      localStorage.setItem("token", token);
+      asking = null;
+      open();
+    }, { once: true });
+  });
+  return asking;
+}
+
+/** Server-sent events of a body, each one's data read as JSON. */
+async function* events(body) {
+  let rest = "";
+  for await (const chunk of pieces(body.pipeThrough(new TextDecoderStream()))) {
+    const blocks = (rest + chunk).split("\n\n");
+    rest = blocks.pop();
+    for (const block of blocks) {
+      const data = block.split("\n").find((line) => line.startsWith("data: "));
+      if (data) yield JSON.parse(data.slice(6));
+    }
+  }
+}
+
+/** A stream's chunks; not every browser can loop over a stream itself. */
+async function* pieces(stream) {
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.cancel();
+  }
+}

@@ -1,0 +1,137 @@
+/** Sheets of pictures, as they come and as they were kept. */
+
+import { provenance } from "./png.js";
+import { $, copyOf, showIn } from "./page.js";
+import { clear, drop, keep, sheets } from "./store.js";
+import { text } from "./text.js";
+
+const all = [];
+let open = () => {};
+
+/** Show what was kept; `show` opens one picture. */
+export async function start(show) {
+  open = show;
+  for (const sheet of (await sheets()).reverse()) show_(sheet);
+  tidy();
+  document.addEventListener("language", () => all.forEach(label));
+}
+
+/** A new sheet on top, with empty frames for the pictures to come. */
+export function begin(asked) {
+  const sheet = { id: Date.now(), asked, pictures: [] };
+  show_(sheet);
+  for (let index = 0; index < asked.n; index += 1) frame(sheet, index).classList.add("waiting");
+  tidy();
+  return sheet;
+}
+
+/** Show a drawing before it is restored. */
+export function show(sheet, index, blob) {
+  const image = $("img", frame(sheet, index));
+  frame(sheet, index).classList.remove("waiting");
+  image.classList.add("coming");
+  showIn(image, blob);
+}
+
+/** A picture is done. */
+export async function add(sheet, index, picture) {
+  sheet.pictures[index] = picture;
+  fill(sheet, index);
+  $(".caption", sheet.element).textContent = captionOf(sheet);
+  await keep(bare(sheet));
+}
+
+/** No more will come: frames that stayed empty go. */
+export async function end(sheet) {
+  sheet.pictures = sheet.pictures.filter(Boolean);
+  for (const item of [...$(".grid", sheet.element).children].slice(sheet.pictures.length)) item.remove();
+  if (!sheet.pictures.length) {
+    sheet.element.remove();
+    all.splice(all.indexOf(sheet), 1);
+  }
+  tidy();
+}
+
+/** Forget one picture. */
+export async function forget(sheet, index) {
+  sheet.pictures.splice(index, 1);
+  $(".grid", sheet.element).children[index].remove();
+  await (sheet.pictures.length ? keep(bare(sheet)) : drop(sheet.id));
+  await end(sheet);
+}
+
+/** Forget them all. */
+export async function forgetAll() {
+  await clear();
+  for (const sheet of all.splice(0)) sheet.element.remove();
+  tidy();
+}
+
+/** The picture before or after one, over all sheets; null at the ends. */
+export function neighbour(sheet, index, step) {
+  const shown = all.flatMap((each) => each.pictures.map((picture, at) => ({ sheet: each, index: at })));
+  const here = shown.findIndex((each) => each.sheet === sheet && each.index === index);
+  return shown[here + step] ?? null;
+}
+
+/** What one picture was drawn from. */
+export const drawingOf = (picture) => provenance(picture.png).then((told) => told?.drawings[0] ?? null);
+
+function show_(sheet) {
+  sheet.element = copyOf("sheet");
+  $("h2", sheet.element).textContent = sheet.asked.prompt;
+  sheet.pictures.forEach((picture, index) => fill(sheet, index));
+  $(".caption", sheet.element).textContent = captionOf(sheet);
+  all.unshift(sheet);
+  $("#history").prepend(sheet.element);
+}
+
+/** The caption, where all pictures of a sheet have the same. */
+function captionOf(sheet) {
+  const captions = new Set(sheet.pictures.filter(Boolean).map((picture) => picture.caption));
+  const [only] = captions;
+  return captions.size === 1 && only !== sheet.asked.prompt ? only : "";
+}
+
+function frame(sheet, index) {
+  const grid = $(".grid", sheet.element);
+  while (grid.children.length <= index) {
+    const item = copyOf("frame");
+    const button = $("button", item);
+    button.setAttribute("aria-label", text("waiting"));
+    button.addEventListener("click", () => {
+      const at = [...grid.children].indexOf(item);
+      if (sheet.pictures[at]) open(sheet, at);
+    });
+    grid.append(item);
+  }
+  return $("button", grid.children[index]);
+}
+
+function fill(sheet, index) {
+  const button = frame(sheet, index);
+  button.classList.remove("waiting");
+  $("img", button).classList.remove("coming");
+  showIn($("img", button), sheet.pictures[index].png);
+  label(sheet);
+}
+
+function label(sheet) {
+  sheet.pictures.forEach((picture, index) => {
+    const button = frame(sheet, index);
+    const [seed, time] = [document.createElement("span"), document.createElement("span")];
+    seed.textContent = text("seedOf", picture.seed);
+    time.textContent = text("took", milliseconds(picture.seconds));
+    $(".time", button).replaceChildren(seed, time);
+    button.setAttribute("aria-label", text("picture", picture.caption, picture.seed));
+  });
+}
+
+export const milliseconds = (seconds) => (seconds < 0.01 ? (seconds * 1000).toFixed(1) : Math.round(seconds * 1000));
+
+const bare = ({ id, asked, pictures }) => ({ id, asked, pictures: pictures.filter(Boolean) });
+
+function tidy() {
+  $("#welcome").hidden = all.length > 0;
+  $("#after").hidden = all.length === 0;
+}

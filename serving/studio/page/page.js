@@ -1,0 +1,52 @@
+/** Small things that every part of the page needs. */
+
+export const $ = (selector, inside = document) => inside.querySelector(selector);
+
+/** A copy of what a template holds. */
+export const copyOf = (template) => $(`#${template}`).content.firstElementChild.cloneNode(true);
+
+/** Wait until it was quiet for so long, then act once. */
+export function debounced(milliseconds, act) {
+  let timer;
+  return (...given) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => act(...given), milliseconds);
+  };
+}
+
+/** Say something in passing. */
+export function say(sentence) {
+  const said = $("#said");
+  said.textContent = sentence;
+  said.hidden = false;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { said.hidden = true; }, 4000);
+}
+
+/** Show what is wrong, or, with nothing, that all is well again. */
+export function complain(selector, sentence = "") {
+  $(selector).textContent = sentence;
+  $(selector).hidden = !sentence;
+}
+
+/** Show a picture in an <img>, and let go of the one before. */
+export function showIn(image, blob) {
+  if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
+  image.src = URL.createObjectURL(blob);
+}
+
+/** The pixels of a picture. */
+export async function pixels(blob) {
+  const bitmap = await createImageBitmap(blob);
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  return context.getImageData(0, 0, bitmap.width, bitmap.height);
+}
+
+/** Make a link save a picture under a name that tells what it is. */
+export function offer(link, blob, name) {
+  if (link.href.startsWith("blob:")) URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(blob);
+  link.download = `${name.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) || "picture"}.png`;
+}

@@ -1,0 +1,128 @@
+"""The port of the studio: the page and the API, guarded against pages of other sites."""
+
+import asyncio
+import ipaddress
+import signal
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from serving.client import AsyncClient, Credentials
+from serving.server.greeting import address, say
+from serving.studio.api import Api, refusing
+from serving.studio.problems import RequestError
+
+# What the server itself takes, unless its flags say otherwise.
+_MOST_BYTES, _MOST_PIXELS = 128 * 2**20, 4096 * 4096
+_PAGE = Path(__file__).parent / "page"
+_HEADERS = {
+    # Whatever found its way into the page could load nothing from elsewhere, and send nothing there.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build(api: Api, *, host: str, limit: int) -> web.Application:
+    """Return the application.
+
+    Args:
+        api: answers under /v1.
+        host: the address that it listens on.
+        limit: the largest body in bytes; 0 for no limit.
+
+    """
+    guard = _guard(near=_is_loopback(host))
+    app = web.Application(client_max_size=limit or 2**31 - 1, middlewares=[refusing, guard])
+    app.on_response_prepare.append(_add_headers)
+    api.add_to(app)
+    app.router.add_get("/", _index, allow_head=False)
+    app.router.add_static("/page", _PAGE)
+    return app
+
+
+@asynccontextmanager
+async def studio_open(
+    client: AsyncClient,
+    *,
+    host: str,
+    port: int,
+    limit: int = 0,
+    most_pixels: int = 0,
+    provenance: bool = True,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[str]:
+    """Serve the studio while the block lasts; yields its URL.
+
+    Raises:
+        OSError: the port is taken.
+
+    """
+    app = build(Api(client, most_pixels=most_pixels, provenance=provenance), host=host, limit=limit)
+    # A visitor who goes away ends what is being drawn for them.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        near = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        yield f"http{'s' if tls else ''}://{address(near, runner.addresses[0][1])}"
+    except OSError as error:
+        taken = f"The studio cannot listen on {address(host, port)}"
+        raise OSError(f"{taken}: choose another --studio-port, or 0 for no studio.") from error
+    finally:
+        await runner.cleanup()
+
+
+async def serve(server: str, credentials: Credentials, *, host: str, port: int, provenance: bool) -> None:
+    """Serve the studio of a model server that runs elsewhere, until SIGTERM or SIGINT.
+
+    Raises:
+        OSError: the port is taken.
+
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncClient(server, credentials=credentials) as client:
+        options: dict[str, Any] = {"host": host, "port": port, "limit": _MOST_BYTES, "most_pixels": _MOST_PIXELS}
+        async with studio_open(client, provenance=provenance, **options) as url:
+            say(f"studio: {url}")
+            await stop.wait()
+
+
+def _guard(*, near: bool) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """What lets no page of another site ask in a visitor's name."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        site = request.headers.get("Sec-Fetch-Site", "none")
+        if request.method != "GET" and site not in ("same-origin", "none"):
+            raise RequestError("This request comes from a page of another site.", 403, code="permission_denied")
+        # Else a name that was made to mean this machine would turn a foreign page into one of the same origin.
+        if near and not _is_loopback(request.url.host or ""):
+            raise RequestError(f"This studio is not {request.host}: ask for 127.0.0.1.", 403, code="permission_denied")
+        return await handler(request)
+
+    return guard
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update({name: value for name, value in _HEADERS.items() if name not in response.headers})
+
+
+async def _index(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(_PAGE / "index.html")

@@ -1,0 +1,357 @@
+"""The HTTP API as its clients see it: OpenAI's own, plain HTTP, and what its document promises."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fake_models
+import openai
+import pytest
+from aiohttp import ClientSession
+from PIL import Image
+
+from serving.client import AsyncClient, Client, Credentials, ServingError
+from serving.process import ServerProcess
+from serving.provenance import ProvenanceError, read
+
+TOKEN = "correct horse"
+
+
+@pytest.fixture(scope="session")
+def openai_client(server: ServerProcess) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{server.studio_url}/v1", api_key="any", max_retries=0, timeout=30) as client:
+        yield client
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def grey(level: int = 100, side: int = 8) -> bytes:
+    return png(Image.new("RGB", (side, side), (level, level, level)))
+
+
+def decoded(b64_json: str | None) -> Image.Image:
+    assert b64_json
+    return Image.open(io.BytesIO(base64.b64decode(b64_json)))
+
+
+def post(url: str, body: object, **headers: str) -> tuple[int, Any]:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"} | {name.replace("_", "-"): each for name, each in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as response:
+            return response.status, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read())
+
+
+def test_openai_draws(openai_client: openai.OpenAI, client: Client) -> None:
+    images = openai_client.images.generate(prompt="a red circle", n=3, size="8x8", extra_body={"seed": 7})
+    assert images.data and len(images.data) == 3 and images.size == "8x8"
+    ours = client.generate("a red circle", seed=[7, 8, 9], temperature=0.3)
+    for theirs, mine in zip(images.data, ours, strict=True):
+        assert decoded(theirs.b64_json).tobytes() == mine.image.tobytes()
+        assert theirs.revised_prompt == mine.expanded_prompt
+    told = read(base64.b64decode(images.data[1].b64_json or "")).drawings[0]
+    assert (told.prompt, told.seed) == ("a red circle", 8)
+
+
+def test_openai_gets_another_picture_each_time_unless_it_says_which(openai_client: openai.OpenAI) -> None:
+    seeds = {openai_client.images.generate(prompt="a").data[0].seed for _ in range(3)}
+    assert len(seeds) == 3
+
+
+def test_openai_restores(openai_client: openai.OpenAI) -> None:
+    mask = Image.new("RGBA", (8, 8), (0, 0, 0, 255))
+    mask.paste((0, 0, 0, 0), (0, 0, 4, 8))
+    images = openai_client.images.edit(
+        image=("grey.png", grey(), "image/png"),
+        mask=("mask.png", png(mask), "image/png"),
+        prompt="",
+        extra_body={"noise_sigma": 20},
+    )
+    assert images.data
+    restored = decoded(images.data[0].b64_json)
+    assert restored.getpixel((0, 0)) == (255, 255, 255) and restored.getpixel((7, 7)) == (120, 120, 120)
+    assert read(base64.b64decode(images.data[0].b64_json or "")).made == "restored"
+
+
+def test_a_transparent_picture_has_a_hole_and_enlarging_doubles(openai_client: openai.OpenAI) -> None:
+    image = Image.new("RGBA", (8, 8), (100, 100, 100, 255))
+    image.putpixel((2, 2), (0, 0, 0, 0))
+    edited = openai_client.images.edit(
+        image=("a.png", png(image)), prompt="", extra_body={"noise_sigma": 0, "enlarge": True}
+    )
+    restored = decoded(edited.data[0].b64_json)
+    assert restored.size == (16, 16) and restored.getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_openai_watches_a_picture_come(openai_client: openai.OpenAI, client: Client) -> None:
+    stream = openai_client.images.generate(
+        prompt="a red circle", stream=True, partial_images=1, n=2, extra_body={"seed": 5}
+    )
+    events = list(stream)
+    kinds = [event.type.removeprefix("image_generation.") for event in events]
+    assert kinds == [*["expansion"] * 3, "partial_image", "completed"] * 2
+    assert [event.text for event in events[:3]] == ["a red circle", "a red circle at", "a red circle at 0.3"]
+    before, after = events[3], events[4]
+    assert decoded(before.b64_json).tobytes() == decoded(after.b64_json).tobytes()
+    assert after.seed == 5 and after.seconds > 0 and after.size == "8x8"
+    assert after.revised_prompt == client.generate("a red circle", seed=5, temperature=0.3)[0].expanded_prompt
+    assert read(base64.b64decode(before.b64_json)).drawings[0].refine is False
+
+
+def test_openai_watches_a_restoration(openai_client: openai.OpenAI) -> None:
+    stream = openai_client.images.edit(image=("a.png", grey()), prompt="", stream=True)
+    (event,) = stream
+    assert event.type == "image_edit.completed" and decoded(event.b64_json).size == (8, 8)
+
+
+def test_one_field_leaves_provenance_out(openai_client: openai.OpenAI) -> None:
+    images = openai_client.images.generate(prompt="a", extra_body={"provenance": False})
+    with pytest.raises(ProvenanceError, match="tells nothing"):
+        read(base64.b64decode(images.data[0].b64_json or ""))
+
+
+def test_openai_lists_the_models(openai_client: openai.OpenAI) -> None:
+    models = {model.id: model.created for model in openai_client.models.list()}
+    assert models == {"text_to_image": 1, "restorer": 1, "language_model": 1732000000}
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "param", "message"),
+    [
+        ({"prompt": "a", "size": "1024x1024"}, 422, "size", "this model draws 8x8; ask for that, or for auto"),
+        ({"prompt": "a", "n": 65}, 400, "n", "n is 65"),
+        ({"prompt": "a", "model": "gpt-image-2"}, 400, "model", "Input should be 'text_to_image'"),
+        ({"prompt": "a", "extra_body": {"sed": 1}}, 400, "sed", "Extra inputs are not permitted"),
+        ({"prompt": "a", "extra_body": {"temperature": -1}}, 400, "temperature", "greater than or equal to 0"),
+        ({"prompt": "a", "stream": True, "size": "9x9"}, 422, "size", "this model draws 8x8"),
+    ],
+    ids=["size", "count", "model", "unknown", "temperature", "stream"],
+)
+def test_what_is_wrong_is_one_sentence(
+    openai_client: openai.OpenAI, asked: dict[str, Any], status: int, param: str, message: str
+) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        openai_client.images.generate(**asked)
+    assert (caught.value.status_code, caught.value.param) == (status, param) and message in caught.value.message
+
+
+def test_pictures_that_are_none_are_refused(openai_client: openai.OpenAI, server: ServerProcess) -> None:
+    for image, mask, message in [
+        (b"text", None, "image is no PNG"),
+        (grey(), grey(side=9), "mask has 9x9 pixels, and image 8x8"),
+        (grey(), b"text", "mask is no PNG"),
+    ]:
+        files = {"image": ("a", image), **({"mask": ("b", mask)} if mask else {})}
+        with pytest.raises(openai.UnprocessableEntityError, match=message):
+            openai_client.images.edit(prompt="", **files)
+    with pytest.raises(openai.UnprocessableEntityError, match="fill first, then sharpen"):
+        openai_client.images.edit(image=grey(), mask=grey(255), prompt="", extra_body={"blur_sigma": 1})
+    assert post(f"{server.studio_url}/v1/images/edits", {})[0] == 415
+
+
+def test_a_label_that_is_not_served_is_not_found(server: ServerProcess) -> None:
+    code, answer = post(f"{server.studio_url}/v1/images/generations", {"prompt": "a", "label": "canary"})
+    assert code in (404, 422) and "canary" in answer["error"]["message"]
+
+
+def test_words_are_left_out_one_at_a_time(server: ServerProcess, client: Client) -> None:
+    url = f"{server.studio_url}/v1/images/words"
+    code, answer = post(url, {"caption": "red, it's 红圆!", "seed": 3})
+    assert code == 200
+    assert [(word["text"], word["start"]) for word in answer["words"]] == [
+        ("red", 0),
+        ("it's", 5),
+        ("红", 10),
+        ("圆", 11),
+    ]
+    whole, without = client.generate(["red, it's 红圆!", ", it's 红圆!"], seed=3, expand=False)
+    change = abs(whole.image.getpixel((0, 0))[0] - without.image.getpixel((0, 0))[0])
+    assert decoded(answer["words"][0]["b64_json"]).getpixel((0, 0)) == change
+    assert answer["words"][0]["strength"] == pytest.approx(change / 255, abs=1e-5)
+    code, answer = post(url, {"caption": "黑色背景", "seed": 3, "pieces": ["黑色", "背景"]})
+    assert [word["text"] for word in answer["words"]] == ["黑色", "背景"]
+    code, answer = post(url, {"caption": "黑色背景", "seed": 3, "pieces": ["黑色"]})
+    assert code == 422 and answer["error"]["param"] == "pieces"
+
+
+def test_a_prompt_is_completed(server: ServerProcess) -> None:
+    code, answer = post(f"{server.studio_url}/v1/captions", {"prompt": "a", "seed": 3, "temperature": 0.5})
+    assert (code, answer) == (200, {"caption": "a 3 0.5"})
+
+
+def test_other_sites_may_not_ask(server: ServerProcess) -> None:
+    url = f"{server.studio_url}/v1/captions"
+    assert post(url, {"prompt": "a"}, Sec_Fetch_Site="cross-site")[0] == 403
+    assert post(url, {"prompt": "a"}, Host="evil.example")[0] == 403
+    assert post(url, b"prompt=a", Content_Type="text/plain")[0] == 415
+
+
+def test_the_page_loads_nothing_from_elsewhere(server: ServerProcess) -> None:
+    with urllib.request.urlopen(server.studio_url, timeout=10) as response:
+        assert response.headers["Content-Security-Policy"].startswith("default-src 'self'; img-src 'self' data: blob:")
+    page = Path(__file__).parents[2] / "serving/studio/page"
+    texts = {file.name: file.read_text() for file in page.iterdir() if file.suffix in (".html", ".css", ".js")}
+    assert len(texts) >= 3
+    linked = {name: text for name, text in texts.items() if "https://" in text or "http://" in text.replace(SVG, "")}
+    assert linked == {}
+
+
+SVG = "http://www.w3.org/2000/svg"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Tokens and small limits, and no language model."""
+    root = tmp_path_factory.mktemp("models")
+    fake_models.text_to_image(root / "text_to_image" / "1")
+    fake_models.restorer(root / "restorer" / "1")
+    tokens = tmp_path_factory.mktemp("files") / "tokens"
+    tokens.write_text(TOKEN)
+    limits = (
+        "--enable_request_log",
+        "--max_rows=4",
+        "--max_text_bytes=100",
+        "--max_picture_pixels=100",
+        "--max_request_bytes=100000",
+    )
+    with ServerProcess(root, flags=["--studio_port=-1", f"--auth_tokens_file={tokens}", *limits]) as process:
+        yield process
+
+
+def test_the_studio_asks_for_the_servers_tokens(guarded: ServerProcess) -> None:
+    url = f"{guarded.studio_url}/v1"
+    with (
+        openai.OpenAI(base_url=url, api_key="wrong", max_retries=0) as stranger,
+        pytest.raises(openai.AuthenticationError, match="asks for a token"),
+    ):
+        stranger.images.generate(prompt="a")
+    assert post(f"{url}/captions", {"prompt": "a"})[0] == 401
+    with openai.OpenAI(base_url=url, api_key=TOKEN, max_retries=0) as known:
+        assert known.images.generate(prompt="a").data
+        assert {model.id for model in known.models.list()} == {"text_to_image", "restorer"}
+
+
+def test_the_studio_keeps_the_servers_limits(guarded: ServerProcess) -> None:
+    with openai.OpenAI(base_url=f"{guarded.studio_url}/v1", api_key=TOKEN, max_retries=0) as known:
+        with pytest.raises(openai.UnprocessableEntityError, match="has 5 rows: at most 4"):
+            known.images.generate(prompt="a", n=5)
+        with pytest.raises(openai.UnprocessableEntityError, match="has 101 bytes: at most 100"):
+            known.images.generate(prompt="x" * 101)
+        with pytest.raises(openai.UnprocessableEntityError, match="image has 11x11 pixels: at most 100 are allowed"):
+            known.images.edit(image=grey(side=11), prompt="")
+        with pytest.raises(openai.APIStatusError) as caught:
+            known.images.edit(image=os.urandom(200_000), prompt="")
+        assert caught.value.status_code == 413
+
+
+def test_without_a_language_model_the_caption_comes_with_the_picture(guarded: ServerProcess) -> None:
+    with openai.OpenAI(base_url=f"{guarded.studio_url}/v1", api_key=TOKEN, max_retries=0) as known:
+        (event,) = known.images.generate(prompt="a", stream=True)
+        assert event.type == "image_generation.completed" and event.revised_prompt == "a at 0.3"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert post(f"{guarded.studio_url}/v1/captions", {"prompt": "a"}, **headers)[1] == {"caption": "a at 0.3 unrefined"}
+
+
+def test_who_goes_away_ends_the_drawing(guarded: ServerProcess) -> None:
+    def drawn() -> int:
+        return sum(line.startswith("{") and "text_to_image" in line for line in guarded.log().splitlines())
+
+    async def leave() -> None:
+        async with ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
+            body = {"prompt": "a", "n": 64, "seed": 0, "stream": True}
+            async with session.post(f"{guarded.studio_url}/v1/images/generations", json=body) as response:
+                await response.content.readline()
+
+    before = drawn()
+    asyncio.run(leave())
+    time.sleep(0.5)
+    settled = drawn()
+    assert 0 < settled - before < 64
+    time.sleep(0.5)
+    assert drawn() == settled
+
+
+def test_a_client_bears_another_token_over_the_same_connection(guarded: ServerProcess) -> None:
+    async def ask() -> None:
+        async with AsyncClient(guarded.grpc_address, credentials=Credentials(token="wrong")) as client:
+            assert await client.bearing(TOKEN).generate("a")
+            with pytest.raises(ServingError, match="asks for a token"):
+                await client.generate("a")
+
+    asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def apart(server: ServerProcess) -> Iterator[str]:
+    """`easel studio` before a server that runs elsewhere."""
+    command = [str(Path(sys.executable).with_name("easel")), "studio", "--server", server.grpc_address, "--port", "0"]
+    with subprocess.Popen([*command, "--no-provenance"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        said = process.stdout.readline(), process.stdout.readline()
+        assert said[1].startswith("studio: http://127.0.0.1:"), said
+        yield said[1].split()[1]
+        process.terminate()
+    assert process.returncode == 0
+
+
+def test_a_studio_before_another_server(apart: str) -> None:
+    with openai.OpenAI(base_url=f"{apart}/v1", api_key="any", max_retries=0) as client:
+        images = client.images.generate(prompt="a")
+        with pytest.raises(ProvenanceError, match="tells nothing"):
+            read(base64.b64decode(images.data[0].b64_json or ""))
+
+
+def test_a_port_that_is_taken_is_one_sentence(server: ServerProcess, models: Path) -> None:
+    port = server.studio_url.rpartition(":")[2]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("easel"), "studio", "--port", port], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f"The studio cannot listen on 127.0.0.1:{port}: choose another" in done.stderr
+
+
+def test_no_server_behind_it_is_told(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        nowhere = f"127.0.0.1:{listener.getsockname()[1]}"
+    command = [Path(sys.executable).with_name("easel"), "studio", "--server", nowhere, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        url = process.stdout.readline().split()[1]
+        code, answer = post(f"{url}/v1/captions", {"prompt": "a"})
+        process.terminate()
+    assert code == 503 and f"no server answers at {nowhere}" in answer["error"]["message"]
+
+
+def test_the_document_keeps_its_promises(server: ServerProcess, tmp_path: Path) -> None:
+    """Schemathesis asks everything that the document allows, and much that it forbids."""
+    command = [
+        *(Path(sys.executable).with_name("schemathesis"), "run", f"{server.studio_url}/openapi.json"),
+        *("--max-examples", "15", "--seed", "7", "--phases", "coverage,fuzzing", "--no-color"),
+    ]
+    # What keeps the schema may still ask for the impossible, such as a size that the model does not draw.
+    accepted = "[checks.positive_data_acceptance]\nexpected-statuses = ['2xx', 404, 422]\n"
+    # Whatever a form holds is text: nothing there is of a wrong type.
+    form = "[[operations]]\ninclude-path = '/v1/images/edits'\nchecks.negative_data_rejection.enabled = false\n"
+    (tmp_path / "schemathesis.toml").write_text(accepted + form)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr

@@ -1,0 +1,488 @@
+"""The page in a real browser: every control, without a mouse where that is asked for, at both sizes.
+
+Needs Chromium: the one that `playwright install chromium` fetched, or `chromium` on the PATH, or EASEL_CHROMIUM.
+"""
+
+import base64
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Browser, Error, Locator, Page, Route, expect, sync_playwright
+
+from serving.client import Client
+from serving.process import ServerProcess
+from serving.provenance import Drawing, inscribe, of_pictures, read
+
+DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        names = ("chromium", "chromium-browser", "google-chrome")
+        found = [os.environ.get("EASEL_CHROMIUM"), playwright.chromium.executable_path, *map(shutil.which, names)]
+        there = [path for path in found if path and Path(path).is_file()]
+        if not there:
+            pytest.skip("No Chromium here: `playwright install chromium`, or EASEL_CHROMIUM=/path/to/chromium.")
+        opened = playwright.chromium.launch(executable_path=there[0])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: ServerProcess) -> Iterator[Open]:
+    """Opens the page in a browser of its own; what it asked elsewhere, or threw, fails the test."""
+    faults: list[str] = []
+    contexts = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda asked: faults.append(asked.url) if not is_near(asked.url) else None)
+
+    def is_near(url: str) -> bool:
+        return url.startswith((server.studio_url, "blob:", "data:"))
+
+    def make(**options: object) -> Page:
+        context = browser.new_context(**{"viewport": DESKTOP, "locale": "en-US", **options})
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        watch(page)
+        page.goto(server.studio_url)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def page(open_page: Open) -> Page:
+    return open_page()
+
+
+def draw(page: Page, prompt: str = "a red circle") -> None:
+    page.fill("#prompt", prompt)
+    page.press("#prompt", "Enter")
+    finished(page)
+
+
+def finished(page: Page) -> None:
+    expect(page.locator("#go")).to_be_visible()
+    expect(page.locator(".frame.waiting, img.coming")).to_have_count(0)
+
+
+def frames(page: Page) -> Locator:
+    return page.locator(".frame")
+
+
+def set_range(page: Page, selector: str, value: float) -> None:
+    page.locator(selector).fill(str(value))
+
+
+def downloaded(page: Page, link: str) -> bytes:
+    with page.expect_download() as saving:
+        page.click(link)
+    return Path(saving.value.path()).read_bytes()
+
+
+def first_drawing(page: Page) -> Drawing:
+    frames(page).first.click()
+    (drawing,) = read(downloaded(page, "#download")).drawings
+    page.keyboard.press("Escape")
+    return drawing
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+GREY = png(Image.new("RGB", (8, 8), (100, 100, 100)))
+
+
+def upload(page: Page, content: bytes = GREY) -> None:
+    page.click("#tab-restore")
+    page.set_input_files("#file", {"name": "old.png", "mimeType": "image/png", "buffer": content})
+    expect(page.locator("#bench")).to_be_visible()
+
+
+def drop(page: Page, content: bytes) -> None:
+    """Let go of a file over the page, as a file manager does."""
+    page.evaluate(
+        """encoded => {
+            const bytes = Uint8Array.from(atob(encoded), letter => letter.charCodeAt(0));
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([bytes], "dropped.png", {type: "image/png"}));
+            for (const name of ["dragover", "drop"]) {
+                document.body.dispatchEvent(new DragEvent(name, {dataTransfer, bubbles: true, cancelable: true}));
+            }
+        }""",
+        base64.b64encode(content).decode(),
+    )
+
+
+def canvas_pixels(page: Page, selector: str) -> bytes:
+    data = page.locator(selector).evaluate("canvas => canvas.toDataURL()")
+    return Image.open(io.BytesIO(base64.b64decode(data.partition(",")[2]))).convert("RGB").tobytes()
+
+
+def test_enter_draws_a_grid_with_times(page: Page) -> None:
+    draw(page)
+    expect(frames(page)).to_have_count(4)
+    expect(page.locator(".sheet h2")).to_have_text("a red circle")
+    expect(page.locator(".sheet > .caption")).to_have_text("a red circle at 0.3")
+    for number in range(4):
+        expect(frames(page).nth(number).locator(".time")).to_contain_text(f"seed {number}")
+        expect(frames(page).nth(number).locator(".time")).to_contain_text("ms")
+    assert page.locator(".frame img").first.evaluate("image => image.naturalWidth") == 8
+
+
+def test_the_expansion_is_seen_while_typing(page: Page) -> None:
+    page.locator("#prompt").press_sequentially("a star")
+    expect(page.locator("#caption")).to_have_text("a star 0 0.3")
+    expect(page.locator("#caption em")).to_have_text(" 0 0.3")
+    page.click("#expand")
+    expect(page.locator("#caption")).to_have_text("a star")
+    expect(page.locator("#caption em")).to_have_text("")
+    draw(page, "a star")
+    assert first_drawing(page).model_dump() == {
+        "prompt": "a star",
+        "expanded_prompt": "a star",
+        "seed": 0,
+        "temperature": 0.3,
+        "expand": False,
+        "refine": True,
+        "candidates": 1,
+    }
+
+
+def test_the_expansion_can_be_edited(page: Page) -> None:
+    page.fill("#prompt", "a star")
+    expect(page.locator("#caption")).to_have_text("a star 0 0.3")
+    page.click("#edit")
+    expect(page.locator("#edited")).to_have_value("a star 0 0.3")
+    page.fill("#edited", "一颗星")
+    page.press("#edited", "Enter")
+    finished(page)
+    drawn = first_drawing(page)
+    assert (drawn.prompt, drawn.expanded_prompt, drawn.expand) == ("一颗星", "一颗星", False)
+    page.click("#unedit")
+    expect(page.locator("#edited")).to_be_hidden()
+    expect(page.locator("#caption")).to_have_text("a star 0 0.3")
+
+
+def test_every_setting_counts(page: Page) -> None:
+    page.fill("#seed", "41")
+    set_range(page, "#count", 2)
+    set_range(page, "#temperature", 0.7)
+    set_range(page, "#candidates", 3)
+    page.click("#refine")
+    draw(page)
+    expect(frames(page)).to_have_count(2)
+    expect(page.locator("#count-value")).to_have_text("2")
+    expect(page.locator("#temperature-value")).to_have_text("0.7")
+    drawn = first_drawing(page)
+    assert (drawn.seed, drawn.temperature, drawn.refine, drawn.candidates) == (41, 0.7, False, 3)
+    page.click("#dice")
+    assert page.input_value("#seed") not in ("", "41")
+
+
+def test_escape_stops_the_drawing(page: Page) -> None:
+    page.route("**/generations", lambda route: None)
+    page.fill("#prompt", "a")
+    for end in (lambda: page.keyboard.press("Escape"), lambda: page.click("#stop")):
+        page.press("#prompt", "Enter")
+        expect(page.locator("#stop")).to_be_visible()
+        end()
+        expect(page.locator("#said")).to_have_text("Stopped.")
+        expect(page.locator("#go")).to_be_visible()
+        expect(frames(page)).to_have_count(0)
+
+
+def test_what_is_wrong_is_told(page: Page) -> None:
+    page.press("#prompt", "Enter")
+    expect(page.locator("#problem")).to_have_text("Write what to draw first.")
+    refusal = '{"error": {"message": "no server answers at nowhere", "type": "server_error", "code": "unavailable"}}'
+    page.route("**/generations", lambda route: route.fulfill(status=503, body=refusal))
+    draw(page)
+    expect(page.locator("#problem")).to_have_text("no server answers at nowhere")
+    expect(frames(page)).to_have_count(0)
+
+
+def test_history_and_settings_survive_a_reload(page: Page) -> None:
+    set_range(page, "#count", 2)
+    draw(page, "a star")
+    draw(page, "一个圆")
+    before = frames(page).count()
+    page.reload()
+    expect(frames(page)).to_have_count(before)
+    expect(page.locator(".sheet h2")).to_have_text(["一个圆", "a star"])
+    assert page.input_value("#prompt") == "一个圆"
+    assert page.input_value("#count") == "2"
+    page.wait_for_function("document.querySelector('.frame img').naturalWidth === 8")
+
+
+def test_pictures_can_be_forgotten(page: Page) -> None:
+    set_range(page, "#count", 2)
+    draw(page, "a star")
+    frames(page).first.click()
+    page.click("#remove")
+    expect(frames(page)).to_have_count(1)
+    draw(page, "a circle")
+    page.once("dialog", lambda asked: asked.dismiss())
+    page.click("#forget")
+    expect(frames(page)).to_have_count(3)
+    page.once("dialog", lambda asked: asked.accept())
+    page.click("#forget")
+    expect(frames(page)).to_have_count(0)
+    page.reload()
+    expect(page.locator("#welcome")).to_be_visible()
+    expect(frames(page)).to_have_count(0)
+
+
+def test_an_example_is_drawn_at_a_click(page: Page) -> None:
+    page.click("#examples button >> nth=2")
+    finished(page)
+    expect(page.locator(".sheet h2")).to_have_text("今天的天气很好")
+
+
+def test_words_show_their_pixels(page: Page) -> None:
+    draw(page, "red 圆")
+    frames(page).first.click()
+    words = page.locator("#words button")
+    expect(words).to_have_text(["red", "圆", "at", "0.3"])
+    expect(page.locator("#words")).to_have_text("red 圆 at 0.3")
+    whole = canvas_pixels(page, "#large")
+    words.first.hover()
+    expect(page.locator("#influence")).to_contain_text("Without “red” the picture")
+    page.wait_for_function("document.querySelector('#words button').getAttribute('aria-pressed') === 'true'")
+    page.locator("#detail-title").hover()
+    expect(page.locator("#influence")).to_have_text("")
+    page.wait_for_timeout(100)
+    assert canvas_pixels(page, "#large") == whole
+    words.nth(1).focus()
+    expect(page.locator("#influence")).to_contain_text("“圆”")
+
+
+def test_the_large_picture_by_keyboard(page: Page) -> None:
+    set_range(page, "#count", 2)
+    draw(page)
+    frames(page).first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#facts")).to_contain_text("Seed0")
+    expect(page.locator("#previous")).to_be_disabled()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#facts")).to_contain_text("Seed1")
+    expect(page.locator("#next")).to_be_disabled()
+    page.click("#previous")
+    expect(page.locator("#facts")).to_contain_text("Seed0")
+    page.click("#next")
+    expect(page.locator("#facts")).to_contain_text("Seed1")
+    page.click("#raw")
+    expect(page.locator("#raw")).to_have_attribute("aria-pressed", "true")
+    page.click("#raw")
+    expect(page.locator("#raw")).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("Escape")
+    expect(page.locator("#detail")).to_be_hidden()
+    expect(frames(page).first).to_be_focused()
+    frames(page).first.click()
+    page.click("#detail > form button")
+    expect(page.locator("#detail")).to_be_hidden()
+
+
+def test_a_picture_goes_back_to_the_prompt_or_on_to_be_restored(page: Page) -> None:
+    draw(page, "a star")
+    page.fill("#prompt", "something else")
+    page.fill("#seed", "9")
+    frames(page).nth(2).click()
+    page.click("#reuse")
+    expect(page.locator("#prompt")).to_have_value("a star")
+    expect(page.locator("#seed")).to_have_value("2")
+    frames(page).first.click()
+    page.click("#take")
+    expect(page.locator("#canvas")).to_be_visible()
+    assert page.locator("#canvas").evaluate("canvas => canvas.width") == 8
+
+
+def test_a_dropped_picture_brings_back_its_prompt(page: Page, client: Client) -> None:
+    (picture,) = client.generate("一个蓝色的心形", seed=123, temperature=0.9, refine=False)
+    drop(page, inscribe(picture.png, of_pictures(picture)))
+    expect(page.locator("#prompt")).to_have_value("一个蓝色的心形")
+    expect(page.locator("#seed")).to_have_value("123")
+    expect(page.locator("#temperature")).to_have_value("0.9")
+    expect(page.locator("#refine")).not_to_be_checked()
+    expect(page.locator("#said")).to_contain_text("are back")
+    page.press("#prompt", "Enter")
+    finished(page)
+    frames(page).first.click()
+    again = Image.open(io.BytesIO(downloaded(page, "#download")))
+    assert again.tobytes() == picture.image.tobytes()
+
+
+def test_any_other_dropped_picture_is_to_be_restored(page: Page) -> None:
+    drop(page, b"no picture")
+    expect(page.locator("#dropzone")).to_contain_text("no picture that a browser can show")
+    drop(page, GREY)
+    expect(page.locator("#canvas")).to_be_visible()
+    drop(page, b"no picture")
+    expect(page.locator("#mending-problem")).to_contain_text("no picture that a browser can show")
+
+
+def test_painted_holes_are_filled_and_compared(page: Page) -> None:
+    upload(page)
+    set_range(page, "#brush-size", 2)
+    box = page.locator("#canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 8, box["y"] + box["height"] / 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 8, steps=4)
+    page.mouse.up()
+    page.click("#estimate")
+    set_range(page, "#noise", 20)
+    page.click("#mend")
+    expect(page.locator("#told")).to_contain_text("Restored in")
+    expect(page.locator("#slider")).to_be_focused()
+    page.keyboard.press("End")
+    assert page.locator("#compare").evaluate("each => each.style.getPropertyValue('--at')") == "100%"
+    restored = Image.open(io.BytesIO(downloaded(page, "#keep"))).convert("RGB")
+    assert restored.getpixel((2, 1)) == (255, 255, 255)
+    assert restored.getpixel((6, 6)) == (120, 120, 120)
+    page.click("#repaint")
+    expect(page.locator("#canvas")).to_be_visible()
+
+
+def test_the_brush_by_keyboard(page: Page) -> None:
+    upload(page)
+    clean = canvas_pixels(page, "#canvas")
+    page.focus("#canvas")
+    for key in ("ArrowLeft", "ArrowUp", "ArrowUp", "Space"):
+        page.keyboard.press(key)
+    page.focus("#brush-size")
+    assert canvas_pixels(page, "#canvas") != clean
+    page.click("#clear")
+    assert canvas_pixels(page, "#canvas") == clean
+
+
+def test_blur_and_enlarging(page: Page) -> None:
+    upload(page)
+    page.click("#estimate")
+    set_range(page, "#noise", 0)
+    set_range(page, "#blur", 0.5)
+    page.click("#enlarge")
+    page.click("#mend")
+    restored = Image.open(io.BytesIO(downloaded(page, "#keep"))).convert("RGB")
+    assert restored.size == (16, 16) and restored.getpixel((0, 0)) == (150, 150, 150)
+    page.click("#repaint")
+    page.focus("#canvas")
+    page.keyboard.press("Space")
+    page.click("#mend")
+    expect(page.locator("#mending-problem")).to_contain_text("exclude each other")
+    with page.expect_file_chooser():
+        page.click("#another")
+
+
+def test_both_languages_and_both_lights(page: Page) -> None:
+    page.click("#language")
+    expect(page.locator("#go")).to_have_text("画")
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    before = page.locator("html").evaluate("each => getComputedStyle(each).backgroundColor")
+    page.click("#theme")
+    after = page.locator("html").evaluate("each => getComputedStyle(each).backgroundColor")
+    assert before != after
+    page.reload()
+    expect(page.locator("#go")).to_have_text("画")
+    assert page.locator("html").evaluate("each => getComputedStyle(each).backgroundColor") == after
+    page.click("#theme")
+    assert page.locator("html").evaluate("each => getComputedStyle(each).backgroundColor") == before
+    page.click("#language")
+    expect(page.locator("#go")).to_have_text("Draw")
+
+
+def test_a_chinese_browser_sees_chinese(open_page: Open) -> None:
+    page = open_page(locale="zh-CN")
+    expect(page.locator("#tab-restore")).to_have_text("修复")
+    draw(page)
+    expect(frames(page).first).to_contain_text("种子 0")
+    page.click("#language")
+    expect(frames(page).first).to_contain_text("seed 0")
+
+
+def test_keys_lead_through_the_rooms(page: Page) -> None:
+    page.focus("#tab-draw")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-restore")).to_be_focused()
+    expect(page.locator("#restore")).to_be_visible()
+    page.keyboard.press("/")
+    expect(page.locator("#prompt")).to_be_focused()
+    expect(page.locator("#draw")).to_be_visible()
+
+
+def test_a_server_with_tokens_is_asked_with_one(page: Page) -> None:
+    refusal = '{"error": {"message": "a token", "type": "invalid_request_error", "code": "unauthenticated"}}'
+
+    def guarded(route: Route) -> None:
+        known = route.request.headers.get("authorization") == "Bearer correct horse"
+        route.continue_() if known else route.fulfill(status=401, body=refusal)
+
+    page.route("**/v1/**", guarded)
+    page.fill("#prompt", "a star")
+    page.press("#prompt", "Enter")
+    page.fill("#token", "correct horse")
+    page.press("#token", "Enter")
+    finished(page)
+    expect(frames(page)).to_have_count(4)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_axe_finds_nothing_serious_and_nothing_overflows(open_page: Open, size: dict[str, int], scheme: str) -> None:
+    page = open_page(viewport=size, color_scheme=scheme, has_touch=size is PHONE, reduced_motion="reduce")
+    check(page, "welcome")
+    draw(page, "a red 圆")
+    check(page, "drawn")
+    page.click("#edit")
+    frames(page).first.click()
+    expect(page.locator("#words button")).to_have_count(5)
+    check(page, "detail")
+    page.click("#take")
+    check(page, "restore")
+    page.click("#mend")
+    expect(page.locator("#compare")).to_be_visible()
+    check(page, "compare")
+
+
+def check(page: Page, state: str) -> None:
+    found = Axe().run(page).response["violations"]
+    told = {each["id"]: [node["html"][:100] for node in each["nodes"]] for each in found if is_serious(each["impact"])}
+    assert told == {}, state
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, state
+
+
+def is_serious(impact: str) -> bool:
+    return impact in ("serious", "critical")
+
+
+def test_touch_paints(open_page: Open) -> None:
+    page = open_page(viewport=PHONE, has_touch=True)
+    upload(page)
+    clean = canvas_pixels(page, "#canvas")
+    page.tap("#canvas")
+    assert canvas_pixels(page, "#canvas") != clean
+
+
+def test_what_a_prompt_holds_is_text(page: Page) -> None:
+    draw(page, "<img src=x onerror=alert(1)>")
+    expect(page.locator(".sheet h2")).to_have_text("<img src=x onerror=alert(1)>")
+    with pytest.raises(Error, match="Timeout"):
+        page.wait_for_event("dialog", timeout=300)
