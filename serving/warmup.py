@@ -55,7 +55,7 @@ def first_requests() -> dict[str, list[Request]]:
     return {
         "text_to_image": [("serving_default", prompt), ("options", heated | switches)],
         "language_model": [("serving_default", heated), ("continue_by", heated | {"length": np.ones(1, np.int32)})],
-        "restorer": [("serving_default", damaged)],
+        "restorer": [("serving_default", damaged), ("inpaint", damaged | {"mask_bytes": damaged["image_bytes"]})],
     }
 
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.warmup import WARMUP_FILE, read_records, read_warmup, write_warmup
+from serving.client import Client
+from serving.warmup import WARMUP_FILE, first_requests, read_records, read_warmup, write_warmup
 
 
 @pytest.fixture
@@ -64,3 +65,10 @@ def test_needs_a_saved_model(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"holds no saved_model\.pb"):
         write_warmup(tmp_path, "m", [])
     assert not (tmp_path / WARMUP_FILE).exists()
+
+
+def test_what_the_studio_asks_first_is_answered(client: Client) -> None:
+    asked = [(name, *request) for name, requests in first_requests().items() for request in requests]
+    assert len(asked) == 6
+    for name, signature, inputs in asked:
+        assert client.predict(name, inputs, signature=signature)
