@@ -45,6 +45,7 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
+    "pretrained": Row(None, lambda _, __, seed: drawing.measure_pretrained(seed=seed)),
     "shapes": Row(None, lambda _, minutes, seed: drawing.measure_singles(minutes=minutes, seeds=range(seed, seed + 3))),
     "scenes": Row(None, lambda _, minutes, seed: drawing.measure_scenes(minutes=minutes, seed=seed)),
     "prompts": Row(None, lambda _, minutes, seed: drawing.measure_prompts(minutes=minutes, seed=seed)),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models.generator import Generator
 from models.metrics import psnr, ssim
 from models.pictures import to_uint8
+from models.pretrained import load_pretrained
 from models.text import RESERVED, Tokenizer, characters, pieces
 from models.text_to_image import TextToImage
 from tfx_pipeline.config import RunConfig
@@ -28,7 +29,7 @@ from tfx_pipeline.recipes import Fit, learn_language, learn_to_draw, learn_to_re
 from tfx_pipeline.training import fit
 
 PICTURES = 16_000
-ROWS, NOISE_ROWS, BATCH = 500, 12, 128
+ROWS, PRETRAINED_ROWS, NOISE_ROWS, BATCH = 500, 200, 12, 128
 
 # Steps are those of ten minutes on two idle CPU cores.
 SINGLES: dict[str, dict[str, Any]] = {
@@ -175,9 +176,7 @@ def measure_singles_once(*, minutes: float, seed: int) -> dict[str, float]:
     return {
         "shapes_all_five": obeyed(draw, asked),
         **likeness(model.generator, asked),
-        "seed_spread_ratio": noise.seed_spread_ratio(draw, seen),
-        "open_colours": noise.open_colours(draw, seen),
-        "seed_agreement": noise.seed_agreement(draw, seen),
+        **noise_figures(draw, seen),
         **refinement(model, asked),
         **minutes_spent,
     }
@@ -220,6 +219,49 @@ def measure_prompts(*, minutes: float, seed: int) -> dict[str, float]:
     with fitting() as bound:
         model, minutes_spent = timed(lambda: learn_language(arrays, no_lines(config), vocabulary, config, fit=bound))
     return {"prompt_attributes_kept": attributes_kept(model, seed=seed), **minutes_spent}
+
+
+def measure_pretrained(*, seed: int) -> dict[str, float]:
+    """The weights that come along, on withheld scenes of each kind at their own size, without any training.
+
+    Returns:
+        Shares of scenes that are all right, the noise measures, `likeness`, `refinement` and the share of prompts that
+        are kept, their names behind `pretrained_`; `training_minutes`, 0.
+    """
+    model = load_pretrained()
+    generator, draw = model.generator, drawing(model.generator)
+    asked = {
+        kind: told(
+            PRETRAINED_ROWS,
+            size=generator.picture_size,
+            seed=seed + 1000,
+            shares={kind: 1.0},
+            withheld=kind != "triple",
+            canonical=True,
+        )
+        for kind in ("single", "pair", "triple")
+    }
+    seen = told(NOISE_ROWS, size=16, seed=seed + 2000, shares={"single": 1.0}, withheld=False, canonical=True).scenes
+    pairs = [is_withheld_pair(*pair_of(scene)) for scene in asked["pair"].scenes]
+    figures = {
+        "singles_all_right": obeyed(draw, asked["single"]),
+        "pairs_all_right": obeyed(draw, asked["pair"].part(pairs)),
+        "triples_all_right": obeyed(draw, asked["triple"]),
+        **noise_figures(draw, seen),
+        **likeness(generator, asked["single"]),
+        **refinement(model, asked["single"]),
+        "prompt_attributes_kept": attributes_kept(generator.language_model, seed=seed),
+    }
+    return {f"pretrained_{name}": value for name, value in figures.items()} | {"training_minutes": 0.0}
+
+
+def noise_figures(draw: Draw, scenes: Sequence[Scene]) -> dict[str, float]:
+    """Whether noise decides what captions leave open and nothing else; see `noise`."""
+    return {
+        "seed_spread_ratio": noise.seed_spread_ratio(draw, scenes),
+        "open_colours": noise.open_colours(draw, scenes),
+        "seed_agreement": noise.seed_agreement(draw, scenes),
+    }
 
 
 def drawing(generator: Generator) -> Draw:
