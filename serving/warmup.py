@@ -47,7 +47,7 @@ def write_warmup(saved_model_dir: Path, model_name: str, requests: Sequence[Requ
 def first_requests() -> dict[str, list[Request]]:
     """Return what the studio asks first of each model, so that nobody's first picture waits for a trace."""
     image = io.BytesIO()
-    Image.new("RGB", (32, 32)).save(image, "PNG")
+    Image.new("RGB", (8, 8)).save(image, "PNG")
     prompt = {"prompt": np.array(["a red circle"], object), "seed": np.zeros(1, np.int64)}
     heated = prompt | {"temperature": np.full(1, TEMPERATURE, np.float32)}
     switches = {"expand": np.ones(1, bool), "refine": np.ones(1, bool)}
