@@ -55,6 +55,14 @@ class Source:
         return " ".join(sorted({name.removeprefix(ATTRIBUTE) for name, _ in self.slices if name.startswith(ATTRIBUTE)}))
 
 
+class Reading(NamedTuple):
+    """The components up to the check for drift, which is the last of them, and what they hand on."""
+
+    nodes: list[BaseNode]
+    examples: BaseChannel
+    schema: BaseChannel
+
+
 class DataSteps(NamedTuple):
     """Everything before the Trainers: the components, and what they hand on."""
 
@@ -143,6 +151,22 @@ def create_pipeline(
 
 def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
     """Lay out the components from a folder of captioned pictures to what the Trainers read."""
+    nodes, examples, schema = reading_steps(root, pictures, config)
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="tfx_pipeline.preprocessing.preprocessing_fn",
+        # Of pictures as bytes they would say nothing, and take most of the time.
+        disable_statistics=True,
+        custom_config=config.data.model_dump(include={"picture_size", "caption_length", "vocabulary_size"}),
+    )
+    transform.add_upstream_node(nodes[-1])
+    transformed, graph = (transform.outputs[name] for name in ("transformed_examples", "transform_graph"))
+    return DataSteps([*nodes, transform], examples, transformed, graph)
+
+
+def reading_steps(root: Root, pictures: Source, config: RunConfig) -> Reading:
+    """Lay out the components from a folder of captioned pictures to the check for drift."""
     examples = FolderExampleGen(
         folder=str(pictures.path),
         fingerprint=pictures.fingerprint,
@@ -155,14 +179,6 @@ def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    transform = tfx.components.Transform(
-        examples=examples.outputs["examples"],
-        schema=schema.outputs["schema"],
-        preprocessing_fn="tfx_pipeline.preprocessing.preprocessing_fn",
-        # Of pictures as bytes they would say nothing, and take most of the time.
-        disable_statistics=True,
-        custom_config=config.data.model_dump(include={"picture_size", "caption_length", "vocabulary_size"}),
-    )
     last = accepted_statistics()
     drift = DriftCheck(
         examples=examples.outputs["examples"],
@@ -172,13 +188,8 @@ def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
         limits=config.retraining.model_dump_json(include={"most_drift", "most_skew", "on_drift"}),
         page=str(root.drift),
     )
-    transform.add_upstream_node(drift)
-    return DataSteps(
-        [examples, statistics, schema, validator, last, drift, transform],
-        examples.outputs["examples"],
-        transform.outputs["transformed_examples"],
-        transform.outputs["transform_graph"],
-    )
+    nodes = [examples, statistics, schema, validator, last, drift]
+    return Reading(nodes, examples.outputs["examples"], schema.outputs["schema"])
 
 
 def bound(root: Root, nodes: Sequence[BaseNode]) -> tfx.dsl.Pipeline:

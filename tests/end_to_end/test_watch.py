@@ -11,10 +11,13 @@ import pytest
 
 from easel.watch import stamp
 
+# A shell's background jobs ignore interrupts, and hand that on.
 PROGRAM = """
+import signal
 import sys
 from pathlib import Path
 from easel.watch import watch_data
+signal.signal(signal.SIGINT, signal.default_int_handler)
 place = Path(sys.argv[1])
 if "--watch" in sys.argv:
     sys.exit(watch_data(place / "data", 0.05))
