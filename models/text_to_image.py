@@ -86,13 +86,13 @@ class TextToImage(tf.Module):
         Returns:
             float32[b, s, s, 3] in -1..1.
         """
-        most, size = tf.reduce_max(candidates), self.generator.picture_size
         few_enough = tf.debugging.Assert(
             tf.reduce_all((candidates >= 1) & (candidates <= MOST_CANDIDATES)),
             [f"candidates must be from 1 to {MOST_CANDIDATES}, not", candidates],
         )
         with tf.control_dependencies([few_enough]):
-            numbers = tf.range(most)
+            most = tf.reduce_max(candidates)
+        numbers, size = tf.range(most), self.generator.picture_size
         # Seeds that users count up from one picture to the next stay apart.
         seeds_BxK = seeds[:, None] + numbers * 2**32
         drawn = self.generator.draw(tf.repeat(captions, most), tf.reshape(seeds_BxK, [-1]))
