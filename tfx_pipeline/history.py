@@ -26,6 +26,9 @@ class HistoryError(Exception):
     """A question about runs that has no answer; the message is a sentence."""
 
 
+RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
+
+
 @dataclass(frozen=True)
 class Artifact:
     """Something that a component made: its kind, its place and what is recorded of it."""
@@ -175,6 +178,8 @@ class History:
         executions = sorted(self.store.get_executions_by_context(context.id), key=lambda execution: execution.id)
         for execution in executions:
             state = STATES.get(execution.last_known_state, "unknown")
+            # The first run of a root: there is nothing yet to resolve, which TFX keeps as a failure and goes on.
+            state = "ran" if state == "failed" and execution.type == RESOLVER else state
             took = (execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000
             yield Step(
                 name=self._node(execution),

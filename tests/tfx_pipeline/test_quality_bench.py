@@ -39,7 +39,7 @@ def test_a_row_without_its_data_is_told_and_not_run(tmp_path: Path, given: bool)
 
 
 def test_a_row_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(BenchError, match="There is no row 'scene': choose among shapes, scenes,"):
+    with pytest.raises(BenchError, match="There is no row 'scene': choose among pretrained, shapes,"):
         measure(None, minutes=1, seed=0, rows=["scene"])
 
 

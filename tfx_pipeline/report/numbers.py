@@ -78,7 +78,8 @@ def metric_name(metric: tfma.MetricConfig) -> str:
 
 def demand(metric: tfma.MetricConfig) -> str:
     """What a metric must reach, as text."""
-    name, value, change = metric_name(metric), metric.threshold.value_threshold, metric.threshold.change_threshold
+    name, bounds = metric_name(metric), held_against_everything(metric)
+    value, change = bounds.value_threshold, bounds.change_threshold
     told = []
     if value.HasField("lower_bound"):
         told.append(f"at least {number(name, value.lower_bound.value)}")
@@ -87,6 +88,14 @@ def demand(metric: tfma.MetricConfig) -> str:
     if change.HasField("absolute"):
         told.append(f"{number(name, abs(change.absolute.value))} worse at most")
     return ", ".join(told)
+
+
+def held_against_everything(metric: tfma.MetricConfig) -> tfma.MetricThreshold:
+    """The bounds of a metric that are of no slice."""
+    for held in metric.per_slice_thresholds:
+        if not any(spec.feature_keys or spec.feature_values for spec in held.slicing_specs):
+            return held.threshold
+    return metric.threshold
 
 
 class Timed(NamedTuple):
