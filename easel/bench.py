@@ -84,7 +84,7 @@ def pipeline(
 ) -> None:
     """Measure every step before the Trainers as the data grow, in about five minutes on two idle cores."""
     with failing("pipeline"):
-        from tfx_pipeline.preprocessing_bench import measure
+        from tfx_pipeline.bench import measure
 
         try:
             sizes = [int(word) for word in counts.split(",")]

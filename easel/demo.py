@@ -38,7 +38,7 @@ def demo(
 
         with quiet():
             from tfx_pipeline.local_run import run_local
-        from tfx_pipeline.root import Root
+        from tfx_pipeline.runs.root import Root
 
         data = root / "shapes"
         if not data.exists():

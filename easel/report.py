@@ -19,7 +19,7 @@ def report(
 ) -> None:
     """Open the report of a run: one HTML file with its pictures, metrics and curves, and the verdict first."""
     with failing("pipeline"):
-        from tfx_pipeline.history import History
+        from tfx_pipeline.runs.history import History
 
         place = Root(root)
         found = History(place).run(run)

@@ -12,8 +12,8 @@ from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say
 from easel.watch import watch_data
 
 if TYPE_CHECKING:
-    from tfx_pipeline.history import Run
     from tfx_pipeline.local_run import Outcome
+    from tfx_pipeline.runs.history import Run
 
 app = typer.Typer(help="Look back at runs and at what they pushed.", invoke_without_command=True)
 
@@ -66,7 +66,7 @@ def run(
 
 def Root(path: Path) -> Any:
     """The root at a path."""
-    from tfx_pipeline.root import Root
+    from tfx_pipeline.runs.root import Root
 
     return Root(path)
 
@@ -124,7 +124,7 @@ def runs(context: typer.Context, root: RootOption = Path("work"), as_json: AsJso
     if context.invoked_subcommand is not None:
         return
     with failing("pipeline"):
-        from tfx_pipeline.history import History
+        from tfx_pipeline.runs.history import History
 
         found = History(Root(root)).runs()
     if as_json:
@@ -160,10 +160,10 @@ def show(
 ) -> None:
     """Trace what a run pushed back to the data that it was trained on."""
     with failing("pipeline"):
-        from tfx_pipeline.history import History
+        from tfx_pipeline.runs.history import History
 
         found = History(Root(root or context.obj)).run(run_id)
-        from tfx_pipeline.verdict import verdicts
+        from tfx_pipeline.judging.verdict import verdicts
 
         told = verdicts(found)
     steps = [{"step": s.name, "state": s.state, "seconds": round(s.seconds, 1)} for s in found.steps]
@@ -198,8 +198,8 @@ def diff(
     """Lay two runs side by side: their data, settings, metrics and pictures."""
     with failing("pipeline"):
         with quiet():
-            from tfx_pipeline.comparing import compared, side_by_side
-            from tfx_pipeline.history import History
+            from tfx_pipeline.runs.comparing import compared, side_by_side
+            from tfx_pipeline.runs.history import History
 
         history = History(Root(root or context.obj))
         both = history.run(first), history.run(second)
@@ -226,8 +226,8 @@ def clean_runs(
     """Give back the disk of old runs, but for what any pushed model came from."""
     with failing("pipeline"):
         with quiet():
-            from tfx_pipeline.cleaning import clean
-            from tfx_pipeline.guards import only_run
+            from tfx_pipeline.runs.cleaning import clean
+            from tfx_pipeline.runs.guards import only_run
 
         place = Root(root or context.obj)
         with only_run(place):

@@ -26,7 +26,7 @@ LIGHT = {
     "tfx_pipeline.datasets.shapes": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.quality.judge": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.quality.noise": {"tensorflow", "keras", "tfx", "apache_beam"},
-    "tfx_pipeline.root": {"tensorflow", "keras", "tfx", "apache_beam"},
+    "tfx_pipeline.runs.root": {"tensorflow", "keras", "tfx", "apache_beam"},
 }
 
 

@@ -11,19 +11,19 @@ from pathlib import Path
 from absl import logging as absl_logging
 from tfx import v1 as tfx
 
-from tfx_pipeline.cards import code_commit
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint
-from tfx_pipeline.drift import DriftError
-from tfx_pipeline.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
-from tfx_pipeline.history import History, Run
-from tfx_pipeline.memory import PeakMemory
+from tfx_pipeline.datasets.spans import newest_spans, read_spans
+from tfx_pipeline.ingesting.drift import DriftError
+from tfx_pipeline.ingesting.slices import eval_slices
+from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
 from tfx_pipeline.pipeline import Source, create_pipeline
+from tfx_pipeline.pushing.cards import code_commit
 from tfx_pipeline.report import Remarks, write_report
-from tfx_pipeline.root import Root
-from tfx_pipeline.slices import eval_slices
-from tfx_pipeline.spans import newest_spans, read_spans
-from tfx_pipeline.verdict import Verdict, refusal, verdicts
+from tfx_pipeline.runs.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
+from tfx_pipeline.runs.history import History, Run
+from tfx_pipeline.runs.memory import PeakMemory
+from tfx_pipeline.runs.root import Root
 
 Say = Callable[[str], None]
 

@@ -14,16 +14,16 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
-from tfx_pipeline.cards import FUSED, CardWriter
-from tfx_pipeline.components import Assembler, Pusher, ServingValidator
 from tfx_pipeline.config import RunConfig, Slices, Thresholds
-from tfx_pipeline.copying import CopyCheck
-from tfx_pipeline.drift import DriftCheck
-from tfx_pipeline.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
-from tfx_pipeline.examples import FolderExampleGen, TextExampleGen
-from tfx_pipeline.gallery import Gallery
-from tfx_pipeline.root import Root
-from tfx_pipeline.slices import ATTRIBUTE, Slice
+from tfx_pipeline.ingesting.drift import DriftCheck
+from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
+from tfx_pipeline.ingesting.slices import ATTRIBUTE, Slice
+from tfx_pipeline.judging.copying import CopyCheck
+from tfx_pipeline.judging.gallery import Gallery
+from tfx_pipeline.pushing.cards import FUSED, CardWriter
+from tfx_pipeline.pushing.components import Assembler, Pusher, ServingValidator
+from tfx_pipeline.runs.root import Root
+from tfx_pipeline.training.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
 
 NAME = "easel"
 MODELS = ("language_model", "generator", "restorer")
@@ -155,7 +155,7 @@ def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
-        preprocessing_fn="tfx_pipeline.preprocessing.preprocessing_fn",
+        preprocessing_fn="tfx_pipeline.ingesting.preprocessing.preprocessing_fn",
         # Of pictures as bytes they would say nothing, and take most of the time.
         disable_statistics=True,
         custom_config=config.data.model_dump(include={"picture_size", "caption_length", "vocabulary_size"}),
@@ -229,7 +229,7 @@ def trainer(
     section = {"language_model": "language", "generator": "drawing", "restorer": "restoration"}[name]
     own = RunConfig(seed=config.seed, data=config.data, **{section: getattr(config, section)})
     return tfx.components.Trainer(
-        run_fn=f"tfx_pipeline.trainers.train_{name}",
+        run_fn=f"tfx_pipeline.training.trainers.train_{name}",
         examples=data,
         transform_graph=graph,
         base_model=base,
@@ -336,7 +336,7 @@ def metric(row: Demand, worst: float | None, parts: Sequence[tfma.SlicingSpec]) 
         held.append((list(parts), bounded(None, worst) if name.startswith("perplexity") else bounded(worst, None)))
     return tfma.MetricConfig(
         class_name="EaselMetric",
-        module="tfx_pipeline.metrics",
+        module="tfx_pipeline.judging.metrics",
         config=f'{{"name": "{name}"}}',
         per_slice_thresholds=[
             PerSliceMetricThreshold(slicing_specs=specs, threshold=tfma.MetricThreshold(**bounds))

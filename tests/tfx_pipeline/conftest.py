@@ -8,7 +8,7 @@ import pytest
 from reading import captioned_folder, read_into
 
 from tfx_pipeline.datasets.folder import fingerprint, read_folder
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.root import Root
 
 
 @pytest.fixture(scope="session")

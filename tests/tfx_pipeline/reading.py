@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.root import Root
 
 
 def captioned_folder(folder: Path, count: int) -> Path:
@@ -22,7 +22,7 @@ def read_into(root: Root, folder: Path, lines: Path, known_as: str) -> None:
     # Here, so that tests of the data sets alone need not wait for TFX.
     from tfx import v1 as tfx
 
-    from tfx_pipeline.examples import FolderExampleGen, TextExampleGen
+    from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
     from tfx_pipeline.pipeline import BEAM_ARGS, NAME
 
     metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata))

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from tfx_pipeline.cards import ModelCard, code_commit, limits
 from tfx_pipeline.config import RunConfig
+from tfx_pipeline.pushing.cards import ModelCard, code_commit, limits
 
 CARD = ModelCard(
     model="restorer",

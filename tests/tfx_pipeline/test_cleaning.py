@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from reading import captioned_folder, read_into
 
-from tfx_pipeline.cleaning import clean, compared_with, standing
 from tfx_pipeline.datasets.folder import fingerprint, read_folder
-from tfx_pipeline.history import Artifact, History, Run, Step
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.cleaning import clean, compared_with, standing
+from tfx_pipeline.runs.history import Artifact, History, Run, Step
+from tfx_pipeline.runs.root import Root
 
 
 def read(root: Path, count: int) -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tfx_pipeline.comparing import compared, differing, flat, pairs, side_by_side
-from tfx_pipeline.history import Artifact, Run, Step
+from tfx_pipeline.runs.comparing import compared, differing, flat, pairs, side_by_side
+from tfx_pipeline.runs.history import Artifact, Run, Step
 
 
 def run(place: Path, name: str, colour: str | None, **data: object) -> Run:

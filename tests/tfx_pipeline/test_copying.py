@@ -6,11 +6,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tfx.types.standard_artifacts import Examples, ModelBlessing
 
-from tfx_pipeline.copying import Copies, CopyCheck, Neighbours, differences, neighbours, read_suspects
-from tfx_pipeline.examples import example
-from tfx_pipeline.gallery import FILE, Exhibits, Pictures
-from tfx_pipeline.history import Artifact, Run, Step
-from tfx_pipeline.verdict import copying, refusal
+from tfx_pipeline.ingesting.examples import example
+from tfx_pipeline.judging.copying import Copies, CopyCheck, Neighbours, differences, neighbours, read_suspects
+from tfx_pipeline.judging.gallery import FILE, Exhibits, Pictures
+from tfx_pipeline.judging.verdict import copying, refusal
+from tfx_pipeline.runs.history import Artifact, Run, Step
 
 RNG = np.random.default_rng(0)
 TRAINING = RNG.integers(0, 256, (200, 8, 8, 3), np.uint8)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow_data_validation as tfdv
 from PIL import Image
 
-from tfx_pipeline.drift import NAMES, NUMBERS, Limits, distances, sheet
-from tfx_pipeline.drift_page import SAMPLES, Distance, drift_page
+from tfx_pipeline.ingesting.drift import NAMES, NUMBERS, Limits, distances, sheet
+from tfx_pipeline.ingesting.drift_page import SAMPLES, Distance, drift_page
 
 ALLOWED = Limits(most_drift=0.2, most_skew=0.3, on_drift="stop")
 

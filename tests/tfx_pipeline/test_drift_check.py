@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.drift import DriftError
-from tfx_pipeline.history import History, Run
+from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.local_run import drift, execute, narrated, source_of
 from tfx_pipeline.pipeline import bound, reading_steps
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.history import History, Run
+from tfx_pipeline.runs.root import Root
 
 
 def grey_pictures(folder: Path, brightness: int) -> Path:

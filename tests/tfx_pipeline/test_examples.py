@@ -10,9 +10,9 @@ from PIL import Image
 from reading import captioned_folder, read_into
 
 from tfx_pipeline.datasets.folder import DataSetError, Entry, fingerprint, open_picture, read_folder
-from tfx_pipeline.examples import example, graph_readable, serialized, text_lines
-from tfx_pipeline.root import Root
-from tfx_pipeline.slices import EVAL_SHARE, in_tenth, is_eval
+from tfx_pipeline.ingesting.examples import example, graph_readable, serialized, text_lines
+from tfx_pipeline.ingesting.slices import EVAL_SHARE, in_tenth, is_eval
+from tfx_pipeline.runs.root import Root
 
 TURNED = 6  # EXIF: the camera was held upright, the rows are its columns.
 TENTH_OF_60 = ["0", "7", "9", "10", "33", "40", "44", "51", "57", "59"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pipeline.guards import (
+from tfx_pipeline.runs.guards import (
     RunError,
     check_metadata,
     check_serving_folder,
@@ -17,7 +17,7 @@ from tfx_pipeline.guards import (
     keep_metadata,
     only_run,
 )
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.root import Root
 
 
 def store_with_rows(root: Root, rows: int) -> None:
@@ -50,7 +50,9 @@ def test_the_second_run_is_told_of_the_first(tmp_path: Path) -> None:
 
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     holding = (
-        "import os, signal, pathlib; from tfx_pipeline.guards import only_run; from tfx_pipeline.root import Root\n"
+        "import os, signal, pathlib\n"
+        "from tfx_pipeline.runs.guards import only_run\n"
+        "from tfx_pipeline.runs.root import Root\n"
         f"with only_run(Root(pathlib.Path({str(tmp_path)!r}))): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", holding], check=False).returncode == -9

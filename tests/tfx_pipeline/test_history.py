@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tfx_pipeline.datasets.folder import fingerprint, read_folder
-from tfx_pipeline.history import Artifact, History, HistoryError, Run, Step
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.history import Artifact, History, HistoryError, Run, Step
+from tfx_pipeline.runs.root import Root
 
 
 def pusher(name: str, *, pushed: int, version: str = "1700000000") -> Step:

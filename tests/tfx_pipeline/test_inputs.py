@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models.text import END, PAD, RESERVED, START, Tokenizer
-from tfx_pipeline.inputs import (
+from tfx_pipeline.training.inputs import (
     Captioned,
     caption_batches,
     embedding_batches,

@@ -8,8 +8,7 @@ from PIL import Image
 
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.folder import DataSetError
-from tfx_pipeline.guards import only_run
-from tfx_pipeline.history import Artifact, Run, Step
+from tfx_pipeline.judging.verdict import Verdict
 from tfx_pipeline.local_run import (
     RunError,
     file_fingerprint,
@@ -19,8 +18,9 @@ from tfx_pipeline.local_run import (
     refusal,
     run_local,
 )
-from tfx_pipeline.root import Root
-from tfx_pipeline.verdict import Verdict
+from tfx_pipeline.runs.guards import only_run
+from tfx_pipeline.runs.history import Artifact, Run, Step
+from tfx_pipeline.runs.root import Root
 
 RUNNING = "Component %s is running."
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfx_pipeline.photographs import patch, patch_batches, read_photographs, to_grey
+from tfx_pipeline.datasets.photographs import patch, patch_batches, read_photographs, to_grey
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -6,9 +6,9 @@ import pytest
 import tensorflow_model_analysis as tfma
 
 from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config
-from tfx_pipeline.metrics import MEASURES
+from tfx_pipeline.judging.metrics import MEASURES
 from tfx_pipeline.pipeline import MODELS, MODELS_OF_PICTURES, Source, create_pipeline, demands, eval_config
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.root import Root
 
 PICTURES = Source(Path("/data/pictures"), "abc")
 TEXT = Source(Path("/data/lines.txt"), "def")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types
 
 from tfx_pipeline.config import Thresholds
-from tfx_pipeline.metrics import BATCH, MEASURES, EaselMetric
+from tfx_pipeline.judging.metrics import BATCH, MEASURES, EaselMetric
 from tfx_pipeline.pipeline import eval_config
 
 CONFIG = eval_config("generator", Thresholds())

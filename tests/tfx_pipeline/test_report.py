@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfx_pipeline.gallery import Exhibits
-from tfx_pipeline.history import Artifact, History, Run, Step
-from tfx_pipeline.memory import PeakMemory, peak_mib
+from tfx_pipeline.judging.gallery import Exhibits
 from tfx_pipeline.report import Remarks, duration, plain, write_report
 from tfx_pipeline.report.headline import commands, headline
 from tfx_pipeline.report.pictures import films_of, wall
 from tfx_pipeline.report.plots import curve, histograms
 from tfx_pipeline.report.thumbnails import as_uri, thumbnail
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.history import Artifact, History, Run, Step
+from tfx_pipeline.runs.memory import PeakMemory, peak_mib
+from tfx_pipeline.runs.root import Root
 
 ID = "2026-01-02T03:04:05.000006"
 ELSEWHERE = re.compile(r"""(src|href)="(?!data:|\#)|@import|url\((?!#)|<script""")

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tfx_pipeline.datasets.folder import Entry
-from tfx_pipeline.slices import eval_slices, language, size_class, slices_of
+from tfx_pipeline.ingesting.slices import eval_slices, language, size_class, slices_of
 
 
 def entries(count: int, **attributes: Sequence[object]) -> list[Entry]:

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from tfx_pipeline.datasets.folder import DataSetError, fingerprint, read_folder
-from tfx_pipeline.spans import newest_spans, read_spans
+from tfx_pipeline.datasets.spans import newest_spans, read_spans
 
 
 def span(folder: Path, name: str, *pictures: str) -> None:

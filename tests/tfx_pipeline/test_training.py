@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfx_pipeline.training import EPOCHS, Cosine, backups, fit, save_grid
+from tfx_pipeline.training.fit import EPOCHS, Cosine, backups, fit, save_grid
 
 STEPS = 2 * EPOCHS
 

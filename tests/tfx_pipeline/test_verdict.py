@@ -6,9 +6,9 @@ from tensorflow_model_analysis.evaluators.metrics_validator import validate_metr
 from tensorflow_model_analysis.metrics import metric_types
 
 from tfx_pipeline.config import Thresholds
-from tfx_pipeline.history import Run
+from tfx_pipeline.judging.verdict import Verdict, clause, verdict, verdicts
 from tfx_pipeline.pipeline import demands, eval_config
-from tfx_pipeline.verdict import Verdict, clause, verdict, verdicts
+from tfx_pipeline.runs.history import Run
 
 LENIENT = {"restorer_psnr": 0, "restorer_ssim": -1, "restorer_gain": -100}
 GOOD = {"psnr": 20.0, "ssim": 0.8, "psnr_gain": 4.0, "ssim_gain": 0.1}

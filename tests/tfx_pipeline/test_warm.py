@@ -9,7 +9,7 @@ from models.generator import Generator
 from models.language_model import LanguageModel
 from models.restorer import Restorer
 from models.text import RESERVED
-from tfx_pipeline.warm import take_weights
+from tfx_pipeline.training.warm import take_weights
 
 PIECES = ["a", "b", " red", " blue"]
 

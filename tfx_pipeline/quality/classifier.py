@@ -21,7 +21,7 @@ from models.pictures import to_float
 from tfx_pipeline.datasets.folder import DataSetError, read_folder
 from tfx_pipeline.quality import Draw, Pictures
 from tfx_pipeline.quality.pictures import load_pictures
-from tfx_pipeline.training import Cosine
+from tfx_pipeline.training.fit import Cosine
 
 Labels = NDArray[np.int64]
 

@@ -22,11 +22,11 @@ from models.text_to_image import TextToImage
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import SHARES, Scene, Thing, is_withheld_pair, pick_open, random_scenes, render
-from tfx_pipeline.inputs import Captioned
 from tfx_pipeline.quality import Draw, Pictures, judge, noise, timed
 from tfx_pipeline.quality.prompts import attributes_kept
-from tfx_pipeline.recipes import Fit, learn_language, learn_to_draw, learn_to_restore
-from tfx_pipeline.training import fit
+from tfx_pipeline.training.fit import fit
+from tfx_pipeline.training.inputs import Captioned
+from tfx_pipeline.training.recipes import Fit, learn_language, learn_to_draw, learn_to_restore
 
 PICTURES = 16_000
 ROWS, PRETRAINED_ROWS, NOISE_ROWS, BATCH = 500, 200, 12, 128

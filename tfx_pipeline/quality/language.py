@@ -20,7 +20,7 @@ from models.language_model import LanguageModel
 from models.language_training import TextTraining
 from models.text import character_vocabulary
 from tfx_pipeline.quality import timed
-from tfx_pipeline.training import Cosine, fit
+from tfx_pipeline.training.fit import Cosine, fit
 
 STEPS_PER_MINUTE = 480
 """Steps that a minute of the budget buys: what one core with AVX-512 does in a minute, so that two idle ones need less

@@ -23,9 +23,9 @@ from models.metrics import psnr
 from models.optimizers import muon
 from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
-from tfx_pipeline.photographs import Pixels, patch_batches, read_photographs
+from tfx_pipeline.datasets.photographs import Pixels, patch_batches, read_photographs
 from tfx_pipeline.quality import timed
-from tfx_pipeline.training import Cosine
+from tfx_pipeline.training.fit import Cosine
 
 # So many that ten minutes' worth takes at most ten minutes on two idle CPU cores.
 STEPS_PER_MINUTE = 530

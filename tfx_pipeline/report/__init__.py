@@ -6,12 +6,12 @@ from pathlib import Path
 
 import jinja2
 
-from tfx_pipeline.history import Run
 from tfx_pipeline.report.data import data
 from tfx_pipeline.report.headline import commands, headline
 from tfx_pipeline.report.numbers import curves, steps, tables
 from tfx_pipeline.report.pictures import copying, films, walls
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.history import Run
+from tfx_pipeline.runs.root import Root
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from models.text import END, PAD
 from tfx_pipeline.config import Data as Settings
 from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, read_folder
-from tfx_pipeline.evaluation import RAW
-from tfx_pipeline.examples import QUARANTINE_FILE, SPLITS
-from tfx_pipeline.history import Run
-from tfx_pipeline.inputs import records, serialized
+from tfx_pipeline.ingesting.examples import QUARANTINE_FILE, SPLITS
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail
+from tfx_pipeline.runs.history import Run
+from tfx_pipeline.training.evaluation import RAW
+from tfx_pipeline.training.inputs import records, serialized
 
 EXAMPLES, THUMBNAILS = 24, 48
 LANGUAGES = {"text": "English", "text_zh": "Chinese"}

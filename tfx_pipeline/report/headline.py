@@ -3,9 +3,9 @@
 import shlex
 from dataclasses import dataclass
 
-from tfx_pipeline.history import Run
-from tfx_pipeline.root import Root
-from tfx_pipeline.verdict import refusal, verdicts
+from tfx_pipeline.judging.verdict import refusal, verdicts
+from tfx_pipeline.runs.history import Run
+from tfx_pipeline.runs.root import Root
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import tensorflow_model_analysis as tfma
 from markupsafe import Markup
 
-from tfx_pipeline.history import Run
+from tfx_pipeline.judging.verdict import SHOWN, number
 from tfx_pipeline.pipeline import MODELS
 from tfx_pipeline.report import plots
-from tfx_pipeline.verdict import SHOWN, number
+from tfx_pipeline.runs.history import Run
 
 
 class Row(NamedTuple):

@@ -17,12 +17,17 @@ from models.export import export_generator, export_language_model, export_restor
 from models.language_model import LanguageModel
 from models.text import Tokenizer
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.evaluation import evaluate_generator, evaluate_language_model, evaluate_restorer, some_captions
-from tfx_pipeline.inputs import Captioned, read_captioned, read_lines
-from tfx_pipeline.preprocessing import VOCABULARY
-from tfx_pipeline.recipes import learn_language, learn_to_draw, learn_to_restore
-from tfx_pipeline.training import CONSOLE, fit
-from tfx_pipeline.warm import take_weights
+from tfx_pipeline.ingesting.preprocessing import VOCABULARY
+from tfx_pipeline.training.evaluation import (
+    evaluate_generator,
+    evaluate_language_model,
+    evaluate_restorer,
+    some_captions,
+)
+from tfx_pipeline.training.fit import CONSOLE, fit
+from tfx_pipeline.training.inputs import Captioned, read_captioned, read_lines
+from tfx_pipeline.training.recipes import learn_language, learn_to_draw, learn_to_restore
+from tfx_pipeline.training.warm import take_weights
 
 
 class Job:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.text import END, PAD, Tokenizer
-from tfx_pipeline.preprocessing import from_bytes
+from tfx_pipeline.ingesting.preprocessing import from_bytes
 
 READ_BATCH = 512
 

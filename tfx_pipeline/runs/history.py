@@ -10,7 +10,7 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.root import Root
 
 STATES = {
     pb.Execution.RUNNING: "interrupted",

@@ -30,8 +30,8 @@ from tfx_pipeline.datasets.folder import (
     open_picture,
     write_quarantine,
 )
-from tfx_pipeline.slices import ATTRIBUTE, LANGUAGE, in_tenth, is_eval, size_class, slices_of
-from tfx_pipeline.spans import read_spans
+from tfx_pipeline.datasets.spans import read_spans
+from tfx_pipeline.ingesting.slices import ATTRIBUTE, LANGUAGE, in_tenth, is_eval, size_class, slices_of
 
 SPLITS = ("train", "eval")
 QUARANTINE_FILE = "quarantine.jsonl"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.root import Root
 
 
 class RunError(Exception):

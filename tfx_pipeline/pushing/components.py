@@ -18,7 +18,7 @@ from models.language_model import TEMPERATURE
 from models.text_to_image import TextToImage
 from serving.validation import Verdict, validate
 from serving.warmup import Request, write_warmup
-from tfx_pipeline.cards import CARD_FILES, FUSED, ModelCard, ModelCards, read_card
+from tfx_pipeline.pushing.cards import CARD_FILES, FUSED, ModelCard, ModelCards, read_card
 
 PROMPTS = ("a red circle", "今天的天气很好")
 WARMUP_BATCHES = (1, 4, 16)

@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from tfx_pipeline.history import Run
-from tfx_pipeline.verdict import verdicts
+from tfx_pipeline.judging.verdict import verdicts
+from tfx_pipeline.runs.history import Run
 
 Pairs = dict[str, list[Any]]
 GAP, TITLE = 8, 16

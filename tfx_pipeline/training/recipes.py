@@ -19,15 +19,15 @@ from models.optimizers import KernelMuon, muon
 from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
 from tfx_pipeline.config import Drawing, RunConfig
-from tfx_pipeline.inputs import Captioned, caption_batches, embedding_batches, is_present, picture_batches
-from tfx_pipeline.training import Cosine
+from tfx_pipeline.training.fit import Cosine
+from tfx_pipeline.training.inputs import Captioned, caption_batches, embedding_batches, is_present, picture_batches
 
 GRID_ROWS = 32
 # Layers whose weights Muon leaves to Adam, since they end a network.
 LAST_LAYERS = ["colours", "next_piece"]
 
 Fit = Callable[..., None]
-"""`tfx_pipeline.training.fit` with its folders bound."""
+"""`tfx_pipeline.training.fit.fit` with its folders bound."""
 
 
 class Drawer(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from tfx_pipeline.evaluations import OVERALL, metrics_by_slice, slice_name
-from tfx_pipeline.history import Run
+from tfx_pipeline.judging.evaluations import OVERALL, metrics_by_slice, slice_name
 from tfx_pipeline.pipeline import MODELS
+from tfx_pipeline.runs.history import Run
 
 SHOWN = {"psnr": "PSNR", "ssim": "SSIM", "psnr_gain": "PSNR gain", "ssim_gain": "SSIM gain"}
 UNITS = {"psnr": " dB", "psnr_gain": " dB"}

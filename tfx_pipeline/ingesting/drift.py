@@ -14,7 +14,7 @@ from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_artifacts import Examples, ExampleStatistics, Schema
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
-from tfx_pipeline.drift_page import SAMPLES, Distance, drift_page, of_split
+from tfx_pipeline.ingesting.drift_page import SAMPLES, Distance, drift_page, of_split
 
 NUMBERS = ("width", "height", "brightness", "red", "green", "blue", "caption_length")
 NAMES = ("language", "words")

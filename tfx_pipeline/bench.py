@@ -1,7 +1,7 @@
 """What preprocessing costs: pictures a second, memory and disk as the data grow, and how fast Trainers read.
 
 Each count of pictures runs in a process of its own, from the folder to what the Trainers read:
-`python -m tfx_pipeline.preprocessing_bench steps FOLDER ROOT`, or `reader FOLDER ROOT` for the other half.
+`python -m tfx_pipeline.bench steps FOLDER ROOT`, or `reader FOLDER ROOT` for the other half.
 """
 
 import json
@@ -92,7 +92,7 @@ def steps(folder: Path, place: Path) -> Figures:
     """Run everything before the Trainers."""
     from tfx_pipeline.local_run import execute, narrated, source_of
     from tfx_pipeline.pipeline import bound, data_steps
-    from tfx_pipeline.root import Root
+    from tfx_pipeline.runs.root import Root
 
     root, config = Root(place), RunConfig()
     place.mkdir()
@@ -122,7 +122,7 @@ def reader(folder: Path, place: Path) -> Figures:
     import tensorflow as tf
 
     from models.restorer import Restorer, RestorerTraining
-    from tfx_pipeline.inputs import picture_batches, read_captioned
+    from tfx_pipeline.training.inputs import picture_batches, read_captioned
 
     config = RunConfig()
     settings, files = config.restoration, [str(file) for file in transformed(place / "pipeline", "train")]

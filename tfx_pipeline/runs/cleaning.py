@@ -9,8 +9,8 @@ from pathlib import Path
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
-from tfx_pipeline.history import History, Run, plain
-from tfx_pipeline.root import Root
+from tfx_pipeline.runs.history import History, Run, plain
+from tfx_pipeline.runs.root import Root
 
 INPUTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
 OUTPUTS = (pb.Event.OUTPUT, pb.Event.PENDING_OUTPUT, pb.Event.DECLARED_OUTPUT)

@@ -12,8 +12,8 @@ from tfx.types.standard_artifacts import Examples, ModelBlessing, ModelEvaluatio
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.evaluations import metrics_by_slice
-from tfx_pipeline.history import plain
+from tfx_pipeline.judging.evaluations import metrics_by_slice
+from tfx_pipeline.runs.history import plain
 
 CARD_FILES = ("assets.extra/model_card.json", "assets.extra/model_card.md")
 FUSED = "text_to_image"
@@ -32,7 +32,7 @@ class ModelCard(BaseModel):
         commit: Of the code that trained it, with `-dirty` where the code had changed since; empty outside of git.
         data: The fingerprint and the counts of what it learned from.
         config: All settings of the run.
-        metrics: Of each judged part, by slice (`all` first), by name; units as in `tfx_pipeline.metrics`.
+        metrics: Of each judged part, by slice (`all` first), by name; units as in `tfx_pipeline.judging.metrics`.
         warm_start: Where the weights came from that its training began with; empty for a cold start.
         limits: What it cannot do, a sentence each.
     """

@@ -1,0 +1,1 @@
+"""A folder of captioned pictures becomes examples, watched for drift and transformed."""

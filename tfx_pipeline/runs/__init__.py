@@ -1,0 +1,1 @@
+"""Where runs live: their root, their history, and its upkeep."""

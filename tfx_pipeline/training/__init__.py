@@ -1,0 +1,1 @@
+"""What the Trainers run: records become arrays, arrays become models."""
