@@ -201,9 +201,10 @@ class RunConfig(Section):
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {},
     "standard": {
+        "data": {"picture_size": 64},
         "language": {"width": 256, "steps": 6000},
-        "drawing": {"warmup_steps": 20_000, "adversarial_steps": 4000},
-        "restoration": {"widths": (64, 128), "steps": 6000},
+        "drawing": {"block": 4, "warmup_steps": 30_000, "adversarial_steps": 1000},
+        "restoration": {"steps": 4000},
     },
 }
 
