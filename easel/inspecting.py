@@ -56,11 +56,12 @@ def described(told: "Provenance", credentials: "dict[str, str]") -> list[str]:
         switches = [name for name in ("expand", "refine") if not getattr(drawing, name)]
         off = "".join(f", without {name}" for name in switches)
         of = "" if drawing.candidates == 1 else f", of {drawing.candidates} candidates"
+        size = "" if drawing.scale == 1 else f", {drawing.scale} times finer"
         warmth = "" if drawing.temperature is None else f", temperature {drawing.temperature:g}"
         lines += [
             f"  prompt: {drawing.prompt}",
             f"  drawn: {drawing.expanded_prompt}",
-            f"  seed {drawing.seed}{warmth}{off}{of}",
+            f"  seed {drawing.seed}{warmth}{off}{of}{size}",
         ]
     if told.restoring:
         done = told.restoring.model_dump(exclude_defaults=True)
@@ -81,7 +82,7 @@ def compared(picture: Path, told: "Provenance", client: "Client") -> str:
     for ours, each in zip(drawn, told.drawings, strict=True):
         if ours.expanded_prompt != each.expanded_prompt:
             return f"Different: drawn was {each.expanded_prompt!r}, and now {ours.expanded_prompt!r}: {_OTHERS}."
-    image, _ = side_by_side(drawn, told.scale)
+    image, _ = side_by_side(drawn)
     with Image.open(picture) as opened:
         before = opened.convert("RGB")
     if before.size != image.size:

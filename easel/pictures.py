@@ -40,7 +40,9 @@ def generate(
     candidates: Annotated[
         int, typer.Option(min=1, max=16, help="Draw each so many times, and take the one most like the others.")
     ] = 1,
-    scale: Annotated[int, typer.Option(min=1, max=32, help="Enlarge each pixel to a block of this side.")] = 1,
+    scale: Annotated[
+        int, typer.Option(min=1, max=8, help="Draw so many times finer: 4 makes 128x128 pixels of 32x32.")
+    ] = 1,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
@@ -64,8 +66,9 @@ def generate(
                 expand=expand,
                 refine=refine,
                 candidates=candidates,
+                scale=scale,
             )
-        image, told = side_by_side(drawn, scale)
+        image, told = side_by_side(drawn)
         writing(image, told, out)
     if as_json:
         captions = [{"seed": picture.seed, "expanded_prompt": picture.expanded_prompt} for picture in drawn]
@@ -113,12 +116,12 @@ def restore(
     typer.echo(f"Wrote {out}.")
 
 
-def side_by_side(drawn: "list[Picture]", scale: int) -> "tuple[Image.Image, Provenance]":
+def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
     """Pictures in rows of eight, and what they tell."""
     from serving.provenance import of_pictures
 
     images = [picture.image.convert("RGB") for picture in drawn]
-    return sheet(images, columns=min(len(drawn), 8), scale=scale), of_pictures(*drawn, scale=scale)
+    return sheet(images, columns=min(len(drawn), 8)), of_pictures(*drawn)
 
 
 def connect(server: str, local: bool, root: Path) -> "Client":
@@ -158,18 +161,17 @@ def unpacked(root: Path, why: str = "") -> Path:
     return pretrained
 
 
-def sheet(images: "list[Image.Image]", *, columns: int, scale: int = 1, gap: int = 2) -> "Image.Image":
-    """Pictures of one size in rows on white; a single one is left as it is, but for the scale."""
+def sheet(images: "list[Image.Image]", *, columns: int, gap: int = 2) -> "Image.Image":
+    """Pictures of one size in rows on white; a single one is left as it is."""
     from PIL import Image
 
-    width, height = images[0].width * scale, images[0].height * scale
+    width, height = images[0].size
     gap = gap if len(images) > 1 else 0
     rows = -(-len(images) // columns)
     canvas = Image.new("RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), "white")
     for number, image in enumerate(images):
         row, column = divmod(number, columns)
-        enlarged = image.resize((width, height), Image.Resampling.NEAREST)
-        canvas.paste(enlarged, (column * (width + gap), row * (height + gap)))
+        canvas.paste(image, (column * (width + gap), row * (height + gap)))
     return canvas
 
 

@@ -27,6 +27,7 @@ DTYPES: Mapping[str, tf.DType] = {
     "expand": tf.bool,
     "refine": tf.bool,
     "candidates": tf.int64,
+    "scale": tf.int64,
     "image_bytes": tf.string,
     "mask_bytes": tf.string,
     "noise_sigma": tf.float32,
@@ -111,15 +112,38 @@ def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tenso
 
 
 def export_text_to_image(model: TextToImage, out: Path) -> None:
-    """Write `serving_default` (prompt, seed); `options`, which also takes temperature, expand and refine; `candidates`.
+    """Write `serving_default` (prompt, seed), and three signatures that take more.
 
-    `candidates` takes all of these and candidates, the number of drawings to choose from. All give image_bytes and
-    expanded_prompt.
+    `options` also takes temperature, expand and refine; `candidates` also candidates, the number of drawings to choose
+    from; `scaled` also scale, how many times finer a picture is than those of training. All go by row, and give
+    image_bytes and expanded_prompt.
     """
 
     def drawn(*inputs: tf.Tensor) -> Tensors:
         pictures, captions = model.draw(*inputs)
         return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
+
+    def scaled(
+        prompt: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> Tensors:
+        captions = model.captions(prompt, seed, temperature, expand)
+
+        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            caption, seed, refine, candidates, times = row
+            drawn = model.draw_captions(caption[None], seed[None], refine[None], candidates[None], times)
+            return tf.io.encode_png(drawn[0])
+
+        rows = (captions, seed, refine, candidates, scale)
+        return {
+            "image_bytes": tf.map_fn(one, rows, fn_output_signature=tf.string),
+            "expanded_prompt": captions,
+        }
 
     def candidates(
         prompt: tf.Tensor,
@@ -142,7 +166,7 @@ def export_text_to_image(model: TextToImage, out: Path) -> None:
 
     generator, restorer = model.generator, model.restorer
     tracked = [generator, generator.language_model.tokenizer, restorer]
-    write(out, tracked, [serving_default, options, candidates], generator=generator, restorer=restorer)
+    write(out, tracked, [serving_default, options, candidates, scaled], generator=generator, restorer=restorer)
 
 
 def write(

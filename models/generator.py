@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings
 from models.language_model import LanguageModel, Texts
-from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered
+from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered, plane
 from models.noise import NoisePrior
 from models.pictures import to_uint8
 from models.sampling import normal_rows, uniform_rows
+
+MOST_SCALE = 8
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -112,15 +114,38 @@ class Generator(keras.Model):
             Pictures, float32[b, picture_size, picture_size, 3], or patches, float32[b * n, 2 block, 2 block, 3]; about
             -1..1, not clipped.
         """
+        points_Nx4x3 = self.points if patches is None else tf.gather(self.points, patches)
+        return self.paint(self.seen(inputs, tf.reshape(points_Nx4x3, [-1, 3])), whole=patches is None)
+
+    def seen(self, inputs: Sequence[tf.Tensor], points_Px3: tf.Tensor) -> tf.Tensor:
+        """What each slot says of points (x, y, 1): of each a block of pixels, [b * slots, p, 4 block²]."""
         noise, embedding = inputs
         slots = numbered(embedding, self.slots)
         noise_of_slots = tf.broadcast_to(noise[:, None], [tf.shape(noise)[0], self.slots, self.noise_size])
         style = self.style(tf.reshape(tf.concat([slots, noise_of_slots], -1), [-1, self.style.input_shape[-1]]))
-        points_Nx4x3 = self.points if patches is None else tf.gather(self.points, patches)
-        x = self.waves(self.place(style, tf.reshape(points_Nx4x3, [-1, 3])))
+        x = self.waves(self.place(style, points_Px3))
         for layer in self.layers_of_points:
             x = layer([x, style])
-        return self.paint(self.colours(x), whole=patches is None)
+        return self.colours(x)
+
+    def call_finer(self, inputs: Sequence[tf.Tensor], scale: tf.Tensor) -> tf.Tensor:
+        """Draw on a finer grid than that of training, since a function of the plane can be asked anywhere.
+
+        Every pixel is asked of a point of its own, and all are the same one of their point's block, the one next to its
+        middle: so neighbours come from neighbouring points, and the blocks leave no seams.
+
+        Args:
+            inputs: As for `call`.
+            scale: How many times finer, an integer scalar.
+
+        Returns:
+            float32[b, scale * picture_size, scale * picture_size, 3]; about -1..1, not clipped.
+        """
+        side, middle = self.picture_size * scale, self.block // 2
+        offset = (2 * middle + 1 - self.block) / self.picture_size
+        seen = self.seen(inputs, plane(side) - tf.constant([offset, offset, 0.0]))
+        blocks = tf.reshape(seen, [-1, self.slots, tf.shape(seen)[1], self.block**2, 4])
+        return blend(tf.reshape(blocks[..., middle * (self.block + 1), :], [-1, self.slots, side, side, 4]))
 
     def paint(self, colours: tf.Tensor, *, whole: bool) -> tf.Tensor:
         """What each slot says of each point, [b * slots, points, 4 block²], as pictures or as patches."""
@@ -143,35 +168,63 @@ class Generator(keras.Model):
             tf.gather(tf.reshape(rows, [-1, count**2, side, side, 3]), patches, axis=1), [-1, side, side, 3]
         )
 
-    def draw(self, captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """In the graph: captions, string[b], and seeds, int64[b], to float32[b, s, s, 3] in -1..1."""
+    def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: captions to pictures.
+
+        Args:
+            captions: string[b].
+            seeds: int64[b].
+            scale: How many times finer than in training, an integer scalar from 1 to `MOST_SCALE`; None stands for 1.
+
+        Returns:
+            float32[b, scale * s, scale * s, 3] in -1..1.
+        """
         embedding = self.language_model.embed_texts(captions)
         uniform = uniform_rows(seeds, 1, stream=4)[:, 0]
-        noise = self.prior.sample(embedding, uniform, normal_rows(seeds, self.noise_size, stream=1))
-        return tf.clip_by_value(self([noise, embedding]), -1.0, 1.0)
+        inputs = [self.prior.sample(embedding, uniform, normal_rows(seeds, self.noise_size, stream=1)), embedding]
+        if scale is None:
+            return tf.clip_by_value(self(inputs), -1.0, 1.0)
+        message = [f"scale must be from 1 to {MOST_SCALE}, not", scale]
+        with tf.control_dependencies([tf.debugging.Assert((scale >= 1) & (scale <= MOST_SCALE), message)]):
+            times = tf.cast(tf.identity(scale), tf.int32)
+        drawn = tf.cond(times == 1, lambda: self(inputs), lambda: self.call_finer(inputs, times))
+        return tf.clip_by_value(drawn, -1.0, 1.0)
 
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
         embedding = self.language_model.embed_texts(captions)
         return tf.clip_by_value(self([self.prior.likeliest(embedding), embedding]), -1.0, 1.0)
 
-    def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0) -> NDArray[np.uint8]:
+    def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
         """Draw captions as they are, without continuing them.
 
         Args:
             captions: A string, a list of strings, or a dataset of string batches.
             seed: One for all captions, or one for each.
+            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE`.
 
         Returns:
-            uint8 RGB, (s, s, 3) for a string, else (n, s, s, 3).
+            uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
 
         Raises:
-            ValueError: If there are not as many seeds as captions.
+            ValueError: If there are not as many seeds as captions, or the scale is out of range.
         """
         texts, single = as_strings(captions)
-        pictures = self._generate(tf.constant(texts), as_rows(seed, len(texts), "seed", np.int64)).numpy()
+        seeds = as_rows(seed, len(texts), "seed", np.int64)
+        pictures = self._generate(tf.constant(texts), seeds, as_scale(scale)).numpy()
         return pictures[0] if single else pictures
 
     @tf.function(reduce_retracing=True)
-    def _generate(self, captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return to_uint8(self.draw(captions, seeds))
+    def _generate(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
+        return to_uint8(self.draw(captions, seeds, scale))
+
+
+def as_scale(scale: int) -> tf.Tensor | None:
+    """A scale as `Generator.draw` takes it.
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+    if not 1 <= scale <= MOST_SCALE:
+        raise ValueError(f"scale must be from 1 to {MOST_SCALE}, not {scale}.")
+    return None if scale == 1 else tf.constant(scale, tf.int64)

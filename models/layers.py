@@ -21,6 +21,13 @@ def coordinates(grid: int) -> NDArray[np.float32]:
     return np.stack([x.ravel(), y.ravel(), np.ones(grid * grid, np.float32)], axis=1)
 
 
+def plane(side: tf.Tensor) -> tf.Tensor:
+    """In the graph: `coordinates` of a grid whose side, int32[], is not known before."""
+    centres = (tf.range(tf.cast(side, tf.float32)) + 0.5) / tf.cast(side, tf.float32) * 2 - 1
+    x, y = tf.meshgrid(centres, centres)
+    return tf.stack([tf.reshape(x, [-1]), tf.reshape(y, [-1]), tf.ones([side * side])], axis=1)
+
+
 def in_patches(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Points of a square grid, row by row, (grid², 3), as patches of 2x2 points, row by row, (grid² / 4, 4, 3)."""
     half = int(np.sqrt(len(points))) // 2

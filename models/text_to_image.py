@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings, as_temperatures
-from models.generator import Generator
+from models.generator import Generator, as_scale
 from models.language_model import TEMPERATURE, Texts
 from models.pictures import to_uint8
 from models.restorer import Restorer
@@ -51,6 +51,7 @@ class TextToImage(tf.Module):
         expand: tf.Tensor,
         refine: tf.Tensor,
         candidates: tf.Tensor | None = None,
+        scale: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
@@ -61,19 +62,36 @@ class TextToImage(tf.Module):
             expand: bool[b], whether to continue the prompt.
             refine: bool[b], whether the restorer has the last word.
             candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
+            scale: Of all pictures; see `Generator.draw`.
 
         Returns:
-            Pictures, uint8[b, s, s, 3], and the captions that were drawn, string[b].
+            Pictures, uint8[b, scale * s, scale * s, 3], and the captions that were drawn, string[b].
         """
+        captions = self.captions(prompts, seeds, temperatures, expand)
+        return self.draw_captions(captions, seeds, refine, candidates, scale), captions
+
+    def captions(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor) -> tf.Tensor:
+        """In the graph: what is drawn of prompts, string[b]; arguments as for `draw`."""
         continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures)
-        captions = tf.where(expand, continued, prompts)
-        drawn = self.generator.draw(captions, seeds) if candidates is None else self.choose(captions, seeds, candidates)
+        return tf.where(expand, continued, prompts)
+
+    def draw_captions(
+        self,
+        captions: tf.Tensor,
+        seeds: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor | None = None,
+        scale: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """In the graph: pictures, uint8[b, scale * s, scale * s, 3]; arguments as for `draw`."""
+        chosen = seeds if candidates is None else self.choose(captions, seeds, candidates)
+        drawn = self.generator.draw(captions, chosen, scale)
         no_holes = tf.zeros_like(drawn[..., :1])
         refined = self.restorer.restore_batch(drawn, no_holes, tf.fill(tf.shape(seeds), -1.0))
-        return to_uint8(tf.where(refine[:, None, None, None], refined, drawn)), captions
+        return to_uint8(tf.where(refine[:, None, None, None], refined, drawn))
 
     def choose(self, captions: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """In the graph: of several drawings of each caption, the one that is most like the others.
+        """In the graph: of several drawings of each caption, the seed of the one that is most like the others.
 
         That is the one with the least squared error to all (minimum Bayes risk, Kumar and Byrne, 2004): a drawing that
         went wrong does so in a way of its own, so it does not win. The first drawing is that of `seeds` itself.
@@ -84,7 +102,7 @@ class TextToImage(tf.Module):
             candidates: int64[b], 1 to `MOST_CANDIDATES`.
 
         Returns:
-            float32[b, s, s, 3] in -1..1.
+            int64[b].
         """
         few_enough = tf.debugging.Assert(
             tf.reduce_all((candidates >= 1) & (candidates <= MOST_CANDIDATES)),
@@ -101,7 +119,7 @@ class TextToImage(tf.Module):
         mean = tf.einsum("bk,bkp->bp", taken_BxK, flat_BxKxP) / tf.reduce_sum(taken_BxK, axis=1, keepdims=True)
         # The least sum of squared errors to all is the least one to their mean.
         error_BxK = tf.reduce_mean((flat_BxKxP - mean[:, None]) ** 2, axis=-1) + 1e9 * (1 - taken_BxK)
-        return tf.gather(tf.reshape(drawn, [-1, most, size, size, 3]), tf.argmin(error_BxK, axis=1), batch_dims=1)
+        return tf.gather(seeds_BxK, tf.argmin(error_BxK, axis=1), batch_dims=1)
 
     def generate(
         self,
@@ -112,6 +130,7 @@ class TextToImage(tf.Module):
         refine: bool = True,
         temperature: float = TEMPERATURE,
         candidates: int = 1,
+        scale: int = 1,
     ) -> NDArray[np.uint8]:
         """Draw prompts.
 
@@ -122,12 +141,13 @@ class TextToImage(tf.Module):
             refine: Whether the restorer has the last word.
             temperature: Of the continuation; 0 takes the likeliest words.
             candidates: Drawings of each prompt to choose from, 1 to `MOST_CANDIDATES`; see `choose`.
+            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE` of `models.generator`.
 
         Returns:
-            uint8 RGB, (s, s, 3) for a string, else (n, s, s, 3).
+            uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
 
         Raises:
-            ValueError: If the temperature is negative, there are not as many seeds as prompts, or too many candidates.
+            ValueError: If there are not as many seeds as prompts, or a number is out of range.
         """
         if not 1 <= candidates <= MOST_CANDIDATES:
             raise ValueError(f"candidates must be from 1 to {MOST_CANDIDATES}, not {candidates}.")
@@ -139,6 +159,7 @@ class TextToImage(tf.Module):
             tf.fill([len(texts)], expand),
             tf.fill([len(texts)], refine),
             None if candidates == 1 else tf.fill([len(texts)], tf.constant(candidates, tf.int64)),
+            as_scale(scale),
         )
         return pictures.numpy()[0] if single else pictures.numpy()
 
@@ -151,5 +172,6 @@ class TextToImage(tf.Module):
         expand: tf.Tensor,
         refine: tf.Tensor,
         candidates: tf.Tensor | None,
+        scale: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.draw(prompts, seeds, temperatures, expand, refine, candidates)
+        return self.draw(prompts, seeds, temperatures, expand, refine, candidates, scale)

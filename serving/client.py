@@ -127,6 +127,7 @@ class Client:
         expand: bool = True,
         refine: bool = True,
         candidates: int = 1,
+        scale: int = 1,
         label: str = "",
         version: int | None = None,
     ) -> list[Picture]:
@@ -140,6 +141,7 @@ class Client:
             expand: let the language model complete the prompt to a full caption.
             refine: let the restorer clean the picture.
             candidates: drawings of each prompt, 1 to 16, of which the one most like the others is taken.
+            scale: how many times finer than the pictures of training, 1 to 8: 4 makes 128x128 pixels of 32x32.
             label: the label of the version that draws, such as `canary`; empty for the newest.
             version: its number, which goes before a label.
 
@@ -147,7 +149,7 @@ class Client:
             ServingError: the server cannot be reached or refuses, or the numbers of prompts and seeds do not fit.
 
         """
-        how = (temperature, expand, refine, candidates)
+        how = (temperature, expand, refine, candidates, scale)
         return self._predict(requests.generate(prompt, seed, *how, label, version))
 
     def restore(
@@ -323,11 +325,12 @@ class AsyncClient:
         expand: bool = True,
         refine: bool = True,
         candidates: int = 1,
+        scale: int = 1,
         label: str = "",
         version: int | None = None,
     ) -> list[Picture]:
         """As `Client.generate`."""
-        how = (temperature, expand, refine, candidates)
+        how = (temperature, expand, refine, candidates, scale)
         return await self._predict(requests.generate(prompt, seed, *how, label, version))
 
     async def restore(

@@ -47,6 +47,7 @@ class Drawing(BaseModel):
         expand: whether the language model completed the prompt.
         refine: whether the restorer had the last word.
         candidates: how many drawings it was chosen from.
+        scale: how many times finer it is than the pictures of training.
 
     """
 
@@ -59,6 +60,7 @@ class Drawing(BaseModel):
     expand: bool
     refine: bool
     candidates: int = Field(default=1, ge=1, le=16)
+    scale: int = Field(default=1, ge=1, le=8)
 
 
 class Restoring(BaseModel):
@@ -87,7 +89,6 @@ class Provenance(BaseModel):
         made: `generated`, or `restored` where a picture from elsewhere was.
         drawings: what was drawn; several where pictures lie side by side in one file.
         restoring: what was done to the picture afterwards.
-        scale: side of the block that each pixel became.
         models: the version of each model that had a part in it.
         software: what wrote the file.
 
@@ -98,7 +99,6 @@ class Provenance(BaseModel):
     made: Literal["generated", "restored"]
     drawings: tuple[Drawing, ...] = Field(default=(), max_length=256)
     restoring: Restoring | None = None
-    scale: int = Field(default=1, ge=1, le=32)
     models: dict[str, int]
     software: str = Field(default_factory=lambda: f"Easel {importlib.metadata.version('easel')}")
 
@@ -121,11 +121,11 @@ class Provenance(BaseModel):
         }
 
 
-def of_pictures(*pictures: "Picture", scale: int = 1) -> Provenance:
+def of_pictures(*pictures: "Picture") -> Provenance:
     """Where generated pictures come from that lie in one file."""
     names = Drawing.model_fields
     drawings = tuple(Drawing(**{name: getattr(picture, name) for name in names}) for picture in pictures)
-    return Provenance(made="generated", drawings=drawings, scale=scale, models={"text_to_image": pictures[0].version})
+    return Provenance(made="generated", drawings=drawings, models={"text_to_image": pictures[0].version})
 
 
 def of_restored(source: bytes, restoring: Restoring, version: int) -> Provenance:

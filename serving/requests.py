@@ -46,6 +46,7 @@ class Picture:
         expand: whether the language model completed the prompt.
         refine: whether the restorer had the last word.
         candidates: how many drawings it was chosen from.
+        scale: how many times finer it is than the pictures of training.
         version: of the model that drew.
 
     """
@@ -58,6 +59,7 @@ class Picture:
     expand: bool
     refine: bool
     candidates: int
+    scale: int
     version: int
 
     @property
@@ -103,6 +105,7 @@ def generate(
     expand: bool = True,
     refine: bool = True,
     candidates: int = 1,
+    scale: int = 1,
     label: str = "",
     version: int | None = None,
 ) -> Ask[list[Picture]]:
@@ -111,20 +114,23 @@ def generate(
     count = len(prompts)
     inputs = {"prompt": _texts(prompts), "seed": _tensor(wire.DT_INT64, count, int64_val=seeds)}
     signature = "serving_default"
-    if temperature is not None or not expand or not refine or candidates != 1:
+    if temperature is not None or not expand or not refine or candidates != 1 or scale != 1:
         signature = "options"
         warmth = TEMPERATURE if temperature is None else temperature
         inputs["temperature"] = _tensor(wire.DT_FLOAT, count, float_val=[warmth] * count)
         inputs["expand"] = _tensor(wire.DT_BOOL, count, bool_val=[expand] * count)
         inputs["refine"] = _tensor(wire.DT_BOOL, count, bool_val=[refine] * count)
-    if candidates != 1:
+    if candidates != 1 or scale != 1:
         signature = "candidates"
         inputs["candidates"] = _tensor(wire.DT_INT64, count, int64_val=[candidates] * count)
+    if scale != 1:
+        signature = "scaled"
+        inputs["scale"] = _tensor(wire.DT_INT64, count, int64_val=[scale] * count)
 
     def read(response: wire.PredictResponse) -> list[Picture]:
         pngs, captions = response.outputs["image_bytes"].string_val, response.outputs["expanded_prompt"].string_val
         drawn = zip(pngs, prompts, captions, seeds, strict=True)
-        how = (temperature, expand, refine, candidates, response.model_spec.version.value)
+        how = (temperature, expand, refine, candidates, scale, response.model_spec.version.value)
         return [Picture(png, asked, caption.decode(), at, *how) for png, asked, caption, at in drawn]
 
     return Ask(_request("text_to_image", signature, inputs, label, version), read)

@@ -117,7 +117,7 @@ async def words(client: AsyncClient, asked: WordsAsked) -> Words:
     """
     spans = _spans(asked)
     captions = [asked.caption, *(asked.caption[:start] + asked.caption[end:] for start, end in spans)]
-    how: dict[str, Any] = {name: getattr(asked, name) for name in ("seed", "refine", "candidates", "label")}
+    how: dict[str, Any] = {name: getattr(asked, name) for name in ("seed", "refine", "candidates", "scale", "label")}
     drawn = await client.generate(captions, expand=False, **how)
     whole, *others = (picture.image.convert("RGB") for picture in drawn)
     pairs = zip(spans, others, strict=True)
@@ -150,7 +150,8 @@ async def _check_size(client: AsyncClient, asked: Generation) -> None:
         return
     # What size a model draws is told by nothing but a drawing, the quickest that there is.
     (probe,) = await client.generate(asked.prompt, expand=False, refine=False, label=asked.label)
-    if (drawn := _size(probe.png)) != asked.size:
+    width, height = (side * asked.scale for side in probe.image.size)
+    if (drawn := f"{width}x{height}") != asked.size:
         raise RequestError(f"size is {asked.size}: this model draws {drawn}; ask for that, or for auto.", param="size")
 
 
@@ -161,7 +162,7 @@ def _seeds(asked: Generation) -> list[int]:
 
 
 def _how(asked: Generation) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in ("temperature", "expand", "refine", "candidates", "label")}
+    return {name: getattr(asked, name) for name in ("temperature", "expand", "refine", "candidates", "scale", "label")}
 
 
 def _fields(picture: Picture, asked: Generation) -> Event:

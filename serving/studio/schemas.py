@@ -24,6 +24,7 @@ Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES), BeforeValidator(_whole)]
 Candidates = Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)]
+Scale = Annotated[int, Field(ge=1, le=8), BeforeValidator(_whole)]
 Partial = Annotated[int, Field(ge=0, le=3), BeforeValidator(_whole)]
 Text = Annotated[str, Field(max_length=32_000)]
 Base64 = Annotated[str, Field(description="PNG, encoded in base64.")]
@@ -60,6 +61,7 @@ class Generation(_Common):
     expand: bool = Field(True, description="Let the language model complete the prompt.")
     refine: bool = Field(True, description="Let the restorer have the last word.")
     candidates: Candidates = Field(1, description="Drawings, of which the one most like the others is taken.")
+    scale: Scale = Field(1, description="How many times finer than the pictures of training.")
 
 
 class Edit(_Common):
@@ -99,6 +101,7 @@ class WordsAsked(_Asked):
     seed: Seed
     refine: bool = True
     candidates: Candidates = 1
+    scale: Scale = 1
     pieces: list[Text] | None = Field(
         None,
         max_length=256,

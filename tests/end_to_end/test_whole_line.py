@@ -36,6 +36,7 @@ SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
         "serving_default": (ASKED, DRAWN),
         "options": (ASKED | OPTIONS, DRAWN),
         "candidates": (ASKED | OPTIONS | {"candidates": "int64"}, DRAWN),
+        "scaled": (ASKED | OPTIONS | {"candidates": "int64", "scale": "int64"}, DRAWN),
     },
     "language_model": {
         "serving_default": (ASKED | {"temperature": "float32"}, {"text": "string"}),

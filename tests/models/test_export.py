@@ -27,6 +27,7 @@ SIGNATURES = {
     ("text_to_image", "serving_default"): (PROMPT, DRAWN),
     ("text_to_image", "options"): ({**PROMPT, **OPTIONS}, DRAWN),
     ("text_to_image", "candidates"): ({**PROMPT, **OPTIONS, "candidates": tf.int64}, DRAWN),
+    ("text_to_image", "scaled"): ({**PROMPT, **OPTIONS, "candidates": tf.int64, "scale": tf.int64}, DRAWN),
     ("language_model", "serving_default"): ({**PROMPT, "temperature": tf.float32}, {"text": tf.string}),
     ("language_model", "continue_by"): (
         {**PROMPT, "temperature": tf.float32, "length": tf.int32},
@@ -167,6 +168,24 @@ def test_candidates_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
         prompt, seed = asked["prompt"][row], asked["seed"][row]
         alone = text_to_image.generate(prompt, seed=seed, temperature=0.5, candidates=candidates).astype(int)
         assert abs(alone - decoded(served[row])).max() <= 1
+
+
+def test_scales_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
+    plain = {"temperature": [0.5] * 3, "expand": [True] * 3, "refine": [True, False, True], "candidates": [1, 1, 3]}
+    asked = {"prompt": ["a", "红", "a red"], "seed": [1, 2, 3], **plain, "scale": [1, 3, 2]}
+    served = serve("text_to_image", "scaled", **asked)["image_bytes"]
+    for row in range(3):
+        how = {name.replace("prompt", "prompts"): values[row] for name, values in asked.items()}
+        alone = text_to_image.generate(**how).astype(int)
+        assert alone.shape == (asked["scale"][row] * SIZE,) * 2 + (3,)
+        assert abs(alone - decoded(served[row])).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [0, 9])
+def test_scales_out_of_range_are_refused(serve: Serve, scale: int) -> None:
+    asked = {"prompt": ["a"], "seed": [1], "temperature": [0.5], "expand": [True], "refine": [True], "candidates": [1]}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="scale must be from 1 to 8, not"):
+        serve("text_to_image", "scaled", **asked, scale=[scale])
 
 
 @pytest.mark.parametrize("candidates", [0, -1, 17])

@@ -46,6 +46,21 @@ def test_drawings_are_clipped(language_model: LanguageModel) -> None:
     np.testing.assert_array_equal(model.generate(["a"], seed=1), to_uint8(drawn))
 
 
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_a_finer_drawing_passes_through_the_pixels_of_the_coarse_one(language_model: LanguageModel, block: int) -> None:
+    model = tiny_generator(language_model, block=block)
+    coarse, fine = (model.generate(["a red", "红"], seed=1, scale=scale).astype(int) for scale in (1, 3))
+    assert fine.shape == (2, 3 * SIZE, 3 * SIZE, 3)
+    # The middle of three fine pixels lies where the coarse one does; of a block, only one pixel is asked.
+    middle, chosen = fine[:, 1::3, 1::3], slice(block // 2, None, block)
+    assert abs(middle[:, chosen, chosen] - coarse[:, chosen, chosen]).max() <= 1
+
+
+def test_scales_out_of_range_are_refused(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="scale must be from 1 to 8, not 0"):
+        generator.generate("a", scale=0)
+
+
 def test_a_picture_alone_is_what_it_is_in_a_batch(generator: Generator) -> None:
     captions, seeds = [*PROMPTS, *PROMPTS], list(range(16))
     batch = generator.generate(captions, seed=seeds).astype(int)

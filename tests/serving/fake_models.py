@@ -75,12 +75,17 @@ def text_to_image(folder: Path) -> Path:
     """Draw a square whose grey level is a hash of prompt and seed."""
     module = tf.Module()
 
-    def square(grey: tf.Tensor) -> tf.Tensor:
-        return tf.io.encode_png(tf.fill([8, 8, 3], tf.cast(grey, tf.uint8)))
+    def square(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        grey, side = row
+        return tf.io.encode_png(tf.fill([side, side, 3], tf.cast(grey, tf.uint8)))
 
-    def drawn(prompt: tf.Tensor, seed: tf.Tensor, caption: tf.Tensor) -> dict[str, tf.Tensor]:
+    def drawn(
+        prompt: tf.Tensor, seed: tf.Tensor, caption: tf.Tensor, scale: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         grey = tf.strings.to_hash_bucket_fast(prompt + "#" + tf.strings.as_string(seed), 256)
-        return {"image_bytes": tf.map_fn(square, grey, fn_output_signature=tf.string), "expanded_prompt": caption}
+        sides = 8 * (tf.ones_like(seed) if scale is None else scale)
+        pictures = tf.map_fn(square, (grey, sides), fn_output_signature=tf.string)
+        return {"image_bytes": pictures, "expanded_prompt": caption}
 
     asked = [spec(tf.string, "prompt", [None]), spec(tf.int64, "seed", [None])]
     chosen = [spec(tf.float32, "temperature", [None]), spec(tf.bool, "expand", [None]), spec(tf.bool, "refine", [None])]
@@ -103,7 +108,15 @@ def text_to_image(folder: Path) -> Path:
         best = options(*asked)
         return {**best, "expanded_prompt": best["expanded_prompt"] + " of " + tf.strings.as_string(count)}
 
-    return export(module, folder, serving_default=default, options=options, candidates=candidates)
+    @tf.function(
+        input_signature=[*asked, *chosen, spec(tf.int64, "candidates", [None]), spec(tf.int64, "scale", [None])]
+    )
+    def scaled(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        *others, count, scale = inputs
+        best, one = candidates(*others, count)["expanded_prompt"], options(*others)["expanded_prompt"]
+        return drawn(inputs[0], inputs[1], tf.where(count == 1, one, best), scale)
+
+    return export(module, folder, serving_default=default, options=options, candidates=candidates, scaled=scaled)
 
 
 def restorer(folder: Path) -> Path:

@@ -66,6 +66,12 @@ def test_generate_options(client: Client) -> None:
     assert captions == ["a at 0.5", "a", "a unrefined", "a at 0.3 of 4", "a of 2"]
 
 
+def test_a_scale_makes_pictures_larger_and_changes_nothing_else(client: Client) -> None:
+    (small,), (large,) = (client.generate("a", seed=3, candidates=2, scale=scale) for scale in (1, 3))
+    assert (small.image.size, large.image.size) == ((8, 8), (24, 24))
+    assert large.expanded_prompt == small.expanded_prompt and large.scale == 3
+
+
 @pytest.mark.parametrize(("prompt", "seed"), [([], 0), (["a", "b"], [1, 2, 3]), ("a", [])])
 def test_generate_refuses_what_does_not_fit(client: Client, prompt: str | list[str], seed: int | list[int]) -> None:
     with pytest.raises(ServingError, match="give one seed, or one for each prompt") as caught:
@@ -134,7 +140,7 @@ def test_predict_refuses_dtypes_that_cannot_be_sent(client: Client) -> None:
 
 def test_signatures(client: Client) -> None:
     signatures = client.signatures("text_to_image")
-    assert set(signatures) == {"serving_default", "options", "candidates"}
+    assert set(signatures) == {"serving_default", "options", "candidates", "scaled"}
     assert signatures["serving_default"].inputs == {"prompt": ("string", (None,)), "seed": ("int64", (None,))}
     assert set(signatures["options"].outputs) == {"image_bytes", "expanded_prompt"}
     assert client.signatures("half_plus_two")["serving_default"].inputs == {"x": ("float", None)}

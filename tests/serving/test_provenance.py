@@ -45,6 +45,7 @@ def test_a_saved_picture_tells_what_it_was_drawn_from(client: Client, tmp_path: 
         "expand": True,
         "refine": False,
         "candidates": 1,
+        "scale": 1,
     }
 
 

@@ -61,9 +61,9 @@ def post(url: str, body: object, **headers: str) -> tuple[int, Any]:
 
 
 def test_openai_draws(openai_client: openai.OpenAI, client: Client) -> None:
-    images = openai_client.images.generate(prompt="a red circle", n=3, size="8x8", extra_body={"seed": 7})
-    assert images.data and len(images.data) == 3 and images.size == "8x8"
-    ours = client.generate("a red circle", seed=[7, 8, 9], temperature=0.3)
+    images = openai_client.images.generate(prompt="a red circle", n=3, size="16x16", extra_body={"seed": 7, "scale": 2})
+    assert images.data and len(images.data) == 3 and images.size == "16x16"
+    ours = client.generate("a red circle", seed=[7, 8, 9], temperature=0.3, scale=2)
     for theirs, mine in zip(images.data, ours, strict=True):
         assert decoded(theirs.b64_json).tobytes() == mine.image.tobytes()
         assert theirs.revised_prompt == mine.expanded_prompt

@@ -163,6 +163,7 @@ def test_the_expansion_is_seen_while_typing(page: Page) -> None:
         "expand": False,
         "refine": True,
         "candidates": 1,
+        "scale": 4,
     }
 
 
@@ -186,13 +187,14 @@ def test_every_setting_counts(page: Page) -> None:
     set_range(page, "#count", 2)
     set_range(page, "#temperature", 0.7)
     set_range(page, "#candidates", 3)
+    set_range(page, "#scale", 2)
     page.click("#refine")
     draw(page)
     expect(frames(page)).to_have_count(2)
     expect(page.locator("#count-value")).to_have_text("2")
     expect(page.locator("#temperature-value")).to_have_text("0.7")
     drawn = first_drawing(page)
-    assert (drawn.seed, drawn.temperature, drawn.refine, drawn.candidates) == (41, 0.7, False, 3)
+    assert (drawn.seed, drawn.temperature, drawn.refine, drawn.candidates, drawn.scale) == (41, 0.7, False, 3, 2)
     page.click("#dice")
     assert page.input_value("#seed") not in ("", "41")
 

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tensorflow_model_analysis.metrics import metric_types
 from tfx_pipeline.config import Thresholds
 from tfx_pipeline.judging.verdict import Verdict, clause, verdict, verdicts
 from tfx_pipeline.pipeline import demands, eval_config
-from tfx_pipeline.runs.history import Run
+from tfx_pipeline.runs.history import Artifact, Run, Step
 
 LENIENT = {"restorer_psnr": 0, "restorer_ssim": -1, "restorer_gain": -100}
 GOOD = {"psnr": 20.0, "ssim": 0.8, "psnr_gain": 4.0, "ssim_gain": 0.1}
@@ -126,3 +127,13 @@ def test_a_run_without_evaluators_has_no_verdicts() -> None:
     run = Run("2026-01-01T00:00:00", ())
     assert verdict(run, "generator") is None
     assert verdicts(run) == []
+
+
+@pytest.mark.parametrize(("value", "told"), [(1, "blessed"), (0, "not blessed")])
+def test_a_verdict_outlives_its_numbers(tmp_path: Path, value: int, told: str) -> None:
+    outputs = (
+        Artifact("evaluation", "ModelEvaluation", str(tmp_path / "removed"), {}),
+        Artifact("blessing", "ModelBlessing", str(tmp_path / "blessing"), {"blessed": value}),
+    )
+    found = verdict(Run("2026", (Step("Evaluator.restorer", "ran", 1.0, {}, outputs),)), "restorer")
+    assert str(found) == f"restorer {told}: its numbers went with `easel runs clean`"

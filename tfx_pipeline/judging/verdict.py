@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -12,6 +13,7 @@ from tfx_pipeline.runs.history import Run
 
 SHOWN = {"psnr": "PSNR", "ssim": "SSIM", "psnr_gain": "PSNR gain", "ssim_gain": "SSIM gain"}
 UNITS = {"psnr": " dB", "psnr_gain": " dB"}
+CLEANED = "its numbers went with `easel runs clean`"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Verdict:
         """One line."""
         if not self.blessed:
             return f"{self.model} not blessed: {'; '.join(self.refusals)}"
-        return f"{self.model} blessed: {', '.join(shown(name, value) for name, value in self.metrics.items())}"
+        told = ", ".join(shown(name, value) for name, value in self.metrics.items()) or CLEANED
+        return f"{self.model} blessed: {told}"
 
 
 def verdicts(run: Run) -> list[Verdict]:
@@ -45,12 +48,15 @@ def verdicts(run: Run) -> list[Verdict]:
 
 
 def verdict(run: Run, model: str) -> Verdict | None:
-    """The verdict on one model; None where its Evaluator did not finish."""
+    """The verdict on one model, without numbers where these are gone; None where its Evaluator did not finish."""
     step = run.step(f"Evaluator.{model}")
     outputs = {artifact.name: artifact for artifact in step.outputs} if step else {}
     if "blessing" not in outputs or "evaluation" not in outputs:
         return None
     evaluation = outputs["evaluation"].uri
+    if not Path(evaluation).is_dir():
+        blessed = outputs["blessing"].properties.get("blessed") == 1
+        return Verdict(model, blessed, {}, () if blessed else (CLEANED,))
     result = tfma.load_validation_result(evaluation)
     refusals = tuple(
         f"{clause(failure)}{where(item)}" for item in result.metric_validations_per_slice for failure in item.failures

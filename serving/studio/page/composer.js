@@ -18,6 +18,7 @@ export function asked() {
     expand: !own && $("#expand").checked,
     refine: $("#refine").checked,
     candidates: Number($("#candidates").value),
+    scale: Number($("#scale").value),
   };
 }
 
@@ -31,6 +32,7 @@ export function takeUp(drawing, count = 1) {
   $("#expand").checked = drawing.expand;
   $("#refine").checked = drawing.refine;
   $("#candidates").value = drawing.candidates ?? 1;
+  $("#scale").value = drawing.scale ?? 1;
   showValues();
   remember();
   showCaption(drawing.prompt, drawing.expanded_prompt);
@@ -75,7 +77,7 @@ function editing(on) {
 }
 
 function showValues() {
-  for (const each of ["count", "temperature", "candidates"]) $(`#${each}-value`).textContent = $(`#${each}`).value;
+  for (const each of ["count", "temperature", "candidates", "scale"]) $(`#${each}-value`).textContent = $(`#${each}`).value;
 }
 
 function remember() {

@@ -28,8 +28,8 @@ export function start({ reuse, take }) {
 /** Show a picture of a sheet. */
 export async function show(sheet, index) {
   const picture = sheet.pictures[index];
-  const { prompt, temperature, expand, refine, candidates } = sheet.asked;
-  const told = { prompt, temperature, expand, refine, candidates, seed: picture.seed, expanded_prompt: picture.caption };
+  const { prompt, temperature, expand, refine, candidates, scale } = sheet.asked;
+  const told = { prompt, temperature, expand, refine, candidates, scale, seed: picture.seed, expanded_prompt: picture.caption };
   shown = { sheet, index, picture, told, after: await pixels(picture.png) };
   if (!dialog.open) dialog.showModal();
   paint(shown.after);
@@ -42,7 +42,7 @@ export async function show(sheet, index) {
   $("#influence").textContent = "";
   offer($("#download"), picture.png, `${picture.caption} ${picture.seed}`);
   showFacts(told, picture);
-  await showWords(picture, { refine, candidates });
+  await showWords(picture, { refine, candidates, scale });
 }
 
 function step(way) {
