@@ -38,6 +38,11 @@ class Machine:
         """Run a Python module there, with a file in the place of /etc/hosts."""
         return started(["ip", "netns", "exec", self.name, *knowing(hosts)], module, *arguments, log=log)
 
+    def processes(self) -> set[int]:
+        """The processes that run there."""
+        told = subprocess.run(["ip", "netns", "pids", self.name], check=True, capture_output=True, text=True).stdout
+        return set(map(int, told.split()))
+
 
 def knowing(hosts: Path) -> list[str]:
     """The beginning of a command that resolves names by this file."""
@@ -118,9 +123,10 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, count: int = 2) -> Iterator[Cluster]:
+def cluster(folder: Path, *, first: int = 0, count: int = 2) -> Iterator[Cluster]:
+    """A cluster of so many machines, the first of this number, whose logs go to a folder."""
     with ExitStack() as stack:
-        machines = [stack.enter_context(machine(number)) for number in range(count)]
+        machines = [stack.enter_context(machine(first + number)) for number in range(count)]
         logs = [folder / f"{each.name}.log" for each in machines]
         for each, log in zip(machines, logs, strict=True):
             hosts = folder / f"{each.name}.hosts"

@@ -21,36 +21,6 @@ from tfx_pipeline.runs.root import Root
 REPOSITORY = Path(__file__).parents[2]
 IMAGE = "registry.example/easel:1"
 COMMAND = ["python", "-m", "tfx_pipeline.kubeflow"]
-TINY = """
-[language]
-token_size = 16
-width = 32
-slots = 2
-slot_size = 16
-steps = 40
-batch_size = 16
-[drawing]
-style_size = 16
-width = 16
-depth = 2
-warmup_steps = 20
-adversarial_steps = 20
-batch_size = 16
-[restoration]
-widths = [8, 16]
-depth = 1
-steps = 20
-batch_size = 16
-[thresholds]
-perplexity_share = 1.0
-generator_psnr = 0
-generator_ssim = -1
-generator_gain = -100
-generator_copies = 1
-restorer_psnr = 0
-restorer_ssim = -1
-restorer_gain = -100
-"""
 
 
 def compiled(folder: Path, root: str = "/gcs/mine/easel", **options: str) -> list[Any]:
@@ -184,14 +154,14 @@ def in_order(tasks: dict[str, Any]) -> list[str]:
 def test_the_compiled_tasks_push_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shapes").mkdir()
     write_shapes(tmp_path / "shapes", count=200, size=32, seed=0)
-    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
-    config, root = load_config("quick", tmp_path / "tiny.toml"), Root(tmp_path / "root")
+    config, root = load_config("quick", Path(__file__).with_name("tiny.toml")), Root(tmp_path / "root")
     root.path.mkdir()
     made = create_pipeline(root, source_of(tmp_path / "shapes", config), config, history=False)
     compile_pipeline(made, IMAGE, tmp_path / "pipeline.yaml")
     spec = yaml.safe_load((tmp_path / "pipeline.yaml").read_text(encoding="utf-8"))
     monkeypatch.setattr(kubeflow, "MOUNTS", {"gs://": f"{tmp_path}/gcs/"})
     launcher = Launcher(spec, tmp_path / "told")
+    (tmp_path / "told").mkdir()
     for name in in_order(spec["root"]["dag"]["tasks"]):
         assert launcher.run(name) == 0, name
     assert {model.name: len(list(model.iterdir())) for model in root.pushed.iterdir()} == dict.fromkeys(
