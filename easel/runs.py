@@ -47,11 +47,12 @@ def run(
         raise typer.Exit(watch_data(data, every))
     with failing("pipeline"):
         from tfx_pipeline.config import ConfigError, load_config
-        from tfx_pipeline.engines import beam_args, check_job_server
+        from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
 
         try:
             settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
             check_job_server(beam)
+            check_trains_alone()
         except ConfigError as error:
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None

@@ -1,5 +1,7 @@
-"""Where Beam runs the data steps: in this process, or on an engine that a command names."""
+"""Where the data steps run, in this process or on an engine that a command names, and who trains together."""
 
+import json
+import os
 import socket
 from collections.abc import Sequence
 
@@ -63,3 +65,29 @@ def check_job_server(args: Sequence[str]) -> None:
             raise ConfigError(
                 f"No Beam job server answers at {endpoint!r} ({error}): start one, or mend --beam-option job_endpoint."
             ) from None
+
+
+def worker_addresses() -> list[str]:
+    """The machines that TF_CONFIG names, the chief first; none without it.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"TF_CONFIG is not what TensorFlow reads: {error}.") from None
+
+
+def check_trains_alone() -> None:
+    """Refuse a cluster for a run that trains in its own process.
+
+    Raises:
+        ConfigError: If TF_CONFIG names several workers.
+    """
+    if len(found := worker_addresses()) > 1:
+        raise ConfigError(
+            f"TF_CONFIG names {len(found)} workers, and `easel run` trains in this process alone: unset it, or train "
+            "together as docs/how-to/machines.md shows."
+        )

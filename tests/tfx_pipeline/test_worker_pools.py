@@ -124,14 +124,13 @@ def test_pools_judge_as_one_process_does(far: tuple[Path, dict[str, Any]], shape
 
 @pytest.mark.parametrize("victim", ["worker", "machine"])
 def test_a_run_whose_worker_is_killed_fails_and_leaves_no_output(shapes: Path, tmp_path: Path, victim: str) -> None:
-    with cluster(tmp_path, first=2) as made:
+    with cluster(tmp_path, first=8) as made:
         second = made.machines[1]
         before = second.processes()
         with subprocess.Popen(run(shapes, tmp_path / "root", made), stderr=subprocess.PIPE, text=True) as running:
-            while second.processes() == before:
+            while not list((tmp_path / "root").glob("pipeline/FolderExampleGen/examples/*/beam-temp-*")):
                 assert running.poll() is None
-                time.sleep(0.1)
-            time.sleep(5)
+                time.sleep(0.02)
             for process in second.processes() - (before if victim == "worker" else set()):
                 os.kill(process, signal.SIGKILL)
             _, said = running.communicate(timeout=600)

@@ -16,8 +16,9 @@ from machines import free_port
 from training_worker import STEPS
 
 from tfx_pipeline.config import ConfigError
+from tfx_pipeline.engines import check_trains_alone, worker_addresses
 from tfx_pipeline.training.fit import backups
-from tfx_pipeline.training.workers import is_chief, new_strategy, shared_out, worker_addresses, worker_count
+from tfx_pipeline.training.workers import is_chief, new_strategy, shared_out, worker_count
 
 WORKER = Path(__file__).with_name("training_worker.py")
 
@@ -115,6 +116,8 @@ def test_without_tf_config_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) 
 def test_workers_are_those_of_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
     assert worker_addresses() == ["a:1", "b:1", "c:1"]
+    with pytest.raises(ConfigError, match="TF_CONFIG names 3 workers, and `easel run` trains in this process alone"):
+        check_trains_alone()
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '"x"'])

@@ -3,31 +3,17 @@
 `TF_CONFIG` in the environment names them, as TensorFlow has it; without it there is one worker, this process.
 """
 
-import json
-import os
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfx_pipeline.config import ConfigError
+from tfx_pipeline.engines import worker_addresses
 from tfx_pipeline.runs.guards import RunError
 
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 """What TensorFlow raises on the workers that are left when one has died."""
-
-
-def worker_addresses() -> list[str]:
-    """The machines that TF_CONFIG names, the chief first; none without it.
-
-    Raises:
-        ConfigError: If it cannot be read.
-    """
-    try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"TF_CONFIG is not what TensorFlow reads: {error}.") from None
 
 
 def new_strategy() -> tf.distribute.Strategy:
