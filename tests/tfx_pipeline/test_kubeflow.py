@@ -10,6 +10,7 @@ import pytest
 import yaml
 from kfp.components import load_component_from_file
 
+import tfx_pipeline
 from tfx_pipeline import kubeflow
 from tfx_pipeline.config import RunConfig, load_config
 from tfx_pipeline.datasets.shapes import write_shapes
@@ -57,6 +58,12 @@ def test_names_are_such_as_kubernetes_takes(tmp_path: Path) -> None:
 )
 def test_task_names(name: str, expected: str) -> None:
     assert task_name(name) == expected
+
+
+@pytest.mark.parametrize("name", tfx_pipeline.ARTIFACTS)
+def test_own_artifacts_are_found_by_what_kubeflow_writes_down(name: str) -> None:
+    found = getattr(tfx_pipeline, name)
+    assert found.TYPE_NAME == f"tfx_pipeline.{name}"
 
 
 def test_a_claim_is_mounted_by_every_task(tmp_path: Path) -> None:
