@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from kfp.components import load_component_from_file
+from tfx.utils.import_utils import import_class_by_path
 
 import tfx_pipeline
 from tfx_pipeline import kubeflow
@@ -62,8 +63,8 @@ def test_task_names(name: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", tfx_pipeline.ARTIFACTS)
 def test_own_artifacts_are_found_by_what_kubeflow_writes_down(name: str) -> None:
-    found = getattr(tfx_pipeline, name)
-    assert found.TYPE_NAME == f"tfx_pipeline.{name}"
+    path = f"tfx_pipeline.{name}"
+    assert [path] == [import_class_by_path(path).TYPE_NAME]
 
 
 def test_a_claim_is_mounted_by_every_task(tmp_path: Path) -> None:
