@@ -22,7 +22,7 @@ install: $(UV)  ## Install what the pipeline, the server and the notebooks need
 	$(UV) sync --frozen --extra pipeline --extra notebooks --python $(PYTHON)
 
 install-dev: $(UV)
-	$(UV) sync --frozen --extra pipeline --extra notebooks --group dev --python $(PYTHON)
+	$(UV) sync --frozen --extra pipeline --extra kubeflow --extra notebooks --group dev --python $(PYTHON)
 
 install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
 	$(UV) sync --frozen --extra pipeline --extra notebooks --extra gpu --python $(PYTHON)

@@ -11,7 +11,7 @@ import typer
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from easel import bench, data, demo, doctor, inspecting, models, pictures, report, runs
+from easel import bench, compiling, data, demo, doctor, inspecting, models, pictures, report, runs
 from easel.console import fail, failing, quiet
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")
+app.add_typer(compiling.app, name="compile")
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(runs.run)

@@ -18,6 +18,7 @@ EXTRAS = {
     "studio": ("aiohttp",),
     "c2pa": ("c2pa-python",),
     "pipeline": ("tfx", "ml-metadata", "tensorflow-data-validation", "tensorboard"),
+    "kubeflow": ("kfp",),
     "notebooks": ("matplotlib", "ipykernel"),
 }
 NEEDED = ("models", "serving")

@@ -28,6 +28,12 @@ def run(
     profile: Annotated[str, typer.Option(help="quick (minutes) or standard.")] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
     text: Annotated[Path | None, typer.Option(help="More text for the language model, a line each.")] = None,
+    beam_runner: Annotated[
+        str, typer.Option(help="Beam's engine for the data steps, such as PortableRunner, FlinkRunner or SparkRunner.")
+    ] = "DirectRunner",
+    beam_option: Annotated[
+        list[str] | None, typer.Option(help="One of Beam's options, NAME=VALUE; may be given several times.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and run again whenever the data change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="With --watch, seconds between two looks.")] = 60.0,
     as_json: AsJson = False,
@@ -41,9 +47,12 @@ def run(
         raise typer.Exit(watch_data(data, every))
     with failing("pipeline"):
         from tfx_pipeline.config import ConfigError, load_config
+        from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
 
         try:
-            settings = load_config(profile, config)
+            settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
+            check_job_server(beam)
+            check_trains_alone()
         except ConfigError as error:
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None
@@ -53,7 +62,9 @@ def run(
         with quiet():
             from tfx_pipeline.local_run import run_local
 
-        outcome = run_local(Root(root), data, settings, text=text, say=lambda line: say(line, as_json=as_json))
+        outcome = run_local(
+            Root(root), data, settings, text=text, beam=beam, say=lambda line: say(line, as_json=as_json)
+        )
     if as_json:
         answer(as_dict(outcome))
         if outcome.new and not outcome.blessed:

@@ -1,4 +1,4 @@
-"""Muon for every kernel."""
+"""Muon for every kernel, and optimizers that see one batch over all workers."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -11,8 +11,30 @@ LEAST_CHANNELS = 16
 Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
+class OverWorkers:
+    """Gives an optimizer the mean gradients of all workers of a `tf.distribute` strategy, before it clips them.
+
+    Each step is then the one that a single process would take on the whole batch, as long as the workers' shares of it
+    are equal. Keras' own optimizers clip each worker's gradients and add them up.
+    """
+
+    def _backend_apply_gradients(self, grads: list[tf.Tensor], trainable_variables: list[Any]) -> None:
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            grads = replica.all_reduce(tf.distribute.ReduceOp.MEAN, grads)
+        super()._backend_apply_gradients(grads, trainable_variables)  # type: ignore[misc]
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
+        return grads_and_vars
+
+
 @keras.saving.register_keras_serializable(package="easel")
-class KernelMuon(keras.optimizers.Muon):
+class Adam(OverWorkers, keras.optimizers.Adam):
+    """Adam (Kingma and Ba, 2015) over all workers."""
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class KernelMuon(OverWorkers, keras.optimizers.Muon):
     """Muon (Jordan et al., 2024) that also takes kernels of convolutions, as matrices of (height * width * in, out).
 
     Keras' own leaves them to Adam, as this one leaves biases, embeddings and kernels of convolutions with fewer than 16

@@ -36,10 +36,11 @@ def measure(data: Path | None, *, counts: Sequence[int] = COUNTS, say: Callable[
         say: Told a line for each measurement.
 
     Returns:
-        `pictures_per_s`, `memory_mb`, `transformed_bytes_ratio` (bytes on the disk for a byte of raw pixels) and
-        `reader_share` (steps a second while reading the transformed data, the reading itself shared out over a training
-        of the quick profile, against steps on batches that are already there); `memory_growth_10k_to_100k` (peak of the
-        process at the last count against that at the second, less 1); and `by_count`, the first three of each count.
+        `pictures_per_s`, `memory_mb`, `transformed_bytes_ratio` (bytes on the disk for a byte of raw pixels), `seconds`
+        by step, of which `looking` finds the fingerprint and the slices, and `reader_share` (steps a second while
+        reading the transformed data, the reading itself shared out over a training of the quick profile, against steps
+        on batches that are already there); `memory_growth_10k_to_100k` (peak of the process at the last count against
+        that at the second, less 1); and `by_count`, the first four of each count.
     """
     named = counts[min(2, len(counts) - 1)]
     with tempfile.TemporaryDirectory(dir=None if data is None else data.parent, prefix=".bench-") as place:
@@ -92,21 +93,25 @@ def steps(folder: Path, place: Path) -> Figures:
     """Run everything before the Trainers."""
     from tfx_pipeline.local_run import execute, narrated, source_of
     from tfx_pipeline.pipeline import bound, data_steps
+    from tfx_pipeline.runs.history import History
     from tfx_pipeline.runs.root import Root
 
     root, config = Root(place), RunConfig()
     place.mkdir()
     started = time.monotonic()
     source = source_of(folder, config)
+    by_step = {"looking": time.monotonic() - started}
     with narrated(root, lambda line: print(line, file=sys.stderr)) as log:
         execute(bound(root, data_steps(root, source, config).nodes), root, log)
     seconds = time.monotonic() - started
+    by_step |= {step.name: step.seconds for step in History(root).run("latest").steps}
     count = len(read_folder(folder, decode=False).entries)
     written = sum(file.stat().st_size for file in transformed(root.pipeline, "*"))
     return {
         "pictures_per_s": round(count / seconds, 1),
         "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "transformed_bytes_ratio": round(written / (count * 3 * config.data.picture_size**2), 3),
+        "seconds": {name: round(taken, 2) for name, taken in by_step.items()},
     }
 
 

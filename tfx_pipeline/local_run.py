@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tfx import v1 as tfx
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
+from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.ingesting.slices import eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
@@ -55,14 +56,23 @@ class Outcome:
         return not self.refusal
 
 
-def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = None, say: Say = print) -> Outcome:
-    """Run the whole pipeline in this process with LocalDagRunner.
+def run_local(
+    root: Root,
+    data: Path,
+    config: RunConfig,
+    *,
+    text: Path | None = None,
+    beam: Sequence[str] = IN_PROCESS,
+    say: Say = print,
+) -> Outcome:
+    """Run the whole pipeline with LocalDagRunner, in this process but for what Beam does elsewhere.
 
     Args:
         root: Where everything is kept.
         data: The data-set folder, or a folder of spans, of which the newest are taken.
         config: All settings.
         text: Further lines for the language model.
+        beam: Arguments for Beam, as `tfx_pipeline.engines.beam_args` gives them.
         say: Told a line for each component as it starts.
 
     Raises:
@@ -83,7 +93,9 @@ def run_local(root: Root, data: Path, config: RunConfig, *, text: Path | None = 
         start = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
         memory = PeakMemory()
         with narrated(root, say, memory.begin) as log:
-            pipeline = create_pipeline(root, pictures, config, text=lines, warm_start=start, commit=code_commit())
+            pipeline = create_pipeline(
+                root, pictures, config, text=lines, warm_start=start, commit=code_commit(), beam=beam
+            )
             try:
                 execute(pipeline, root, log)
             except (DataSetError, DriftError, RunError) as error:

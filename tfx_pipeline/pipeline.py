@@ -15,6 +15,7 @@ from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
 from tfx_pipeline.config import RunConfig, Slices, Thresholds
+from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftCheck
 from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
 from tfx_pipeline.ingesting.slices import ATTRIBUTE, Slice
@@ -29,8 +30,6 @@ NAME = "easel"
 MODELS = ("language_model", "generator", "restorer")
 MODELS_OF_PICTURES = ("generator", "restorer")
 SLICES = Slices()
-# The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
-BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", "--sdk_container_image=none")
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,8 @@ def create_pipeline(
     text: Source | None = None,
     warm_start: Mapping[str, str] = MappingProxyType({}),
     commit: str = "",
+    beam: Sequence[str] = IN_PROCESS,
+    history: bool = True,
 ) -> tfx.dsl.Pipeline:
     """Lay out all components, from a folder of captioned pictures to pushed models.
 
@@ -90,8 +91,10 @@ def create_pipeline(
         text: A file of further text lines for the language model.
         warm_start: Folders of the Model artifacts that trainings begin with, by name.
         commit: Of this code, for the model cards.
+        beam: Arguments for Beam, as `tfx_pipeline.engines.beam_args` gives them.
+        history: Whether there is a store of metadata in which the last run is found, to compare the new one with.
     """
-    steps = data_steps(root, pictures, config)
+    steps = data_steps(root, pictures, config, history=history)
     nodes, examples, transformed = [*steps.nodes], steps.examples, steps.transformed
     captions: BaseChannel = transformed
     if text is not None:
@@ -106,10 +109,10 @@ def create_pipeline(
         data = captions if name == "language_model" else transformed
         start = warm_start.get(name, "")
         trainers[name] = trainer(name, data, steps.graph, root, config, base, start)
-        baseline = latest_blessed(name)
+        baseline = latest_blessed(name) if history else None
         judged = eval_config(name, config.thresholds, config.slices, pictures.slices)
         evaluators[name] = evaluator(name, examples, trainers[name], baseline, judged)
-        nodes += [trainers[name], baseline, evaluators[name]]
+        nodes += [node for node in (trainers[name], baseline, evaluators[name]) if node]
 
     galleries = {
         name: Gallery(examples=examples, model=trainers[name].outputs["model"]).with_id(f"Gallery.{name}")
@@ -146,12 +149,12 @@ def create_pipeline(
         ).with_id(f"Pusher.{name}")
         for name, node in {**trainers, FUSED: assembler}.items()
     ]
-    return bound(root, [*nodes, *galleries.values(), copies, assembler, check, cards, *pushers])
+    return bound(root, [*nodes, *galleries.values(), copies, assembler, check, cards, *pushers], beam)
 
 
-def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
+def data_steps(root: Root, pictures: Source, config: RunConfig, *, history: bool = True) -> DataSteps:
     """Lay out the components from a folder of captioned pictures to what the Trainers read."""
-    nodes, examples, schema = reading_steps(root, pictures, config)
+    nodes, examples, schema = reading_steps(root, pictures, config, history=history)
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
@@ -165,7 +168,7 @@ def data_steps(root: Root, pictures: Source, config: RunConfig) -> DataSteps:
     return DataSteps([*nodes, transform], examples, transformed, graph)
 
 
-def reading_steps(root: Root, pictures: Source, config: RunConfig) -> Reading:
+def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: bool = True) -> Reading:
     """Lay out the components from a folder of captioned pictures to the check for drift."""
     examples = FolderExampleGen(
         folder=str(pictures.path),
@@ -179,28 +182,28 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig) -> Reading:
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    last = accepted_statistics()
+    last = [accepted_statistics()] if history else []
     drift = DriftCheck(
         examples=examples.outputs["examples"],
         statistics=statistics.outputs["statistics"],
         schema=schema.outputs["schema"],
-        last=last.outputs["statistics"],
+        last=last[0].outputs["statistics"] if last else None,
         limits=config.retraining.model_dump_json(include={"most_drift", "most_skew", "on_drift"}),
         page=str(root.drift),
     )
-    nodes = [examples, statistics, schema, validator, last, drift]
+    nodes = [examples, statistics, schema, validator, *last, drift]
     return Reading(nodes, examples.outputs["examples"], schema.outputs["schema"])
 
 
-def bound(root: Root, nodes: Sequence[BaseNode]) -> tfx.dsl.Pipeline:
-    """A pipeline of these components, bound to the places of a root."""
+def bound(root: Root, nodes: Sequence[BaseNode], beam: Sequence[str] = IN_PROCESS) -> tfx.dsl.Pipeline:
+    """A pipeline of these components, bound to the places of a root and to Beam's engine."""
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=str(root.pipeline),
         components=nodes,
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
-        beam_pipeline_args=list(BEAM_ARGS),
+        beam_pipeline_args=list(beam),
     )
 
 
@@ -259,14 +262,14 @@ def latest_blessed(name: str) -> BaseNode:
 
 
 def evaluator(
-    name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode, judged: tfma.EvalConfig
+    name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode | None, judged: tfma.EvalConfig
 ) -> BaseNode:
-    """The Evaluator of one model, on the eval split."""
+    """The Evaluator of one model, on the eval split; without a baseline it is held to the thresholds alone."""
     return tfx.components.Evaluator(
         examples=examples,
         example_splits=["eval"],
         model=model.outputs["model"],
-        baseline_model=baseline.outputs["model"],
+        baseline_model=baseline.outputs["model"] if baseline else None,
         eval_config=judged,
     ).with_id(f"Evaluator.{name}")
 

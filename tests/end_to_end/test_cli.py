@@ -24,6 +24,7 @@ COMMANDS = (
     "studio",
     "models",
     "bench",
+    "compile",
     "generate",
     "restore",
     "inspect",
@@ -206,6 +207,7 @@ def test_the_pipeline_bench_tells_what_preprocessing_costs() -> None:
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["pictures_per_s"] > 0 and set(figures["by_count"]) == {"300", "600"}
+    assert figures["seconds"].keys() >= {"looking", "FolderExampleGen", "StatisticsGen", "Transform"}
     assert -0.5 < figures["memory_growth_10k_to_100k"] < 0.5
     assert 0 < figures["transformed_bytes_ratio"] <= 1.2
     assert 0 < figures["reader_share"] < 1.5

@@ -22,8 +22,9 @@ def read_into(root: Root, folder: Path, lines: Path, known_as: str) -> None:
     # Here, so that tests of the data sets alone need not wait for TFX.
     from tfx import v1 as tfx
 
+    from tfx_pipeline.engines import IN_PROCESS
     from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
-    from tfx_pipeline.pipeline import BEAM_ARGS, NAME
+    from tfx_pipeline.pipeline import NAME
 
     metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata))
     pipeline = tfx.dsl.Pipeline(
@@ -35,6 +36,6 @@ def read_into(root: Root, folder: Path, lines: Path, known_as: str) -> None:
         ],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=list(BEAM_ARGS),
+        beam_pipeline_args=list(IN_PROCESS),
     )
     tfx.orchestration.LocalDagRunner().run(pipeline)

@@ -2,15 +2,17 @@ import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 from reading import captioned_folder, read_into
+from tfx.types.standard_artifacts import Examples
 
 from tfx_pipeline.datasets.folder import DataSetError, Entry, fingerprint, open_picture, read_folder
-from tfx_pipeline.ingesting.examples import example, graph_readable, serialized, text_lines
+from tfx_pipeline.ingesting.examples import NO_DIGEST, example, finish, graph_readable, serialized, text_lines
 from tfx_pipeline.ingesting.slices import EVAL_SHARE, in_tenth, is_eval
 from tfx_pipeline.runs.root import Root
 
@@ -226,3 +228,12 @@ def test_the_component_splits_lines(reading_run: Path) -> None:
     lines = [row["line"].decode() for row in (*train, *held)]
     assert sorted(lines, key=int) == [str(number) for number in range(60)]
     assert sorted((row["line"].decode() for row in held), key=int) == TENTH_OF_60
+
+
+@pytest.mark.parametrize("told", [[], [(0, NO_DIGEST.hex(), None), (1, NO_DIGEST.hex(), None)]], ids=["root", "folder"])
+def test_workers_that_do_not_see_the_disk_are_told_apart_from_changes(tmp_path: Path, told: list[Any]) -> None:
+    reading = read_folder(captioned_folder(tmp_path / "pictures", 3), decode=False)
+    with pytest.raises(
+        DataSetError, match=r"Of the 3 pictures in .* none came back from Beam's workers: they must see"
+    ):
+        finish(Examples(), reading, told, "abc", 0.5)

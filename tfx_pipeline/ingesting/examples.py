@@ -39,6 +39,8 @@ ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
 # Pictures that one element of a Beam collection stands for, since each element costs what several pictures do.
 CHUNK = 64
 MOST_WORDS = 32
+# Of a file that could not be read.
+NO_DIGEST = hashlib.sha256(b"").digest()
 
 Rows = list[tuple[int, Entry]]
 
@@ -96,9 +98,15 @@ def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: s
     """Hold what was read against what was expected, and record it.
 
     Raises:
-        DataSetError: If too many pictures were refused, or the folder has changed since its fingerprint was taken.
+        DataSetError: If too many pictures were refused, the folder has changed since its fingerprint was taken, or
+            Beam's workers do not see it.
     """
     digests = [bytes.fromhex(digest) for _, digest, _ in told]
+    if not set(digests) - {NO_DIGEST}:
+        raise DataSetError(
+            f"Of the {len(reading.entries)} pictures in {reading.root} none came back from Beam's workers: they must "
+            "see that folder, and the one that --root names, under the same paths as this machine."
+        )
     if combined(reading.entries, digests) != fingerprint:
         raise DataSetError(
             f"{reading.root} has changed while it was read: let whatever writes there finish, then give the same "

@@ -24,7 +24,7 @@ FILE = "copies.npz"
 class Copies(Artifact):
     """A file `copies.npz` with the arrays of `Suspects`."""
 
-    TYPE_NAME = "EaselCopies"
+    TYPE_NAME = "tfx_pipeline.Copies"
 
 
 class Suspects(NamedTuple):

@@ -24,7 +24,7 @@ FILE = "pictures.npz"
 class Pictures(Artifact):
     """A file `pictures.npz` with the arrays of `Exhibits`."""
 
-    TYPE_NAME = "EaselPictures"
+    TYPE_NAME = "tfx_pipeline.Pictures"
 
 
 class Exhibits(NamedTuple):

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-import tensorflow_model_analysis as tfma
 from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from models.metrics import psnr, ssim
 
@@ -111,7 +111,7 @@ class _Total(beam.CombineFn):  # type: ignore[misc]
 def _computations(measure: Measure) -> Callable[..., list[metric_types.MetricComputation]]:
     def computations(
         name: str,
-        eval_config: tfma.EvalConfig | None = None,
+        eval_config: EvalConfig | None = None,
         model_name: str = "",
         output_name: str = "",
         example_weighted: bool = False,

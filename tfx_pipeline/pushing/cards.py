@@ -90,7 +90,7 @@ def limits(config: RunConfig, pictures: int) -> Iterator[str]:
 class ModelCards(Artifact):  # type: ignore[misc]
     """The cards of a run's models, `<model>.json` each."""
 
-    TYPE_NAME = "ModelCards"
+    TYPE_NAME = "tfx_pipeline.ModelCards"
 
 
 @component

@@ -16,7 +16,7 @@ INPUTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
 OUTPUTS = (pb.Event.OUTPUT, pb.Event.PENDING_OUTPUT, pb.Event.DECLARED_OUTPUT)
 # What a model is judged by is no ancestor of it: through the last model that each was compared with, everything
 # that ever ran would be.
-JUDGEMENTS = ("ModelBlessing", "InfraBlessing", "ModelCards")
+JUDGEMENTS = ("ModelBlessing", "InfraBlessing", "tfx_pipeline.ModelCards")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tfx_pipeline.training.workers import fit_together, is_chief, worker_count
 
 EPOCHS = 20
 CONSOLE = Console(stderr=True)
@@ -193,23 +196,26 @@ def fit(
         batches: Endless.
         label: Names the phase on the screen and in files.
         steps: Steps in all, rounded down to a multiple of 20 from 20 on.
-        checkpoints: Folder of this model's backups; a phase that is complete there is not trained again.
+        checkpoints: Folder of this model's backups; a phase that is complete there is not trained again. All workers
+            must see it.
         run_dir: Where TensorBoard logs, `metrics.jsonl` and `samples/` go.
         samples: Draws the grid to keep.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     epochs = EPOCHS if steps >= EPOCHS else 1
     steps_per_epoch = steps // epochs
-    callbacks = [
-        Backup(checkpoints / label),
-        ShowProgress(label, steps_per_epoch * epochs),
-        KeepMetrics(run_dir / "metrics.jsonl", label),
-        keras.callbacks.TensorBoard(str(run_dir / "tensorboard" / label)),
-        keras.callbacks.TerminateOnNaN(),
-    ]
-    if samples is not None:
-        callbacks.append(KeepSamples(run_dir / "samples", label, samples))
-    model.fit(
+    callbacks = [keras.callbacks.TerminateOnNaN()]
+    if is_chief():
+        callbacks += [
+            Backup(checkpoints / label),
+            ShowProgress(label, steps_per_epoch * epochs),
+            KeepMetrics(run_dir / "metrics.jsonl", label),
+            keras.callbacks.TensorBoard(str(run_dir / "tensorboard" / label)),
+        ]
+        if samples is not None:
+            callbacks.append(KeepSamples(run_dir / "samples", label, samples))
+    train = model.fit if worker_count() == 1 else partial(fit_together, model)
+    train(
         batches,
         initial_epoch=resumed(model, checkpoints / label),
         epochs=epochs,

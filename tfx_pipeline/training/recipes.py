@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from models.generator import Generator
 from models.generator_training import GeneratorAdversarial, GeneratorWarmup, encoder_of
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
-from models.optimizers import KernelMuon, muon
+from models.optimizers import Adam, KernelMuon, muon
 from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
 from tfx_pipeline.config import Drawing, RunConfig
@@ -125,7 +124,7 @@ def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Dr
         generator,
         encoder,
         critic=critic,
-        critic_optimizer=keras.optimizers.Adam(rate, beta_1=0.0, beta_2=0.99),
+        critic_optimizer=Adam(rate, beta_1=0.0, beta_2=0.99),
         steps=steps,
         towers=device_policy().towers,
         kl_weight=settings.kl_weight,
@@ -135,9 +134,7 @@ def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Dr
         penalty_every=settings.penalty_every,
     )
     rate = Cosine(settings.adversarial_learning_rate, steps, floor=0.05)
-    optimizer = keras.optimizers.Adam(
-        rate, beta_1=0.0, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=averaging_over(steps)
-    )
+    optimizer = Adam(rate, beta_1=0.0, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=averaging_over(steps))
     adversarial.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     return adversarial
 

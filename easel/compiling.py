@@ -1,0 +1,63 @@
+"""`easel compile`: the pipeline for an orchestrator that runs it elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easel.console import WRONG_USE, answer, failing, quiet, say
+
+app = typer.Typer(help="Compile the pipeline for an orchestrator.", no_args_is_help=True)
+
+
+@app.callback()
+def compiling() -> None:
+    """Compile the pipeline for an orchestrator."""
+
+
+@app.command()
+def kubeflow(
+    data: Annotated[Path, typer.Option(help="The folder of captioned pictures, at the path where containers see it.")],
+    root: Annotated[Path, typer.Option(help="Where containers keep backups and pushed models, such as /gcs/mine.")],
+    image: Annotated[str, typer.Option(help="The container image with Easel that every task runs.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The YAML to write.")] = Path("pipeline.yaml"),
+    claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim that holds both; all tasks mount it.")] = "",
+    mount: Annotated[str, typer.Option(help="With --claim, where they mount it.")] = "/mnt/easel",
+    profile: Annotated[str, typer.Option(help="quick (minutes) or standard.")] = "quick",
+    config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
+    beam_runner: Annotated[str, typer.Option(help="Beam's engine for the data steps.")] = "DirectRunner",
+    beam_option: Annotated[
+        list[str] | None, typer.Option(help="One of Beam's options, NAME=VALUE; may be given several times.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Compile the pipeline for Kubeflow Pipelines 2 or Vertex AI, in a few seconds.
+
+    The data are looked at, for their fingerprint and slices; nothing is trained. docs/how-to/kubeflow.md tells how
+    to build the image and start the run.
+    """
+    with failing("kubeflow"):
+        from tfx_pipeline.config import ConfigError, load_config
+        from tfx_pipeline.engines import beam_args
+
+        say(f"Compiling the pipeline for Kubeflow: a few seconds, to look at {data}.", as_json=as_json)
+        try:
+            settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
+        except ConfigError as error:
+            say(str(error), as_json=True)
+            raise typer.Exit(WRONG_USE) from None
+        with quiet():
+            from tfx_pipeline.kubeflow import compile_pipeline
+            from tfx_pipeline.local_run import source_of
+            from tfx_pipeline.pipeline import create_pipeline
+            from tfx_pipeline.pushing.cards import code_commit
+            from tfx_pipeline.runs.root import Root
+
+            source = source_of(data, settings)
+            made = create_pipeline(Root(root), source, settings, commit=code_commit(), beam=beam, history=False)
+            tasks = compile_pipeline(made, image, out, claim=claim, mount=mount)
+    if as_json:
+        answer({"file": out, "tasks": tasks, "image": image})
+        return
+    typer.echo(f"Wrote {out}: {tasks} tasks that run {image}.")
+    typer.echo(f"Next: kfp run create -e easel -r easel -f {out}, or Vertex AI; see docs/how-to/kubeflow.md.")

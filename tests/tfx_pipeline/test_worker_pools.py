@@ -1,0 +1,139 @@
+"""The data steps and the Evaluators on two worker pools, each on a machine of its own, beside the direct runner."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from machines import Cluster, cluster
+
+from tfx_pipeline.config import RunConfig
+from tfx_pipeline.datasets.shapes import write_shapes
+from tfx_pipeline.local_run import execute, narrated, source_of
+from tfx_pipeline.pipeline import bound, data_steps
+from tfx_pipeline.runs.root import Root
+
+EASEL = str(Path(sys.executable).with_name("easel"))
+CONFIG = Path(__file__).with_name("tiny.toml")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces"),
+    pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    folder.mkdir()
+    write_shapes(folder, count=400, size=32, seed=0)
+    return folder
+
+
+def run(data: Path, root: Path, made: Cluster | None = None) -> list[str]:
+    """The command that trains on some data, on a cluster or not."""
+    options = [f"--beam-option={option}" for option in made.options] if made else []
+    where = ["--beam-runner", "PortableRunner", *options] if made else []
+    return [EASEL, "run", "--data", str(data), "--root", str(root), "--config", str(CONFIG), "--json", *where]
+
+
+@pytest.fixture(scope="module")
+def far(shapes: Path, pools: Cluster) -> tuple[Path, dict[str, Any]]:
+    """The root of a whole run whose Beam works on the pools, and what it answered."""
+    done = subprocess.run(run(shapes, shapes.parent / "far", pools), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return shapes.parent / "far", json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def near(shapes: Path) -> Path:
+    """The root of the same data steps in one process."""
+    root, config = Root(shapes.parent / "near"), RunConfig()
+    root.path.mkdir()
+    with narrated(root, lambda line: None) as log:
+        execute(bound(root, data_steps(root, source_of(shapes, config), config).nodes), root, log)
+    return root.path
+
+
+def records(root: Path, artifact: str) -> dict[str, Counter[bytes]]:
+    """The records of a component's splits, in no order."""
+    found: dict[str, Counter[bytes]] = {}
+    for split in sorted(root.glob(f"pipeline/{artifact}/*/Split-*")):
+        files = sorted(map(str, split.iterdir()))
+        compression = "GZIP" if files[0].endswith(".gz") else ""
+        found[split.name] = Counter(record.numpy() for record in tf.data.TFRecordDataset(files, compression))
+    return found
+
+
+def contents(root: Path, pattern: str) -> list[bytes]:
+    return [file.read_bytes() for file in sorted(root.glob(f"pipeline/{pattern}"))]
+
+
+@pytest.mark.parametrize("artifact", ["FolderExampleGen/examples", "Transform/transformed_examples"])
+def test_pools_write_the_same_records(far: tuple[Path, dict[str, Any]], near: Path, artifact: str) -> None:
+    ours, theirs = records(near, artifact), records(far[0], artifact)
+    assert ours == theirs
+    assert {split: sum(found.values()) for split, found in theirs.items()} == {"Split-eval": 60, "Split-train": 340}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "StatisticsGen/statistics/*/Split-*/FeatureStats.pb",
+        "SchemaGen/schema/*/schema.pbtxt",
+        "Transform/transform_graph/*/transform_fn/assets/pieces",
+    ],
+)
+def test_pools_find_the_same_statistics_schema_and_vocabulary(
+    far: tuple[Path, dict[str, Any]], near: Path, pattern: str
+) -> None:
+    assert contents(near, pattern)
+    assert contents(far[0], pattern) == contents(near, pattern)
+
+
+def test_both_machines_worked(far: tuple[Path, dict[str, Any]], pools: Cluster) -> None:
+    assert [log.read_text(encoding="utf-8").count("Starting worker") > 1 for log in pools.logs] == [True, True]
+
+
+def test_pools_judge_as_one_process_does(far: tuple[Path, dict[str, Any]], shapes: Path) -> None:
+    root, told = far
+    again = subprocess.run(run(shapes, root), capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    here = json.loads(again.stdout)
+    assert here["trained"] == []
+    for model, metrics in told["metrics"].items():
+        assert here["metrics"][model] == pytest.approx(metrics, rel=1e-6), model
+
+
+@pytest.mark.parametrize("victim", ["worker", "machine"])
+def test_a_run_whose_worker_is_killed_fails_and_leaves_no_output(shapes: Path, tmp_path: Path, victim: str) -> None:
+    with cluster(tmp_path, first=8) as made:
+        second = made.machines[1]
+        before = second.processes()
+        with subprocess.Popen(run(shapes, tmp_path / "root", made), stderr=subprocess.PIPE, text=True) as running:
+            while not list((tmp_path / "root").glob("pipeline/FolderExampleGen/examples/*/beam-temp-*")):
+                assert running.poll() is None
+                time.sleep(0.02)
+            for process in second.processes() - (before if victim == "worker" else set()):
+                os.kill(process, signal.SIGKILL)
+            _, said = running.communicate(timeout=600)
+    assert running.returncode == 1
+    assert said.splitlines()[-1].startswith("FolderExampleGen failed: ")
+    assert list((tmp_path / "root").glob("pipeline/*/*/*/Split-*/*")) == []

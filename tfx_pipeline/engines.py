@@ -1,0 +1,93 @@
+"""Where the data steps run, in this process or on an engine that a command names, and who trains together."""
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+
+from tfx_pipeline.config import ConfigError
+
+# The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
+NO_IMAGE = "--sdk_container_image=none"
+# Beam would ask pip, which is not there, what is installed.
+NO_LIST = "--experiments=disable_logging_submission_environment"
+IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", NO_IMAGE)
+NEEDED: dict[str, tuple[str, ...]] = {
+    "DirectRunner": (),
+    "PortableRunner": ("job_endpoint",),
+    "FlinkRunner": ("flink_master",),
+    "SparkRunner": ("spark_master_url",),
+    "DataflowRunner": ("project", "region", "temp_location", "sdk_container_image"),
+}
+"""Beam's runners that the components work on, with the options that each cannot do without."""
+PATIENCE = 5.0
+
+
+def beam_args(runner: str = "DirectRunner", options: Sequence[str] = ()) -> tuple[str, ...]:
+    """Arguments for Beam.
+
+    Args:
+        runner: One of `NEEDED`.
+        options: Beam's own, `name=value`, or `name` for a flag; leading dashes are taken off.
+
+    Raises:
+        ConfigError: If there is no such runner, or it lacks an option.
+    """
+    given = dict(option.lstrip("-").partition("=")[::2] for option in options)
+    if runner not in NEEDED:
+        raise ConfigError(f"There is no Beam runner {runner!r}: choose one of {', '.join(NEEDED)}.")
+    if "runner" in given:
+        raise ConfigError(f"The Beam option runner is {given['runner']!r}: name it with --beam-runner.")
+    if missing := [name for name in NEEDED[runner] if not given.get(name)]:
+        raise ConfigError(f"{runner} needs {' '.join(f'--beam-option {name}=...' for name in missing)}.")
+    flags = tuple(f"--{name}={value}" if value else f"--{name}" for name, value in given.items())
+    if runner == "DirectRunner":
+        return (*IN_PROCESS, *flags)
+    if not given.keys() & {"environment_type", "sdk_container_image"}:
+        raise ConfigError(
+            f"{runner} starts workers, which need Easel: add --beam-option sdk_container_image=IMAGE, or --beam-option "
+            "environment_type=EXTERNAL --beam-option environment_config=HOST:PORT for a worker pool that runs already."
+        )
+    return (f"--runner={runner}", NO_LIST, *flags, *(() if "sdk_container_image" in given else (NO_IMAGE,)))
+
+
+def check_job_server(args: Sequence[str]) -> None:
+    """Look whether the job server answers, where Beam's arguments name one.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    for endpoint in (arg.partition("=")[2] for arg in args if arg.startswith("--job_endpoint=")):
+        host, _, port = endpoint.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"No Beam job server answers at {endpoint!r} ({error}): start one, or mend --beam-option job_endpoint."
+            ) from None
+
+
+def worker_addresses() -> list[str]:
+    """The machines that TF_CONFIG names, the chief first; none without it.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    try:
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        return [*cluster.get("chief", []), *cluster.get("worker", [])]
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"TF_CONFIG is not what TensorFlow reads: {error}.") from None
+
+
+def check_trains_alone() -> None:
+    """Refuse a cluster for a run that trains in its own process.
+
+    Raises:
+        ConfigError: If TF_CONFIG names several workers.
+    """
+    if len(found := worker_addresses()) > 1:
+        raise ConfigError(
+            f"TF_CONFIG names {len(found)} workers, and `easel run` trains in this process alone: unset it, or train "
+            "together as docs/how-to/machines.md shows."
+        )
