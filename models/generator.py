@@ -51,7 +51,8 @@ class Generator(keras.Model):
         block: int = 2,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Cast by hand: places and blending stay in full precision, whatever the layers at each point run in.
+        super().__init__(**{"autocast": False, **kwargs})
         if picture_size % (2 * block):
             raise ValueError(f"picture_size {picture_size} is not a multiple of twice the block, {2 * block}.")
         self.language_model = language_model
@@ -82,8 +83,8 @@ class Generator(keras.Model):
             kernel_initializer=keras.initializers.RandomNormal(stddev=2.5 / np.sqrt(frames)),
             bias_initializer=keras.initializers.RandomUniform(-3, 3),
         )
-        self.layers_of_points = [Modulated(width) for _ in range(depth)]
-        self.colours = keras.layers.Dense(4 * block**2, name="colours")
+        self.layers_of_points = [Modulated(width, dtype=self.dtype_policy) for _ in range(depth)]
+        self.colours = keras.layers.Dense(4 * block**2, name="colours", dtype=self.dtype_policy)
         self([tf.zeros([1, noise_size]), tf.zeros([1, language_model.embedding_size])])
 
     def get_config(self) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class Generator(keras.Model):
         x = self.waves(self.place(style, tf.reshape(points_Nx4x3, [-1, 3])))
         for layer in self.layers_of_points:
             x = layer([x, style])
-        return self.paint(self.colours(x), whole=patches is None)
+        return self.paint(tf.cast(self.colours(x), tf.float32), whole=patches is None)
 
     def paint(self, colours: tf.Tensor, *, whole: bool) -> tf.Tensor:
         """What each slot says of each point, [b * slots, points, 4 block²], as pictures or as patches."""
@@ -143,12 +144,24 @@ class Generator(keras.Model):
             tf.gather(tf.reshape(rows, [-1, count**2, side, side, 3]), patches, axis=1), [-1, side, side, 3]
         )
 
-    def draw(self, captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """In the graph: captions, string[b], and seeds, int64[b], to float32[b, s, s, 3] in -1..1."""
-        embedding = self.language_model.embed_texts(captions)
+    def draw(self, captions: tf.Tensor, seeds: tf.Tensor, *, compiled: bool = False) -> tf.Tensor:
+        """In the graph: captions, string[b], and seeds, int64[b], to float32[b, s, s, 3] in -1..1.
+
+        With `compiled`, XLA compiles the networks, which a served graph must not ask for.
+        """
         uniform = uniform_rows(seeds, 1, stream=4)[:, 0]
-        noise = self.prior.sample(embedding, uniform, normal_rows(seeds, self.noise_size, stream=1))
-        return tf.clip_by_value(self([noise, embedding]), -1.0, 1.0)
+        normal = normal_rows(seeds, self.noise_size, stream=1)
+        sketch = self._sketch_compiled if compiled else self._sketch
+        return sketch(self.language_model.tokenizer.tokenize(captions), uniform, normal)
+
+    def _sketch(self, ids: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor, *, compiled: bool = False) -> tf.Tensor:
+        read = self.language_model
+        embedding = read(ids)[1] if compiled else read.embed_ids(ids)
+        return tf.clip_by_value(self([self.prior.sample(embedding, uniform, normal), embedding]), -1.0, 1.0)
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def _sketch_compiled(self, *inputs: tf.Tensor) -> tf.Tensor:
+        return self._sketch(*inputs, compiled=True)
 
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""

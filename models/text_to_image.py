@@ -51,6 +51,8 @@ class TextToImage(tf.Module):
         expand: tf.Tensor,
         refine: tf.Tensor,
         candidates: tf.Tensor | None = None,
+        *,
+        compiled: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
@@ -61,16 +63,27 @@ class TextToImage(tf.Module):
             expand: bool[b], whether to continue the prompt.
             refine: bool[b], whether the restorer has the last word.
             candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
+            compiled: Whether XLA compiles the three networks, which a served graph must not ask for.
 
         Returns:
             Pictures, uint8[b, s, s, 3], and the captions that were drawn, string[b].
         """
-        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures)
+        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
         captions = tf.where(expand, continued, prompts)
-        drawn = self.generator.draw(captions, seeds) if candidates is None else self.choose(captions, seeds, candidates)
-        no_holes = tf.zeros_like(drawn[..., :1])
-        refined = self.restorer.restore_batch(drawn, no_holes, tf.fill(tf.shape(seeds), -1.0))
+        if candidates is None:
+            drawn = self.generator.draw(captions, seeds, compiled=compiled)
+        else:
+            drawn = self.choose(captions, seeds, candidates)
+        refined = (self._restore_compiled if compiled else self._restore)(drawn)
         return to_uint8(tf.where(refine[:, None, None, None], refined, drawn)), captions
+
+    def _restore(self, drawn: tf.Tensor) -> tf.Tensor:
+        """The restorer on whole pictures whose noise it estimates itself."""
+        return self.restorer.restore_batch(drawn, None, tf.fill(tf.shape(drawn)[:1], -1.0))
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def _restore_compiled(self, drawn: tf.Tensor) -> tf.Tensor:
+        return self._restore(drawn)
 
     def choose(self, captions: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """In the graph: of several drawings of each caption, the one that is most like the others.
