@@ -181,6 +181,17 @@ def test_the_page_has_what_was_asked_beside_what_was_seen(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))["vs_article"] == 80
 
 
+def test_rows_that_were_not_run_again_stay(tmp_path: Path) -> None:
+    page.write_docs(figures(), tmp_path)
+    line = {**figures()["lines"][0], "what": "a piece", "ms": 0.5}
+    later = figures(vs_article=None, decode_ms_per_token=0.5, lines=[line])
+    text = page.write_docs(later, tmp_path).read_text(encoding="utf-8")
+    assert "80 times" in text and "0.5 ms" in text
+    assert text.count("| ours | 1 |") == 2
+    elsewhere = page.write_docs({**later, "machine": bench.machine() | {"cores": 64}}, tmp_path)
+    assert "80 times" not in elsewhere.read_text(encoding="utf-8")
+
+
 def test_the_page_is_one_file_too() -> None:
     text = page.html(figures())
     assert "data:image/svg+xml;base64," in text

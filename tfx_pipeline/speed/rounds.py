@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 WIDEST = 0.25
@@ -11,7 +12,7 @@ ROUNDS, FEWEST = 9, 3
 SECONDS = 0.05
 PATIENCE = 20.0
 """Seconds after which there are fewer rounds, down to `FEWEST`."""
-TRIES = 3
+TRIES = 5
 
 
 class UnsteadyError(Exception):
@@ -44,7 +45,7 @@ def in_turn(
         The timing of each.
 
     Raises:
-        UnsteadyError: If the rounds of a side still spread more than `WIDEST` at the third try.
+        UnsteadyError: If the rounds of a side still spread more than `WIDEST` at the last try.
     """
     warm = {name: warmed(run) for name, run in sides.items()}
     calls = {name: max(1, round(seconds * 1000 / ms)) for name, ms in warm.items()}
@@ -73,11 +74,12 @@ def warmed(run: Callable[[], object]) -> float:
 
 
 def milliseconds(run: Callable[[], object], calls: int) -> float:
-    """The time of a call, the mean of several."""
-    start = time.perf_counter()
+    """The time of a call, the median of several: what interrupts one of them does not count."""
+    ends = [time.perf_counter()]
     for _ in range(calls):
         run()
-    return (time.perf_counter() - start) / calls * 1000
+        ends.append(time.perf_counter())
+    return 1000 * statistics.median(end - start for start, end in pairwise(ends))
 
 
 def timing(values: list[float]) -> Timing:
