@@ -4,11 +4,12 @@ UV := .uv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 DEMO ?= work/demo
 CIFAR ?=
+TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help install install-gpu install-dev browser demo docs pretrained test test-clients test-slow lint types format clean
+.PHONY: help install install-gpu install-dev browser demo docs pretrained bench bench-check test test-clients test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +48,14 @@ docs: install-dev  ## The documentation as a site, in work/site; a warning is an
 pretrained: install  ## Train the weights in models/pretrained anew, by a demo
 	$(RUN) easel demo --root work/pretrained
 	cp work/pretrained/pushed/text_to_image/*/assets.extra/*.keras models/pretrained/
+
+bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes
+	$(UV) sync --frozen --extra bench --python $(PYTHON)
+	$(UV) pip install --quiet --python .venv/bin/python $(TORCH) || echo "PyTorch cannot be installed here: its rows are left out."
+	$(RUN) easel bench speed --docs docs
+
+bench-check: install  ## Fail when a ratio has fallen by a fifth against docs/speed.json
+	$(RUN) easel bench speed --rows prompt,decoding --check docs/speed.json
 
 test: lint types  ## Lint, types and the test suite
 	$(RUN) pytest -m "not slow" -n 2 --dist loadfile

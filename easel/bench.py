@@ -1,11 +1,12 @@
 """`easel bench`: measurements that anybody can repeat."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from easel.console import WRONG_USE, answer, failing, quiet, say
+from easel.console import WRONG_USE, answer, fail, failing, quiet, say
 
 app = typer.Typer(help="Measure speed and quality on this machine.", no_args_is_help=True)
 
@@ -97,3 +98,42 @@ def pipeline(
         return
     for name, value in figures.items():
         typer.echo(f"{name:28} {value}")
+
+
+@app.command()
+def speed(
+    rows: Annotated[str, typer.Option(help="Rows to run, with commas between them; all if left out.")] = "",
+    docs: Annotated[Path | None, typer.Option(help="Write speed.md, speed.json and a plot into this folder.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the page as one HTML file.")] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Fail when a ratio is more than a fifth below that of this JSON file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+) -> None:
+    """Measure from a prompt to a picture beside other ways to run the models, in about ten minutes on idle cores."""
+    with failing("pipeline"):
+        with quiet():
+            from tfx_pipeline.speed.bench import KEYS, ROWS, measure
+            from tfx_pipeline.speed.check import compared, lost
+            from tfx_pipeline.speed.page import html as as_html
+            from tfx_pipeline.speed.page import rounded, write_docs
+
+        recorded = json.loads(check.read_text(encoding="utf-8")) if check else {}
+        chosen = rows.split(",") if rows else list(ROWS)
+        say(f"Measuring {', '.join(chosen)}; about ten minutes for all.", as_json=as_json)
+        figures = rounded(measure(rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json)))
+    if docs is not None:
+        say(f"Wrote {write_docs(figures, docs)}.", as_json=as_json)
+    if html is not None:
+        html.write_text(as_html(figures), encoding="utf-8")
+        say(f"Wrote {html}.", as_json=as_json)
+    if as_json:
+        answer(figures)
+    else:
+        for name in KEYS:
+            typer.echo(f"{name:28} {'not measured' if figures[name] is None else figures[name]}")
+    if check is not None:
+        say(f"Held against {check}: {', '.join(compared(recorded, figures)) or 'nothing'}.", as_json=as_json)
+        losses = list(lost(recorded, figures))
+        if losses:
+            fail("\n".join(losses))

@@ -50,7 +50,7 @@ def kubeflow(
             from tfx_pipeline.kubeflow import compile_pipeline
             from tfx_pipeline.local_run import source_of
             from tfx_pipeline.pipeline import create_pipeline
-            from tfx_pipeline.pushing.cards import code_commit
+            from tfx_pipeline.runs.commit import code_commit
             from tfx_pipeline.runs.root import Root
 
             source = source_of(data, settings)

@@ -43,6 +43,7 @@ USER_ERRORS = {
     "ProvenanceError": FAILED,
     "RunError": FAILED,
     "ServingError": FAILED,
+    "SpeedError": FAILED,
     "VersionError": FAILED,
     "DriftError": DRIFTED,
 }

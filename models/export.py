@@ -4,6 +4,7 @@ XLA is left out of every signature, since the stock server refuses compiled ones
 Names that end in `_bytes` travel as base64 in JSON.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,13 @@ def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tenso
     where the hole is.
     """
 
-    def restored(image: tf.Tensor, mask: tf.Tensor, sigma: tf.Tensor, blur: tf.Tensor) -> tf.Tensor:
-        picture = model.restore_batch(to_float(image)[None], mask[None], sigma[None], blur[None])
+    def restored(image: tf.Tensor, mask: tf.Tensor | None, sigma: tf.Tensor, blur: tf.Tensor) -> tf.Tensor:
+        masks = None if mask is None else mask[None]
+        picture = model.restore_batch(to_float(image)[None], masks, sigma[None], blur[None])
         return tf.io.encode_png(to_uint8(picture)[0])
 
     def sharpen_one(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        image = decode(row[0])
-        return restored(image, tf.zeros_like(image[..., :1], tf.float32), row[1], row[2])
+        return restored(decode(row[0]), None, row[1], row[2])
 
     def inpaint_one(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         image, mask = decode(row[0]), decode(row[1], channels=1)
@@ -111,16 +112,16 @@ def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tenso
     write(out, [model], [serving_default, sharpen, inpaint, enlarge], evaluate=evaluate, restorer=model)
 
 
-def export_text_to_image(model: TextToImage, out: Path) -> None:
+def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = False) -> None:
     """Write `serving_default` (prompt, seed), and three signatures that take more.
 
     `options` also takes temperature, expand and refine; `candidates` also candidates, the number of drawings to choose
     from; `scaled` also scale, how many times finer a picture is than those of training. All go by row, and give
-    image_bytes and expanded_prompt.
+    image_bytes and expanded_prompt. With `compiled`, XLA compiles the networks, which the stock server refuses.
     """
 
     def drawn(*inputs: tf.Tensor) -> Tensors:
-        pictures, captions = model.draw(*inputs)
+        pictures, captions = model.draw(*inputs, compiled=compiled)
         return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
 
     def scaled(
@@ -166,7 +167,8 @@ def export_text_to_image(model: TextToImage, out: Path) -> None:
 
     generator, restorer = model.generator, model.restorer
     tracked = [generator, generator.language_model.tokenizer, restorer]
-    write(out, tracked, [serving_default, options, candidates, scaled], generator=generator, restorer=restorer)
+    endpoints: list[Callable[..., Tensors]] = [serving_default, options, candidates, scaled]
+    write(out, tracked, endpoints, compiled=compiled, generator=generator, restorer=restorer)
 
 
 def write(
@@ -175,6 +177,7 @@ def write(
     endpoints: list[Callable[..., Tensors]],
     *,
     evaluate: Callable[..., Tensors] | None = None,
+    compiled: bool = False,
     **keras_models: keras.Model,
 ) -> None:
     """Write a SavedModel whose signatures are the endpoints, by name, and the Keras models in its `assets.extra`.
@@ -184,17 +187,38 @@ def write(
         tracked: Models and tokenizers whose variables and tables the endpoints use.
         endpoints: Functions of batched tensors; their arguments' names decide the dtypes.
         evaluate: An endpoint for the pipeline's Evaluator, on serialized examples.
+        compiled: Whether endpoints hold functions that XLA compiles; their weights stay variables.
         keras_models: Saved as `assets.extra/<name>.keras`.
     """
     archive = keras.export.ExportArchive()
     for resource in tracked:
         archive.track(resource)
+    weights = weights_of(tracked)
     for endpoint in [*endpoints, *([evaluate] if evaluate else [])]:
         names = endpoint.__code__.co_varnames[: endpoint.__code__.co_argcount]
         signature = [tf.TensorSpec([None], DTYPES[name], name=name) for name in names]
-        archive.add_endpoint(endpoint.__name__, endpoint, input_signature=signature)
+        served = endpoint if compiled or endpoint is evaluate else frozen(endpoint, weights)
+        archive.add_endpoint(endpoint.__name__, served, input_signature=signature)
     archive.write_out(str(out), verbose=False)
     extra = Path(out) / "assets.extra"
     extra.mkdir(exist_ok=True)
     for name, model in keras_models.items():
         model.save(extra / f"{name}.keras")
+
+
+def weights_of(tracked: list[Any]) -> list[tuple[Any, Any]]:
+    """The variables of models, beside what is in them."""
+    models = [each for each in tracked if isinstance(each, keras.Model)]
+    return [(variable, variable.numpy()) for model in models for variable in model.variables]
+
+
+def frozen(endpoint: Callable[..., Tensors], weights: list[tuple[Any, Any]]) -> Callable[..., Tensors]:
+    """The endpoint with weights as constants, which TensorFlow lays out for its kernels once, not at every call."""
+
+    @functools.wraps(endpoint)
+    def with_constants(*inputs: tf.Tensor) -> Tensors:
+        constants = [(variable, tf.constant(value)) for variable, value in weights]
+        with keras.StatelessScope(state_mapping=constants):
+            return endpoint(*inputs)
+
+    return with_constants

@@ -53,7 +53,8 @@ class Generator(keras.Model):
         block: int = 2,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Cast by hand: places and blending stay in full precision, whatever the layers at each point run in.
+        super().__init__(**{"autocast": False, **kwargs})
         if picture_size % (2 * block):
             raise ValueError(f"picture_size {picture_size} is not a multiple of twice the block, {2 * block}.")
         self.language_model = language_model
@@ -84,8 +85,8 @@ class Generator(keras.Model):
             kernel_initializer=keras.initializers.RandomNormal(stddev=2.5 / np.sqrt(frames)),
             bias_initializer=keras.initializers.RandomUniform(-3, 3),
         )
-        self.layers_of_points = [Modulated(width) for _ in range(depth)]
-        self.colours = keras.layers.Dense(4 * block**2, name="colours")
+        self.layers_of_points = [Modulated(width, dtype=self.dtype_policy) for _ in range(depth)]
+        self.colours = keras.layers.Dense(4 * block**2, name="colours", dtype=self.dtype_policy)
         self([tf.zeros([1, noise_size]), tf.zeros([1, language_model.embedding_size])])
 
     def get_config(self) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class Generator(keras.Model):
         x = self.waves(self.place(style, points_Px3))
         for layer in self.layers_of_points:
             x = layer([x, style])
-        return self.colours(x)
+        return tf.cast(self.colours(x), tf.float32)
 
     def call_finer(self, inputs: Sequence[tf.Tensor], scale: tf.Tensor) -> tf.Tensor:
         """Draw on a finer grid than that of training, since a function of the plane can be asked anywhere.
@@ -168,27 +169,51 @@ class Generator(keras.Model):
             tf.gather(tf.reshape(rows, [-1, count**2, side, side, 3]), patches, axis=1), [-1, side, side, 3]
         )
 
-    def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+    def draw(
+        self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
+    ) -> tf.Tensor:
         """In the graph: captions to pictures.
 
         Args:
             captions: string[b].
             seeds: int64[b].
             scale: How many times finer than in training, an integer scalar from 1 to `MOST_SCALE`; None stands for 1.
+            compiled: Whether XLA compiles the networks, which a served graph must not ask for; not with a scale.
 
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
         """
-        embedding = self.language_model.embed_texts(captions)
         uniform = uniform_rows(seeds, 1, stream=4)[:, 0]
-        inputs = [self.prior.sample(embedding, uniform, normal_rows(seeds, self.noise_size, stream=1)), embedding]
-        if scale is None:
-            return tf.clip_by_value(self(inputs), -1.0, 1.0)
+        normal = normal_rows(seeds, self.noise_size, stream=1)
+        ids = self.language_model.tokenizer.tokenize(captions)
+        if compiled and scale is None:
+            return self._sketch_compiled(ids, uniform, normal)
+        return self._sketch(ids, uniform, normal, scale)
+
+    def _sketch(
+        self,
+        ids: tf.Tensor,
+        uniform: tf.Tensor,
+        normal: tf.Tensor,
+        scale: tf.Tensor | None = None,
+        *,
+        compiled: bool = False,
+    ) -> tf.Tensor:
+        read = self.language_model
+        embedding = read(ids)[1] if compiled else read.embed_ids(ids)
+        inputs = [self.prior.sample(embedding, uniform, normal), embedding]
+        drawn = self(inputs) if scale is None else self._at_scale(inputs, scale)
+        return tf.clip_by_value(drawn, -1.0, 1.0)
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def _sketch_compiled(self, *inputs: tf.Tensor) -> tf.Tensor:
+        return self._sketch(*inputs, compiled=True)
+
+    def _at_scale(self, inputs: Sequence[tf.Tensor], scale: tf.Tensor) -> tf.Tensor:
         message = [f"scale must be from 1 to {MOST_SCALE}, not", scale]
         with tf.control_dependencies([tf.debugging.Assert((scale >= 1) & (scale <= MOST_SCALE), message)]):
             times = tf.cast(tf.identity(scale), tf.int32)
-        drawn = tf.cond(times == 1, lambda: self(inputs), lambda: self.call_finer(inputs, times))
-        return tf.clip_by_value(drawn, -1.0, 1.0)
+        return tf.cond(times == 1, lambda: self(inputs), lambda: self.call_finer(inputs, times))
 
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""

@@ -1,6 +1,7 @@
 """An LSTM that continues a short prompt into a full caption, and reads a caption into its embedding."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import keras
@@ -9,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.batches import as_lengths, as_rows, as_strings, as_temperatures
+from models.blocks import Block, block_of, read_block
 from models.device import device_policy
 from models.reader import CaptionReader
 from models.sampling import uniform_rows
@@ -146,7 +148,17 @@ class LanguageModel(keras.Model):
 
     def embed_texts(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: string[b] -> float32[b, embedding_size]."""
-        return self(self.tokenizer.tokenize(captions))[1]
+        return self.embed_ids(self.tokenizer.tokenize(captions))
+
+    def embed_ids(self, ids_BxT: tf.Tensor) -> tf.Tensor:
+        """What `call` says of captions, for inference: int64[b, t] -> float32[b, embedding_size]."""
+        tokens = self.tokens(ids_BxT)
+        longest = tf.reduce_max(tf.math.count_nonzero(tf.not_equal(ids_BxT, PAD), axis=1))
+        x = tf.transpose(tokens, [1, 0, 2])
+        for lstm, state in zip(self.lstms, self.no_states(tf.shape(ids_BxT)[0]), strict=True):
+            x, _ = read_block(block_of(lstm), x, state, longest)
+        x = tf.transpose(x, [1, 0, 2])
+        return self.reader(tf.concat([tokens, x], axis=-1), ids_BxT)
 
     def continue_texts(
         self,
@@ -184,12 +196,20 @@ class LanguageModel(keras.Model):
         return texts if self.exact else tf.strings.regex_replace(texts, "^ ", "")
 
     def _decode(
-        self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor
+        self,
+        ids: tf.Tensor,
+        is_prompt: tf.Tensor,
+        draws: tf.Tensor,
+        temperatures: tf.Tensor,
+        lengths: tf.Tensor,
+        *,
+        compiled: bool = False,
     ) -> tf.Tensor:
         """Step through all rows at once, reading the prompt where there is one and writing after it; int64[t, b].
 
         The loop ends with the last row's END.
         """
+        one_step = self._step if compiled else partial(self._block_step, [block_of(lstm) for lstm in self.lstms])
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
         never = tf.tensor_scatter_nd_update(never, [[END]], [0.0])
@@ -201,7 +221,7 @@ class LanguageModel(keras.Model):
             return tf.not_equal(last, END) & tf.not_equal(last, PAD) & (time < ends)
 
         def step(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tuple[Any, ...]:
-            logits, states = self._step(last, states)
+            logits, states = one_step(last, states)
             drawn = tf.where(writing(time, last), sample(logits + never, draws[:, time], temperatures), nothing)
             following = tf.where(is_prompt[:, time], ids[:, time], drawn)
             return time + 1, following, states, written.write(time, following)
@@ -214,7 +234,7 @@ class LanguageModel(keras.Model):
 
     @tf.function(jit_compile=True, reduce_retracing=True)
     def _decode_compiled(self, *inputs: tf.Tensor) -> tf.Tensor:
-        return self._decode(*inputs)
+        return self._decode(*inputs, compiled=True)
 
     def _step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """One piece through every layer: logits float32[b, vocabulary] and the new states."""
@@ -223,6 +243,14 @@ class LanguageModel(keras.Model):
             x, state = lstm.cell(x, state)
             after.append(list(state))
         return self.next_piece(x), after
+
+    def _block_step(self, blocks: list[Block], last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+        """The same outside of XLA, in fewer operations."""
+        x, after = self.tokens(last)[None], []
+        for block, state in zip(blocks, states, strict=True):
+            x, state = read_block(block, x, state, tf.constant(1, tf.int64))
+            after.append(state)
+        return self.next_piece(x[0]), after
 
     def generate(
         self,

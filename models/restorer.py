@@ -96,19 +96,20 @@ class Restorer(keras.Model):
         residual = tf.cast(tf.nn.depth_to_space(self.residual(half), 2), tf.float32)
         return pictures + residual * touched(masks, known)
 
-    def repair(self, damaged: Damaged) -> tf.Tensor:
+    def repair(self, damaged: Damaged, *, holes: bool = True) -> tf.Tensor:
         """In the graph: undo all that is known of the damage, at any size from 8 pixels a side.
 
         Args:
             damaged: As `models.damage.damage` gives it; what is in a hole does not matter, and a negative deviation
                 of the noise is estimated.
+            holes: Whether any picture may have holes; where none has, filling them is left out of the graph.
 
         Returns:
             float32[b, h, w, 3], clipped to -1..1.
         """
-        height, width = tf.shape(damaged.pictures)[1], tf.shape(damaged.pictures)[2]
+        height, width = sides(damaged.pictures)
         margins = [[0, 0], [0, -height % STRIDE], [0, -width % STRIDE], [0, 0]]
-        pictures, masks, known = prepared(damaged)
+        pictures, masks, known = prepared(damaged, holes=holes)
         stacked = tf.pad(tf.concat([pictures, masks], axis=-1), margins, "SYMMETRIC")
         restored = tiled(
             lambda part: self([part[..., :3], part[..., 3:], known]),
@@ -120,17 +121,23 @@ class Restorer(keras.Model):
         return tf.clip_by_value(restored[:, :height, :width], -1.0, 1.0)
 
     def restore_batch(
-        self, pictures: tf.Tensor, masks: tf.Tensor, sigmas: tf.Tensor, blurs: tf.Tensor | None = None
+        self, pictures: tf.Tensor, masks: tf.Tensor | None, sigmas: tf.Tensor, blurs: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """In the graph: `repair` pictures that were not enlarged; without `blurs` they are sharp."""
+        """In the graph: `repair` pictures that were not enlarged.
+
+        Without `masks` they are whole, without `blurs` they are sharp.
+        """
         nothing = tf.zeros_like(sigmas)
-        return self.repair(Damaged(pictures, masks, sigmas, nothing if blurs is None else blurs, nothing))
+        whole = tf.zeros_like(pictures[..., :1]) if masks is None else masks
+        damaged = Damaged(pictures, whole, sigmas, nothing if blurs is None else blurs, nothing)
+        return self.repair(damaged, holes=masks is not None)
 
     def enlarge_batch(self, pictures: tf.Tensor) -> tf.Tensor:
         """In the graph: float32[b, h, w, 3] in -1..1 -> float32[b, 2h, 2w, 3], clipped; sides from 8."""
         large = enlarge(pictures)
         nothing = tf.zeros_like(large[:, 0, 0, 0])
-        return self.repair(Damaged(large, tf.zeros_like(large[..., :1]), nothing, nothing, nothing + 1))
+        damaged = Damaged(large, tf.zeros_like(large[..., :1]), nothing, nothing, nothing + 1)
+        return self.repair(damaged, holes=False)
 
     def restore(
         self,
@@ -205,12 +212,18 @@ def passed(x: tf.Tensor, blocks: list[list[keras.layers.Conv2D]]) -> tf.Tensor:
     return x
 
 
-def prepared(damaged: Damaged) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def prepared(damaged: Damaged, *, holes: bool = True) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """What the network takes: pictures with filled holes, masks, and its conditions, float32[b, 3]."""
     pictures, masks, sigmas, blurs, enlarged = damaged
     estimated = tf.where(sigmas < 0, noise_sigma(pictures, masks) * (1 - enlarged), sigmas)
     levels = [tf.minimum(estimated, MAX_SIGMA) / MAX_SIGMA, tf.clip_by_value(blurs, 0.0, MAX_BLUR) / MAX_BLUR, enlarged]
-    return filled(pictures, masks), masks, tf.stack(levels, axis=1)
+    return filled(pictures, masks) if holes else pictures, masks, tf.stack(levels, axis=1)
+
+
+def sides(pictures: tf.Tensor) -> tuple[Any, Any]:
+    """Height and width of [b, h, w, c]: numbers where the graph knows them, else scalars."""
+    sizes = zip(pictures.shape[1:3], tf.unstack(tf.shape(pictures)[1:3]), strict=True)
+    return tuple(there if known is None else known for known, there in sizes)
 
 
 def filled(pictures: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:

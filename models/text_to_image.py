@@ -52,6 +52,8 @@ class TextToImage(tf.Module):
         refine: tf.Tensor,
         candidates: tf.Tensor | None = None,
         scale: tf.Tensor | None = None,
+        *,
+        compiled: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
@@ -63,16 +65,25 @@ class TextToImage(tf.Module):
             refine: bool[b], whether the restorer has the last word.
             candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
             scale: Of all pictures; see `Generator.draw`.
+            compiled: Whether XLA compiles the three networks, which a served graph must not ask for.
 
         Returns:
             Pictures, uint8[b, scale * s, scale * s, 3], and the captions that were drawn, string[b].
         """
-        captions = self.captions(prompts, seeds, temperatures, expand)
-        return self.draw_captions(captions, seeds, refine, candidates, scale), captions
+        captions = self.captions(prompts, seeds, temperatures, expand, compiled=compiled)
+        return self.draw_captions(captions, seeds, refine, candidates, scale, compiled=compiled), captions
 
-    def captions(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor) -> tf.Tensor:
+    def captions(
+        self,
+        prompts: tf.Tensor,
+        seeds: tf.Tensor,
+        temperatures: tf.Tensor,
+        expand: tf.Tensor,
+        *,
+        compiled: bool = False,
+    ) -> tf.Tensor:
         """In the graph: what is drawn of prompts, string[b]; arguments as for `draw`."""
-        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures)
+        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
         return tf.where(expand, continued, prompts)
 
     def draw_captions(
@@ -82,13 +93,22 @@ class TextToImage(tf.Module):
         refine: tf.Tensor,
         candidates: tf.Tensor | None = None,
         scale: tf.Tensor | None = None,
+        *,
+        compiled: bool = False,
     ) -> tf.Tensor:
         """In the graph: pictures, uint8[b, scale * s, scale * s, 3]; arguments as for `draw`."""
         chosen = seeds if candidates is None else self.choose(captions, seeds, candidates)
-        drawn = self.generator.draw(captions, chosen, scale)
-        no_holes = tf.zeros_like(drawn[..., :1])
-        refined = self.restorer.restore_batch(drawn, no_holes, tf.fill(tf.shape(seeds), -1.0))
+        drawn = self.generator.draw(captions, chosen, scale, compiled=compiled)
+        refined = (self._restore_compiled if compiled else self._restore)(drawn)
         return to_uint8(tf.where(refine[:, None, None, None], refined, drawn))
+
+    def _restore(self, drawn: tf.Tensor) -> tf.Tensor:
+        """The restorer on whole pictures whose noise it estimates itself."""
+        return self.restorer.restore_batch(drawn, None, tf.fill(tf.shape(drawn)[:1], -1.0))
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def _restore_compiled(self, drawn: tf.Tensor) -> tf.Tensor:
+        return self._restore(drawn)
 
     def choose(self, captions: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """In the graph: of several drawings of each caption, the seed of the one that is most like the others.

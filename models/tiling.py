@@ -25,6 +25,8 @@ def tiled(
     """
     if tile % multiple or margin % multiple or 2 * margin >= tile:
         raise ValueError(f"tile {tile} and margin {margin} must be multiples of {multiple}, tile above 2 * margin.")
+    if all(side is not None and side <= tile for side in pictures.shape[1:3]):
+        return network(pictures)
     size = tf.shape(pictures)[1:3]
     seen = tf.minimum(size, tile)
     kept = tf.where(size <= tile, size, tile - 2 * margin)

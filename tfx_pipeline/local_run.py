@@ -19,8 +19,8 @@ from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.ingesting.slices import eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
 from tfx_pipeline.pipeline import Source, create_pipeline
-from tfx_pipeline.pushing.cards import code_commit
 from tfx_pipeline.report import Remarks, write_report
+from tfx_pipeline.runs.commit import code_commit
 from tfx_pipeline.runs.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
 from tfx_pipeline.runs.history import History, Run
 from tfx_pipeline.runs.memory import PeakMemory

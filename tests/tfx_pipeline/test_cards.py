@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.pushing.cards import ModelCard, code_commit, limits
+from tfx_pipeline.pushing.cards import ModelCard, limits
+from tfx_pipeline.runs.commit import code_commit
 
 CARD = ModelCard(
     model="restorer",

@@ -1,7 +1,6 @@
 """Model cards (Mitchell et al., 2019): what a pushed model was made of, how good it is and what it cannot do."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,12 +128,3 @@ def CardWriter(
 def read_card(cards: Artifact, name: str) -> ModelCard:
     """The card of one model."""
     return ModelCard.model_validate_json((Path(cards.uri) / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def code_commit() -> str:
-    """The commit of this code, with `-dirty` where files have changed since; empty outside of git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

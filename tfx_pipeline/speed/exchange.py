@@ -1,0 +1,32 @@
+"""The generator and the restorer in ONNX Runtime, exported from their PyTorch twins.
+
+Importing this needs PyTorch, onnx, onnxscript and ONNX Runtime.
+"""
+
+import io
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from typing import Any
+
+import onnxruntime
+import torch
+
+from tfx_pipeline.speed.networks import Networks, Step
+from tfx_pipeline.speed.twins import as_tensors, twin_of
+
+
+def inference(networks: Networks, name: str, inputs: Sequence[Any]) -> Step:
+    """A network's call on inputs of one batch size."""
+    session = onnxruntime.InferenceSession(exported(networks, name, inputs), providers=["CPUExecutionProvider"])
+    given = dict(zip([each.name for each in session.get_inputs()], inputs, strict=True))
+    return lambda: session.run(None, given)[0]
+
+
+def exported(networks: Networks, name: str, inputs: Sequence[Any]) -> bytes:
+    """The network as an ONNX file."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        twin, tensors = twin_of(networks, name).eval(), tuple(as_tensors(inputs))
+        program = torch.onnx.export(twin, tensors, dynamo=True, verbose=False)
+    return bytes(program.model_proto.SerializeToString())

@@ -1,0 +1,186 @@
+"""The page of results, written by the bench itself: Markdown with a plot for the documentation, or one HTML file."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+from matplotlib.figure import Figure
+
+TARGETS: Mapping[str, tuple[str, str, float, bool]] = {
+    "vs_article": ("prompt to PNG, as in the article over ours", "times", 50, True),
+    "vs_keras": ("prompt to PNG, plain Keras over ours", "times", 3, True),
+    "generate_restore_ms": ("generator and restorer, 64x64, batch 1", "ms", 2, False),
+    "generate_restore_peak_share": ("the same as a share of the fp32 peak", "", 0.25, True),
+    "batch64_bf16_peak_share": ("the same at batch 64 as a share of the bf16 peak", "", 0.5, True),
+    "decode_ms_per_token": ("a piece of 2x512 units, batch 1", "ms", 0.4, False),
+    "inference_vs_torch_min": ("inference, PyTorch's best over ours, the worst network", "times", 1.2, True),
+    "training_vs_torch_min": ("training step, PyTorch's best over ours, the worst network", "times", 1.0, True),
+    "cold_start_s": ("Python's start to the first picture", "s", 6, False),
+    "serving_peak_mb": ("a serving process with all four models", "MB", 900, False),
+}
+"""What a figure is, its unit, what is asked, and whether more is better."""
+COMMAND = "easel bench speed --docs docs"
+
+
+class Table(NamedTuple):
+    """A table with its title.
+
+    Attributes:
+        title: Above it.
+        head: Names of the columns.
+        rows: As many cells each.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def write_docs(figures: Mapping[str, Any], docs: Path) -> Path:
+    """Write `speed.md`, `speed.json` (what `make bench-check` holds against) and the plot into the documentation.
+
+    What the last run there measured of other rows stays, where that was the same code on the same machine.
+    """
+    kept = docs / "speed.json"
+    if kept.is_file():
+        figures = together(json.loads(kept.read_text(encoding="utf-8")), figures)
+    (docs / "images").mkdir(parents=True, exist_ok=True)
+    (docs / "images" / "speed.svg").write_text(plot(figures), encoding="utf-8")
+    kept.write_text(json.dumps(rounded(figures), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    page = docs / "speed.md"
+    page.write_text(markdown(figures), encoding="utf-8")
+    return page
+
+
+def together(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The figures of two runs, those of the second where both have them."""
+    if before["machine"] != now["machine"]:
+        return now
+    again = {(line["what"], line["batch"]) for line in now["lines"]}
+    others = [line for line in before["lines"] if (line["what"], line["batch"]) not in again]
+    measured = {name: value for name, value in now.items() if value is not None}
+    return {
+        **before,
+        **measured,
+        "lines": [*others, *now["lines"]],
+        "refused": {**before["refused"], **now["refused"]},
+        "minutes": before["minutes"] + now["minutes"],
+    }
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """The page for the documentation."""
+    parts = ["# Speed", INTRODUCTION, *sentences(figures), "![Shares of the machine's peak](images/speed.svg)"]
+    for title, head, rows in tables(figures):
+        lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
+        parts += [f"## {title}", "\n".join(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+INTRODUCTION = f"""`{COMMAND}` wrote this page. All sides of a comparison ran in turn in one process, on the same
+weights; a time is the median of the rounds, and the spread the distance between their quartiles as a share of it. Where
+rounds spread by more than a quarter, the bench refuses the row. A share of the peak is multiply-adds of matrix products
+and convolutions, counted from the graph, over what the machine did with a large product or convolution at the start of
+the same run; a share of the bandwidth is the bytes of weights over a stream through memory, and above one where a cache
+holds them."""
+
+
+def sentences(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What it ran on, and what is missing."""
+    machine, limits = figures["machine"], figures["limits"]
+    libraries = ("tensorflow", "keras", "torch", "onnxruntime")
+    versions = ", ".join(f"{name} {machine[name]}" for name in libraries if machine[name])
+    cores, device = f"{machine['cores']} cores of an {machine['processor']}", machine["device"].upper()
+    yield f"Machine: {cores}; networks on the {device}; {versions}; commit {machine['commit'] or 'unknown'}."
+    native = "" if machine["bfloat16"] else ", which this processor does not multiply natively"
+    yield (
+        f"Peaks: {limits['fp32']:.0f} GFLOP/s in fp32, {limits['bf16']:.0f} in bf16{native}; "
+        f"{limits['bandwidth']:.1f} GB/s. The run took {figures['minutes']:.1f} minutes."
+    )
+    for name, why in figures["refused"].items():
+        yield f"Refused: {name}, since {why}."
+
+
+def tables(figures: Mapping[str, Any]) -> Iterator[Table]:
+    """Asked and seen, then every side that was timed."""
+    yield Table("Asked and seen", ["", "asked", "seen", ""], [asked(name, figures[name]) for name in TARGETS])
+    lines = figures["lines"]
+    head = ["", "batch", "ms", "spread", "of the peak", "of the bandwidth"]
+    for what in dict.fromkeys(line["what"] for line in lines):
+        yield Table(what.capitalize(), head, [cells(line) for line in lines if line["what"] == what])
+
+
+def asked(name: str, value: float | None) -> list[str]:
+    """A row of a figure beside its target."""
+    what, unit, target, more = TARGETS[name]
+    bound = f"{'at least' if more else 'at most'} {target:g} {unit}".strip()
+    if value is None:
+        return [what, bound, "not measured", ""]
+    reached = value >= target if more else value <= target
+    return [what, bound, f"{value:.3g} {unit}".strip(), "reached" if reached else "missed"]
+
+
+def cells(line: Mapping[str, Any]) -> list[str]:
+    """A row of a timed side."""
+    shares = ["" if line[name] is None else f"{line[name]:.1%}" for name in ("peak_share", "bandwidth_share")]
+    return [line["side"], str(line["batch"]), f"{line['ms']:.3g}", f"{line['spread']:.0%}", *shares]
+
+
+def plot(figures: Mapping[str, Any]) -> str:
+    """Shares of the peak of every side that has one, as an SVG file."""
+    lines = [line for line in figures["lines"] if line["peak_share"] is not None]
+    labels = [f"{line['what']}, {line['batch']}: {line['side']}" for line in lines]
+    figure = Figure(figsize=(8, 1 + 0.18 * len(lines)), layout="constrained")
+    axes = figure.add_subplot()
+    colours = ["tab:blue" if line["side"].startswith("ours") else "tab:gray" for line in lines]
+    axes.barh(labels, [100 * line["peak_share"] for line in lines], color=colours)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set_xlabel("% of the machine's peak")
+    axes.spines[["top", "right"]].set_visible(False)
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    return out.getvalue()
+
+
+def html(figures: Mapping[str, Any]) -> str:
+    """The page as one file."""
+    picture = base64.b64encode(plot(figures).encode()).decode()
+    return (
+        jinja2.Environment(autoescape=True)
+        .from_string(HTML)
+        .render(
+            introduction=INTRODUCTION, sentences=list(sentences(figures)), tables=list(tables(figures)), picture=picture
+        )
+    )
+
+
+HTML = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Speed</title>
+<style>body { font: 15px system-ui; max-width: 60rem; margin: 2rem auto }
+td, th { padding: .1rem .8rem; text-align: left }
+img { max-width: 100% }</style>
+<h1>Speed</h1>
+<p>{{ introduction }}</p>
+{% for sentence in sentences %}<p>{{ sentence }}</p>
+{% endfor %}
+<img alt="Shares of the machine's peak" src="data:image/svg+xml;base64,{{ picture }}">
+{% for table in tables %}<h2>{{ table.title }}</h2>
+<table><tr>{% for name in table.head %}<th>{{ name }}{% endfor %}</tr>
+{% for row in table.rows %}<tr>{% for cell in row %}<td>{{ cell }}{% endfor %}</tr>
+{% endfor %}</table>
+{% endfor %}</html>
+"""
+
+
+def rounded(value: Any) -> Any:
+    """Floats to four digits, in whatever holds them."""
+    if isinstance(value, Mapping):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rounded(part) for part in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -1,0 +1,149 @@
+"""From a prompt to a PNG in three ways: as in the article, in plain Keras, and ours. All draw the same picture."""
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.language_model import TEMPERATURE, LanguageModel
+from models.pictures import to_uint8
+from models.restorer import noise_sigma
+from models.sampling import normal_rows, uniform_rows
+from models.text import END, PAD, RESERVED
+from models.text_to_image import TextToImage
+
+PROMPTS = ("a red circle", "it is snowing today", "a large yellow star on a black background", "今天的天气很好")
+Call = Callable[[Any], Any]
+Deploy = Callable[[keras.Model], Call]
+"""From a model to what calls it on a structure of batched arrays, and gives arrays."""
+
+
+def as_in_the_article(model: keras.Model) -> Call:
+    """`predict`, as the article calls its models: a data set, a loop and callbacks for every call."""
+    return lambda inputs: model.predict(inputs, verbose=0)
+
+
+def plain_keras(model: keras.Model) -> Call:
+    """The model's call as one `tf.function`."""
+    run = tf.function(lambda inputs: model(inputs), autograph=False, reduce_retracing=True)
+    return lambda inputs: tf.nest.map_structure(lambda tensor: tensor.numpy(), run(inputs))
+
+
+class OneStep(keras.Model):
+    """One piece through the language model, as a Keras model: (last, states) -> (logits, states)."""
+
+    def __init__(self, language_model: LanguageModel) -> None:
+        super().__init__()
+        self.language_model = language_model
+
+    def call(self, inputs: list[Any]) -> tuple[tf.Tensor, list[Any]]:
+        """`last` int64[b], states as `LanguageModel.no_states` gives them."""
+        last, states = inputs
+        return self.language_model._step(last, states)
+
+
+class Staged:
+    """A prompt through one model after the other, from Python.
+
+    Args:
+        model: The models.
+        deploy: How each is called.
+    """
+
+    def __init__(self, model: TextToImage, deploy: Deploy) -> None:
+        self.generator, self.language_model = model.generator, model.generator.language_model
+        self.step = deploy(OneStep(self.language_model))
+        self.read = deploy(self.language_model)
+        self.draw = deploy(self.generator)
+        self.restore = deploy(model.restorer)
+
+    def __call__(self, prompt: str, seed: int) -> tuple[bytes, str]:
+        """A PNG and the caption that it shows."""
+        caption = self.continued(prompt, seed)
+        _, embedding = self.read(self.language_model.tokenizer.tokenize(tf.constant([caption])).numpy())
+        seeds = tf.constant([seed], tf.int64)
+        uniform, normal = (
+            uniform_rows(seeds, 1, stream=4)[:, 0],
+            normal_rows(seeds, self.generator.noise_size, stream=1),
+        )
+        noise = self.generator.prior.sample(tf.constant(embedding), uniform, normal).numpy()
+        drawn = np.clip(self.draw([noise, embedding]), -1, 1)
+        sigma = np.minimum(noise_sigma(tf.constant(drawn)).numpy() / 50.0, 1.0)
+        known = np.stack([sigma, np.zeros(1), np.zeros(1)], axis=1).astype(np.float32)
+        restored = self.restore([drawn, np.zeros_like(drawn[..., :1]), known])
+        return png(to_uint8(tf.constant(restored)).numpy()[0]), caption
+
+    def continued(self, prompt: str, seed: int) -> str:
+        """The prompt with its continuation, a call of the model for each piece."""
+        model = self.language_model
+        ids = model.tokenizer.tokenize(tf.constant([prompt])).numpy()[0]
+        given = [int(number) for number in ids if number not in (PAD, END)]
+        draws = uniform_rows(tf.constant([seed], tf.int64), model.length, stream=0).numpy()[0]
+        states: Any = [[np.zeros((1, model.width), np.float32)] * 2 for _ in model.lstms]
+        written: list[int] = []
+        last = given[0]
+        for time in range(1, model.length):
+            logits, states = self.step([np.array([last]), states])
+            last = given[time] if time < len(given) else pick(logits[0], draws[time])
+            if last == END:
+                break
+            written += [last] if time >= len(given) else []
+        text = model.tokenizer.detokenize(tf.constant([[PAD, *written]], tf.int64)).numpy()[0].decode()
+        return prompt + text
+
+
+def pick(logits: NDArray[np.float32], draw: float) -> int:
+    """One piece by inverting the cumulative distribution, as `models.language_model.sample` does."""
+    allowed = logits.copy()
+    allowed[[number for number in range(len(RESERVED)) if number != END]] = -1e9
+    weights = np.exp((allowed - allowed.max()) / np.float32(TEMPERATURE))
+    cumulative = np.cumsum(weights)
+    return int(min((cumulative <= draw * cumulative[-1]).sum(), len(logits) - 1))
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    """The picture, uint8[h, w, 3], encoded by Pillow."""
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, format="PNG")
+    return out.getvalue()
+
+
+class Fused:
+    """The exported SavedModel, called in this process.
+
+    Args:
+        saved_model: Folder of a text_to_image.
+    """
+
+    def __init__(self, saved_model: Path) -> None:
+        self.model = tf.saved_model.load(str(saved_model))
+        self.signature = self.model.signatures["serving_default"]
+
+    def __call__(self, prompt: str, seed: int) -> tuple[bytes, str]:
+        """A PNG and the caption that it shows."""
+        (image,), (caption,) = self.batch([prompt], [seed])
+        return image, caption.decode()
+
+    def batch(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """PNGs and captions, as bytes."""
+        answer = self.signature(prompt=tf.constant(prompts), seed=tf.constant(seeds, tf.int64))
+        return answer["image_bytes"].numpy(), answer["expanded_prompt"].numpy()
+
+
+def all_prompts(way: Callable[[str, int], Any]) -> Callable[[], object]:
+    """One call of a way for each of the prompts."""
+    return lambda: [way(prompt, seed) for seed, prompt in enumerate(PROMPTS)]
+
+
+def differences(first: Any, second: Any) -> Iterator[int]:
+    """Of two ways, by how many of 255 levels the pictures of a prompt differ at most; 255 where captions differ."""
+    for seed, prompt in enumerate(PROMPTS):
+        (one, caption), (other, same) = first(prompt, seed), second(prompt, seed)
+        pixels = [np.asarray(Image.open(io.BytesIO(each)), np.int16) for each in (one, other)]
+        yield int(np.abs(pixels[0] - pixels[1]).max()) if caption == same else 255
