@@ -73,7 +73,7 @@ def test_the_chosen_candidate_is_the_one_most_like_the_others(text_to_image: Tex
     distances = ((drawn[:, None] - drawn[None]) ** 2).mean((1, 2, 3, 4))
     assert distances.argmin() != 0
     chosen = text_to_image.generate(caption, seed=5, expand=False, refine=False, candidates=6)
-    np.testing.assert_array_equal(chosen, drawn[distances.argmin()])
+    assert abs(chosen - drawn[distances.argmin()]).max() <= 1
 
 
 def test_one_candidate_is_the_drawing_itself(text_to_image: TextToImage) -> None:
