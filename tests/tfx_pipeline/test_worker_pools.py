@@ -78,8 +78,14 @@ def records(root: Path, artifact: str) -> dict[str, Counter[bytes]]:
     for split in sorted(root.glob(f"pipeline/{artifact}/*/Split-*")):
         files = sorted(map(str, split.iterdir()))
         compression = "GZIP" if files[0].endswith(".gz") else ""
-        found[split.name] = Counter(record.numpy() for record in tf.data.TFRecordDataset(files, compression))
+        read = tf.data.TFRecordDataset(files, compression).as_numpy_iterator()
+        found[split.name] = Counter(map(ordered, read))
     return found
+
+
+def ordered(record: bytes) -> bytes:
+    """An example whose features, which Transform writes as they come, are in the order of their names."""
+    return tf.train.Example.FromString(record).SerializeToString(deterministic=True)
 
 
 def contents(root: Path, pattern: str) -> list[bytes]:
