@@ -3,6 +3,7 @@
 `TF_CONFIG` in the environment names them, as TensorFlow has it; without it there is one worker, this process.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -73,7 +74,9 @@ def fit_together(
                     "on from the last backup."
                 ) from None
             told.on_train_batch_end(number, losses)
-        told.on_epoch_end(epoch, {name: float(loss) for name, loss in losses.items()})
+        # In a thread there is no strategy; within one, all workers would have to create what one does for a backup.
+        with ThreadPoolExecutor(1) as outside:
+            outside.submit(told.on_epoch_end, epoch, {name: float(loss) for name, loss in losses.items()}).result()
         if model.stop_training:
             break
     model.optimizer.finalize_variable_values(model.trainable_variables)
