@@ -78,8 +78,9 @@ def test_a_restless_machine_is_not_reported(clock: list[float]) -> None:
     def run() -> None:
         clock[0] += next(times)
 
-    with pytest.raises(rounds.UnsteadyError, match=r"spread by .* measure on idle cores"):
-        rounds.in_turn({"it": run}, rounds=3, seconds=0.0)
+    with pytest.raises(rounds.UnsteadyError, match=r"'it' spread by .* measure on idle cores") as refusal:
+        rounds.in_turn({"it": run, "nothing": lambda: clock.__setitem__(0, clock[0] + 0.01)}, rounds=3, seconds=0.0)
+    assert refusal.value.steady == {"nothing": pytest.approx((10.0, 0.0))}
 
 
 # ---- work ------------------------------------------------------------------------------------------------------------
