@@ -135,21 +135,23 @@ class Bench:
             peak: GFLOP/s to hold the work against; that of float32 if left out.
 
         Returns:
-            Milliseconds of the work by side; empty where the machine was too restless, which is kept in `refused`.
+            Milliseconds of the work by side; empty where the time of one could not be told, which `refused` keeps.
         """
+        refused = False
         try:
             found = in_turn(sides)
         except UnsteadyError as error:
             self.refused[f"{what}, batch {batch}"] = str(error)
             self.say(f"{what}, batch {batch}: refused, since {error}.")
-            return {}
+            found, refused = error.steady, True
         timings = {side: Timing(each.ms / share_of, each.spread) for side, each in found.items()}
         for side, (ms, spread) in timings.items():
             share = None if work is None else work / ms / 1e6 / (peak or self.limits.fp32)
             bandwidth = None if weights is None else weights / ms / 1e6 / self.limits.bandwidth
             self.lines.append(Line(what, side, batch, ms, spread, share, bandwidth))
             self.say(f"{what}, batch {batch}, {side}: {ms:.3g} ms")
-        return {side: each.ms for side, each in timings.items()}
+        # A ratio to the best of the others would flatter where one of them is missing.
+        return {} if refused else {side: each.ms for side, each in timings.items()}
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------

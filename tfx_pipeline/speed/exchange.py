@@ -4,6 +4,7 @@ Importing this needs PyTorch, onnx, onnxscript and ONNX Runtime.
 """
 
 import io
+import logging
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -25,6 +26,7 @@ def inference(networks: Networks, name: str, inputs: Sequence[Any]) -> Step:
 
 def exported(networks: Networks, name: str, inputs: Sequence[Any]) -> bytes:
     """The network as an ONNX file."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         twin, tensors = twin_of(networks, name).eval(), tuple(as_tensors(inputs))

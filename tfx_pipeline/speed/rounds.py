@@ -15,10 +15,6 @@ PATIENCE = 20.0
 TRIES = 5
 
 
-class UnsteadyError(Exception):
-    """A machine on which a time cannot be told; the message is one sentence."""
-
-
 class Timing(NamedTuple):
     """How long one call takes.
 
@@ -29,6 +25,18 @@ class Timing(NamedTuple):
 
     ms: float
     spread: float
+
+
+class UnsteadyError(Exception):
+    """A machine on which a time cannot be told; the message is one sentence.
+
+    Attributes:
+        steady: The timings of the sides that could be told all the same.
+    """
+
+    def __init__(self, message: str, steady: dict[str, Timing]) -> None:
+        super().__init__(message)
+        self.steady = steady
 
 
 def in_turn(
@@ -63,7 +71,8 @@ def in_turn(
     name = max(timings, key=lambda name: timings[name].spread)
     raise UnsteadyError(
         f"the rounds of {name!r} spread by {timings[name].spread:.0%} of their median, above {WIDEST:.0%}: "
-        "measure on idle cores"
+        "measure on idle cores",
+        {side: each for side, each in timings.items() if each.spread <= WIDEST},
     )
 
 

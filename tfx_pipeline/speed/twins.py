@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ SLOPE = 0.2
 
 def weights(variable: Any) -> Tensor:
     """A Keras variable as a tensor of its own."""
-    return torch.from_numpy(np.array(variable))
+    return torch.from_numpy(keras.ops.convert_to_numpy(variable).copy())
 
 
 def linear(dense: Any) -> nn.Linear:
