@@ -144,7 +144,7 @@ def test_enter_draws_a_grid_with_times(page: Page) -> None:
     for number in range(4):
         expect(frames(page).nth(number).locator(".time")).to_contain_text(f"seed {number}")
         expect(frames(page).nth(number).locator(".time")).to_contain_text("ms")
-    assert page.locator(".frame img").first.evaluate("image => image.naturalWidth") == 8
+    assert page.locator(".frame img").first.evaluate("image => image.naturalWidth") == 4 * 8
 
 
 def test_the_expansion_is_seen_while_typing(page: Page) -> None:
@@ -231,7 +231,7 @@ def test_history_and_settings_survive_a_reload(page: Page) -> None:
     expect(page.locator(".sheet h2")).to_have_text(["一个圆", "a star"])
     assert page.input_value("#prompt") == "一个圆"
     assert page.input_value("#count") == "2"
-    page.wait_for_function("document.querySelector('.frame img').naturalWidth === 8")
+    page.wait_for_function("document.querySelector('.frame img').naturalWidth === 32")
 
 
 def test_pictures_can_be_forgotten(page: Page) -> None:
@@ -313,7 +313,7 @@ def test_a_picture_goes_back_to_the_prompt_or_on_to_be_restored(page: Page) -> N
     frames(page).first.click()
     page.click("#take")
     expect(page.locator("#canvas")).to_be_visible()
-    assert page.locator("#canvas").evaluate("canvas => canvas.width") == 8
+    assert page.locator("#canvas").evaluate("canvas => canvas.width") == 4 * 8
 
 
 def test_a_dropped_picture_brings_back_its_prompt(page: Page, client: Client) -> None:
