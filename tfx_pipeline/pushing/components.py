@@ -69,7 +69,8 @@ def warmups(batch: int) -> list[Request]:
     yes = np.ones(batch, bool)
     inputs = {"prompt": np.resize(np.asarray(PROMPTS, object), batch), "seed": np.arange(batch, dtype=np.int64)}
     options = {"temperature": np.full(batch, TEMPERATURE, np.float32), "expand": yes, "refine": yes}
-    return [("serving_default", inputs), ("options", inputs | options)]
+    finer = {"candidates": np.ones(batch, np.int64), "scale": np.full(batch, 4, np.int64)}
+    return [("serving_default", inputs), ("options", inputs | options), ("scaled", inputs | options | finer)]
 
 
 @component
