@@ -111,7 +111,8 @@ def tables(figures: Mapping[str, Any]) -> Iterator[Table]:
     lines = figures["lines"]
     head = ["", "batch", "ms", "spread", "of the peak", "of the bandwidth"]
     for what in dict.fromkeys(line["what"] for line in lines):
-        yield Table(what.capitalize(), head, [cells(line) for line in lines if line["what"] == what])
+        title = f"{what[0].upper()}{what[1:]}".replace("_", " ")
+        yield Table(title, head, [cells(line) for line in lines if line["what"] == what])
 
 
 def asked(name: str, value: float | None) -> list[str]:
