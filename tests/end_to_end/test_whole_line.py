@@ -126,7 +126,7 @@ def dtypes(tensors: Any) -> Tensors:
 
 def test_the_fused_model_carries_its_warm_up(pushed: Path) -> None:
     signatures = [request.model_spec.signature_name for request in read_warmup(only_version(pushed, "text_to_image"))]
-    assert set(signatures) == {"serving_default", "options"}
+    assert set(signatures) == {"serving_default", "options", "scaled"}
 
 
 def test_a_run_leaves_what_a_person_looks_at(whole_line: Stage) -> None:
