@@ -17,7 +17,7 @@ from models.restorer import Restorer
 from models.text import END
 from tfx_pipeline.config import load_config
 from tfx_pipeline.speed.limits import wait
-from tfx_pipeline.training.recipes import new_generator
+from tfx_pipeline.training.recipes import new_generator, new_language_model
 
 PICTURE_SIZE = 64
 DECODER_WIDTH, DECODER_DEPTH = 512, 2
@@ -38,17 +38,7 @@ def standard_networks(vocabulary: Sequence[str]) -> Networks:
     """Make them, the same ones each time."""
     keras.utils.set_random_seed(SEED)
     config = load_config("standard")
-    settings = config.language
-    language_model = LanguageModel(
-        vocabulary,
-        length=config.data.caption_length,
-        token_size=settings.token_size,
-        width=settings.width,
-        depth=settings.depth,
-        slots=settings.slots,
-        slot_size=settings.slot_size,
-        reading_depth=settings.reading_depth,
-    )
+    language_model = new_language_model(vocabulary, config.language, config.data.caption_length)
     generator = new_generator(language_model, config.drawing, PICTURE_SIZE)
     restoration = config.restoration
     restorer = Restorer(widths=restoration.widths, depth=restoration.depth, half_depth=restoration.half_depth)

@@ -1,6 +1,6 @@
 """How the models are trained, from arrays to Keras models: the Trainers and the quality bench run the same recipes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from models.language_training import GroundedLanguageModel
 from models.optimizers import Adam, KernelMuon, muon
 from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
-from tfx_pipeline.config import Drawing, RunConfig
+from tfx_pipeline.config import Drawing, Language, RunConfig
 from tfx_pipeline.training.fit import Cosine
 from tfx_pipeline.training.inputs import Captioned, caption_batches, embedding_batches, is_present, picture_batches
 
@@ -49,16 +49,7 @@ def learn_language(
         fit: Trains.
     """
     settings = config.language
-    model = LanguageModel(
-        vocabulary,
-        length=config.data.caption_length,
-        token_size=settings.token_size,
-        width=settings.width,
-        depth=settings.depth,
-        slots=settings.slots,
-        slot_size=settings.slot_size,
-        reading_depth=settings.reading_depth,
-    )
+    model = new_language_model(vocabulary, settings, config.data.caption_length)
     model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
     training = GroundedLanguageModel(
         model,
@@ -164,6 +155,20 @@ def learn_to_restore(image: NDArray[np.uint8], config: RunConfig, *, fit: Fit) -
     restorer = Restorer(**shape)
     restorer.set_weights(trained.get_weights())
     return restorer
+
+
+def new_language_model(vocabulary: Sequence[str], settings: Language, length: int) -> LanguageModel:
+    """A language model of these settings, untrained."""
+    return LanguageModel(
+        vocabulary,
+        length=length,
+        token_size=settings.token_size,
+        width=settings.width,
+        depth=settings.depth,
+        slots=settings.slots,
+        slot_size=settings.slot_size,
+        reading_depth=settings.reading_depth,
+    )
 
 
 def new_generator(language_model: LanguageModel, settings: Drawing, picture_size: int) -> Generator:
