@@ -8,6 +8,8 @@ TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
 
 export UV_PYTHON_DOWNLOADS = never
+# TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
+export UV_COMPILE_BYTECODE = 1
 
 .PHONY: help install install-gpu install-dev browser demo docs pretrained bench bench-check test test-clients test-slow lint types format clean
 

@@ -5,7 +5,8 @@ Names that end in `_bytes` travel as base64 in JSON.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ DTYPES: Mapping[str, tf.DType] = {
 }
 
 
-def export_language_model(model: LanguageModel, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
+def export_language_model(model: LanguageModel, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
     """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding).
 
     `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written.
@@ -52,20 +53,22 @@ def export_language_model(model: LanguageModel, out: Path, *, evaluate: Callable
     def embed(caption: tf.Tensor) -> Tensors:
         return {"embedding": model.embed_texts(caption)}
 
-    write(out, [model, model.tokenizer], [serving_default, continue_by, embed], evaluate=evaluate, language_model=model)
+    tracked = [model, model.tokenizer]
+    endpoints = frozen(tracked, serving_default, continue_by, embed)
+    write(out, tracked, endpoints, judged=judged, language_model=model)
 
 
-def export_generator(model: Generator, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
+def export_generator(model: Generator, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
     """Write `serving_default` (caption, seed -> image_bytes)."""
 
     def serving_default(caption: tf.Tensor, seed: tf.Tensor) -> Tensors:
         return {"image_bytes": encode_png(to_uint8(model.draw(caption, seed)))}
 
     tracked = [model, model.language_model.tokenizer]
-    write(out, tracked, [serving_default], evaluate=evaluate, generator=model)
+    write(out, tracked, frozen(tracked, serving_default), judged=judged, generator=model)
 
 
-def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tensors] | None = None) -> None:
+def export_restorer(model: Restorer, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
     """Write `serving_default` (image_bytes, noise_sigma -> image_bytes) and what else the restorer does.
 
     `inpaint` also takes mask_bytes, `sharpen` also takes blur_sigma, and `enlarge` takes image_bytes alone and doubles
@@ -109,7 +112,8 @@ def export_restorer(model: Restorer, out: Path, *, evaluate: Callable[..., Tenso
     def enlarge(image_bytes: tf.Tensor) -> Tensors:
         return each(enlarge_one, image_bytes)
 
-    write(out, [model], [serving_default, sharpen, inpaint, enlarge], evaluate=evaluate, restorer=model)
+    endpoints = frozen([model], serving_default, sharpen, inpaint, enlarge)
+    write(out, [model], endpoints, judged=judged, restorer=model)
 
 
 def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = False) -> None:
@@ -161,14 +165,17 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
     ) -> Tensors:
         return drawn(prompt, seed, temperature, expand, refine)
 
-    def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
-        yes = tf.fill(tf.shape(seed), True)
-        return options(prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
-
     generator, restorer = model.generator, model.restorer
     tracked = [generator, generator.language_model.tokenizer, restorer]
-    endpoints: list[Callable[..., Tensors]] = [serving_default, options, candidates, scaled]
-    write(out, tracked, endpoints, compiled=compiled, generator=generator, restorer=restorer)
+    endpoints: list[Callable[..., Tensors]] = [options, candidates, scaled]
+    endpoints = endpoints if compiled else frozen(tracked, *endpoints)
+
+    def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
+        yes = tf.fill(tf.shape(seed), True)
+        # The frozen options themselves: their weights stand in the file once.
+        return endpoints[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
+
+    write(out, tracked, [serving_default, *endpoints], generator=generator, restorer=restorer)
 
 
 def write(
@@ -176,8 +183,7 @@ def write(
     tracked: list[Any],
     endpoints: list[Callable[..., Tensors]],
     *,
-    evaluate: Callable[..., Tensors] | None = None,
-    compiled: bool = False,
+    judged: Sequence[Callable[..., Tensors]] = (),
     **keras_models: keras.Model,
 ) -> None:
     """Write a SavedModel whose signatures are the endpoints, by name, and the Keras models in its `assets.extra`.
@@ -186,19 +192,16 @@ def write(
         out: Folder to write.
         tracked: Models and tokenizers whose variables and tables the endpoints use.
         endpoints: Functions of batched tensors; their arguments' names decide the dtypes.
-        evaluate: An endpoint for the pipeline's Evaluator, on serialized examples.
-        compiled: Whether endpoints hold functions that XLA compiles; their weights stay variables.
+        judged: Endpoints for the pipeline's judges, on serialized examples; their weights stay variables.
         keras_models: Saved as `assets.extra/<name>.keras`.
     """
     archive = keras.export.ExportArchive()
     for resource in tracked:
         archive.track(resource)
-    weights = weights_of(tracked)
-    for endpoint in [*endpoints, *([evaluate] if evaluate else [])]:
-        names = endpoint.__code__.co_varnames[: endpoint.__code__.co_argcount]
+    for endpoint in [*endpoints, *judged]:
+        names = inspect.signature(endpoint).parameters
         signature = [tf.TensorSpec([None], DTYPES[name], name=name) for name in names]
-        served = endpoint if compiled or endpoint is evaluate else frozen(endpoint, weights)
-        archive.add_endpoint(endpoint.__name__, served, input_signature=signature)
+        archive.add_endpoint(endpoint.__name__, endpoint, input_signature=signature)
     archive.write_out(str(out), verbose=False)
     extra = Path(out) / "assets.extra"
     extra.mkdir(exist_ok=True)
@@ -206,19 +209,21 @@ def write(
         model.save(extra / f"{name}.keras")
 
 
-def weights_of(tracked: list[Any]) -> list[tuple[Any, Any]]:
-    """The variables of models, beside what is in them."""
+def frozen(tracked: list[Any], *endpoints: Callable[..., Tensors]) -> list[Callable[..., Tensors]]:
+    """The endpoints with weights as constants, which TensorFlow lays out for its kernels once, not at every call.
+
+    Each is one function of the graph, however many others call it.
+    """
     models = [each for each in tracked if isinstance(each, keras.Model)]
-    return [(variable, variable.numpy()) for model in models for variable in model.variables]
+    weights = [(variable, variable.numpy()) for model in models for variable in model.variables]
 
+    def one(endpoint: Callable[..., Tensors]) -> Callable[..., Tensors]:
+        @functools.wraps(endpoint)
+        def with_constants(*inputs: tf.Tensor) -> Tensors:
+            constants = [(variable, tf.constant(value)) for variable, value in weights]
+            with keras.StatelessScope(state_mapping=constants):
+                return endpoint(*inputs)
 
-def frozen(endpoint: Callable[..., Tensors], weights: list[tuple[Any, Any]]) -> Callable[..., Tensors]:
-    """The endpoint with weights as constants, which TensorFlow lays out for its kernels once, not at every call."""
+        return tf.function(with_constants, autograph=False)
 
-    @functools.wraps(endpoint)
-    def with_constants(*inputs: tf.Tensor) -> Tensors:
-        constants = [(variable, tf.constant(value)) for variable, value in weights]
-        with keras.StatelessScope(state_mapping=constants):
-            return endpoint(*inputs)
-
-    return with_constants
+    return [one(endpoint) for endpoint in endpoints]

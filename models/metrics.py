@@ -20,8 +20,7 @@ def psnr(pictures: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32
     Returns:
         float32[n], in dB; 100 for pictures that are equal.
     """
-    first, second = (tf.constant(x, tf.float32) for x in (pictures, references))
-    return np.minimum(tf.image.psnr(first, second, max_val=255.0).numpy(), MAX_PSNR)
+    return np.asarray(psnr_in_graph(tf.constant(pictures), tf.constant(references)))
 
 
 def ssim(pictures: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32]:
@@ -34,5 +33,16 @@ def ssim(pictures: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32
     Returns:
         float32[n] in -1..1, 1 for pictures that are equal.
     """
-    first, second = (tf.constant(x, tf.float32) for x in (pictures, references))
-    return np.asarray(keras.ops.image.ssim(first, second, max_val=255.0))
+    return np.asarray(ssim_in_graph(tf.constant(pictures), tf.constant(references)))
+
+
+def psnr_in_graph(pictures: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """`psnr` on tensors."""
+    first, second = (tf.cast(x, tf.float32) for x in (pictures, references))
+    return tf.minimum(tf.image.psnr(first, second, max_val=255.0), MAX_PSNR)
+
+
+def ssim_in_graph(pictures: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """`ssim` on tensors."""
+    first, second = (tf.cast(x, tf.float32) for x in (pictures, references))
+    return keras.ops.image.ssim(first, second, max_val=255.0)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import numpy as np
 
 from serving.client import Client, ServingError
 from serving.process import ServerProcess
@@ -236,7 +237,7 @@ class _InProcess:
             done += size
         return round(done / (time.perf_counter() - start), 1)
 
-    def _inputs(self, size: int, seed: int) -> tuple[str, dict[str, object]]:
+    def _inputs(self, size: int, seed: int) -> tuple[str, dict[str, np.ndarray]]:
         from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
         prompts = [PROMPTS[(seed + row) % len(PROMPTS)] for row in range(size)]

@@ -14,7 +14,6 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.requests import TEMPERATURE
-from serving.server.tensors import to_proto
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 
@@ -91,5 +90,5 @@ def _log(model_name: str, signature: str, inputs: Mapping[str, np.ndarray]) -> p
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = model_name, signature
     for name, array in inputs.items():
-        request.inputs[name].CopyFrom(to_proto(tf.constant(array)))
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

@@ -24,7 +24,7 @@ from tfx_pipeline.judging.gallery import Gallery
 from tfx_pipeline.pushing.cards import FUSED, CardWriter
 from tfx_pipeline.pushing.components import Assembler, Pusher, ServingValidator
 from tfx_pipeline.runs.root import Root
-from tfx_pipeline.training.evaluation import PERPLEXITY_OUTPUT, PICTURES_OUTPUT
+from tfx_pipeline.training.evaluation import FIGURES_OUTPUT, NATS_OUTPUT
 
 NAME = "easel"
 MODELS = ("language_model", "generator", "restorer")
@@ -278,7 +278,7 @@ def eval_config(
     name: str, thresholds: Thresholds, worst: Slices = SLICES, slices: Sequence[Slice] = ()
 ) -> tfma.EvalConfig:
     """What an Evaluator measures and what it demands, of everything and of each slice."""
-    output = PERPLEXITY_OUTPUT if name == "language_model" else PICTURES_OUTPUT
+    output = NATS_OUTPUT if name == "language_model" else FIGURES_OUTPUT
     parts = [tfma.SlicingSpec(feature_values={feature: value}) for feature, value in slices]
     bounds = slice_demands(name, worst)
     return tfma.EvalConfig(

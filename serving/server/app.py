@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -64,6 +65,7 @@ async def _run(settings: Settings, options: Options, configs: Configs) -> None:
         loader = stack.enter_context(ThreadPoolExecutor(1, "loader"))
         workers = stack.enter_context(ThreadPoolExecutor(settings.num_workers or 4 * _CORES, "worker"))
         await asyncio.get_running_loop().run_in_executor(loader, source.start, configs)
+        await asyncio.get_running_loop().run_in_executor(loader, _give_way)
         predictor = _predictor(settings, options, workers, metrics)
         # REST first, since a started gRPC server cannot be left behind when the other port is taken.
         rest_port = await stack.enter_async_context(rest_port_open(settings, options, repository, predictor, stop))
@@ -133,6 +135,12 @@ def _reloader(source: Source, loader: ThreadPoolExecutor) -> Reload:
         await asyncio.get_running_loop().run_in_executor(loader, source.reload, config)
 
     return reload
+
+
+def _give_way() -> None:
+    """Let requests have the cores first: this thread, which loads later versions, takes what they leave."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _take_only_the_memory_needed() -> None:

@@ -14,15 +14,14 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
-import tensorflow as tf
 from grpc import StatusCode
 
 from serving.server.batching_parameters import Parameters
 from serving.server.errors import StatusError, as_status_error, invalid
 
-Tensors: TypeAlias = Mapping[str, tf.Tensor]
-Run: TypeAlias = Callable[[Tensors], dict[str, tf.Tensor]]
-Answer: TypeAlias = asyncio.Future[dict[str, tf.Tensor]]
+Tensors: TypeAlias = Mapping[str, np.ndarray]
+Run: TypeAlias = Callable[[Tensors], dict[str, np.ndarray]]
+Answer: TypeAlias = asyncio.Future[dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Batcher:
         self._queues: dict[Hashable, deque[_Batch]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
-    async def run(self, queue: Hashable, run: Run, inputs: Tensors, deadline: float) -> dict[str, tf.Tensor]:
+    async def run(self, queue: Hashable, run: Run, inputs: Tensors, deadline: float) -> dict[str, np.ndarray]:
         """Run inputs together with others of the same queue, and return the rows of the outputs that are theirs.
 
         Args:
@@ -84,9 +83,7 @@ class Batcher:
             # Whoever has gone away takes no place in a batch.
             for part in parts:
                 part.cancel()
-        return (
-            outputs[0] if len(outputs) == 1 else {name: tf.concat([o[name] for o in outputs], 0) for name in outputs[0]}
-        )
+        return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     def close(self) -> None:
         """Let the threads end; those that run end first."""
@@ -101,7 +98,7 @@ class Batcher:
 
     def _enqueue(
         self, key: Hashable, run: Run, inputs: Tensors, deadline: float
-    ) -> asyncio.Future[dict[str, tf.Tensor]]:
+    ) -> asyncio.Future[dict[str, np.ndarray]]:
         loop, task_rows = asyncio.get_running_loop(), _rows(inputs)
         task = _Task(inputs, task_rows, deadline, loop.create_future())
         queue = self._queues.setdefault(key, deque())
@@ -151,14 +148,14 @@ class Batcher:
             self._idle += 1
             self._start_batches()
 
-    def _answers(self, run: Run, tasks: Sequence[_Task]) -> list[dict[str, tf.Tensor] | StatusError]:
+    def _answers(self, run: Run, tasks: Sequence[_Task]) -> list[dict[str, np.ndarray] | StatusError]:
         late = StatusError(StatusCode.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue")
         now = time.monotonic()
         waiting = [task for task in tasks if task.deadline > now]
         answers = iter(self._answers_in_time(run, waiting))
         return [next(answers) if task.deadline > now else late for task in tasks]
 
-    def _answers_in_time(self, run: Run, tasks: Sequence[_Task]) -> Sequence[dict[str, tf.Tensor] | StatusError]:
+    def _answers_in_time(self, run: Run, tasks: Sequence[_Task]) -> Sequence[dict[str, np.ndarray] | StatusError]:
         if not tasks:
             return []
         try:
@@ -190,12 +187,12 @@ class Batcher:
             if self.parameters.pad_variable_length_inputs:
                 parts = _padded(name, parts)
             _check_same_shapes(name, parts)
-            merged[name] = tf.concat(parts + [parts[-1][:1]] * filling, 0)
+            merged[name] = np.concatenate(parts + [parts[-1][:1]] * filling)
         return merged, sizes + [filling] * (filling > 0)
 
 
 def _rows(inputs: Tensors) -> int:
-    sizes = {tensor.shape[0] if tensor.shape.rank else None for tensor in inputs.values()}
+    sizes = {tensor.shape[0] if tensor.ndim else None for tensor in inputs.values()}
     if None in sizes:
         raise invalid("Batching session Run() input tensors must have at least one dimension.")
     if len(sizes) != 1:
@@ -203,8 +200,8 @@ def _rows(inputs: Tensors) -> int:
     return sizes.pop() or 0
 
 
-def _check_same_shapes(name: str, parts: Sequence[tf.Tensor]) -> None:
-    if len({tuple(part.shape[1:]) for part in parts}) > 1:
+def _check_same_shapes(name: str, parts: Sequence[np.ndarray]) -> None:
+    if len({part.shape[1:] for part in parts}) > 1:
         raise StatusError(
             StatusCode.FAILED_PRECONDITION,
             f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off. "
@@ -213,25 +210,27 @@ def _check_same_shapes(name: str, parts: Sequence[tf.Tensor]) -> None:
         )
 
 
-def _padded(name: str, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+def _padded(name: str, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return the tensors at their largest common size; what is added repeats their first element."""
-    if len({part.shape.rank for part in parts}) > 1:
+    if len({part.ndim for part in parts}) > 1:
         raise invalid(f"Tensors with name '{name}' from different tasks have different ranks.")
     largest = np.max([part.shape[1:] for part in parts], axis=0, initial=0).astype(int)
-    return [_grown(part, [part.shape[0], *largest]) for part in parts]
+    return [_grown(part, (part.shape[0], *largest)) for part in parts]
 
 
-def _grown(part: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    if list(part.shape) == list(shape) or not part.shape.num_elements():
+def _grown(part: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if part.shape == shape or not part.size:
         return part
-    margins = [(0, int(wanted) - int(given)) for wanted, given in zip(shape, part.shape, strict=True)]
-    return tf.pad(part, margins, constant_values=tf.reshape(part, [-1])[0])
+    grown = np.empty(shape, part.dtype)
+    grown[...] = part.flat[0]
+    grown[tuple(slice(size) for size in part.shape)] = part
+    return grown
 
 
-def _shared_out(outputs: Tensors, sizes: Sequence[int]) -> list[dict[str, tf.Tensor]]:
-    shares: list[dict[str, tf.Tensor]] = [{} for _ in sizes]
+def _shared_out(outputs: Tensors, sizes: Sequence[int]) -> list[dict[str, np.ndarray]]:
+    shares: list[dict[str, np.ndarray]] = [{} for _ in sizes]
     for name, tensor in outputs.items():
-        if not tensor.shape.rank:
+        if not tensor.ndim:
             raise StatusError(StatusCode.FAILED_PRECONDITION, "Batched output tensor has 0 dimensions")
         if tensor.shape[0] != sum(sizes):
             raise StatusError(
@@ -239,13 +238,13 @@ def _shared_out(outputs: Tensors, sizes: Sequence[int]) -> list[dict[str, tf.Ten
                 "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input "
                 "tensors",
             )
-        parts = [tensor] if len(sizes) == 1 else tf.split(tensor, sizes)
+        parts = np.split(tensor, np.cumsum(sizes)[:-1])
         for share, part in zip(shares, parts, strict=True):
             share[name] = part
     return shares
 
 
-def _settle(future: Answer, answer: dict[str, tf.Tensor] | StatusError) -> None:
+def _settle(future: Answer, answer: dict[str, np.ndarray] | StatusError) -> None:
     if future.done():
         return
     if isinstance(answer, StatusError):

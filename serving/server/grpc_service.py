@@ -79,7 +79,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
             outputs = await predictor.predict(
                 servable, signature, inputs, wanted=request.output_filter, seconds=seconds
             )
-            size = sum(tensor.shape.num_elements() for tensor in outputs.values())
+            size = sum(tensor.size for tensor in outputs.values())
             return await predictor.convert(size, servable.encode, signature, outputs, self._as_content)
 
     async def _metadata(self, request: metadata_pb2.GetModelMetadataRequest) -> metadata_pb2.GetModelMetadataResponse:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
-import tensorflow as tf
 
 from serving.server.errors import invalid
-from serving.server.tensors import type_name
-from serving.tensors import strings
+
+# Types that NumPy and TensorFlow name differently.
+_TYPE_NAMES = {"float16": "half"}
 
 
-def write_answer(outputs: Mapping[str, tf.Tensor], by_row: bool) -> bytes:
+def write_answer(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
     """Encode outputs as `predictions`, one value a row, or as `outputs`; a single output goes without its name.
 
     Raises:
@@ -45,10 +45,10 @@ def _object(values: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in values.items()) + "}"
 
 
-def _check_batch(outputs: Mapping[str, tf.Tensor]) -> None:
+def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
     expected = None
     for name, tensor in outputs.items():
-        if not tensor.shape.rank:
+        if not tensor.ndim:
             raise invalid(f"Tensor name: {name} has no shape information: ask in columnar form, with 'inputs'")
         if expected is not None and tensor.shape[0] != expected:
             raise invalid(
@@ -58,10 +58,9 @@ def _check_batch(outputs: Mapping[str, tf.Tensor]) -> None:
         expected = tensor.shape[0]
 
 
-def _elements(name: str, tensor: tf.Tensor, by_row: bool) -> list[str]:
+def _elements(name: str, array: np.ndarray, by_row: bool) -> list[str]:
     """Return the JSON of each row, or of the whole."""
-    write = _writer(name, tensor.dtype)
-    array = strings(tensor.numpy()) if tensor.dtype == tf.string else np.asarray(tensor.numpy())
+    write = _writer(name, array.dtype)
     level = [write(value) for value in array.ravel().tolist()]
     for size, count in reversed(_levels(array.shape, by_row)):
         level = [f"[{', '.join(level[start * size : (start + 1) * size])}]" for start in range(count)]
@@ -74,16 +73,16 @@ def _levels(shape: Sequence[int], by_row: bool) -> list[tuple[int, int]]:
     return [(shape[axis], math.prod(shape[:axis])) for axis in axes]
 
 
-def _writer(name: str, dtype: tf.DType) -> Callable[..., str]:
-    if dtype == tf.string:
+def _writer(name: str, dtype: np.dtype) -> Callable[..., str]:
+    if dtype.kind == "O":
         return _base64 if name.endswith("_bytes") else _text
-    if dtype in (tf.float32, tf.float64):
-        return partial(_decimal, dtype.as_numpy_dtype, 9 if dtype == tf.float32 else 17)
-    if dtype in (tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint32, tf.uint64):
+    if dtype in (np.float32, np.float64):
+        return partial(_decimal, dtype.type, 9 if dtype == np.float32 else 17)
+    if dtype.kind in "iu" and dtype != np.uint16:
         return str
-    if dtype == tf.bool:
+    if dtype.kind == "b":
         return lambda value: "true" if value else "false"
-    raise invalid(f"Failed to write JSON value for tensor type: {type_name(dtype.as_datatype_enum)}")
+    raise invalid(f"Failed to write JSON value for tensor type: {_TYPE_NAMES.get(dtype.name, dtype.name)}")
 
 
 def _base64(value: bytes) -> str:

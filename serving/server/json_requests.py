@@ -26,7 +26,7 @@ class JsonCall:
     """A decoded request: which signature, its inputs by name, and whether the answer goes out in rows."""
 
     signature: str
-    inputs: dict[str, tf.Tensor]
+    inputs: dict[str, np.ndarray]
     by_row: bool
 
 
@@ -67,7 +67,7 @@ def _signature(document: dict[str, Json], signatures: Signatures) -> tuple[str, 
 # ---- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _inputs_of_rows(document: dict[str, Json], infos: TensorInfos) -> dict[str, tf.Tensor]:
+def _inputs_of_rows(document: dict[str, Json], infos: TensorInfos) -> dict[str, np.ndarray]:
     rows = document["instances"]
     if not isinstance(rows, list):
         raise _malformed(document, "Expecting 'instances' to be an list/array")
@@ -101,7 +101,7 @@ class _Column:
         self._values += values
         self.rows += 1
 
-    def tensor(self, dtype: int) -> tf.Tensor:
+    def tensor(self, dtype: int) -> np.ndarray:
         return _tensor([self.rows, *self._shape], self._values, dtype)
 
 
@@ -140,7 +140,7 @@ def _plain_column(rows: list[Json], infos: TensorInfos) -> dict[str, _Column]:
 # ---- columns ---------------------------------------------------------------------------------------------------------
 
 
-def _inputs_of_columns(inputs: Json, infos: TensorInfos) -> dict[str, tf.Tensor]:
+def _inputs_of_columns(inputs: Json, infos: TensorInfos) -> dict[str, np.ndarray]:
     if not _is_named(inputs):
         if len(infos) > 1:
             raise invalid(
@@ -208,27 +208,27 @@ def _check_values(values: list[Json], dtype: int) -> None:
             raise _malformed(value, f"Type: {kind(value)} is not of expected type: {type_name(dtype)}")
 
 
-def _tensor(shape: list[int], values: list[Json], dtype: int) -> tf.Tensor:
-    converted = _KINDS[dtype][1](values, tf.as_dtype(dtype))
-    return tf.constant(converted.reshape(shape), tf.as_dtype(dtype))
+def _tensor(shape: list[int], values: list[Json], dtype: int) -> np.ndarray:
+    convert = _KINDS[dtype][1]
+    return convert(values, np.dtype(tf.as_dtype(dtype).as_numpy_dtype)).reshape(shape)
 
 
 def _is_integer(low: int, high: int) -> Callable[[Json], bool]:
     return lambda value: type(value) is int and low <= value <= high
 
 
-def _booleans(values: list[Json], dtype: tf.DType) -> np.ndarray:
+def _booleans(values: list[Json], dtype: np.dtype) -> np.ndarray:
     return np.array(values, bool)
 
 
-def _numbers(values: list[Json], dtype: tf.DType) -> np.ndarray:
+def _numbers(values: list[Json], dtype: np.dtype) -> np.ndarray:
     # As there, what a narrow integer cannot hold wraps around, and what a float cannot hold becomes infinite.
-    wide = {np.int8: np.int32, np.int16: np.int32, np.uint8: np.int32, np.float32: np.float64}
+    wide = {"int8": "int32", "int16": "int32", "uint8": "int32", "float32": "float64"}
     with np.errstate(over="ignore"):
-        return np.array(values, wide.get(dtype.as_numpy_dtype, dtype.as_numpy_dtype)).astype(dtype.as_numpy_dtype)
+        return np.array(values, wide.get(dtype.name, dtype)).astype(dtype)
 
 
-def _texts(values: list[Json], dtype: tf.DType) -> np.ndarray:
+def _texts(values: list[Json], dtype: np.dtype) -> np.ndarray:
     return strings([_from_base64(value["b64"]) if isinstance(value, dict) else _encoded(value) for value in values])
 
 
@@ -245,7 +245,7 @@ def _from_base64(text: str) -> bytes:
         raise invalid("Unable to base64 decode") from error
 
 
-_Kind = tuple[Callable[[Json], bool], Callable[[list[Json], tf.DType], np.ndarray]]
+_Kind = tuple[Callable[[Json], bool], Callable[[list[Json], np.dtype], np.ndarray]]
 _INT32 = (_is_integer(-(2**31), 2**31 - 1), _numbers)
 _FLOAT = (lambda value: type(value) in (int, float), _numbers)
 _KINDS: dict[int, _Kind] = {

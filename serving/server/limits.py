@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import tensorflow as tf
+import numpy as np
 from PIL import Image
 from tensorflow.core.framework import tensor_pb2
 
@@ -42,11 +42,11 @@ class Limits:
                     "--max_request_bytes"
                 )
 
-    def check_texts(self, inputs: Mapping[str, tf.Tensor]) -> None:
+    def check_texts(self, inputs: Mapping[str, np.ndarray]) -> None:
         """Raise INVALID_ARGUMENT where texts or pictures are too many or too large."""
         for name, tensor in inputs.items():
-            if tensor.dtype == tf.string:
-                values = tensor.numpy().ravel().tolist() if tensor.shape.rank else [tensor.numpy()]
+            if tensor.dtype == object:
+                values = tensor.ravel().tolist()
                 self._check_rows(name, len(values))
                 for value in values:
                     self._check_picture(name, value) if name.endswith("_bytes") else self._check_text(name, value)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-import tensorflow as tf
+import numpy as np
 from grpc import StatusCode
 
 from serving.server.batching import Batcher
@@ -35,7 +35,7 @@ class Call:
     model: str = ""
     version: int = 0
     signature: str = ""
-    inputs: Mapping[str, tf.Tensor] = field(default_factory=dict)
+    inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def found(self, servable: Servable, signature: str = "") -> None:
         """Note what answers; only what exists is noted, so that metrics have no name that a client made up."""
@@ -67,11 +67,11 @@ class Predictor:
         self,
         servable: Servable,
         signature: str,
-        inputs: Mapping[str, tf.Tensor],
+        inputs: Mapping[str, np.ndarray],
         *,
         wanted: Sequence[str] = (),
         seconds: float | None = None,
-    ) -> dict[str, tf.Tensor]:
+    ) -> dict[str, np.ndarray]:
         """Run one signature on inputs that are known to fit it.
 
         Args:
@@ -130,8 +130,8 @@ class Predictor:
             self.log.write(facts, call.inputs)
 
     def _run(
-        self, servable: Servable, signature: str, wanted: Sequence[str], inputs: Mapping[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
+        self, servable: Servable, signature: str, wanted: Sequence[str], inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
         start = time.perf_counter()
         outputs = servable.run(signature, inputs, wanted)
         self.metrics.run(servable.name, time.perf_counter() - start)
@@ -139,7 +139,7 @@ class Predictor:
 
 
 def _unless_late(
-    run: Callable[[Mapping[str, tf.Tensor]], Result], inputs: Mapping[str, tf.Tensor], deadline: float
+    run: Callable[[Mapping[str, np.ndarray]], Result], inputs: Mapping[str, np.ndarray], deadline: float
 ) -> Result:
     """Run, unless whoever asked has gone while the request waited for a thread."""
     if time.monotonic() > deadline:

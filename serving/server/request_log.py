@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
-import tensorflow as tf
+import numpy as np
 
 _LONGEST_TEXT = 1000
 
@@ -24,18 +24,18 @@ class RequestLog:
         self._with_prompts = with_prompts
         self._out = out or sys.stderr
 
-    def write(self, fields: Mapping[str, object], inputs: Mapping[str, tf.Tensor]) -> None:
+    def write(self, fields: Mapping[str, object], inputs: Mapping[str, np.ndarray]) -> None:
         """Write the line of one request."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}
-        line["rows"] = max((tensor.shape[0] for tensor in inputs.values() if tensor.shape.rank), default=0)
+        line["rows"] = max((tensor.shape[0] for tensor in inputs.values() if tensor.ndim), default=0)
         if self._with_prompts:
             line["texts"] = {name: _texts(each) for name, each in inputs.items() if _is_text(name, each)}
         print(json.dumps(line, ensure_ascii=False), file=self._out, flush=True)
 
 
-def _is_text(name: str, tensor: tf.Tensor) -> bool:
-    return tensor.dtype == tf.string and not name.endswith("_bytes")
+def _is_text(name: str, tensor: np.ndarray) -> bool:
+    return tensor.dtype == object and not name.endswith("_bytes")
 
 
-def _texts(tensor: tf.Tensor) -> list[str]:
-    return [value.decode(errors="replace")[:_LONGEST_TEXT] for value in tf.reshape(tensor, [-1]).numpy().tolist()]
+def _texts(tensor: np.ndarray) -> list[str]:
+    return [value.decode(errors="replace")[:_LONGEST_TEXT] for value in tensor.ravel().tolist()]

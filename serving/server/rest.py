@@ -107,7 +107,7 @@ class RestApi:
             call.found(servable, given.signature)
             call.inputs = given.inputs
             outputs = await predictor.predict(servable, given.signature, given.inputs, seconds=self._timeout)
-            size = sum(tensor.shape.num_elements() for tensor in outputs.values())
+            size = sum(tensor.size for tensor in outputs.values())
             return await predictor.convert(size, write_answer, outputs, given.by_row)
 
 

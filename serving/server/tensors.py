@@ -1,7 +1,8 @@
-"""TensorFlow's tensors to and from its protos, the way TensorFlow Serving writes them."""
+"""NumPy arrays to and from TensorFlow's protos, the way TensorFlow Serving writes them."""
 
 import math
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
@@ -44,30 +45,31 @@ def byte_size(proto: tensor_pb2.TensorProto) -> int:
     return math.prod(max(dim.size, 0) for dim in proto.tensor_shape.dim) * max(dtype.size or 1, 1)
 
 
-def from_proto(proto: tensor_pb2.TensorProto) -> tf.Tensor:
-    """Decode a tensor, whichever field holds its values.
+def from_proto(proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """Decode a tensor, whichever field holds its values; strings become objects.
 
     Raises:
         StatusError: INVALID_ARGUMENT, values that do not fill the shape.
 
     """
     try:
-        return tf.constant(tf.make_ndarray(proto), tf.as_dtype(proto.dtype))
+        return np.asarray(tf.make_ndarray(proto))
     except (TypeError, ValueError) as error:
         raise invalid(f"Tensor of type {type_name(proto.dtype)} cannot be decoded: {error}") from error
 
 
-def to_proto(tensor: tf.Tensor, *, as_content: bool = False) -> tensor_pb2.TensorProto:
-    """Encode a tensor into the field of its type, which clients read directly, or into tensor_content."""
-    field = _FIELDS.get(tensor.dtype)
+def to_proto(array: np.ndarray, *, as_content: bool = False) -> tensor_pb2.TensorProto:
+    """Encode an array into the field of its type, which clients read directly, or into tensor_content."""
+    dtype = tf.as_dtype(array.dtype)
+    field = _FIELDS.get(dtype)
     if field is None:
-        return tf.make_tensor_proto(tensor)
-    proto = tensor_pb2.TensorProto(dtype=tensor.dtype.as_datatype_enum, tensor_shape=tensor.shape.as_proto())
-    array = tensor.numpy()
-    if as_content and tensor.dtype != tf.string:
+        return tf.make_tensor_proto(array)
+    shape = tf.TensorShape(array.shape).as_proto()
+    proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_shape=shape)
+    if as_content and dtype != tf.string:
         proto.tensor_content = array.tobytes()
         return proto
     if field == "half_val":
         array = array.view("uint16")
-    getattr(proto, field).extend(array.ravel().tolist() if tensor.shape.rank else [array])
+    getattr(proto, field).extend(array.ravel().tolist())
     return proto

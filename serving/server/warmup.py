@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow as tf
 from grpc import StatusCode
 from tensorflow_serving.apis import input_pb2, prediction_log_pb2
 from tensorflow_serving.apis.model_pb2 import ModelSpec
@@ -12,6 +11,7 @@ from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from serving.server.errors import StatusError, invalid
 from serving.server.signatures import DEFAULT_SIGNATURE, Signatures, definition_of
 from serving.server.tensors import to_proto
+from serving.tensors import strings
 from serving.warmup import WARMUP_FILE, read_records
 
 MOST_RECORDS = 1000
@@ -64,7 +64,7 @@ def _on_examples(spec: ModelSpec, given: input_pb2.Input, signatures: Signatures
     request = PredictRequest(model_spec=spec)
     definition = definition_of(signatures, spec.signature_name or DEFAULT_SIGNATURE)
     examples = given.example_list.examples or given.example_list_with_context.examples
-    serialized = tf.constant([example.SerializeToString() for example in examples], tf.string)
+    serialized = strings([example.SerializeToString() for example in examples])
     for name in definition.inputs:
         request.inputs[name].CopyFrom(to_proto(serialized))
     return request

@@ -256,11 +256,11 @@ def test_a_picture_that_cannot_be_read_is_an_error(serve: Serve) -> None:
         serve("restorer", "serving_default", image_bytes=[b"no picture"], noise_sigma=[5.0])
 
 
-def test_an_endpoint_for_the_evaluator_rides_along(restorer: Restorer, tmp_path: Path) -> None:
+def test_an_endpoint_for_the_judges_rides_along(restorer: Restorer, tmp_path: Path) -> None:
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"length": tf.strings.length(examples)}
 
-    export_restorer(restorer, tmp_path / "1", evaluate=evaluate)
+    export_restorer(restorer, tmp_path / "1", judged=[evaluate])
     signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
     assert set(signatures) == {"serving_default", "sharpen", "inpaint", "enlarge", "evaluate"}
     assert signatures["evaluate"](examples=tf.constant([b"", b"abc"]))["length"].numpy().tolist() == [0, 3]

@@ -45,9 +45,9 @@ class Exhibits(NamedTuple):
 
 @component
 def Gallery(examples: InputArtifact[Examples], model: InputArtifact[Model], pictures: OutputArtifact[Pictures]) -> None:
-    """Let a model's signature `evaluate` work on up to 512 pictures of the eval split, and keep them."""
+    """Let a model's signature `exhibit` work on up to 512 pictures of the eval split, and keep them."""
     folder = Path(artifact_utils.get_split_uri([examples], "eval"))
-    judged = tf.saved_model.load(path_utils.serving_model_path(model.uri)).signatures["evaluate"]
+    judged = tf.saved_model.load(path_utils.serving_model_path(model.uri)).signatures["exhibit"]
     Path(pictures.uri).mkdir(parents=True, exist_ok=True)
     if batches := list(exhibits(judged, sorted(map(str, folder.iterdir())))):
         columns = map(np.concatenate, zip(*batches, strict=True))

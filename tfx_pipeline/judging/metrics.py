@@ -1,8 +1,8 @@
 """PSNR, SSIM and perplexity as metrics of TensorFlow Model Analysis."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -10,61 +10,38 @@ from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
-from models.metrics import psnr, ssim
-
-Rows = NDArray[Any]
-BATCH = 64
-CANDIDATE, BASELINE, TRUTH = range(3)
+Sums = NDArray[np.float64]
+# What a row of a picture model holds, and what one of a language model holds.
+PSNR, SSIM, BASELINE_PSNR, BASELINE_SSIM = range(4)
 MODEL_NATS, UNIGRAM_NATS, PIECES = range(3)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Total:
-    """Sums over rows so far, and rows still to be measured."""
+    """Sums of the columns of the rows that an `evaluate` signature gives, and the number of rows."""
 
-    sums: Rows = field(default_factory=lambda: np.zeros(()))
+    sums: Sums | float = 0.0
     count: int = 0
-    waiting: list[Rows] = field(default_factory=list)
 
 
-class Measure(NamedTuple):
-    """How a metric is computed from what an `evaluate` signature gives.
-
-    Attributes:
-        row_rank: Rank of one example's row: 1 for (nats, unigram nats, pieces), 4 for (3, height, width, 3) pictures.
-        columns: From a batch of rows to float64[n, k], whose columns are added up.
-        finish: From the k sums and the number of rows to the metric.
-    """
-
-    row_rank: int
-    columns: Callable[[Rows], Rows]
-    finish: Callable[[Rows, int], float]
+Measure = Callable[[Sums, int], float]
 
 
-def mean_of(measure: Callable[[Rows], Rows]) -> Measure:
-    """The mean over pictures of one number a picture."""
-    return Measure(4, lambda rows: measure(rows)[:, None], lambda sums, count: float(sums[0] / count))
+def mean_of(column: int, baseline: int | None = None) -> Measure:
+    """The mean of a column, less that of a baseline column where one is given."""
+    return lambda sums, count: float(sums[column] - (0 if baseline is None else sums[baseline])) / count
 
 
 def exp_of(column: int, baseline: int | None = None) -> Measure:
     """exp(nats per piece) of a column, over that of a baseline column where one is given."""
-
-    def finish(sums: Rows, count: int) -> float:
-        nats = sums[column] - (0 if baseline is None else sums[baseline])
-        return float(np.exp(nats / sums[PIECES]))
-
-    return Measure(1, lambda rows: rows, finish)
+    return lambda sums, _: float(np.exp((sums[column] - (0 if baseline is None else sums[baseline])) / sums[PIECES]))
 
 
 MEASURES = {
-    "psnr": mean_of(lambda rows: psnr(rows[:, CANDIDATE], rows[:, TRUTH])),
-    "ssim": mean_of(lambda rows: ssim(rows[:, CANDIDATE], rows[:, TRUTH])),
-    "psnr_gain": mean_of(
-        lambda rows: psnr(rows[:, CANDIDATE], rows[:, TRUTH]) - psnr(rows[:, BASELINE], rows[:, TRUTH])
-    ),
-    "ssim_gain": mean_of(
-        lambda rows: ssim(rows[:, CANDIDATE], rows[:, TRUTH]) - ssim(rows[:, BASELINE], rows[:, TRUTH])
-    ),
+    "psnr": mean_of(PSNR),
+    "ssim": mean_of(SSIM),
+    "psnr_gain": mean_of(PSNR, BASELINE_PSNR),
+    "ssim_gain": mean_of(SSIM, BASELINE_SSIM),
     "perplexity": exp_of(MODEL_NATS),
     "unigram_perplexity": exp_of(UNIGRAM_NATS),
     "perplexity_share": exp_of(MODEL_NATS, UNIGRAM_NATS),
@@ -72,7 +49,7 @@ MEASURES = {
 
 
 class _Total(beam.CombineFn):  # type: ignore[misc]
-    """Adds up a measure; rows wait until there is a batch of them, since TFMA hands them over one by one."""
+    """Adds up the rows of a measure."""
 
     def __init__(self, key: metric_types.MetricKey, measure: Measure, names: dict[str, Any]) -> None:
         self.key = key
@@ -87,25 +64,18 @@ class _Total(beam.CombineFn):  # type: ignore[misc]
             element, **self.names, flatten=False, squeeze=False, allow_none=True
         )
         for _, prediction, _ in triples:
-            rows = np.asarray(prediction)
-            total.waiting.extend(rows.reshape(-1, *rows.shape[rows.ndim - self.measure.row_rank :]))
-        return self.compact(total) if len(total.waiting) >= BATCH else total
+            rows = np.atleast_2d(np.asarray(prediction, np.float64))
+            total = Total(total.sums + rows.sum(axis=0), total.count + len(rows))
+        return total
 
     def merge_accumulators(self, totals: Iterable[Total]) -> Total:
         merged = Total()
-        for total in map(self.compact, totals):
+        for total in totals:
             merged = Total(merged.sums + total.sums, merged.count + total.count)
         return merged
 
-    def compact(self, total: Total) -> Total:
-        if not total.waiting:
-            return total
-        columns = self.measure.columns(np.stack(total.waiting))
-        return Total(total.sums + columns.sum(axis=0, dtype=np.float64), total.count + len(columns))
-
     def extract_output(self, total: Total) -> dict[metric_types.MetricKey, float]:
-        total = self.compact(total)
-        return {self.key: self.measure.finish(total.sums, total.count) if total.count else float("nan")}
+        return {self.key: self.measure(np.asarray(total.sums), total.count) if total.count else float("nan")}
 
 
 def _computations(measure: Measure) -> Callable[..., list[metric_types.MetricComputation]]:

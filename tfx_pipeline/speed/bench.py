@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.device import cpu_has_bfloat16, device_policy
-from models.export import export_generator, export_text_to_image, frozen, weights_of
+from models.export import export_generator, export_text_to_image, frozen
 from models.generator import Generator
 from models.language_model import TEMPERATURE, LanguageModel
 from models.pictures import encode_png, to_uint8
@@ -402,7 +402,7 @@ def drawn(networks: Networks, batch: int, *, xla: bool) -> tuple[Step, Any]:
     def both(noise: tf.Tensor, embedding: tf.Tensor, masks: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         return networks.restorer([networks.generator([noise, embedding]), masks, known])
 
-    with_constants = frozen(both, weights_of([networks.generator, networks.restorer]))
+    (with_constants,) = frozen([networks.generator, networks.restorer], both)
     graph = tf.function(with_constants, autograph=False, jit_compile=xla).get_concrete_function(*given)
     return lambda: wait(graph(*given)), graph
 

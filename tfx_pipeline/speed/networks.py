@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.device import device_policy
-from models.export import frozen, weights_of
+from models.export import frozen
 from models.generator import Generator
 from models.generator_training import tower_gradients
 from models.language_model import LanguageModel, masked_nats
@@ -116,7 +116,7 @@ def our_inference(networks: Networks, name: str, inputs: list[Any], *, xla: bool
     def run(*parts: tf.Tensor) -> Any:
         return forward(networks, name, *parts, xla=xla)
 
-    with_constants = frozen(run, weights_of([getattr(networks, name)]))
+    (with_constants,) = frozen([getattr(networks, name)], run)
     graph = tf.function(with_constants, autograph=False, jit_compile=xla).get_concrete_function(*tensors)
     return lambda: wait(graph(*tensors)), graph
 

@@ -1,7 +1,8 @@
-"""The `evaluate` signature of each model: raw examples in, what the Evaluators measure out.
+"""The `evaluate` signature of each model: raw examples in, what the Evaluators add up out; and `exhibit`, pictures.
 
-The signatures read raw examples rather than transformed ones, so that the last blessed model can be judged beside the
-new one even where vocabulary or picture size have changed since.
+A row is measured in the model's own graph, once: TFMA would measure it anew for each metric and each slice that it is
+part of. The signatures read raw examples rather than transformed ones, so that the last blessed model can be judged
+beside the new one even where vocabulary or picture size have changed since.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 from models.damage import damage
 from models.generator import Generator
 from models.language_model import LanguageModel
+from models.metrics import psnr_in_graph, ssim_in_graph
 from models.pictures import decode_squares, to_float, to_uint8
 from models.restorer import Restorer
 
 Evaluate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+Judged = tuple[Evaluate, Evaluate]
 RAW = {
     name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh", "language")
 }
-PERPLEXITY_OUTPUT, PICTURES_OUTPUT = "nats", "pictures"
+NATS_OUTPUT, FIGURES_OUTPUT, PICTURES_OUTPUT = "nats", "figures", "pictures"
 
 
 def evaluate_language_model(model: LanguageModel) -> Evaluate:
@@ -33,7 +36,7 @@ def evaluate_language_model(model: LanguageModel) -> Evaluate:
         raw = tf.io.parse_example(examples, RAW)
         english = counted(model, in_language(raw["text"], raw["language"] != "zh"))
         chinese = counted(model, in_language(raw["text_zh"], raw["language"] != "en"))
-        return {PERPLEXITY_OUTPUT: english + chinese}
+        return {NATS_OUTPUT: english + chinese}
 
     return evaluate
 
@@ -49,14 +52,14 @@ def counted(model: LanguageModel, texts: tf.Tensor) -> tf.Tensor:
     return tf.where((tf.strings.length(texts) > 0)[:, None], scores, 0.0)
 
 
-def evaluate_generator(model: Generator, picture_size: int, other_captions: Sequence[str]) -> Evaluate:
-    """Three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, drawn from another one's, and the real one.
+def evaluate_generator(model: Generator, picture_size: int, other_captions: Sequence[str]) -> Judged:
+    """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, from another's, the real one.
 
     The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.
     """
     others = tf.constant(list(other_captions))
 
-    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    def exhibit(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = tf.io.parse_example(examples, RAW)
         is_english = (tf.strings.length(raw["text"]) > 0) & (raw["language"] != "zh")
         captions = tf.where(is_english, raw["text"], raw["text_zh"])
@@ -65,18 +68,32 @@ def evaluate_generator(model: Generator, picture_size: int, other_captions: Sequ
         drawn = [to_uint8(model.draw(texts, seeds)) for texts in (captions, other)]
         return {PICTURES_OUTPUT: tf.stack([*drawn, decode_squares(raw["image"], picture_size)], axis=1)}
 
-    return evaluate
+    return exhibit, measured(exhibit)
 
 
-def evaluate_restorer(model: Restorer, picture_size: int) -> Evaluate:
-    """Three pictures a row, uint8[b, 3, s, s, 3]: restored with an estimated noise level, damaged, and clean."""
+def evaluate_restorer(model: Restorer, picture_size: int) -> Judged:
+    """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: restored, damaged and clean.
 
-    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+    The restorer estimates the noise level itself.
+    """
+
+    def exhibit(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = tf.io.parse_example(examples, RAW)
         clean = decode_squares(raw["image"], picture_size)
         damaged = damage(to_float(clean), seeds_of(raw["image"]))
         restored = model.repair(damaged._replace(sigmas=tf.fill(tf.shape(damaged.sigmas), -1.0)))
         return {PICTURES_OUTPUT: tf.stack([to_uint8(restored), to_uint8(damaged.pictures), clean], axis=1)}
+
+    return exhibit, measured(exhibit)
+
+
+def measured(exhibit: Evaluate) -> Evaluate:
+    """`evaluate` for a picture model, float32[b, 4]: PSNR and SSIM of its picture to the truth, and of the baseline."""
+
+    def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        *made, truth = tf.unstack(exhibit(examples)[PICTURES_OUTPUT], axis=1)
+        figures = [measure(picture, truth) for picture in made for measure in (psnr_in_graph, ssim_in_graph)]
+        return {FIGURES_OUTPUT: tf.stack(figures, axis=1)}
 
     return evaluate
 

@@ -104,7 +104,7 @@ def train_language_model(fn_args: FnArgs) -> None:
     vocabulary = job.vocabulary()
     lines = read_lines(job.files(fn_args.train_files), Tokenizer(vocabulary, job.config.data.caption_length))
     model = learn_language(job.captioned(), lines, vocabulary, job.config, fit=job.fit)
-    export_language_model(model, job.serving_dir, evaluate=evaluate_language_model(model))
+    export_language_model(model, job.serving_dir, judged=[evaluate_language_model(model)])
     job.done()
 
 
@@ -115,7 +115,7 @@ def train_generator(fn_args: FnArgs) -> None:
     generator, _ = learn_to_draw(data, language_model, job.config, fit=job.fit)
     captions = some_captions(data.captions, language_model)
     export_generator(
-        generator, job.serving_dir, evaluate=evaluate_generator(generator, job.config.data.picture_size, captions)
+        generator, job.serving_dir, judged=evaluate_generator(generator, job.config.data.picture_size, captions)
     )
     job.done()
 
@@ -124,5 +124,5 @@ def train_restorer(fn_args: FnArgs) -> None:
     """Train the restorer on pictures that it damages itself."""
     job = Job(fn_args, "restorer")
     restorer = learn_to_restore(job.captioned().image, job.config, fit=job.fit)
-    export_restorer(restorer, job.serving_dir, evaluate=evaluate_restorer(restorer, job.config.data.picture_size))
+    export_restorer(restorer, job.serving_dir, judged=evaluate_restorer(restorer, job.config.data.picture_size))
     job.done()

@@ -38,11 +38,14 @@ async function ask(path, body, signal) {
   for (;;) {
     const isForm = body instanceof FormData;
     const headers = { ...(isForm ? {} : { "Content-Type": "application/json" }) };
-    if (token) headers.Authorization = `Bearer ${token}`;
+    const shown = token;
+    if (shown) headers.Authorization = `Bearer ${shown}`;
     const response = await fetch(path, { method: "POST", body: isForm ? body : JSON.stringify(body), headers, signal });
     if (response.ok) return response;
-    if (response.status === 401) await askForToken();
-    else throw new Refused((await response.json()).error.message);
+    if (response.status === 401) {
+      // Another call may have asked meanwhile: then this one knocks again.
+      if (token === shown) await askForToken();
+    } else throw new Refused((await response.json()).error.message);
   }
 }
 
