@@ -1,5 +1,6 @@
 """What a running server does when the folder of models changes."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from asking import Ask
 
 from serving.client import Client, ServingError
+from serving.process import ServerProcess
 from serving.warmup import WARMUP_FILE
 
 X = {"x": np.array([2.0], np.float32)}
@@ -133,3 +135,10 @@ def test_bad_warmup_keeps_a_version_from_answering(
 
 def test_folders_that_are_no_version_are_ignored(client: Client) -> None:
     assert client.status("half_plus_two") == [(124, "AVAILABLE")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives each thread a priority of its own")
+def test_what_loads_later_versions_gives_way_to_requests(server: ServerProcess) -> None:
+    threads = Path(f"/proc/{server.pid}/task").iterdir()
+    niceness = [int((thread / "stat").read_text().rpartition(")")[2].split()[16]) for thread in threads]
+    assert sorted(niceness)[-2:] == [0, 10]
