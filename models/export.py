@@ -138,13 +138,13 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
         scale: tf.Tensor,
     ) -> Tensors:
         captions = model.captions(prompt, seed, temperature, expand)
+        embeddings = model.generator.language_model.embed_texts(captions)
 
         def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            caption, seed, refine, candidates, times = row
-            drawn = model.draw_captions(caption[None], seed[None], refine[None], candidates[None], times)
-            return tf.io.encode_png(drawn[0])
+            embedding, seed, refine, times = row
+            return tf.io.encode_png(model.draw_embedded(embedding[None], seed[None], refine[None], times)[0])
 
-        rows = (captions, seed, refine, candidates, scale)
+        rows = (embeddings, model.choose(embeddings, seed, candidates), refine, scale)
         return {
             "image_bytes": tf.map_fn(one, rows, fn_output_signature=tf.string),
             "expanded_prompt": captions,

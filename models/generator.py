@@ -183,31 +183,29 @@ class Generator(keras.Model):
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
         """
-        uniform = uniform_rows(seeds, 1, stream=4)[:, 0]
-        normal = normal_rows(seeds, self.noise_size, stream=1)
-        ids = self.language_model.tokenizer.tokenize(captions)
         if compiled and scale is None:
-            return self._sketch_compiled(ids, uniform, normal)
-        return self._sketch(ids, uniform, normal, scale)
+            ids = self.language_model.tokenizer.tokenize(captions)
+            return self._sketch_compiled(ids, *self._chances(seeds))
+        return self.draw_embedded(self.language_model.embed_texts(captions), seeds, scale)
+
+    def draw_embedded(self, embeddings: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
+        return self._sketch(embeddings, *self._chances(seeds), scale)
+
+    def _chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What `NoisePrior.sample` takes of seeds, int64[b]."""
+        return uniform_rows(seeds, 1, stream=4)[:, 0], normal_rows(seeds, self.noise_size, stream=1)
 
     def _sketch(
-        self,
-        ids: tf.Tensor,
-        uniform: tf.Tensor,
-        normal: tf.Tensor,
-        scale: tf.Tensor | None = None,
-        *,
-        compiled: bool = False,
+        self, embeddings: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor, scale: tf.Tensor | None = None
     ) -> tf.Tensor:
-        read = self.language_model
-        embedding = read(ids)[1] if compiled else read.embed_ids(ids)
-        inputs = [self.prior.sample(embedding, uniform, normal), embedding]
+        inputs = [self.prior.sample(embeddings, uniform, normal), embeddings]
         drawn = self(inputs) if scale is None else self._at_scale(inputs, scale)
         return tf.clip_by_value(drawn, -1.0, 1.0)
 
     @tf.function(jit_compile=True, reduce_retracing=True)
-    def _sketch_compiled(self, *inputs: tf.Tensor) -> tf.Tensor:
-        return self._sketch(*inputs, compiled=True)
+    def _sketch_compiled(self, ids: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
+        return self._sketch(self.language_model(ids)[1], uniform, normal)
 
     def _at_scale(self, inputs: Sequence[tf.Tensor], scale: tf.Tensor) -> tf.Tensor:
         message = [f"scale must be from 1 to {MOST_SCALE}, not", scale]

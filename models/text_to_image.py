@@ -97,10 +97,22 @@ class TextToImage(tf.Module):
         compiled: bool = False,
     ) -> tf.Tensor:
         """In the graph: pictures, uint8[b, scale * s, scale * s, 3]; arguments as for `draw`."""
-        chosen = seeds if candidates is None else self.choose(captions, seeds, candidates)
-        drawn = self.generator.draw(captions, chosen, scale, compiled=compiled)
-        refined = (self._restore_compiled if compiled else self._restore)(drawn)
-        return to_uint8(tf.where(refine[:, None, None, None], refined, drawn))
+        if compiled:
+            drawn = self.generator.draw(captions, seeds, scale, compiled=True)
+            return self._refined(drawn, self._restore_compiled(drawn), refine)
+        embeddings = self.generator.language_model.embed_texts(captions)
+        chosen = seeds if candidates is None else self.choose(embeddings, seeds, candidates)
+        return self.draw_embedded(embeddings, chosen, refine, scale)
+
+    def draw_embedded(
+        self, embeddings: tf.Tensor, seeds: tf.Tensor, refine: tf.Tensor, scale: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
+        drawn = self.generator.draw_embedded(embeddings, seeds, scale)
+        return self._refined(drawn, self._restore(drawn), refine)
+
+    def _refined(self, drawn: tf.Tensor, restored: tf.Tensor, refine: tf.Tensor) -> tf.Tensor:
+        return to_uint8(tf.where(refine[:, None, None, None], restored, drawn))
 
     def _restore(self, drawn: tf.Tensor) -> tf.Tensor:
         """The restorer on whole pictures whose noise it estimates itself."""
@@ -110,14 +122,14 @@ class TextToImage(tf.Module):
     def _restore_compiled(self, drawn: tf.Tensor) -> tf.Tensor:
         return self._restore(drawn)
 
-    def choose(self, captions: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
+    def choose(self, embeddings: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """In the graph: of several drawings of each caption, the seed of the one that is most like the others.
 
         That is the one with the least squared error to all (minimum Bayes risk, Kumar and Byrne, 2004): a drawing that
         went wrong does so in a way of its own, so it does not win. The first drawing is that of `seeds` itself.
 
         Args:
-            captions: string[b].
+            embeddings: float32[b, embedding_size], of captions.
             seeds: int64[b].
             candidates: int64[b], 1 to `MOST_CANDIDATES`.
 
@@ -130,10 +142,13 @@ class TextToImage(tf.Module):
         )
         with tf.control_dependencies([few_enough]):
             most = tf.reduce_max(candidates)
+        return tf.cond(most > 1, lambda: self._most_alike(embeddings, seeds, candidates, most), lambda: seeds)
+
+    def _most_alike(self, embeddings: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
         numbers, size = tf.range(most), self.generator.picture_size
         # Seeds that users count up from one picture to the next stay apart.
         seeds_BxK = seeds[:, None] + numbers * 2**32
-        drawn = self.generator.draw(tf.repeat(captions, most), tf.reshape(seeds_BxK, [-1]))
+        drawn = self.generator.draw_embedded(tf.repeat(embeddings, most, axis=0), tf.reshape(seeds_BxK, [-1]))
         flat_BxKxP = tf.reshape(drawn, [-1, most, size * size * 3])
         taken_BxK = tf.cast(numbers < candidates[:, None], tf.float32)
         mean = tf.einsum("bk,bkp->bp", taken_BxK, flat_BxKxP) / tf.reduce_sum(taken_BxK, axis=1, keepdims=True)

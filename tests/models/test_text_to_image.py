@@ -77,8 +77,9 @@ def test_the_chosen_candidate_is_the_one_most_like_the_others(text_to_image: Tex
 
 
 def test_one_candidate_is_the_drawing_itself(text_to_image: TextToImage) -> None:
-    captions, seeds = tf.constant(["a", "红"]), tf.constant([1, 2], tf.int64)
-    assert text_to_image.choose(captions, seeds, tf.ones([2], tf.int64)).numpy().tolist() == [1, 2]
+    embeddings = text_to_image.generator.language_model.embed_texts(tf.constant(["a", "红"]))
+    seeds = tf.constant([1, 2], tf.int64)
+    assert text_to_image.choose(embeddings, seeds, tf.ones([2], tf.int64)).numpy().tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
