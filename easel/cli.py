@@ -40,10 +40,12 @@ def serve(
     root: Annotated[Path, typer.Option(help="Serve what `easel run` pushed in this folder.")] = Path("work"),
     models: Annotated[Path | None, typer.Option(help="Or serve this folder of <model>/<version>/.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of gRPC; 0 takes a free one.")] = 8500,
+    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port of gRPC; -1 takes a free one.")] = 8500,
     rest_api_port: Annotated[
         int,
-        typer.Option("--rest-api-port", "--rest_api_port", min=0, max=65535, help="Port of REST; 0 takes a free one."),
+        typer.Option(
+            "--rest-api-port", "--rest_api_port", min=-1, max=65535, help="Port of REST; -1 takes a free one."
+        ),
     ] = 8501,
     studio_port: Annotated[
         int,
@@ -67,7 +69,7 @@ def serve(
     `python -m serving.server --help` lists them. Health checks, metrics and the request log are on.
     """
     with failing("serving"):
-        from serving.server import leave_keras_out
+        from serving.server import check_ports, leave_keras_out
         from serving.server import serve as serve_models
         from serving.server.settings import settings_from
 
@@ -78,6 +80,7 @@ def serve(
         given = {"models": folder, "host": host, "port": port or -1, "rest_api_port": rest_api_port or -1}
         given["studio_port"] = studio_port
         settings = settings_from(context.args, "easel serve", None, **on, **given)
+        check_ports(settings)
         what = folder or settings.model_config_file or settings.model_base_path
         typer.echo(f"Serving {what}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")
         if folder is None or folder.is_dir():

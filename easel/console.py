@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -27,7 +30,7 @@ def failing(extra: str) -> Iterator[None]:
         cure = f"`make install` installs everything, `uv sync --extra {extra}` just what this needs"
         fail(f"This needs {missing}, which is not installed: {cure}.")
     except OSError as error:
-        fail(str(error))
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except Exception as error:
         if type(error).__name__ not in USER_ERRORS:
             raise
@@ -71,6 +74,13 @@ def fail(sentence: str, code: int = FAILED) -> None:
 def say(text: str, *, as_json: bool = False) -> None:
     """Talk to the person; with --json the standard output belongs to the script that reads it."""
     typer.echo(text, err=as_json)
+
+
+def say_next(command: str) -> None:
+    """Name the command that follows, the way this one was called: by its name where the shell finds it, or its path."""
+    is_known = shutil.which("easel") or Path(sys.argv[0]).name != "easel"
+    called = "easel" if is_known else os.path.relpath(sys.argv[0])
+    typer.echo(f"Next: {command.replace('easel ', f'{called} ')}")
 
 
 def answer(result: dict[str, Any]) -> None:

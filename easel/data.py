@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from easel.console import FAILED, answer, say
+from easel.console import FAILED, answer, say, say_next
 
 if TYPE_CHECKING:
     from tfx_pipeline.datasets.folder import Progress
@@ -115,8 +115,9 @@ def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         answer({**summary, "out": str(out), "next": following})
         return
-    typer.echo(f"Done: {summary['count']:,} captioned pictures in {out}, {summary['withheld']:,} of them withheld.")
-    typer.echo(f"Next: {following}")
+    withheld = f", {summary['withheld']:,} of them withheld" if summary["withheld"] else ""
+    typer.echo(f"Done: {summary['count']:,} captioned pictures in {out}{withheld}.")
+    say_next(following)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def demo(
     count: Annotated[int, typer.Option(min=100, help="How many pictures to draw for training.")] = PICTURES,
 ) -> None:
     """Draw a data set, train on it, serve the models and ask them for six pictures, in about ten minutes."""
-    typer.echo("Four steps: data (10 s), training (about 9 min on two cores), a server (10 s), six pictures.")
+    typer.echo("Four steps: data (10 s), training (about 9 min on two recent cores), a server (10 s), six pictures.")
     started = time.monotonic()
     with failing("pipeline"):
         from tfx_pipeline.config import load_config

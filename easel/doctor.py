@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from easel.console import FAILED, answer, quiet
+from easel.console import FAILED, answer, quiet, say_next
 
 EXTRAS = {
     "models": ("tensorflow", "keras", "tensorflow-text"),
@@ -58,7 +58,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
             typer.echo(f"{finding.mark:4} {finding.name}: {finding.state}")
             if finding.cure:
                 typer.echo(f"     {finding.cure}")
-        typer.echo("Next: easel data shapes --out data/shapes")
+        say_next("easel data shapes --out data/shapes")
     if any(finding.cure and finding.required for finding in findings):
         raise typer.Exit(FAILED)
 

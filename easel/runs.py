@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say
+from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say, say_next
 from easel.watch import watch_data
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None
         time = MINUTES[profile] if config is None else f"{MINUTES[profile]} without {config}"
-        plan = f"Training on {data} with the {profile} profile: {time} on two cores; results go to {root}."
+        plan = f"Training on {data} with the {profile} profile: {time} on two recent cores; results go to {root}."
         say(plan, as_json=as_json)
         with quiet():
             from tfx_pipeline.local_run import run_local
@@ -119,7 +119,7 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
         return
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")
-    typer.echo(f"Next: easel serve --root {root}, then: easel generate 'a red circle' -o out.png")
+    say_next(f"easel serve --root {root}, then: easel generate 'a red circle' -o out.png")
 
 
 def told_spans(run: "Run") -> str:
@@ -147,7 +147,7 @@ def runs(context: typer.Context, root: RootOption = Path("work"), as_json: AsJso
         pushed = " ".join(sorted(set(row["pushed"].values())))
         table.add_row(item.id[:19], item.state, str(row["pictures"]), f"{len(row['trained'])} models", pushed or "-")
     Console().print(table)
-    typer.echo("Next: easel runs show ID, where ID may be the beginning of one, or latest")
+    say_next("easel runs show ID, where ID may be the beginning of one, or latest")
 
 
 def brief(item: "Run") -> dict[str, Any]:

@@ -12,6 +12,7 @@ Serving's words.
 import os
 import sys
 
+from serving.server.greeting import check_free
 from serving.server.settings import Settings
 
 
@@ -20,6 +21,18 @@ def leave_keras_out() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     if "tensorflow" not in sys.modules and os.environ["TF_USE_LEGACY_KERAS"] == "1":
         sys.modules.setdefault("tf_keras", None)  # type: ignore[arg-type]
+
+
+def check_ports(settings: Settings) -> None:
+    """Raise OSError where a port that the settings ask for is taken."""
+    asked = {
+        "gRPC": (settings.port, "--port"),
+        "REST": (settings.rest_api_port if settings.serves_rest else 0, "--rest_api_port"),
+        "The studio": (settings.studio_port, "--studio_port"),
+    }
+    for what, (port, flag) in asked.items():
+        if port > 0:
+            check_free(what, settings.host, port, flag)
 
 
 def serve(settings: Settings) -> None:
@@ -40,6 +53,7 @@ def serve(settings: Settings) -> None:
     try:
         configs = first_configs(settings)
         options = Options.read(settings)
+        check_ports(settings)
         leave_keras_out()
         # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
         from serving.server.app import run

@@ -1,9 +1,24 @@
-"""What the server says when it is ready: its addresses, and lines to copy."""
+"""What the server says when it is ready, its addresses and lines to copy, or that an address is taken."""
+
+import socket
 
 
 def address(host: str, port: int) -> str:
     """Return `host:port`, with the brackets that an IPv6 address needs."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def cannot_listen(what: str, where: str, flag: str) -> OSError:
+    """Return the error of an address that cannot be listened on."""
+    return OSError(f"{what} cannot listen on {where}: choose another {flag}, or -1 for a free one")
+
+
+def check_free(what: str, host: str, port: int, flag: str) -> None:
+    """Raise OSError where a port is taken, so that nobody waits for models that cannot be served."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise cannot_listen(what, address(host, port), flag) from error
 
 
 def say(line: str) -> None:

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from serving.client import AsyncClient
 from serving.server import reflected, rest
 from serving.server.access import TokenInterceptor
-from serving.server.greeting import address, say
+from serving.server.greeting import address, cannot_listen, say
 from serving.server.grpc_service import ModelService, PredictionService, Reload
 from serving.server.options import Options
 from serving.server.predictor import Predictor
@@ -52,7 +52,7 @@ async def grpc_port_open(
         else:
             port = server.add_insecure_port(asked)
     except RuntimeError as error:
-        raise OSError(f"gRPC cannot listen on {asked}: choose another --port, or -1 for a free one") from error
+        raise cannot_listen("gRPC", asked, "--port") from error
     if inside:
         server.add_insecure_port(inside)
     await server.start()
@@ -128,8 +128,7 @@ async def rest_port_open(
     try:
         await web.TCPSite(runner, settings.host, port, ssl_context=options.ssl_context, backlog=1024).start()
     except OSError as error:
-        asked = address(settings.host, port)
-        raise OSError(f"REST cannot listen on {asked}: choose another --rest_api_port, or -1 for a free one") from error
+        raise cannot_listen("REST", address(settings.host, port), "--rest_api_port") from error
     try:
         yield runner.addresses[0][1]
     finally:

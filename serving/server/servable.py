@@ -127,7 +127,7 @@ class Servable:
 
 
 def _loaded(folder: Path) -> tf.compat.v1.Session:
-    # What this optimizer finds in a graph that was made to be served is less than the seconds that it takes.
+    # The outermost graph only calls functions, which bring an optimizer of their own.
     rewriting = rewriter_config_pb2.RewriterConfig(disable_meta_optimizer=True)
     config = config_pb2.ConfigProto(graph_options=config_pb2.GraphOptions(rewrite_options=rewriting))
     config.gpu_options.allow_growth = True

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from serving.client import AsyncClient, Credentials
-from serving.server.greeting import address, say
+from serving.server.greeting import address, cannot_listen, say
 from serving.studio.api import Api, refusing
 from serving.studio.problems import RequestError
 
@@ -70,12 +70,12 @@ async def studio_open(
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        except OSError as error:
+            raise cannot_listen("The studio", address(host, port), "--studio_port") from error
         near = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         yield f"http{'s' if tls else ''}://{address(near, runner.addresses[0][1])}"
-    except OSError as error:
-        taken = f"The studio cannot listen on {address(host, port)}"
-        raise OSError(f"{taken}: choose another --studio-port, or 0 for no studio.") from error
     finally:
         await runner.cleanup()
 

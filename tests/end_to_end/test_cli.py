@@ -183,7 +183,7 @@ def test_the_doctor_talks_to_a_person() -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     assert "ok   Python: 3.11" in done.stdout
-    assert done.stdout.strip().splitlines()[-1] == "Next: easel data shapes --out data/shapes"
+    assert done.stdout.strip().splitlines()[-1].endswith("easel data shapes --out data/shapes")
 
 
 def test_the_quality_bench_runs_what_there_is_and_says_what_it_left_out(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_an_import_says_what_it_does_and_what_comes_next(pictures: Path, tmp_pat
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         f"Checking the pictures of {pictures} and copying them into {tmp_path}/out: a few seconds.",
-        f"Done: 10 captioned pictures in {tmp_path}/out, 0 of them withheld.",
+        f"Done: 10 captioned pictures in {tmp_path}/out.",
         f"Next: easel run --data {tmp_path}/out",
     ]
     assert done.stderr == ""

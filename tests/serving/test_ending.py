@@ -1,4 +1,5 @@
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,16 @@ from test_versions import until
 
 from serving.client import Client, ServingError
 from serving.process import ServerProcess
+from serving.server import check_ports
+from serving.server.settings import Settings
+
+
+@pytest.mark.parametrize("flag", ["port", "rest_api_port", "studio_port"])
+def test_a_taken_port_is_told_before_anything_loads(tmp_path: Path, flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"port": -1, "rest_api_port": -1, "studio_port": -1, flag: taken.getsockname()[1]}
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{ports[flag]}: choose another --{flag}, or -1"):
+            check_ports(Settings(models=tmp_path, **ports))
 
 
 def test_requests_under_way_finish_after_sigterm(tmp_path: Path) -> None:

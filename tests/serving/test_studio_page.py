@@ -429,6 +429,13 @@ def test_keys_lead_through_the_rooms(page: Page) -> None:
     expect(page.locator("#draw")).to_be_visible()
 
 
+def test_a_server_that_is_gone_is_told_in_a_sentence(page: Page) -> None:
+    page.route("**/v1/**", lambda route: route.abort("connectionrefused"))
+    page.fill("#prompt", "a star")
+    page.press("#prompt", "Enter")
+    expect(page.locator("#problem")).to_have_text("The server does not answer. Is it still running?")
+
+
 def test_a_server_with_tokens_is_asked_with_one(page: Page) -> None:
     refusal = '{"error": {"message": "a token", "type": "invalid_request_error", "code": "unauthenticated"}}'
 

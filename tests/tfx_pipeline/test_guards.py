@@ -14,6 +14,7 @@ from tfx_pipeline.runs.guards import (
     check_serving_folder,
     cure,
     damage,
+    is_under_way,
     keep_metadata,
     only_run,
 )
@@ -46,6 +47,25 @@ def test_the_second_run_is_told_of_the_first(tmp_path: Path) -> None:
         pass
     assert f"Another run has been under way in {tmp_path} since 2" in str(refused.value)
     assert f"(process {os.getpid()}): wait for it, or choose another --root." in str(refused.value)
+
+
+def test_a_run_of_another_process_is_seen_while_it_lasts(tmp_path: Path) -> None:
+    assert not is_under_way(Root(tmp_path))
+    holding = (
+        "import pathlib, sys\n"
+        "from tfx_pipeline.runs.guards import only_run\n"
+        "from tfx_pipeline.runs.root import Root\n"
+        f"with only_run(Root(pathlib.Path({str(tmp_path)!r}))): print('held', flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", holding], **pipes) as other:
+        assert other.stdout is not None and other.stdin is not None
+        assert other.stdout.readline() == b"held\n"
+        assert is_under_way(Root(tmp_path))
+        other.stdin.close()
+    assert not is_under_way(Root(tmp_path))
+    with only_run(Root(tmp_path)):
+        assert not is_under_way(Root(tmp_path))
 
 
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:

@@ -553,9 +553,10 @@ def _unique(found: Iterable[Entry | Quarantined]) -> tuple[list[Entry], list[Qua
 def _uncaptioned(files: Iterable[str], named: set[str]) -> Iterator[Quarantined]:
     for name in files:
         if _looks_like_picture(name) and name not in named:
-            yield Quarantined(
-                name, "No caption names this picture; write one, or remove the picture.", Kind.UNCAPTIONED
-            )
+            foreign = PurePosixPath(name).suffix.lower() in _FOREIGN
+            convert = f" and convert it to one of {', '.join(sorted(EXTENSIONS))}" if foreign else ""
+            reason = f"No caption names this picture; write one{convert}, or remove the picture."
+            yield Quarantined(name, reason, Kind.UNCAPTIONED)
 
 
 def _check_all(

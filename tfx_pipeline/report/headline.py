@@ -10,7 +10,7 @@ from tfx_pipeline.runs.root import Root
 
 @dataclass(frozen=True)
 class Headline:
-    """What came of a run: `pushed`, `refused`, `failed` or `interrupted`, and a sentence."""
+    """What came of a run: `pushed`, `refused`, `failed`, `interrupted` or `running`, and a sentence."""
 
     state: str
     sentence: str
@@ -23,6 +23,8 @@ def headline(run: Run, failure: str) -> Headline:
         return Headline("failed", failure or f"{stopped} failed; the newest file in logs/ tells why.")
     if run.state == "interrupted":
         return Headline("interrupted", f"The run was interrupted in {stopped}; the same command goes on from there.")
+    if run.state == "running":
+        return Headline("running", f"The run is under way, in {stopped}.")
     if reason := refusal(run, verdicts(run)):
         return Headline("refused", f"Nothing was pushed: {reason}.")
     told = f"trained {' and '.join(run.trained)}" if run.trained else "trained nothing, since all was in the cache"

@@ -40,6 +40,18 @@ def only_run(root: Root) -> Iterator[None]:
         yield
 
 
+def is_under_way(root: Root) -> bool:
+    """Whether another process runs in a root."""
+    try:
+        with (root.path / ".lock").open(encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return f"(process {os.getpid()})" not in (root.path / ".lock").read_text(encoding="utf-8")
+    return False
+
+
 def check_serving_folder(root: Root) -> None:
     """Refuse to train for a serving folder that nothing can be pushed to.
 

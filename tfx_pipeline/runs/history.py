@@ -10,10 +10,10 @@ from typing import Any
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
+from tfx_pipeline.runs.guards import is_under_way
 from tfx_pipeline.runs.root import Root
 
 STATES = {
-    pb.Execution.RUNNING: "interrupted",
     pb.Execution.COMPLETE: "ran",
     pb.Execution.FAILED: "failed",
     pb.Execution.CACHED: "cached",
@@ -45,7 +45,7 @@ class Step:
 
     Attributes:
         name: The component's id, such as `Trainer.generator`.
-        state: `ran`, `cached`, `failed`, `interrupted` or `canceled`.
+        state: `ran`, `cached`, `failed`, `interrupted`, `running` or `canceled`.
         seconds: How long it took; 0 for a cached one.
         properties: Its settings, as far as they are numbers and strings.
         outputs: What it made, or took from the cache.
@@ -72,9 +72,9 @@ class Run:
 
     @property
     def state(self) -> str:
-        """`done`, `failed` or `interrupted`."""
+        """`done`, `failed`, `interrupted` or `running`."""
         states = {step.state for step in self.steps}
-        return next((state for state in ("failed", "interrupted") if state in states), "done")
+        return next((state for state in ("failed", "interrupted", "running") if state in states), "done")
 
     @property
     def trained(self) -> list[str]:
@@ -150,11 +150,14 @@ class History:
         connection.sqlite.filename_uri = str(root.metadata)
         connection.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
         self.store = mlmd.MetadataStore(connection)
+        self.root = root
 
     def runs(self) -> list[Run]:
         """All runs, newest first."""
         contexts = self.store.get_contexts_by_type("pipeline_run")
-        return sorted((self._run(context) for context in contexts), key=lambda run: run.id, reverse=True)
+        newest, *older = sorted(contexts, key=lambda context: context.name, reverse=True) or [None]
+        unfinished = "running" if is_under_way(self.root) else "interrupted"
+        return [self._run(newest, unfinished), *(self._run(each, "interrupted") for each in older)] if newest else []
 
     def run(self, name: str) -> Run:
         """The run whose id begins with `name`; `latest` is the newest.
@@ -171,13 +174,14 @@ class History:
             )
         return found[0]
 
-    def _run(self, context: pb.Context) -> Run:
-        return Run(context.name, tuple(self._steps(context)))
+    def _run(self, context: pb.Context, unfinished: str) -> Run:
+        return Run(context.name, tuple(self._steps(context, unfinished)))
 
-    def _steps(self, context: pb.Context) -> Iterator[Step]:
+    def _steps(self, context: pb.Context, unfinished: str) -> Iterator[Step]:
+        states = STATES | {pb.Execution.RUNNING: unfinished}
         executions = sorted(self.store.get_executions_by_context(context.id), key=lambda execution: execution.id)
         for execution in executions:
-            state = STATES.get(execution.last_known_state, "unknown")
+            state = states.get(execution.last_known_state, "unknown")
             # The first run of a root: there is nothing yet to resolve, which TFX keeps as a failure and goes on.
             state = "ran" if state == "failed" and execution.type == RESOLVER else state
             took = (execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000

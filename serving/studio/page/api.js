@@ -1,5 +1,7 @@
 /** The server, as the page asks it; see /openapi.json. */
 
+import { text } from "./text.js";
+
 export class Refused extends Error {}
 
 let token = localStorage.getItem("token") ?? "";
@@ -40,7 +42,10 @@ async function ask(path, body, signal) {
     const headers = { ...(isForm ? {} : { "Content-Type": "application/json" }) };
     const shown = token;
     if (shown) headers.Authorization = `Bearer ${shown}`;
-    const response = await fetch(path, { method: "POST", body: isForm ? body : JSON.stringify(body), headers, signal });
+    const sent = { method: "POST", body: isForm ? body : JSON.stringify(body), headers, signal };
+    const response = await fetch(path, sent).catch((error) => {
+      throw error.name === "AbortError" ? error : new Refused(text("gone"));
+    });
     if (response.ok) return response;
     if (response.status === 401) {
       // Another call may have asked meanwhile: then this one knocks again.

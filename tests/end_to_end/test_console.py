@@ -1,0 +1,36 @@
+"""How commands talk."""
+
+import os
+from pathlib import Path
+
+import pytest
+import typer
+
+from easel.console import failing, say_next
+
+
+def put_script(folder: Path) -> Path:
+    folder.mkdir()
+    script = folder / "easel"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    return script
+
+
+def test_the_next_command_is_called_as_this_one_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = put_script(tmp_path / "bin")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(script), "data"])
+    monkeypatch.setenv("PATH", os.defpath)
+    say_next("easel run --data out, then: easel report")
+    monkeypatch.setenv("PATH", str(script.parent))
+    say_next("easel report")
+    assert capsys.readouterr().out == "Next: bin/easel run --data out, then: bin/easel report\nNext: easel report\n"
+
+
+def test_a_missing_file_is_named_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit), failing("serving"):
+        (tmp_path / "broken.png").read_bytes()
+    assert capsys.readouterr().err == f"{tmp_path}/broken.png: No such file or directory\n"
