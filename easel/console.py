@@ -83,6 +83,11 @@ def say_next(command: str) -> None:
     typer.echo(f"Next: {command.replace('easel ', f'{called} ')}")
 
 
+def short(text: str, most: int = 300) -> str:
+    """A text as it is shown to a person; a script gets the whole of it."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def answer(result: dict[str, Any]) -> None:
     """Print a result as one line of JSON."""
     typer.echo(json.dumps(result, ensure_ascii=False, default=str))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from easel.console import answer, failing, quiet, say
+from easel.console import answer, failing, quiet, say, short
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -57,7 +57,7 @@ def generate(
     """
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
-        say(f"Drawing {prompt!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
+        say(f"Drawing {short(prompt)!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
             drawn = client.generate(
                 [prompt] * count,
@@ -75,7 +75,7 @@ def generate(
         answer({"out": str(out), "prompt": prompt, "pictures": captions})
         return
     for picture in drawn:
-        typer.echo(f"  seed {picture.seed}: {picture.expanded_prompt}")
+        typer.echo(f"  seed {picture.seed}: {short(picture.expanded_prompt)}")
     typer.echo(f"Wrote {out}. Another seed draws another picture: --seed {seed + count}")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from easel.console import failing, say_next
+from easel.console import failing, say_next, short
 
 
 def put_script(folder: Path) -> Path:
@@ -34,3 +34,8 @@ def test_a_missing_file_is_named_first(tmp_path: Path, capsys: pytest.CaptureFix
     with pytest.raises(typer.Exit), failing("serving"):
         (tmp_path / "broken.png").read_bytes()
     assert capsys.readouterr().err == f"{tmp_path}/broken.png: No such file or directory\n"
+
+
+def test_a_long_text_is_cut_where_a_person_reads_it() -> None:
+    assert short("a red circle") == "a red circle"
+    assert short("红" * 301) == "红" * 300 + "…"
