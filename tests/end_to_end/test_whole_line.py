@@ -422,6 +422,7 @@ def test_models_are_judged_by_language_and_attribute(whole_line: Stage) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_the_newest_spans_are_trained_on_together(spans_run: Stage) -> None:
     told = succeeded(spans_run)
     assert set(told["trained"]) == {"language_model", "generator", "restorer"}
@@ -430,6 +431,7 @@ def test_the_newest_spans_are_trained_on_together(spans_run: Stage) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_new_data_are_learned_from_the_last_pushed_weights(spans_run: Stage) -> None:
     for model in MODELS[:3]:
         assert f"begins with the weights of {spans_run.root}/pipeline/Trainer.{model}/model/" in spans_run.done.stderr
@@ -439,12 +441,14 @@ def test_new_data_are_learned_from_the_last_pushed_weights(spans_run: Stage) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_drift_is_a_warning_with_a_page_of_pictures(spans_run: Stage) -> None:
     assert "drift of brightness" in succeeded(spans_run)["drift"]
     assert (spans_run.root / "drift.html").read_text(encoding="utf-8").count("data:image/png;base64,") == 2
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_nothing_new_trains_nothing_and_says_so(spans_run: Stage, idle_run: Stage) -> None:
     assert idle_run.done.returncode == 0, idle_run.done.stderr
     assert "Nothing new: run " in idle_run.done.stdout
@@ -454,6 +458,7 @@ def test_nothing_new_trains_nothing_and_says_so(spans_run: Stage, idle_run: Stag
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_drift_stops_a_run_that_is_told_to_stop(idle_run: Stage, drifted_run: Stage) -> None:
     assert drifted_run.done.returncode == 4, drifted_run.done.stderr
     assert "The data have drifted: drift of brightness " in drifted_run.done.stderr
@@ -465,6 +470,7 @@ def test_drift_stops_a_run_that_is_told_to_stop(idle_run: Stage, drifted_run: St
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_cleaning_gives_disk_back_and_keeps_what_pushed_models_came_from(
     drifted_run: Stage, cleaned: dict[str, Any]
 ) -> None:
@@ -479,6 +485,7 @@ def test_cleaning_gives_disk_back_and_keeps_what_pushed_models_came_from(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_after_cleaning_the_next_run_goes_on(cleaned: dict[str, Any], drifted_run: Stage) -> None:
     listed = json.loads(easel("runs", "--root", drifted_run.root, "--json").stdout)
     assert len(listed) == 7
