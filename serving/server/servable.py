@@ -114,7 +114,9 @@ class Servable:
                 definition = self.signature_defs[signature]
                 outputs = [info.name for info in definition.outputs.values()]
                 inputs = [info.name for info in definition.inputs.values()]
-                self._calls[signature] = self._session.make_callable(outputs, inputs)
+                # `make_callable` would hold inputs against static shapes, which TensorFlow Serving leaves alone.
+                options = config_pb2.CallableOptions(feed=inputs, fetch=outputs)
+                self._calls[signature] = self._session._make_callable_from_options(options)
             return self._calls[signature]
 
     def _warm_up(self, folder: Path, times: int) -> int:
