@@ -25,6 +25,7 @@ _BY_NUMBER = {code.value[0]: code for code in StatusCode}
 _LONGEST_GRPC_MESSAGE = 1024
 # TensorFlow tells where in the graph an error arose; to a client that is noise, and a leak of file names.
 _GRAPH_NOISE = re.compile(r"\s|Graph execution error|Detected at node|<stack traces|File ")
+_GRAPH_PLACES = re.compile(r"\{\{(function_)?node [^}]*\}\}\s*|\s*\[\[[^\]]*\]\]|\s*\[Op:\w+\]$")
 
 
 class StatusError(Exception):
@@ -75,4 +76,4 @@ def as_status_error(error: Exception) -> StatusError:
 
 def _cleaned(message: str) -> str:
     lines = [line for line in message.splitlines() if line and not _GRAPH_NOISE.match(line)]
-    return re.sub(r"\s*\[Op:\w+\]$", "", " ".join(lines) or message)
+    return _GRAPH_PLACES.sub("", " ".join(lines) or message)
