@@ -19,6 +19,10 @@ app = typer.Typer(help="Look back at runs and at what they pushed.", invoke_with
 
 RootOption = Annotated[Path, typer.Option("--root", help="The folder that keeps the runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ALL_THE_SAME = """Nothing was pushed. Look at the report; then train otherwise, or ask for less in a file for --config:
+  [thresholds]
+  perplexity_share = 1000  # also generator_psnr, generator_ssim, generator_gain, generator_copies, restorer_psnr, ...
+What is trained already is not trained again."""
 MINUTES = {"quick": "about ten minutes", "standard": "an hour at most, by its number of steps,"}
 
 
@@ -115,7 +119,7 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
             typer.echo(f"  {verdict}")
     if not outcome.blessed:
         typer.echo(outcome.refusal, err=True)
-        typer.echo("Nothing was pushed. Train longer, or lower the threshold in a --config file.", err=True)
+        typer.echo(ALL_THE_SAME, err=True)
         return
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")

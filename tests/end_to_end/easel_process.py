@@ -58,7 +58,7 @@ limits = ["It was trained for seconds."]
 """
 
 
-def easel(*arguments: object, timeout: float = 550) -> subprocess.CompletedProcess[str]:
+def easel(*arguments: object, timeout: float = 1100) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     command = [EASEL, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
