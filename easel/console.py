@@ -76,11 +76,15 @@ def say(text: str, *, as_json: bool = False) -> None:
     typer.echo(text, err=as_json)
 
 
-def say_next(command: str) -> None:
-    """Name the command that follows, the way this one was called: by its name where the shell finds it, or its path."""
+def say_next(*commands: str) -> None:
+    """Name the commands that follow, the way this one was called: by its name where the shell finds it, or its path.
+
+    Args:
+        commands: Each begins with `easel`.
+    """
     is_known = shutil.which("easel") or Path(sys.argv[0]).name != "easel"
     called = "easel" if is_known else os.path.relpath(sys.argv[0])
-    typer.echo(f"Next: {command.replace('easel ', f'{called} ')}")
+    typer.echo("Next: " + ", then: ".join(called + command.removeprefix("easel") for command in commands))
 
 
 def short(text: str, most: int = 300) -> str:

@@ -123,7 +123,7 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
         return
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")
-    say_next(f"easel serve --root {root}, then: easel generate 'a red circle' -o out.png")
+    say_next(f"easel serve --root {root}", "easel generate 'a red circle' -o out.png")
 
 
 def told_spans(run: "Run") -> str:

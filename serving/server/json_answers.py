@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+import tensorflow as tf
 
 from serving.server.errors import invalid
-
-# Types that NumPy and TensorFlow name differently.
-_TYPE_NAMES = {"float16": "half"}
+from serving.server.tensors import type_name
 
 
 def write_answer(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
@@ -82,7 +81,7 @@ def _writer(name: str, dtype: np.dtype) -> Callable[..., str]:
         return str
     if dtype.kind == "b":
         return lambda value: "true" if value else "false"
-    raise invalid(f"Failed to write JSON value for tensor type: {_TYPE_NAMES.get(dtype.name, dtype.name)}")
+    raise invalid(f"Failed to write JSON value for tensor type: {type_name(tf.as_dtype(dtype).as_datatype_enum)}")
 
 
 def _base64(value: bytes) -> str:

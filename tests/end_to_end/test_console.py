@@ -24,10 +24,12 @@ def test_the_next_command_is_called_as_this_one_was(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [str(script), "data"])
     monkeypatch.setenv("PATH", os.defpath)
-    say_next("easel run --data out, then: easel report")
+    say_next("easel run --data 'easel pictures'", "easel report")
     monkeypatch.setenv("PATH", str(script.parent))
     say_next("easel report")
-    assert capsys.readouterr().out == "Next: bin/easel run --data out, then: bin/easel report\nNext: easel report\n"
+    assert capsys.readouterr().out == (
+        "Next: bin/easel run --data 'easel pictures', then: bin/easel report\nNext: easel report\n"
+    )
 
 
 def test_a_missing_file_is_named_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
