@@ -97,7 +97,7 @@ def serve(
 def studio(
     server: Annotated[str, typer.Option(help="host:port of a server's gRPC port.")] = "localhost:8500",
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 8080,
+    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port of the page; -1 takes a free one.")] = 8080,
     authority: Annotated[
         Path | None, typer.Option(help="Speak TLS with the server, whose certificate this authority (PEM) signed.")
     ] = None,
@@ -110,7 +110,7 @@ def studio(
 
         typer.echo(f"A studio for the server at {server}. Stop with Ctrl-C.")
         credentials = Credentials(authority=authority.read_bytes() if authority else None)
-        asyncio.run(serve_studio(server, credentials, host=host, port=port, provenance=provenance))
+        asyncio.run(serve_studio(server, credentials, host=host, port=max(port, 0), provenance=provenance))
 
 
 def main() -> None:

@@ -58,8 +58,11 @@ async def studio_open(
     most_pixels: int = 0,
     provenance: bool = True,
     tls: ssl.SSLContext | None = None,
+    flag: str = "--studio_port",
 ) -> AsyncIterator[str]:
     """Serve the studio while the block lasts; yields its URL.
+
+    `flag` is what a user chooses the port with.
 
     Raises:
         OSError: the port is taken.
@@ -73,7 +76,7 @@ async def studio_open(
         try:
             await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
-            raise cannot_listen("The studio", address(host, port), "--studio_port") from error
+            raise cannot_listen("The studio", address(host, port), flag) from error
         near = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         yield f"http{'s' if tls else ''}://{address(near, runner.addresses[0][1])}"
     finally:
@@ -92,7 +95,7 @@ async def serve(server: str, credentials: Credentials, *, host: str, port: int, 
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncClient(server, credentials=credentials) as client:
         options: dict[str, Any] = {"host": host, "port": port, "limit": _MOST_BYTES, "most_pixels": _MOST_PIXELS}
-        async with studio_open(client, provenance=provenance, **options) as url:
+        async with studio_open(client, provenance=provenance, flag="--port", **options) as url:
             say(f"studio: {url}")
             await stop.wait()
 

@@ -325,7 +325,7 @@ def test_a_port_that_is_taken_is_one_sentence(server: ServerProcess, models: Pat
         [Path(sys.executable).with_name("easel"), "studio", "--port", port], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert f"The studio cannot listen on 127.0.0.1:{port}: choose another" in done.stderr
+    assert f"The studio cannot listen on 127.0.0.1:{port}: choose another --port, or -1 for a free one" in done.stderr
 
 
 def test_no_server_behind_it_is_told(tmp_path: Path) -> None:
