@@ -47,20 +47,26 @@ def quality(
     budget_minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row on two idle cores.")] = 10,
     rows: Annotated[str, typer.Option(help="Rows to run, with commas between them; all if left out.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of the data, the weights and the noise.")] = 0,
+    programs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the trainings here as programs for a GPU that has JAX; read what it learned from here."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
     """Train on public data for a while and print what it came to, in up to a hundred minutes."""
     with failing("pipeline"):
         with quiet():
             from tfx_pipeline.quality.bench import ROWS, BenchError, measure
+            from tfx_pipeline.quality.effort import Effort
 
         chosen = rows.split(",") if rows else list(ROWS)
         say(f"Measuring {', '.join(chosen)}: {budget_minutes:g} minutes a training.", as_json=as_json)
         try:
             figures = measure(
                 data,
-                minutes=budget_minutes,
-                seed=seed,
+                effort=Effort(budget_minutes, seed, programs),
                 rows=chosen,
                 say=lambda line: say(f"  {line}", as_json=as_json),
             )

@@ -82,6 +82,7 @@ class Encoder(keras.Model):
         super().__init__()
         self.read = keras.layers.Dense(64, activation=leaky)
         self.places = keras.layers.Embedding(patches, 64, embeddings_initializer=keras.initializers.RandomNormal(0.5))
+        self.places.build()
         self.modulated = [Modulated(width), Modulated(width)]
         self.hidden = keras.layers.Dense(96, activation=leaky)
         self.moments = keras.layers.Dense(2 * noise_size, kernel_initializer=keras.initializers.VarianceScaling(0.1))
@@ -100,7 +101,9 @@ class Encoder(keras.Model):
         """
         real, silent, patches, embedding = inputs
         shape = [tf.shape(embedding)[0], tf.shape(patches)[0], int(np.prod(real.shape[1:]))]
-        places = tf.broadcast_to(self.places(patches)[None], [*shape[:2], self.places.output_dim])
+        # A gather's gradient is sparse, and XLA compiles a sparse one within a conditional anew for every batch.
+        rows = tf.matmul(tf.one_hot(patches, self.places.input_dim), tf.convert_to_tensor(self.places.embeddings))
+        places = tf.broadcast_to(rows[None], [*shape[:2], self.places.output_dim])
         x = tf.concat([tf.reshape(real - silent, shape), tf.reshape(silent, shape), places], axis=-1)
         style = self.read(embedding)
         for modulated in self.modulated:

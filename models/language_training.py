@@ -124,11 +124,13 @@ class TextTraining(keras.Model):
     Args:
         language_model: The model to train; its reader, which a text teaches nothing, is left alone.
         streams: Places that are read side by side, the rows of every batch.
+        dropout: Share of the last layer's outputs that a step leaves out, for models that would learn a text by heart.
     """
 
-    def __init__(self, language_model: LanguageModel, *, streams: int, **kwargs: Any) -> None:
+    def __init__(self, language_model: LanguageModel, *, streams: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.language_model = language_model
+        self.dropout = dropout
         language_model.reader.trainable = False
         shape = (len(language_model.lstms), 2, streams, language_model.width)
         self.states = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="states")
@@ -144,7 +146,8 @@ class TextTraining(keras.Model):
         before = [tf.unstack(layer) for layer in tf.unstack(tf.convert_to_tensor(self.states))]
         with tf.GradientTape() as tape:
             x, after = model.read(ids_BxT[:, :-1], before)
-            loss = tf.reduce_mean(masked_nats(model.next_piece(x), ids_BxT[:, 1:]))
+            kept = tf.nn.dropout(x, self.dropout) if self.dropout else x
+            loss = tf.reduce_mean(masked_nats(model.next_piece(kept), ids_BxT[:, 1:]))
         self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
         self.states.assign(tf.stack(after))
         return {"nats_per_piece": loss}

@@ -137,7 +137,7 @@ def reader(folder: Path, place: Path) -> Figures:
     started = time.monotonic()
     data = read_captioned(files, picture_size=config.data.picture_size, caption_length=config.data.caption_length)
     reading = (time.monotonic() - started) / settings.steps
-    batches = picture_batches(data.image, batch_size=settings.batch_size, seed=0)
+    batches = picture_batches(data.image, batch_size=settings.batch_size, seed=0).dataset()
     kept = tf.data.Dataset.from_tensor_slices(stacked(list(itertools.islice(batches, 8)))).repeat()
     training.fit(kept, steps_per_epoch=5, verbose=0)
     # In turns, so that whatever else the machine does meets both.

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from models.text import END, PAD, RESERVED, START, Tokenizer
 from tfx_pipeline.training.inputs import (
+    Batches,
     Captioned,
     caption_batches,
     embedding_batches,
@@ -15,12 +16,16 @@ from tfx_pipeline.training.inputs import (
     picture_batches,
     read_captioned,
     read_lines,
-    shuffled,
     some_beheaded,
 )
 
 SIZE, LENGTH = 8, 6
 MISSING = [START, END] + [PAD] * (LENGTH - 2)
+
+
+def rows_of(count: int, batch: int, *, seed: int) -> tf.data.Dataset:
+    """Batches that are their rows' numbers."""
+    return Batches(count, batch, seed, lambda _, rows: rows).dataset()
 
 
 def ids(piece: int) -> list[int]:
@@ -86,15 +91,15 @@ def test_what_is_present_says_something() -> None:
 @pytest.mark.parametrize(("count", "batch"), [(12, 4), (10, 4), (3, 8)])
 def test_every_row_comes_once_an_epoch(count: int, batch: int) -> None:
     epochs = 4
-    batches = shuffled(count, batch_size=batch, seed=1).take(-(-epochs * count // batch))
+    batches = rows_of(count, batch, seed=1).take(-(-epochs * count // batch))
     rows = np.concatenate([rows.numpy() for rows in batches])[: count * (epochs - 1)]
     for epoch in rows.reshape(epochs - 1, count):
         assert sorted(epoch) == list(range(count))
 
 
 def test_epochs_come_in_different_orders_and_seeds_too() -> None:
-    first, second = (row.numpy().tolist() for row in shuffled(32, batch_size=32, seed=1).take(2))
-    (other,) = (row.numpy().tolist() for row in shuffled(32, batch_size=32, seed=2).take(1))
+    first, second = (row.numpy().tolist() for row in rows_of(32, 32, seed=1).take(2))
+    (other,) = (row.numpy().tolist() for row in rows_of(32, 32, seed=2).take(1))
     assert first != second
     assert first != other
 
@@ -123,7 +128,7 @@ def test_a_lone_chinese_caption_is_chosen() -> None:
 
 
 def test_caption_batches_keep_picture_and_caption_together() -> None:
-    for batch in caption_batches(data(10), np.zeros([0, LENGTH], np.int64), batch_size=6, seed=0).take(20):
+    for batch in caption_batches(data(10), np.zeros([0, LENGTH], np.int64), batch_size=6, seed=0).dataset().take(20):
         grey = batch["image"][:, 0, 0, 0].numpy().astype(int)
         assert set(batch["has_picture"].numpy()) == {1.0}
         for row, own in zip(batch["ids"].numpy(), grey, strict=True):
@@ -134,7 +139,7 @@ def test_caption_batches_keep_picture_and_caption_together() -> None:
 def test_lines_have_no_picture() -> None:
     lines = np.array([ids(200 + number) for number in range(5)], np.int64)
     seen: Counter[int] = Counter()
-    for batch in caption_batches(data(10), lines, batch_size=5, seed=0).take(3 * 4):
+    for batch in caption_batches(data(10), lines, batch_size=5, seed=0).dataset().take(3 * 4):
         is_line = batch["ids"].numpy()[:, 1] >= 200
         np.testing.assert_array_equal(batch["has_picture"].numpy(), np.where(is_line, 0.0, 1.0))
         seen.update(batch["ids"].numpy()[is_line, 1].tolist())
@@ -146,7 +151,7 @@ def test_caption_batches_have_no_column_of_padding(longest: int, width: int) -> 
     assert data(10).captions.shape[-1] == LENGTH > width
     lines = np.zeros([4, LENGTH], np.int64)
     lines[2, :longest] = 9
-    (batch,) = caption_batches(data(10), lines, batch_size=14, seed=0).take(1)
+    (batch,) = caption_batches(data(10), lines, batch_size=14, seed=0).dataset().take(1)
     assert batch["ids"].shape == (14, width) and batch["all_ids"].shape == (14, 2, width)
 
 
@@ -155,7 +160,7 @@ def test_embedding_batches_pair_a_picture_with_one_of_its_own() -> None:
     embeddings = pictures.captions[..., 1:2].astype(np.float32)
     batches = embedding_batches(pictures.image, embeddings, is_present(pictures.captions), batch_size=5, seed=0)
     seen = set()
-    for batch in batches.take(40):
+    for batch in batches.dataset().take(40):
         own = batch["image"][:, 0, 0, 0].numpy().astype(int)
         said = batch["embedding"][:, 0].numpy().astype(int)
         seen |= set(said)
@@ -164,16 +169,16 @@ def test_embedding_batches_pair_a_picture_with_one_of_its_own() -> None:
 
 
 def test_picture_batches_never_repeat_a_seed() -> None:
-    batches = list(picture_batches(data(10).image, batch_size=4, seed=3).take(50))
+    batches = list(picture_batches(data(10).image, batch_size=4, seed=3).dataset().take(50))
     seeds = np.concatenate([batch["seed"].numpy() for batch in batches])
     assert len(set(seeds)) == len(seeds)
-    again = next(iter(picture_batches(data(10).image, batch_size=4, seed=3)))
+    again = next(iter(picture_batches(data(10).image, batch_size=4, seed=3).dataset()))
     np.testing.assert_array_equal(again["seed"], batches[0]["seed"])
     np.testing.assert_array_equal(again["image"], batches[0]["image"])
 
 
 def test_picture_batches_have_the_dtypes_that_training_takes() -> None:
-    spec = picture_batches(data(4).image, batch_size=2, seed=0).element_spec
+    spec = picture_batches(data(4).image, batch_size=2, seed=0).dataset().element_spec
     assert {name: (each.dtype, tuple(each.shape)) for name, each in spec.items()} == {
         "image": (tf.uint8, (2, SIZE, SIZE, 3)),
         "seed": (tf.int64, (2,)),

@@ -4,16 +4,21 @@ import pytest
 
 from tfx_pipeline.quality import bench
 from tfx_pipeline.quality.bench import KEYS, BenchError, Row, measure
+from tfx_pipeline.quality.effort import Effort
+from tfx_pipeline.training.programs import ElsewhereError
+
+
+def waiting(path: Path, effort: Effort) -> dict[str, float]:
+    raise ElsewhereError(f"language_model waits in {effort.programs}.")
 
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows that answer at once: one draws its own data, one reads a file."""
     found = {
-        "shapes": Row(None, lambda _, minutes, seed: {"shapes_psnr": 30.0 + seed, "training_minutes": minutes}),
-        "text": Row(
-            "a.txt", lambda path, minutes, _: {"shakespeare_nats": len(path.read_text()), "training_minutes": 7}
-        ),
+        "shapes": Row(None, lambda _, effort: {"shapes_psnr": 30.0 + effort.seed, "training_minutes": effort.minutes}),
+        "text": Row("a.txt", lambda path, _: {"shakespeare_nats": len(path.read_text()), "training_minutes": 7}),
+        "emoji": Row(None, waiting),
     }
     monkeypatch.setattr(bench, "ROWS", found)
 
@@ -22,7 +27,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_figures_are_flat_and_what_was_not_run_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abc")
     told: list[str] = []
-    figures = measure(tmp_path, minutes=2, seed=1, rows=["shapes", "text"], say=told.append)
+    figures = measure(tmp_path, effort=Effort(2, 1), rows=["shapes", "text"], say=told.append)
     assert set(figures) == {*KEYS, "shapes_minutes", "text_minutes"}
     assert figures["shapes_psnr"] == 31 and figures["shakespeare_nats"] == 3 and figures["emoji_r1"] is None
     assert figures["training_minutes"] == figures["text_minutes"] == 7
@@ -33,14 +38,22 @@ def test_figures_are_flat_and_what_was_not_run_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [True, False])
 def test_a_row_without_its_data_is_told_and_not_run(tmp_path: Path, given: bool) -> None:
     told: list[str] = []
-    figures = measure(tmp_path if given else None, minutes=2, seed=1, rows=["text"], say=told.append)
+    figures = measure(tmp_path if given else None, effort=Effort(2, 1), rows=["text"], say=told.append)
     assert figures == dict.fromkeys(KEYS)
     assert told == ["text: not run, for want of a.txt in the data folder."]
 
 
+@pytest.mark.usefixtures("rows")
+def test_a_row_that_waits_for_another_machine_is_told_and_the_others_are_run(tmp_path: Path) -> None:
+    told: list[str] = []
+    figures = measure(None, effort=Effort(2, 1, tmp_path), rows=["emoji", "shapes"], say=told.append)
+    assert f"emoji: language_model waits in {tmp_path / 'emoji'}." in told
+    assert figures["emoji_r1"] is None and figures["shapes_psnr"] == 31
+
+
 def test_a_row_that_does_not_exist_is_refused() -> None:
     with pytest.raises(BenchError, match="There is no row 'scene': choose among pretrained, shapes,"):
-        measure(None, minutes=1, seed=0, rows=["scene"])
+        measure(None, effort=Effort(1), rows=["scene"])
 
 
 def test_every_key_is_a_row_s() -> None:

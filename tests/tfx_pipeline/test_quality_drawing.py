@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +7,6 @@ from drawers import always_the_same
 from tfx_pipeline.datasets.shapes import write_shapes
 from tfx_pipeline.quality import captions, drawing
 from tfx_pipeline.quality.drawing import (
-    budgeted,
     means,
     measure_pretrained,
     measure_prompts,
@@ -17,6 +15,7 @@ from tfx_pipeline.quality.drawing import (
     obeyed,
     told,
 )
+from tfx_pipeline.quality.effort import Effort, Settings
 from tfx_pipeline.quality.prompts import attributes_kept
 
 TINY = {
@@ -32,16 +31,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"PICTURES": 40, "ROWS": 30, "NOISE_ROWS": 1}.items():
         monkeypatch.setattr(drawing, name, value)
     for module, name in ((drawing, "SINGLES"), (drawing, "SCENES"), (drawing, "PROMPTS"), (captions, "EMOJI")):
-        settings: dict[str, Any] = getattr(module, name)
-        monkeypatch.setattr(module, name, {**settings, **TINY})
-
-
-def test_steps_follow_the_budget_and_nothing_else_does() -> None:
-    settings = {"language": {"steps": 1000, "width": 64}, "drawing": {"warmup_steps": 50, "adversarial_steps": 0}}
-    config = budgeted(settings, minutes=1, seed=3)
-    assert (config.seed, config.language.steps, config.language.width) == (3, 100, 64)
-    assert (config.drawing.warmup_steps, config.drawing.adversarial_steps) == (5, 0)
-    assert budgeted(settings, minutes=0.001, seed=0).drawing.warmup_steps == 1
+        settings: Settings = getattr(module, name)
+        monkeypatch.setattr(module, name, settings._replace(cpu={**settings.cpu, **TINY}))
 
 
 def test_means_are_over_trainings_and_minutes_are_the_most() -> None:
@@ -67,7 +58,7 @@ def test_a_part_keeps_scenes_pictures_and_captions_together() -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_singles_are_measured() -> None:
-    figures = measure_singles(minutes=10, seeds=(0,))
+    figures = measure_singles(Effort(10), trainings=1)
     assert set(figures) == {
         "shapes_all_five",
         "shapes_psnr",
@@ -97,9 +88,9 @@ def test_the_weights_that_come_along_obey_and_vary(monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_scenes_and_prompts_are_measured() -> None:
-    scenes = measure_scenes(minutes=10, seed=0)
+    scenes = measure_scenes(Effort(10))
     assert 0 <= scenes["scenes_all_right"] < 0.5 and scenes["training_minutes"] > 0
-    prompts = measure_prompts(minutes=10, seed=0)
+    prompts = measure_prompts(Effort(10))
     assert 0 <= prompts["prompt_attributes_kept"] < 0.5 and prompts["training_minutes"] > 0
 
 
@@ -107,6 +98,6 @@ def test_scenes_and_prompts_are_measured() -> None:
 @pytest.mark.usefixtures("tiny")
 def test_emoji_are_measured(tmp_path: Path) -> None:
     write_shapes(tmp_path / "emoji", count=40, size=32, seed=0)
-    figures = captions.measure_emoji(tmp_path / "emoji", minutes=10, seed=0)
+    figures = captions.measure_emoji(tmp_path / "emoji", Effort(10))
     assert set(figures) == {"emoji_psnr", "emoji_r1", "training_minutes"}
     assert 3 < figures["emoji_psnr"] < 40 and 0 <= figures["emoji_r1"] <= 1

@@ -15,8 +15,9 @@ TEXT = "".join(f"KING {number % 7}:\nAy, sir;  no.\n\n" for number in range(60))
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"STREAMS": 4, "WINDOW": 24, "TOKEN_SIZE": 8, "WIDTH": 24, "LEARNING_RATE": 0.02}.items():
+    for name, value in {"STREAMS": 4, "WINDOW": 24, "TOKEN_SIZE": 8, "LEARNING_RATE": 0.02}.items():
         monkeypatch.setattr(language, name, value)
+    monkeypatch.setattr(language, "CPU", language.CPU._replace(width=24, steps=60))
 
 
 @pytest.fixture
@@ -28,7 +29,6 @@ def file(tmp_path: Path) -> Path:
 def test_the_command_learns_a_text_and_prints_its_score(
     tiny: None, file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(language, "STEPS_PER_MINUTE", 60)
     monkeypatch.setattr("sys.argv", ["language", "--text", str(file), "--minutes", "1", "--seed", "3"])
     language.main()
     measured = json.loads(capsys.readouterr().out)
@@ -52,14 +52,9 @@ def test_a_short_text_is_refused() -> None:
         language.split("a" * 4551)
 
 
-@pytest.mark.parametrize(("minutes", "steps"), [(10, 4800), (0.5, 240), (0, 1)])
-def test_the_budget_decides_the_steps(minutes: float, steps: int) -> None:
-    assert language.steps_in(minutes) == steps
-
-
 def test_each_stream_goes_on_around_the_text(tiny: None) -> None:
     ids = np.arange(1000, dtype=np.int64)
-    batches = list(language.windows(ids).take(60).as_numpy_iterator())
+    batches = list(language.windows(ids).dataset().take(60).as_numpy_iterator())
     assert batches[0].shape == (4, 25) and batches[0][:, 0].tolist() == [0, 250, 500, 750]
     for before, after in itertools.pairwise(batches):
         np.testing.assert_array_equal(before[:, -1], after[:, 0])

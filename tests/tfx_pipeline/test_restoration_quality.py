@@ -10,6 +10,7 @@ from models.restorer import Restorer
 from tfx_pipeline.quality import restoration
 from tfx_pipeline.quality.restoration import (
     SIGMA,
+    Recipe,
     bicubic,
     denoising_psnr,
     enlarging_psnr,
@@ -44,8 +45,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restoration, "SHAPE", {"widths": (8, 8), "depth": 1})
-    monkeypatch.setattr(restoration, "BATCH", 4)
+    monkeypatch.setattr(
+        restoration, "CPU", Recipe({"widths": (8, 8), "depth": 1}, batch=4, phases=((3e-3, 2), (1e-3, 2)))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_a_measurement_has_its_rows_and_its_time(
     photos: Path, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("cv2")
-    arguments = ["restoration", "--photos", str(photos), "--minutes", str(4 / restoration.STEPS_PER_MINUTE)]
+    arguments = ["restoration", "--photos", str(photos), "--minutes", "1"]
     monkeypatch.setattr(sys, "argv", arguments)
     main()
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])

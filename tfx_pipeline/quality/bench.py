@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfx_pipeline.quality import captions, drawing, language, restoration
+from tfx_pipeline.quality.effort import Effort
+from tfx_pipeline.training.programs import ElsewhereError
 
 Figures = dict[str, float]
 
@@ -37,30 +39,29 @@ class Row(NamedTuple):
 
     Attributes:
         needs: What the data folder must hold, relative to it; None where the row draws its own data.
-        measure: From that file or folder, minutes and a seed to figures, among them `training_minutes`.
+        measure: From that file or folder and what it may spend to figures, among them `training_minutes`.
     """
 
     needs: str | None
-    measure: Callable[[Path, float, int], Figures]
+    measure: Callable[[Path, Effort], Figures]
 
 
 ROWS: dict[str, Row] = {
-    "pretrained": Row(None, lambda _, __, seed: drawing.measure_pretrained(seed=seed)),
-    "shapes": Row(None, lambda _, minutes, seed: drawing.measure_singles(minutes=minutes, seeds=range(seed, seed + 3))),
-    "scenes": Row(None, lambda _, minutes, seed: drawing.measure_scenes(minutes=minutes, seed=seed)),
-    "prompts": Row(None, lambda _, minutes, seed: drawing.measure_prompts(minutes=minutes, seed=seed)),
-    "emoji": Row("emoji", lambda path, minutes, seed: captions.measure_emoji(path, minutes=minutes, seed=seed)),
-    "cifar": Row("cifar10", lambda path, minutes, seed: captions.measure_classes(path, minutes=minutes, seed=seed)),
-    "photos": Row("photos", lambda path, minutes, seed: restoration.measure(path, minutes=minutes, seed=seed)),
-    "text": Row("tinyshakespeare.txt", lambda path, minutes, seed: language.measure(path, minutes=minutes, seed=seed)),
+    "pretrained": Row(None, lambda _, effort: drawing.measure_pretrained(seed=effort.seed)),
+    "shapes": Row(None, lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.programs else 3)),
+    "scenes": Row(None, lambda _, effort: drawing.measure_scenes(effort)),
+    "prompts": Row(None, lambda _, effort: drawing.measure_prompts(effort)),
+    "emoji": Row("emoji", captions.measure_emoji),
+    "cifar": Row("cifar10", captions.measure_classes),
+    "photos": Row("photos", restoration.measure),
+    "text": Row("tinyshakespeare.txt", language.measure),
 }
 
 
 def measure(
     data: Path | None,
     *,
-    minutes: float,
-    seed: int,
+    effort: Effort,
     rows: Sequence[str] = tuple(ROWS),
     say: Callable[[str], None] = print,
 ) -> dict[str, float | None]:
@@ -69,8 +70,8 @@ def measure(
     Args:
         data: Folder of `emoji`, `cifar10`, `photos` and `tinyshakespeare.txt`, as far as there are; rows whose data are
             missing are not run, and `say` is told.
-        minutes: Training time of each row on two idle CPU cores.
-        seed: Of everything.
+        effort: What each row may spend; with a folder of programs, rows whose programs wait there are not measured
+            yet, and `say` is told what to do.
         rows: Which ones.
         say: Told what is going on.
 
@@ -92,8 +93,12 @@ def measure(
         if row.needs and (data is None or not path.exists()):
             say(f"{name}: not run, for want of {row.needs} in the data folder.")
             continue
-        say(f"{name}: training for about {minutes:g} minutes a model set.")
-        found = row.measure(path, minutes, seed)
+        say(f"{name}: training for about {effort.minutes:g} minutes a model set.")
+        try:
+            found = row.measure(path, effort.within(name))
+        except ElsewhereError as waiting:
+            say(f"{name}: {waiting}")
+            continue
         say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
         spent[name] = found.pop("training_minutes")
         figures |= {**found, f"{name}_minutes": spent[name]}

@@ -1,11 +1,7 @@
 """How well captions are obeyed: the drawn data set's rows, each trained on scenes of its own kind within a budget."""
 
-import functools
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -22,28 +18,45 @@ from models.text_to_image import TextToImage
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import SHARES, Scene, Thing, is_withheld_pair, pick_open, random_scenes, render
-from tfx_pipeline.quality import Draw, Pictures, judge, noise, timed
+from tfx_pipeline.quality import Draw, Pictures, judge, noise
+from tfx_pipeline.quality.effort import Effort, Settings
 from tfx_pipeline.quality.prompts import attributes_kept
-from tfx_pipeline.training.fit import fit
 from tfx_pipeline.training.inputs import Captioned
-from tfx_pipeline.training.recipes import Fit, learn_language, learn_to_draw, learn_to_restore
+from tfx_pipeline.training.recipes import learn_language, learn_to_draw, learn_to_restore
 
 PICTURES = 16_000
 ROWS, PRETRAINED_ROWS, NOISE_ROWS, BATCH = 500, 200, 12, 128
 
-# Steps are those of ten minutes on two idle CPU cores.
-SINGLES: dict[str, dict[str, Any]] = {
-    "data": {"picture_size": 32},
-    "language": {"slots": 1, "steps": 1500},
-    "drawing": {"warmup_steps": 9000, "adversarial_steps": 300},
-    "restoration": {"steps": 400},
-}
-SCENES: dict[str, dict[str, Any]] = {
-    "data": {"picture_size": 64},
-    "language": {"slots": 2, "steps": 2000},
-    "drawing": {"block": 4, "warmup_steps": 8000, "adversarial_steps": 0},
-}
-PROMPTS: dict[str, dict[str, Any]] = {"data": {"picture_size": 32}, "language": {"steps": 3500}}
+SINGLES = Settings(
+    cpu={
+        "data": {"picture_size": 32},
+        "language": {"slots": 1, "steps": 1500},
+        "drawing": {"warmup_steps": 9000, "adversarial_steps": 300},
+        "restoration": {"steps": 400},
+    },
+    gpu={
+        "data": {"picture_size": 64},
+        "language": {"slots": 1, "steps": 3000},
+        "drawing": {"width": 96, "warmup_steps": 20000, "adversarial_steps": 0, "batch_size": 128},
+        "restoration": {"steps": 3000},
+    },
+)
+SCENES = Settings(
+    cpu={
+        "data": {"picture_size": 64},
+        "language": {"slots": 2, "steps": 2000},
+        "drawing": {"block": 4, "warmup_steps": 8000, "adversarial_steps": 0},
+    },
+    gpu={
+        "data": {"picture_size": 64},
+        "language": {"slots": 2, "steps": 5000},
+        "drawing": {"width": 96, "warmup_steps": 24000, "adversarial_steps": 0, "batch_size": 128},
+    },
+)
+PROMPTS = Settings(
+    cpu={"data": {"picture_size": 32}, "language": {"steps": 3500}},
+    gpu={"data": {"picture_size": 32}, "language": {"steps": 10000}},
+)
 
 
 class Told(NamedTuple):
@@ -94,33 +107,29 @@ def captioned(pictures: Pictures, captions: Sequence[Sequence[str]], config: Run
     return Captioned(pictures, ids.reshape(len(captions), 2, length)), vocabulary
 
 
-def train_generator(pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig) -> Generator:
+def train_generator(
+    pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig, effort: Effort
+) -> Generator:
     """Train a language model and a generator.
 
     Args:
         pictures: uint8[n, s, s, 3].
         captions: One or two of each picture.
         config: All settings; its seed is set first.
+        effort: Where.
     """
     keras.utils.set_random_seed(config.seed)
     arrays, vocabulary = captioned(pictures, captions, config)
-    with fitting() as bound:
+    with effort.fitting() as bound:
         language_model = learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
         return learn_to_draw(arrays, language_model, config, fit=bound).generator
 
 
-def train(data: Told, config: RunConfig) -> TextToImage:
+def train(data: Told, config: RunConfig, effort: Effort) -> TextToImage:
     """Train all three models and compose them."""
-    generator = train_generator(data.pictures, data.captions, config)
-    with fitting() as bound:
+    generator = train_generator(data.pictures, data.captions, config, effort)
+    with effort.fitting() as bound:
         return TextToImage(generator, learn_to_restore(data.pictures, config, fit=bound))
-
-
-@contextmanager
-def fitting() -> Iterator[Fit]:
-    """`fit` with folders that are gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield functools.partial(fit, checkpoints=Path(folder, "checkpoints"), run_dir=Path(folder, "run"))
 
 
 def no_lines(config: RunConfig) -> NDArray[np.int64]:
@@ -128,24 +137,12 @@ def no_lines(config: RunConfig) -> NDArray[np.int64]:
     return np.zeros([0, config.data.caption_length], np.int64)
 
 
-def budgeted(settings: Mapping[str, Mapping[str, Any]], *, minutes: float, seed: int) -> RunConfig:
-    """Settings whose steps are for ten minutes, with as many steps as some other budget buys."""
-    scaled = {
-        section: {
-            name: max(1, round(value * minutes / 10)) if name.endswith("steps") and value else value
-            for name, value in values.items()
-        }
-        for section, values in settings.items()
-    }
-    return RunConfig.model_validate({"seed": seed, **scaled})
-
-
-def measure_singles(*, minutes: float, seeds: Sequence[int] = (0, 1, 2)) -> dict[str, float]:
-    """Single objects at 32x32, on (shape, colour, background) triples that were withheld: means over training seeds.
+def measure_singles(effort: Effort, *, trainings: int = 3) -> dict[str, float]:
+    """Single objects on (shape, colour, background) triples that were withheld: means over trainings.
 
     Args:
-        minutes: Training time of all three models on two idle CPU cores; decides the number of steps.
-        seeds: One training each.
+        effort: What each training may spend on all three models.
+        trainings: How many, each on a seed of its own.
 
     Returns:
         `shapes_all_five`: share of drawings with all five attributes right, fresh noise, both languages;
@@ -154,7 +151,8 @@ def measure_singles(*, minutes: float, seeds: Sequence[int] = (0, 1, 2)) -> dict
         `refine_psnr_gain` in dB and `refine_ssim_gain`: the restorer's part in the fused model's picture;
         `training_minutes`: of the longest training.
     """
-    return means([measure_singles_once(minutes=minutes, seed=seed) for seed in seeds])
+    seeds = range(effort.seed, effort.seed + trainings)
+    return means([measure_singles_once(effort.within(f"seed-{seed}")._replace(seed=seed)) for seed in seeds])
 
 
 def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -164,12 +162,12 @@ def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     }
 
 
-def measure_singles_once(*, minutes: float, seed: int) -> dict[str, float]:
+def measure_singles_once(effort: Effort) -> dict[str, float]:
     """`measure_singles` for one training."""
-    config = budgeted(SINGLES, minutes=minutes, seed=seed)
+    config, seed = effort.config(SINGLES), effort.seed
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"single": 1.0}}
     data = told(PICTURES, seed=seed, withheld=False, **kind)
-    model, minutes_spent = timed(lambda: train(data, config))
+    model, minutes_spent = effort.timed(lambda: train(data, config, effort))
     asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
     seen = told(NOISE_ROWS, seed=seed + 2000, withheld=False, canonical=True, **kind).scenes
     draw = drawing(model.generator)
@@ -182,17 +180,17 @@ def measure_singles_once(*, minutes: float, seed: int) -> dict[str, float]:
     }
 
 
-def measure_scenes(*, minutes: float, seed: int) -> dict[str, float]:
+def measure_scenes(effort: Effort) -> dict[str, float]:
     """Two objects in a relation at 64x64, on (object, relation, object) pairs that were withheld.
 
     Returns:
         `scenes_all_right`: share of drawings with both objects, their places and the background right, fresh noise,
         both languages; `training_minutes`, which has no restorer in it.
     """
-    config = budgeted(SCENES, minutes=minutes, seed=seed)
+    config, seed = effort.config(SCENES), effort.seed
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"pair": 1.0}}
     data = told(PICTURES, seed=seed, withheld=False, **kind)
-    generator, minutes_spent = timed(lambda: train_generator(data.pictures, data.captions, config))
+    generator, minutes_spent = effort.timed(lambda: train_generator(data.pictures, data.captions, config, effort))
     asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
     pairs = [is_withheld_pair(*pair_of(scene)) for scene in asked.scenes]
     return {"scenes_all_right": obeyed(drawing(generator), asked.part(pairs)), **minutes_spent}
@@ -206,18 +204,20 @@ def pair_of(scene: Scene) -> tuple[Thing, str, Thing]:
     return first, scene.attributes["relation"], second
 
 
-def measure_prompts(*, minutes: float, seed: int) -> dict[str, float]:
+def measure_prompts(effort: Effort) -> dict[str, float]:
     """The language model on the default data's mixture of scenes.
 
     Returns:
         `prompt_attributes_kept`: see `prompts.attributes_kept`; `training_minutes`.
     """
-    config = budgeted(PROMPTS, minutes=minutes, seed=seed)
+    config, seed = effort.config(PROMPTS), effort.seed
     keras.utils.set_random_seed(seed)
     data = told(PICTURES, size=config.data.picture_size, seed=seed, shares=SHARES, withheld=False)
     arrays, vocabulary = captioned(data.pictures, data.captions, config)
-    with fitting() as bound:
-        model, minutes_spent = timed(lambda: learn_language(arrays, no_lines(config), vocabulary, config, fit=bound))
+    with effort.fitting() as bound:
+        model, minutes_spent = effort.timed(
+            lambda: learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
+        )
     return {"prompt_attributes_kept": attributes_kept(model, seed=seed), **minutes_spent}
 
 

@@ -7,8 +7,8 @@ prints one line of JSON. With ten minutes on two CPU cores, expect below 1.6 nat
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -19,26 +19,41 @@ from models.device import device_policy
 from models.language_model import LanguageModel
 from models.language_training import TextTraining
 from models.text import character_vocabulary
-from tfx_pipeline.quality import timed
-from tfx_pipeline.training.fit import Cosine, fit
+from tfx_pipeline.quality.effort import Effort
+from tfx_pipeline.training.fit import Cosine
+from tfx_pipeline.training.inputs import Batches
 
-STEPS_PER_MINUTE = 480
-"""Steps that a minute of the budget buys: what one core with AVX-512 does in a minute, so that two idle ones need less
-than the budget. The one number to change for another machine."""
 STREAMS, WINDOW = 32, 128
-TOKEN_SIZE, WIDTH = 64, 256
+TOKEN_SIZE = 64
 LEARNING_RATE = 5e-3
 TRAINING_SHARE = 0.9
 
 
-def measure(text: Path, *, minutes: float, seed: int) -> dict[str, float]:
+class Recipe(NamedTuple):
+    """What depends on the machine.
+
+    Attributes:
+        width: Of the LSTM.
+        dropout: Share of its outputs that training drops.
+        steps: In a minute of the budget. The one number to change for another machine.
+    """
+
+    width: int
+    dropout: float
+    steps: int
+
+
+CPU = Recipe(width=256, dropout=0.0, steps=480)
+"""Steps that one core with AVX-512 does in a minute, so that two idle ones need less than the budget."""
+GPU = Recipe(width=512, dropout=0.5, steps=300)
+
+
+def measure(text: Path, effort: Effort) -> dict[str, float]:
     """Train on the first nine tenths of a text and score the last, case, spaces and line ends kept.
 
     Args:
         text: UTF-8.
-        minutes: Budget; it decides the number of steps by `STEPS_PER_MINUTE`, not by the clock, so that the same
-            seed gives the same result on slower machines.
-        seed: Of the first weights.
+        effort: What it may spend; the same seed gives the same result on slower machines.
 
     Returns:
         `shakespeare_nats`: nats of every validation character, summed, divided by their number. The model reads the
@@ -49,10 +64,12 @@ def measure(text: Path, *, minutes: float, seed: int) -> dict[str, float]:
         ValueError: If the text is too short to train on.
     """
     training, validation = split(text.read_bytes().decode("utf-8"))
-    keras.utils.set_random_seed(seed)
-    model = LanguageModel(character_vocabulary(training), length=WINDOW, token_size=TOKEN_SIZE, width=WIDTH, exact=True)
+    keras.utils.set_random_seed(effort.seed)
+    recipe = GPU if effort.programs else CPU
+    vocabulary = character_vocabulary(training)
+    model = LanguageModel(vocabulary, length=WINDOW, token_size=TOKEN_SIZE, width=recipe.width, exact=True)
     ids = model.tokenizer.tokenize_whole(tf.constant([training])).numpy()[0]
-    _, minutes_spent = timed(lambda: train(model, ids, steps_in(minutes)))
+    _, minutes_spent = effort.timed(lambda: train(model, ids, recipe, effort))
     return {"shakespeare_nats": nats_per_character(model, validation), **minutes_spent}
 
 
@@ -69,34 +86,29 @@ def split(text: str) -> tuple[str, str]:
     return text[:at], text[at:]
 
 
-def steps_in(minutes: float) -> int:
-    """The steps of a budget, at least one."""
-    return max(1, round(minutes * STEPS_PER_MINUTE))
-
-
-def train(model: LanguageModel, ids: NDArray[np.int64], steps: int) -> None:
+def train(model: LanguageModel, ids: NDArray[np.int64], recipe: Recipe, effort: Effort) -> None:
     """Train on one row of ids, int64[n]."""
-    training = TextTraining(model, streams=STREAMS)
+    steps = effort.steps(recipe.steps)
+    training = TextTraining(model, streams=STREAMS, dropout=recipe.dropout)
     optimizer = keras.optimizers.Adam(Cosine(LEARNING_RATE, steps, floor=0.02), beta_2=0.99, clipnorm=1.0)
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_recurrent)
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoints, run_dir = Path(folder, "checkpoints"), Path(folder, "run")
-        fit(training, windows(ids), label="text", steps=steps, checkpoints=checkpoints, run_dir=run_dir)
+    with effort.fitting() as fit:
+        fit(training, windows(ids), label="text", steps=steps)
 
 
-def windows(ids: NDArray[np.int64]) -> tf.data.Dataset:
-    """Endless batches, int64[streams, window + 1]: a row goes on where the row of the batch before it ended.
+def windows(ids: NDArray[np.int64]) -> Batches:
+    """Batches of int64[streams, window + 1]: a row goes on where the row of the batch before it ended.
 
     The text is a ring, and the streams begin at even distances on it.
     """
     ring = tf.constant(np.concatenate([ids, ids[: WINDOW + 1]]))
     starts = tf.range(STREAMS, dtype=tf.int64) * (len(ids) // STREAMS)
 
-    def window(number: tf.Tensor) -> tf.Tensor:
+    def pick(number: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
         begins = (starts + number * WINDOW) % len(ids)
         return tf.gather(ring, begins[:, None] + tf.range(WINDOW + 1, dtype=tf.int64))
 
-    return tf.data.Dataset.counter().map(window).prefetch(8)
+    return Batches(STREAMS, STREAMS, 0, pick)
 
 
 def nats_per_character(model: LanguageModel, text: str) -> float:
@@ -112,7 +124,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="training budget on two CPU cores")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    print(json.dumps(measure(arguments.text, minutes=arguments.minutes, seed=arguments.seed)))
+    print(json.dumps(measure(arguments.text, Effort(arguments.minutes, arguments.seed))))
 
 
 if __name__ == "__main__":

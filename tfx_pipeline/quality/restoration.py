@@ -9,7 +9,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,25 +23,42 @@ from models.metrics import psnr
 from models.optimizers import muon
 from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
-from tfx_pipeline.datasets.photographs import Pixels, patch_batches, read_photographs
-from tfx_pipeline.quality import timed
+from tfx_pipeline.datasets.photographs import Pixels, read_photographs
+from tfx_pipeline.quality.effort import Effort
 from tfx_pipeline.training.fit import Cosine
+from tfx_pipeline.training.patches import patch_batches
 
-# So many that ten minutes' worth takes at most ten minutes on two idle CPU cores.
-STEPS_PER_MINUTE = 530
-PATCH, BATCH, LEARNING_RATE = 64, 16, 3e-3
-SHAPE: dict[str, Any] = {"widths": (64, 128), "depth": 2, "half_depth": 1}
+PATCH = 64
 SIGMA, BORDER = 25.0, 2
 HOLES, SCRATCHES = 12, 12
 
 
-def measure(photos: Path, *, minutes: float, seed: int) -> dict[str, float]:
+class Recipe(NamedTuple):
+    """What depends on the machine.
+
+    Attributes:
+        shape: Of the restorer.
+        batch: Patches a step.
+        phases: The peak of the learning rate and the steps in a minute of the budget, one after the other.
+    """
+
+    shape: dict[str, Any]
+    batch: int
+    phases: tuple[tuple[float, int], ...]
+
+
+CPU = Recipe({"widths": (64, 128), "depth": 2, "half_depth": 1}, batch=16, phases=((3e-3, 530),))
+"""So many steps that ten minutes' worth takes at most ten minutes on two idle CPU cores."""
+GPU = Recipe({"widths": (96, 192), "depth": 5, "half_depth": 3}, batch=32, phases=((3e-3, 1400), (6e-4, 1000)))
+
+
+def measure(photos: Path, effort: Effort) -> dict[str, float]:
     """Train on `train`, and score on `Set12` and `Set5`.
 
     Args:
         photos: Folder of the three.
-        minutes: Training time on two idle CPU cores; decides the number of steps, `STEPS_PER_MINUTE` each.
-        seed: Of the weights, the patches, their damage, and the noise and the holes of the test.
+        effort: What it may spend; its seed is that of the weights, the patches, their damage, and the noise and the
+            holes of the test.
 
     Returns:
         `set12_sigma25_psnr`, dB at a known noise level of 25 grey levels, the noise neither clipped nor rounded;
@@ -54,20 +71,23 @@ def measure(photos: Path, *, minutes: float, seed: int) -> dict[str, float]:
         ImportError: If OpenCV is not installed.
     """
     training, set12, set5 = (read_photographs(photos / name) for name in ("train", "Set12", "Set5"))
-    restorer, minutes_spent = timed(lambda: train(training, steps=max(1, round(minutes * STEPS_PER_MINUTE)), seed=seed))
-    return {**score(restorer, set12, set5, seed=seed), **minutes_spent}
+    restorer, minutes_spent = effort.timed(lambda: train(training, GPU if effort.programs else CPU, effort))
+    return {**score(restorer, set12, set5, seed=effort.seed), **minutes_spent}
 
 
-def train(pictures: list[Pixels], *, steps: int, seed: int) -> Restorer:
-    """A restorer of this module's settings, trained on photographs; what it exports is the average of its weights."""
-    keras.utils.set_random_seed(seed)
-    trained = Restorer(**SHAPE, dtype=device_policy().precision)
+def train(pictures: list[Pixels], recipe: Recipe, effort: Effort) -> Restorer:
+    """A restorer trained on photographs."""
+    keras.utils.set_random_seed(effort.seed)
+    trained = Restorer(**recipe.shape, dtype=device_policy().precision)
     training = RestorerTraining(trained)
-    rate = Cosine(LEARNING_RATE, steps, floor=0.01)
-    training.compile(optimizer=muon(rate), jit_compile=device_policy().jit_convolution)
-    batches = patch_batches(pictures, size=PATCH, batch_size=BATCH, seed=seed)
-    training.fit(batches, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=2)
-    restorer = Restorer(**SHAPE)
+    batches = patch_batches(pictures, size=PATCH, batch_size=recipe.batch, seed=effort.seed)
+    with effort.fitting() as fit:
+        for number, (rate, in_a_minute) in enumerate(recipe.phases, 1):
+            steps = effort.steps(in_a_minute)
+            optimizer = muon(Cosine(rate, steps, floor=0.01))
+            training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
+            fit(training, batches, label=f"restorer_{number}", steps=steps)
+    restorer = Restorer(**recipe.shape)
     restorer.set_weights(trained.get_weights())
     return restorer
 
@@ -154,7 +174,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     try:
-        print(json.dumps(measure(options.photos, minutes=options.minutes, seed=options.seed)))
+        print(json.dumps(measure(options.photos, Effort(options.minutes, options.seed))))
     except (FileNotFoundError, ImportError, ValueError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tfx_pipeline.training.inputs import Batches
 from tfx_pipeline.training.workers import fit_together, is_chief, worker_count
 
 EPOCHS = 20
@@ -181,7 +182,7 @@ def save_grid(pictures: NDArray[np.uint8], file: Path, *, columns: int = 16) -> 
 
 def fit(
     model: keras.Model,
-    batches: tf.data.Dataset,
+    batches: Batches,
     *,
     label: str,
     steps: int,
@@ -193,7 +194,7 @@ def fit(
 
     Args:
         model: Built and compiled; its optimizer counts the steps.
-        batches: Endless.
+        batches: What it is trained on.
         label: Names the phase on the screen and in files.
         steps: Steps in all, rounded down to a multiple of 20 from 20 on.
         checkpoints: Folder of this model's backups; a phase that is complete there is not trained again. All workers
@@ -216,7 +217,7 @@ def fit(
             callbacks.append(KeepSamples(run_dir / "samples", label, samples))
     train = model.fit if worker_count() == 1 else partial(fit_together, model)
     train(
-        batches,
+        batches.dataset(),
         initial_epoch=resumed(model, checkpoints / label),
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,

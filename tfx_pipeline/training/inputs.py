@@ -1,7 +1,7 @@
 """Records on disk become arrays, and arrays become batches for training."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +26,27 @@ class Captioned(NamedTuple):
 
     image: NDArray[np.uint8]
     captions: NDArray[np.int64]
+
+
+class Batches(NamedTuple):
+    """Endless batches for training, picked from arrays in memory.
+
+    Attributes:
+        total: Rows to choose from.
+        batch_size: Rows in a batch; each row comes once an epoch.
+        seed: Of the order.
+        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch.
+    """
+
+    total: int
+    batch_size: int
+    seed: int
+    pick: Callable[[tf.Tensor, tf.Tensor], Any]
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches, a few of them made ahead of their use."""
+        rows = tf.data.Dataset.range(self.total).shuffle(self.total, seed=self.seed).repeat()
+        return rows.batch(self.batch_size, drop_remainder=True).enumerate().map(self.pick).prefetch(8)
 
 
 def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: int) -> Captioned:
@@ -70,13 +91,7 @@ def serialized(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(list(files), compression_type=compression, num_parallel_reads=2)
 
 
-def shuffled(count: int, *, batch_size: int, seed: int) -> tf.data.Dataset:
-    """Endless batches of row numbers, int64[batch_size], each row once an epoch."""
-    rows = tf.data.Dataset.range(count).shuffle(count, seed=seed).repeat()
-    return rows.batch(batch_size, drop_remainder=True)
-
-
-def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: int, seed: int) -> tf.data.Dataset:
+def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: int, seed: int) -> Batches:
     """Batches for the language model: one caption of each picture, and lines of text that have no picture.
 
     Some captions lack their first pieces, since a prompt may begin with any: "circle" as well as "a red circle".
@@ -87,7 +102,7 @@ def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: in
     image = tf.constant(data.image)
     count = len(data.image)
 
-    def pick(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+    def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         has_picture = rows < count
         picture_rows = tf.minimum(rows, count - 1)
         both = tf.gather(captions, picture_rows)
@@ -98,7 +113,7 @@ def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: in
         picture = tf.gather(image, picture_rows)
         return {"ids": ids, "all_ids": both, "image": picture, "has_picture": tf.cast(has_picture, tf.float32)}
 
-    return prefetched(shuffled(count + len(lines), batch_size=batch_size, seed=seed).map(pick))
+    return Batches(count + len(lines), batch_size, seed, pick)
 
 
 def used_length(ids: NDArray[np.int64]) -> int:
@@ -109,7 +124,7 @@ def used_length(ids: NDArray[np.int64]) -> int:
 
 def embedding_batches(
     image: NDArray[np.uint8], embeddings: NDArray[np.float32], present: NDArray[np.bool_], *, batch_size: int, seed: int
-) -> tf.data.Dataset:
+) -> Batches:
     """Batches for the generator: a picture and the embedding of one of its captions.
 
     Args:
@@ -121,15 +136,15 @@ def embedding_batches(
     """
     image, embeddings, present = tf.constant(image), tf.constant(embeddings), tf.constant(present)
 
-    def pick(rows: tf.Tensor) -> dict[str, tf.Tensor]:
+    def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         choice = choose(tf.gather(present, rows))
         embedding = tf.gather(tf.gather(embeddings, rows), choice, batch_dims=1)
         return {"image": tf.gather(image, rows), "embedding": embedding}
 
-    return prefetched(shuffled(len(image), batch_size=batch_size, seed=seed).map(pick))
+    return Batches(len(image), batch_size, seed, pick)
 
 
-def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> tf.data.Dataset:
+def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> Batches:
     """Batches for the restorer: a picture and the seed of its damage."""
     image = tf.constant(image)
 
@@ -137,7 +152,7 @@ def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> 
         seeds = tf.random.stateless_uniform([batch_size], [seed, number], 0, 2**31, tf.int64)
         return {"image": tf.gather(image, rows), "seed": seeds}
 
-    return prefetched(shuffled(len(image), batch_size=batch_size, seed=seed).enumerate().map(pick))
+    return Batches(len(image), batch_size, seed, pick)
 
 
 def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -165,8 +180,3 @@ def choose(present_BxK: tf.Tensor) -> tf.Tensor:
     """A column of each row at random where it is true, int64[b]."""
     chances = tf.random.uniform(tf.shape(present_BxK)) + tf.cast(present_BxK, tf.float32)
     return tf.argmax(chances, axis=1)
-
-
-def prefetched(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset with a few batches made ahead of their use."""
-    return dataset.prefetch(8)

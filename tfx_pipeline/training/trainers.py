@@ -25,7 +25,7 @@ from tfx_pipeline.training.evaluation import (
     some_captions,
 )
 from tfx_pipeline.training.fit import CONSOLE, fit
-from tfx_pipeline.training.inputs import Captioned, read_captioned, read_lines
+from tfx_pipeline.training.inputs import Batches, Captioned, read_captioned, read_lines
 from tfx_pipeline.training.recipes import learn_language, learn_to_draw, learn_to_restore
 from tfx_pipeline.training.warm import take_weights
 
@@ -74,7 +74,7 @@ class Job:
         """The language model that this training builds on."""
         return keras.saving.load_model(Path(self.fn_args.base_model) / "assets.extra" / "language_model.keras")
 
-    def fit(self, model: keras.Model, batches: tf.data.Dataset, **options: Any) -> None:
+    def fit(self, model: keras.Model, batches: Batches, **options: Any) -> None:
         """Train with this job's folders, the first phase from the weights of the last pushed model."""
         if self.warm_start:
             self.take_over(getattr(model, self.warm_start.stem))
