@@ -27,8 +27,7 @@ def failing(extra: str) -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if missing in ("easel", "models", "serving", "tfx_pipeline"):
             raise
-        cure = f"`make install` installs everything, `uv sync --extra {extra}` just what this needs"
-        fail(f"This needs {missing}, which is not installed: {cure}.")
+        fail(f"This needs {missing}, which is not installed: {adding(extra)}.")
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
     except Exception as error:
@@ -50,6 +49,11 @@ USER_ERRORS = {
     "VersionError": FAILED,
     "DriftError": DRIFTED,
 }
+
+
+def adding(extra: str) -> str:
+    """How an optional part is added to what is installed."""
+    return f"`.uv/bin/uv sync --frozen --inexact --extra {extra}` adds it"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from easel.console import FAILED, answer, quiet, say_next
+from easel.console import FAILED, adding, answer, quiet, say_next
 
 EXTRAS = {
     "models": ("tensorflow", "keras", "tensorflow-text"),
@@ -22,6 +22,14 @@ EXTRAS = {
     "notebooks": ("matplotlib", "ipykernel"),
 }
 NEEDED = ("models", "serving")
+FOR = {
+    "studio": "`easel studio`, the page before a server that runs elsewhere",
+    "c2pa": "signing pictures (`--certificate`)",
+    "pipeline": "training (`easel run`)",
+    "kubeflow": "`easel compile kubeflow`",
+    "notebooks": "the notebooks",
+}
+"""What an extra that nothing else needs is for."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +90,15 @@ def packages() -> Iterator[Finding]:
     """The optional parts: each extra with its packages."""
     for extra, names in EXTRAS.items():
         versions = {name: installed(name) for name in names}
-        missing = [name for name, version in versions.items() if not version]
         found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-        state = "; ".join(filter(None, [found, f"missing {', '.join(missing)}" if missing else ""]))
-        cure = f"`make install` installs everything, `uv sync --extra {extra}` just this." if missing else ""
-        yield Finding(extra, state, cure, required=extra in NEEDED)
+        absent = ", ".join(name for name, version in versions.items() if not version)
+        if not absent:
+            yield Finding(extra, found)
+        elif extra in NEEDED:
+            yield Finding(extra, f"missing {absent}", "`make install` brings it.", required=True)
+        else:
+            state = f"optional, for {FOR[extra]}; {absent} not installed"
+            yield Finding(extra, state, f"{adding(extra)}.")
 
 
 def installed(name: str) -> str:

@@ -53,7 +53,7 @@ def generate(
 ) -> None:
     """Draw a prompt in milliseconds, with --local in ten seconds; several pictures lie side by side in one PNG.
 
-    With --local and nothing trained yet, the pretrained models draw.
+    With --local and nothing pushed yet, the pretrained models draw.
     """
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
@@ -140,15 +140,15 @@ def models_here(root: Path) -> Path:
     """What was pushed in this root, or else the pretrained models, which are unpacked beside it once."""
     if (root / "pushed").is_dir():
         return root / "pushed"
-    return unpacked(root, f"Nothing was trained in {root}: ")
+    typer.echo(f"No run has pushed a model to {root}: the pretrained ones, which come along, do this.", err=True)
+    return unpacked(root)
 
 
-def unpacked(root: Path, why: str = "") -> Path:
+def unpacked(root: Path) -> Path:
     """The pretrained models, unpacked into a root once."""
     pretrained = root / "pretrained"
     if not pretrained.is_dir():
-        said = f"{why}unpacking the pretrained models into {pretrained}."
-        typer.echo(f"{said[0].upper()}{said[1:]}", err=True)
+        typer.echo(f"Unpacking the pretrained models into {pretrained}.", err=True)
         with quiet():
             from models.pretrained import export_pretrained
             from serving.warmup import first_requests, write_warmup

@@ -21,7 +21,7 @@ RootOption = Annotated[Path, typer.Option("--root", help="The folder that keeps 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ALL_THE_SAME = """Nothing was pushed. Look at the report; then train otherwise, or ask for less in a file for --config:
   [thresholds]
-  perplexity_share = 1000  # also generator_psnr, generator_ssim, generator_gain, generator_copies, restorer_psnr, ...
+  restorer_psnr = 15  # also generator_psnr, generator_ssim, generator_gain, generator_copies, perplexity_share, ...
 What is trained already is not trained again."""
 MINUTES = {"quick": "about ten minutes", "standard": "an hour at most, by its number of steps,"}
 
@@ -60,9 +60,7 @@ def run(
         except ConfigError as error:
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None
-        time = MINUTES[profile] if config is None else f"{MINUTES[profile]} without {config}"
-        plan = f"Training on {data} with the {profile} profile: {time} on two recent cores; results go to {root}."
-        say(plan, as_json=as_json)
+        say(plan(data, root, profile, config), as_json=as_json)
         with quiet():
             from tfx_pipeline.local_run import run_local
 
@@ -77,6 +75,17 @@ def run(
         sum_up(outcome, root)
     if outcome.new and not outcome.blessed:
         raise typer.Exit(NOT_BLESSED)
+
+
+def plan(data: Path, root: Path, profile: str, config: Path | None) -> str:
+    """What a run will do, and about how long that takes."""
+    time = f"{MINUTES[profile]} on two recent cores"
+    if config is None:
+        return f"Training on {data} with the {profile} profile: {time}; results go to {root}."
+    return (
+        f"Training on {data} with the {profile} profile as {config} changes it; results go to {root}. "
+        f"The profile unchanged takes {time}."
+    )
 
 
 def Root(path: Path) -> Any:

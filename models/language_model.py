@@ -131,6 +131,19 @@ class LanguageModel(keras.Model):
         counts[[PAD, START]] = 1e-9
         self.unigram.assign(np.log(counts / counts.sum()))
 
+    def blend_unigram(self, share: float) -> None:
+        """Let this model's own guesses count for a share, and the unigram baseline's for the rest.
+
+        The blend is of logits (log-linear interpolation, Klakow, 1998), so the last layer takes it in: nothing costs
+        more, and captions are read as before. A share of 0 leaves the baseline alone, 1 the model as it is.
+
+        Args:
+            share: 0 to 1.
+        """
+        kernel, bias = self.next_piece.weights
+        kernel.assign(share * kernel)
+        bias.assign(share * bias + (1 - share) * self.unigram)
+
     def negative_log_likelihood(self, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Nats that captions cost, START given.
 
@@ -212,7 +225,8 @@ class LanguageModel(keras.Model):
         one_step = self._step if compiled else partial(self._block_step, [block_of(lstm) for lstm in self.lstms])
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
-        never = tf.tensor_scatter_nd_update(never, [[END]], [0.0])
+        # Nothing at all is no caption: what an empty prompt becomes has a piece at least.
+        never_first, never = never, tf.tensor_scatter_nd_update(never, [[END]], [0.0])
         ends = tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1) + lengths
         nothing = tf.constant(PAD, tf.int64)
         written = tf.TensorArray(tf.int64, size=self.length).unstack(tf.fill([self.length, rows], nothing))
@@ -222,7 +236,8 @@ class LanguageModel(keras.Model):
 
         def step(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tuple[Any, ...]:
             logits, states = one_step(last, states)
-            drawn = tf.where(writing(time, last), sample(logits + never, draws[:, time], temperatures), nothing)
+            logits += tf.where(time > 1, never, never_first)
+            drawn = tf.where(writing(time, last), sample(logits, draws[:, time], temperatures), nothing)
             following = tf.where(is_prompt[:, time], ids[:, time], drawn)
             return time + 1, following, states, written.write(time, following)
 

@@ -136,6 +136,9 @@ def test_a_run_leaves_what_a_person_looks_at(whole_line: Stage) -> None:
     for folder in logs:
         assert (folder / "metrics.jsonl").read_text(encoding="utf-8").count("\n") >= 20
         assert list(folder.rglob("events.out.tfevents.*"))
+    (told,) = whole_line.root.glob("pipeline/Trainer.language_model/model_run/*/metrics.jsonl")
+    calibration = json.loads(told.read_text(encoding="utf-8").splitlines()[-1])
+    assert calibration["phase"] == "language_model_calibration" and 0 <= calibration["share_of_guesses"] <= 1
     assert len(list(whole_line.root.glob("pipeline/Trainer.generator/model_run/*/samples/*.png"))) == 8
     assert len(list(whole_line.root.glob("pipeline/Trainer.restorer/model_run/*/samples/*.png"))) == 4
 

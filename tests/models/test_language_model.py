@@ -201,6 +201,13 @@ def test_an_empty_prompt_becomes_a_caption(language_model: LanguageModel) -> Non
     assert len(set(captions)) == 8 and any(captions)
 
 
+def test_no_caption_is_empty_however_likely_its_end_is(zero: LanguageModel) -> None:
+    bias = np.zeros(len(VOCABULARY))
+    bias[END], bias[piece("▁red")] = 9.0, 1.0
+    zero.next_piece.bias.assign(bias)
+    assert zero.generate(["", "a", ""], temperature=0.0, length=[9, 9, 0]) == ["red", "a", ""]
+
+
 @pytest.mark.parametrize("prompt", ["red " * 5000 + "red", "红" * 20000, "a" * 15])
 def test_a_prompt_that_fills_the_row_is_left_as_it_is(language_model: LanguageModel, prompt: str) -> None:
     assert language_model.generate(prompt, seed=1, temperature=1.0) == prompt

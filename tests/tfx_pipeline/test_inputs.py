@@ -72,6 +72,12 @@ def test_pictures_are_read_with_both_captions(files: list[str]) -> None:
     assert (read.image.dtype, read.captions.dtype) == (np.uint8, np.int64)
 
 
+def test_files_without_a_picture_give_none(files: list[str]) -> None:
+    for found in ([], files[1:]):
+        read = read_captioned(found, picture_size=SIZE, caption_length=LENGTH)
+        assert (read.image.shape, read.captions.shape) == ((0, SIZE, SIZE, 3), (0, 2, LENGTH))
+
+
 def test_lines_are_read_without_the_pictures(files: list[str]) -> None:
     tokenizer = Tokenizer([*RESERVED, "▁a", "▁b"], LENGTH)
     lines = read_lines(files, tokenizer)

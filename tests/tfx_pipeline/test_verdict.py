@@ -55,7 +55,9 @@ def test_a_value_below_its_bound_is_told_with_both_numbers(
 
 def test_a_value_above_its_bound_is_told_with_both_numbers() -> None:
     metrics = {"perplexity": 9.0, "unigram_perplexity": 15.0, "perplexity_share": 0.6}
-    assert refusals("language_model", metrics, {"perplexity": 0.0}) == ["perplexity share 0.60 > 0.50"]
+    assert refusals("language_model", metrics, {"perplexity": 0.0}, perplexity_share=0.5) == [
+        "perplexity share 0.60 > 0.50"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +123,16 @@ def test_a_refusal_is_one_line() -> None:
 def test_a_blessing_tells_what_was_measured() -> None:
     told = Verdict("generator", True, {"psnr": 12.345, "ssim_gain": 0.1, "perplexity_share": 0.5}, ())
     assert str(told) == "generator blessed: PSNR 12.35 dB, SSIM gain 0.10, perplexity share 0.50"
+
+
+def test_a_blessing_tells_how_far_it_is_from_the_last_one() -> None:
+    metrics = {"psnr": 12.345, "psnr_diff": -0.001, "ssim": 0.5, "ssim_diff": 0.25, "ssim_gain": 0.1}
+    told = Verdict("generator", True, metrics, ())
+    assert str(told) == (
+        "generator blessed: PSNR 12.35 dB (+0.00), SSIM 0.50 (+0.25), SSIM gain 0.10; "
+        "in brackets: against the last blessed model"
+    )
+    assert told.measured == {"psnr": 12.345, "ssim": 0.5, "ssim_gain": 0.1}
 
 
 def test_a_run_without_evaluators_has_no_verdicts() -> None:

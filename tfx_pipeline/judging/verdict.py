@@ -13,6 +13,8 @@ from tfx_pipeline.runs.history import Run
 
 SHOWN = {"psnr": "PSNR", "ssim": "SSIM", "psnr_gain": "PSNR gain", "ssim_gain": "SSIM gain"}
 UNITS = {"psnr": " dB", "psnr_gain": " dB"}
+CHANGE = "_diff"
+"""Ends the name under which TFMA tells how far a metric is from that of the last blessed model."""
 CLEANED = "its numbers went with `easel runs clean`"
 
 
@@ -23,7 +25,7 @@ class Verdict:
     Attributes:
         model: Its name.
         blessed: Whether it may be pushed.
-        metrics: What was measured, by name.
+        metrics: What was measured, by name, and how far that is from the last blessed model where there is one.
         refusals: One clause with both numbers for each threshold that it missed.
         slices: The metrics of each slice, `all` among them.
     """
@@ -38,8 +40,19 @@ class Verdict:
         """One line."""
         if not self.blessed:
             return f"{self.model} not blessed: {'; '.join(self.refusals)}"
-        told = ", ".join(shown(name, value) for name, value in self.metrics.items()) or CLEANED
-        return f"{self.model} blessed: {told}"
+        told = ", ".join(shown(name, value) + self.change(name) for name, value in self.measured.items()) or CLEANED
+        beside = "; in brackets: against the last blessed model" if len(self.measured) < len(self.metrics) else ""
+        return f"{self.model} blessed: {told}{beside}"
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The metrics of this model alone."""
+        return {name: value for name, value in self.metrics.items() if not name.endswith(CHANGE)}
+
+    def change(self, name: str) -> str:
+        """How far a metric is from the last blessed model's, in brackets; empty where there is none."""
+        value = self.metrics.get(name + CHANGE)
+        return "" if value is None else f" ({round(value, 2) + 0.0:+.2f})"
 
 
 def verdicts(run: Run) -> list[Verdict]:

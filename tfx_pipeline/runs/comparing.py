@@ -15,7 +15,7 @@ GAP, TITLE = 8, 16
 
 def compared(first: Run, second: Run) -> dict[str, Pairs]:
     """Pairs of values by name: of the data and the config where they differ, of the metrics all."""
-    metrics = [flat({verdict.model: verdict.metrics for verdict in verdicts(run)}) for run in (first, second)]
+    metrics = [flat({verdict.model: verdict.measured for verdict in verdicts(run)}) for run in (first, second)]
     return {
         "data": differing(flat(first.data), flat(second.data)),
         "config": differing(flat(first.config), flat(second.config)),

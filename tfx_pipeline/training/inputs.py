@@ -62,7 +62,8 @@ def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: i
         "text": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
         "text_zh": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
     }
-    images, captions = [np.zeros([0, picture_size, picture_size, 3], np.uint8)], []
+    images = [np.zeros([0, picture_size, picture_size, 3], np.uint8)]
+    captions = [np.zeros([0, 2, caption_length], np.int64)]
     for batch in records(files, spec):
         has_picture = tf.strings.length(batch["image"]) > 0
         rows = {name: tf.boolean_mask(feature, has_picture) for name, feature in batch.items()}

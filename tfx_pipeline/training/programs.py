@@ -59,7 +59,8 @@ def fit_elsewhere(model: keras.Model, batches: Batches, *, folder: Path, label: 
     if not (program / TRAINED).exists():
         write_program(step, batches, program, steps=steps)
         raise ElsewhereError(
-            f"{label} waits in {program}: copy it to a machine with JAX, run tfx_pipeline/training/run_programs.py on it, "
+            f"{label} waits in {program}: copy it to a machine with JAX, run "
+            "tfx_pipeline/training/run_programs.py on it, "
             f"bring {TRAINED} and {FIGURES} back, and give this command again."
         )
     take_trained(step, model, program)

@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
+from models.calibration import calibrate
 from models.export import export_generator, export_language_model, export_restorer
 from models.language_model import LanguageModel
 from models.text import Tokenizer
@@ -25,7 +26,7 @@ from tfx_pipeline.training.evaluation import (
     some_captions,
 )
 from tfx_pipeline.training.fit import CONSOLE, fit
-from tfx_pipeline.training.inputs import Batches, Captioned, read_captioned, read_lines
+from tfx_pipeline.training.inputs import Batches, Captioned, is_present, read_captioned, read_lines
 from tfx_pipeline.training.recipes import learn_language, learn_to_draw, learn_to_restore
 from tfx_pipeline.training.warm import take_weights
 
@@ -59,10 +60,10 @@ class Job:
         """The files that patterns match."""
         return [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
 
-    def captioned(self) -> Captioned:
-        """The training pictures and their captions."""
+    def captioned(self, patterns: Sequence[str] | None = None) -> Captioned:
+        """The pictures and their captions in the files that patterns match, those of training if there are none."""
         data = self.config.data
-        files = self.files(self.fn_args.train_files)
+        files = self.files(self.fn_args.train_files if patterns is None else patterns)
         return read_captioned(files, picture_size=data.picture_size, caption_length=data.caption_length)
 
     def vocabulary(self) -> list[str]:
@@ -87,6 +88,17 @@ class Job:
         how = f"begins with the weights of {self.warm_start}" if taken else "begins anew: its shape has changed"
         CONSOLE.print(f"  {model.name} {how}", soft_wrap=True)
 
+    def calibrate(self, model: LanguageModel) -> None:
+        """Weigh a language model's guesses against word counts, by the withheld captions, and keep the share."""
+        captions = self.captioned(self.fn_args.eval_files).captions
+        withheld = captions[is_present(captions)]
+        share = calibrate(model, withheld)
+        told = f"its guesses count {share:.3f}, word counts the rest, by {len(withheld)} withheld captions"
+        CONSOLE.print(f"  language_model: {told}", soft_wrap=True)
+        line = {"phase": "language_model_calibration", "step": self.config.language.steps, "share_of_guesses": share}
+        with (self.run_dir / "metrics.jsonl").open("a", encoding="utf-8") as out:
+            out.write(json.dumps(line) + "\n")
+
     def done(self) -> None:
         """Remove the backups, which the exported model replaces."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -99,11 +111,12 @@ def warm_file(artifact: str, name: str) -> Path | None:
 
 
 def train_language_model(fn_args: FnArgs) -> None:
-    """Train the language model on captions, their pictures and lines of text."""
+    """Train the language model on captions, their pictures and lines of text; withheld captions calibrate it."""
     job = Job(fn_args, "language_model")
     vocabulary = job.vocabulary()
     lines = read_lines(job.files(fn_args.train_files), Tokenizer(vocabulary, job.config.data.caption_length))
     model = learn_language(job.captioned(), lines, vocabulary, job.config, fit=job.fit)
+    job.calibrate(model)
     export_language_model(model, job.serving_dir, judged=[evaluate_language_model(model)])
     job.done()
 
