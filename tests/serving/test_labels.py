@@ -53,10 +53,11 @@ def test_labels_move_and_take_their_versions_along(client: Client, labelled: str
     until(lambda: available(client, labelled) == {3})
     assert "stable is 2; served: 2 3." in command("label", labelled, "stable", "2")
     until(lambda: available(client, labelled) == {2, 3})
-    assert (answer(client, labelled), answer(client, labelled, "stable")) == (4.0, 3.0)
+    until(lambda: answer_or_none(client, labelled, "stable") == 3.0)
+    assert answer(client, labelled) == 4.0
     command("label", labelled, "stable", "1")
     until(lambda: available(client, labelled) == {1, 3})
-    assert answer(client, labelled, "stable") == 2.0
+    until(lambda: answer_or_none(client, labelled, "stable") == 2.0)
     assert f"{labelled}: 1 2 3; served: 1 3; stable=1" in command("list")
 
 
@@ -64,17 +65,18 @@ def test_rollback_fails_no_request(client: Client, labelled: str, command: Calla
     until(lambda: available(client, labelled) == {3})
     asker = Asker(client, labelled)
     asker.start()
+    until(lambda: asker.answers[-1:] == [4.0])
     assert "2 is served" in command("rollback", labelled)
-    until(lambda: available(client, labelled) == {2})
+    until(lambda: asker.answers[-1:] == [3.0])
+    assert available(client, labelled) == {2}
     assert "1 is served" in command("rollback", labelled, "--to", "1")
-    until(lambda: available(client, labelled) == {1})
+    until(lambda: asker.answers[-1:] == [2.0])
+    assert available(client, labelled) == {1}
     assert "3 is served, and newer ones" in command("follow", labelled)
-    until(lambda: available(client, labelled) == {3})
+    until(lambda: asker.answers[-1:] == [4.0])
     asker.stop.set()
     asker.join(30)
     assert asker.errors == []
-    assert (asker.answers[0], asker.answers[-1]) == (4.0, 4.0)
-    assert {2.0, 3.0} <= set(asker.answers)
 
 
 def test_rollback_brings_newer_labels_along(client: Client, labelled: str, command: Callable[..., str]) -> None:

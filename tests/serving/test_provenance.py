@@ -113,6 +113,19 @@ def test_again_says_what_differs(drawn: Path, server: ServerProcess) -> None:
     assert again.exit_code == 1 and "Different: 1 of 64 pixels" in again.stderr
 
 
+def test_again_forgives_rounding_and_tells_it(server: ServerProcess, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    assert CliRunner().invoke(app, ["generate", "a star", "-o", str(out), "--scale", "8", *at(server)]).exit_code == 0
+    told = read(out)
+    with Image.open(out) as image:
+        red, green, blue = image.getpixel((3, 3))
+        image.putpixel((3, 3), (red + 1 if red < 255 else red - 1, green, blue))
+        out.write_bytes(inscribe(image, told))
+    again = CliRunner().invoke(app, ["inspect", str(out), "--again", *at(server)])
+    assert again.exit_code == 0, again.output
+    assert again.stdout.endswith("The same but for rounding: 1 of 4096 pixels, by 1 of 255 grey levels.\n")
+
+
 def test_again_asks_for_the_version_that_drew(drawn: Path, server: ServerProcess) -> None:
     told = read(drawn).model_copy(update={"models": {"text_to_image": 99}})
     drawn.write_bytes(inscribe(drawn.read_bytes(), told))
