@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _OTHERS = "other models bear the same version number"
 ROUNDED = 1e-3
-"""Share of the pixels that may be a grey level off in a drawing that is called the same: numbers are added up in another
-order in a batch than alone, and now and then a value lies where that decides how it is rounded."""
+"""Share of the pixels that may be a grey level off in a drawing that is called the same: numbers are added up in
+another order in a batch than alone, and now and then a value lies where that decides how it is rounded."""
 
 
 def inspect(
