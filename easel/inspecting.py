@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from serving.provenance import Provenance
 
 _OTHERS = "other models bear the same version number"
+_BIT_FOR_BIT = "The same, bit for bit."
 ROUNDED = 1e-3
 """Share of the pixels that may be a grey level off in a drawing that is called the same: numbers are added up in
 another order in a batch than alone, and now and then a value lies where that decides how it is rounded."""
@@ -43,7 +44,7 @@ def inspect(
             with connect(server, local, root) as client:
                 same, verdict = compared(picture, told, client)
     if as_json:
-        drawn = {"again": verdict} if again else {}
+        drawn = {"again": "the same" if verdict == _BIT_FOR_BIT else verdict} if again else {}
         answer({**told.model_dump(mode="json", exclude_none=True), "credentials": credentials, **drawn})
     elif again and same:
         typer.echo(verdict)
@@ -92,7 +93,7 @@ def compared(picture: Path, told: "Provenance", client: "Client") -> tuple[bool,
         return False, f"Different: {before.width}x{before.height} pixels, and now {image.width}x{image.height}."
     difference = ImageChops.difference(before, image)
     if difference.getbbox() is None:
-        return True, "The same, bit for bit."
+        return True, _BIT_FOR_BIT
     changed = sum(map(any, zip(*(band.tobytes() for band in difference.split()), strict=True)))
     most, all_of_them = max(difference.tobytes()), image.width * image.height
     if most == 1 and changed <= ROUNDED * all_of_them:
