@@ -102,6 +102,8 @@ def test_again_is_the_same_bit_for_bit(server: ServerProcess, tmp_path: Path, op
     again = CliRunner().invoke(app, ["inspect", out, "--again", *at(server)])
     assert again.exit_code == 0, again.output
     assert again.stdout.endswith("The same, bit for bit.\n")
+    as_json = CliRunner().invoke(app, ["inspect", out, "--again", "--json", *at(server)])
+    assert json.loads(as_json.stdout)["again"] == "the same"
 
 
 def test_again_says_what_differs(drawn: Path, server: ServerProcess) -> None:
