@@ -1,7 +1,7 @@
-"""One policy for the device: whether XLA compiles, which precision trains, how many towers share a batch.
+"""One policy for the device: whether XLA compiles, and which precision trains.
 
 The choices follow measurements (docs/architecture/02-models.md): on a GPU XLA and bfloat16 win everywhere; on a CPU
-XLA wins for recurrent networks and loses for convolutions, where oneDNN is faster.
+XLA wins for dense and recurrent networks and loses for convolutions, where oneDNN is faster.
 """
 
 import functools
@@ -17,17 +17,16 @@ class DevicePolicy:
 
     Attributes:
         device: `gpu` or `cpu`.
-        jit_recurrent: Whether XLA compiles the LSTM's training and decoding.
-        jit_convolution: Whether XLA compiles the generator's and the restorer's training.
+        jit_dense: Whether XLA compiles what has no convolutions: the language model's training and decoding, and the
+            generator's warm-up.
+        jit_convolution: Whether XLA compiles what has: the adversarial phase and the restorer's training.
         precision: Keras dtype policy for convolutions in training; weights stay float32.
-        towers: How many slices of a batch the generator's step works on side by side.
     """
 
     device: str
-    jit_recurrent: bool
+    jit_dense: bool
     jit_convolution: bool
     precision: str
-    towers: int
 
 
 @functools.cache
@@ -36,12 +35,12 @@ def device_policy() -> DevicePolicy:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         precision = "mixed_bfloat16" if cpu_has_bfloat16() else "float32"
-        return DevicePolicy("cpu", jit_recurrent=True, jit_convolution=False, precision=precision, towers=2)
+        return DevicePolicy("cpu", jit_dense=True, jit_convolution=False, precision=precision)
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     major, _ = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
     precision = "mixed_bfloat16" if major >= 8 else "float32"
-    return DevicePolicy("gpu", jit_recurrent=True, jit_convolution=True, precision=precision, towers=1)
+    return DevicePolicy("gpu", jit_dense=True, jit_convolution=True, precision=precision)
 
 
 def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

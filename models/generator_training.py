@@ -6,8 +6,6 @@ relativistic pairing loss with zero-centred gradient penalties (R3GAN, Huang et 
 and every few steps, and a mismatched caption as a second kind of fake (Reed et al., 2016).
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import keras
@@ -21,6 +19,8 @@ Losses = dict[str, tf.Tensor]
 
 # How many times as much as in the end noise costs at the beginning, beyond once.
 FIRST_DEARNESS = 5.0
+# What a step draws at random.
+STREAMS = ("patches", "posterior", "critic", "penalty", "generator")
 
 
 def edges(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -42,30 +42,11 @@ def absolute_error(drawn: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(abs(error)) + 0.5 * tf.add_n([tf.reduce_mean(abs(edge)) for edge in edges(error)])
 
 
-def tower_gradients(
-    loss_of: Callable[[Any], tuple[tf.Tensor, Losses]], batch: Any, variables: list[Any], towers: int
-) -> tuple[list[tf.Tensor], Losses]:
-    """Mean gradients over slices of a batch that TensorFlow works on side by side.
-
-    Small pictures keep one core of a CPU busy at best; independent slices keep as many busy as there are towers.
-
-    Args:
-        loss_of: From a slice of the batch to the loss and the scalars to report.
-        batch: A structure of tensors with a common first dimension, a multiple of `towers`.
-        variables: Keras variables.
-        towers: Slices.
-    """
+def gradients_of(loss: tf.Tensor, variables: list[Any], tape: tf.GradientTape) -> list[tf.Tensor]:
+    """Gradients of a loss, zeros for Keras variables that had no part in it."""
     # The tape cannot make zeros of Keras's own class of variables.
     sources = [variable.value for variable in variables]
-    slices = zip(*(tf.split(part, towers) for part in tf.nest.flatten(batch)), strict=True)
-    gradients, reports = [], []
-    for parts in slices:
-        with tf.GradientTape() as tape:
-            loss, report = loss_of(tf.nest.pack_sequence_as(batch, list(parts)))
-        gradients.append(tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO))
-        reports.append(report)
-    mean = [tf.add_n(list(parts)) / towers for parts in zip(*gradients, strict=True)]
-    return mean, {name: tf.add_n([report[name] for report in reports]) / towers for name in reports[0]}
+    return tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def encoder_of(generator: Generator, *, width: int = 128) -> Encoder:
@@ -83,23 +64,31 @@ class GeneratorTraining(keras.Model):
         encoder: Encoder,
         *,
         steps: int,
-        towers: int,
         kl_weight: float,
         prior_weight: float = 0.01,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.encoder = encoder
         self.steps = steps
-        self.towers = towers
         self.kl_weight = kl_weight
         self.prior_weight = prior_weight
+        self.seed = seed
         self.built = True
 
     @property
     def progress(self) -> tf.Tensor:
         """How much of this phase is done, 0..1."""
         return tf.minimum(tf.cast(self.optimizer.iterations, tf.float32) / self.steps, 1.0)
+
+    def chance(self, stream: str) -> tf.Tensor:
+        """The seed, int64[2], of what is drawn for one purpose in this step.
+
+        XLA does not heed the seeds of TensorFlow's other random operations.
+        """
+        step = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
+        return tf.random.experimental.stateless_fold_in(step, STREAMS.index(stream))
 
     def encode(self, real: tf.Tensor, embedding: tf.Tensor, patches: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Noise that could have drawn some patches.
@@ -115,7 +104,7 @@ class GeneratorTraining(keras.Model):
         """
         silent = tf.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
         mean, log_deviation = self.encoder([real, silent, patches, embedding])
-        noise = mean + tf.exp(log_deviation) * tf.random.normal(tf.shape(mean))
+        noise = mean + tf.exp(log_deviation) * tf.random.stateless_normal(tf.shape(mean), self.chance("posterior"))
         divergence = 0.5 * tf.reduce_sum(mean**2 + tf.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
         return noise, tf.reduce_mean(divergence)
 
@@ -150,13 +139,15 @@ class GeneratorWarmup(GeneratorTraining):
     def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
         """One step on `image` uint8[b, s, s, 3] and `embedding` float32[b, d]."""
         variables = self.generator.trainable_variables + self.encoder.trainable_variables
-        patches = tf.random.shuffle(tf.range(len(self.generator.points)))[: self.patches]
-        gradients, losses = tower_gradients(partial(self.loss_of, patches=patches), batch, variables, self.towers)
-        self.optimizer.apply(gradients, variables)
+        chances = tf.random.stateless_uniform([len(self.generator.points)], self.chance("patches"))
+        patches = tf.argsort(chances)[: self.patches]
+        with tf.GradientTape() as tape:
+            loss, losses = self.loss_of(batch, patches)
+        self.optimizer.apply(gradients_of(loss, variables, tape), variables)
         return losses
 
     def loss_of(self, batch: dict[str, tf.Tensor], patches: tf.Tensor) -> tuple[tf.Tensor, Losses]:
-        """The loss of a slice and what to report."""
+        """The loss of a batch and what to report."""
         real, embedding = self.generator.cut(to_float(batch["image"]), patches), batch["embedding"]
         noise, divergence = tf.cond(
             self.progress > self.noiseless,
@@ -207,27 +198,25 @@ class GeneratorAdversarial(GeneratorTraining):
     def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
         """One step of the critic and one of the generator on `image` uint8[b, s, s, 3], `embedding` float32[b, d]."""
         variables = self.critic.trainable_variables
-        gradients, critic_losses = tower_gradients(self.critic_loss, batch, variables, self.towers)
-        self.critic_optimizer.apply(gradients, variables)
+        with tf.GradientTape() as tape:
+            loss, critic_losses = self.critic_loss(batch)
+        self.critic_optimizer.apply(gradients_of(loss, variables, tape), variables)
         variables = self.generator.trainable_variables + self.encoder.trainable_variables
-        gradients, losses = tower_gradients(self.generator_loss, batch, variables, self.towers)
-        self.optimizer.apply(gradients, variables)
+        with tf.GradientTape() as tape:
+            loss, losses = self.generator_loss(batch)
+        self.optimizer.apply(gradients_of(loss, variables, tape), variables)
         return {**losses, **critic_losses}
 
-    def fresh_noise(self, embedding: tf.Tensor) -> tf.Tensor:
+    def fresh_noise(self, embedding: tf.Tensor, stream: str) -> tf.Tensor:
         """Noise from the prior for each caption."""
-        rows = tf.shape(embedding)[0]
-        normal = tf.random.normal([rows, self.generator.noise_size])
-        return self.generator.prior.sample(embedding, tf.random.uniform([rows]), normal)
-
-    def draw(self, embedding: tf.Tensor) -> tf.Tensor:
-        """A picture for each caption from fresh noise."""
-        return self.generator([self.fresh_noise(embedding), embedding])
+        rows, seeds = tf.shape(embedding)[0], tf.random.experimental.stateless_split(self.chance(stream), 2)
+        normal = tf.random.stateless_normal([rows, self.generator.noise_size], seeds[0])
+        return self.generator.prior.sample(embedding, tf.random.stateless_uniform([rows], seeds[1]), normal)
 
     def critic_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
         """Real pictures should score above drawn ones, and above themselves beside another's caption."""
         real, embedding = to_float(batch["image"]), batch["embedding"]
-        drawn = tf.stop_gradient(self.draw(embedding))
+        drawn = tf.stop_gradient(self.generator([self.fresh_noise(embedding, "critic"), embedding]))
         pictures, captions = [real, drawn, real], [embedding, embedding, tf.roll(embedding, 1, axis=0)]
         scores = self.critic([tf.concat(pictures, 0), tf.concat(captions, 0)])
         real_score, drawn_score, mismatched_score = tf.split(scores, 3)
@@ -244,7 +233,8 @@ class GeneratorAdversarial(GeneratorTraining):
         """How steep the critic is at real and drawn pictures, by a small random step, as a scalar."""
         pictures_BxSxSx3 = tf.concat(pictures, 0)
         scale = 0.05
-        moved = pictures_BxSxSx3 + scale * tf.random.normal(tf.shape(pictures_BxSxSx3))
+        moves = tf.random.stateless_normal(tf.shape(pictures_BxSxSx3), self.chance("penalty"))
+        moved = pictures_BxSxSx3 + scale * moves
         slopes = (self.critic([moved, tf.concat([embedding, embedding], 0)]) - scores) / scale
         return 0.05 * self.penalty_every * self.penalty_weight * tf.reduce_mean(slopes**2)
 
@@ -253,7 +243,7 @@ class GeneratorAdversarial(GeneratorTraining):
         real, embedding = to_float(batch["image"]), batch["embedding"]
         everywhere = tf.range(len(self.generator.points))
         noise, divergence = self.encode(self.generator.cut(real, everywhere), embedding, everywhere)
-        fresh = tf.stop_gradient(self.fresh_noise(embedding))
+        fresh = tf.stop_gradient(self.fresh_noise(embedding, "generator"))
         both = self.generator([tf.concat([noise, fresh], 0), tf.concat([embedding, embedding], 0)])
         reconstructed, drawn = tf.split(both, 2)
         real_score = tf.stop_gradient(self.critic([real, embedding]))

@@ -309,7 +309,7 @@ class LanguageModel(keras.Model):
 
         XLA compiles for each number of rows: empty ones that end at once fill it up to a power of two.
         """
-        count, compiled = len(columns[0]), device_policy().jit_recurrent
+        count, compiled = len(columns[0]), device_policy().jit_dense
         missing = (1 << (count - 1).bit_length()) - count if compiled else 0
         prompts, *numbers = (np.concatenate([c, np.zeros(missing, c.dtype)]) for c in columns)
         prompts[count:] = b""

@@ -91,7 +91,7 @@ def train(model: LanguageModel, ids: NDArray[np.int64], recipe: Recipe, effort: 
     steps = effort.steps(recipe.steps)
     training = TextTraining(model, streams=STREAMS, dropout=recipe.dropout)
     optimizer = keras.optimizers.Adam(Cosine(LEARNING_RATE, steps, floor=0.02), beta_2=0.99, clipnorm=1.0)
-    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_recurrent)
+    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_dense)
     with effort.fitting() as fit:
         fit(training, windows(ids), label="text", steps=steps)
 

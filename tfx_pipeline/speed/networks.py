@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.device import device_policy
 from models.export import frozen
 from models.generator import Generator
-from models.generator_training import tower_gradients
+from models.generator_training import gradients_of
 from models.language_model import LanguageModel, masked_nats
 from models.restorer import Restorer
 from models.text import END
@@ -147,18 +147,14 @@ def our_training(networks: Networks, name: str, inputs: Inputs) -> Step:
         networks = networks._replace(restorer=model)
     variables, optimizer = model.trainable_variables, keras.optimizers.Adam(1e-4)
     optimizer.build(variables)
-    towers = policy.towers if name == "generator" else 1
     given = {field: tf.constant(getattr(inputs, field)) for field in inputs.__dataclass_fields__}
 
     def step() -> tf.Tensor:
-        def loss_of(part: dict[str, tf.Tensor]) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-            loss = training_loss(networks, name, part)
-            return loss, {"loss": loss}
+        with tf.GradientTape() as tape:
+            loss = training_loss(networks, name, given)
+        optimizer.apply(gradients_of(loss, variables, tape), variables)
+        return loss
 
-        gradients, losses = tower_gradients(loss_of, given, variables, towers)
-        optimizer.apply(gradients, variables)
-        return losses["loss"]
-
-    xla = policy.jit_recurrent if name == "language_model" else policy.jit_convolution
+    xla = policy.jit_convolution if name == "restorer" else policy.jit_dense
     run = tf.function(step, autograph=False, jit_compile=xla)
     return lambda: run().numpy()

@@ -58,7 +58,7 @@ def learn_language(
         picture_weight=settings.picture_weight,
     )
     optimizer = averaging_muon(settings.learning_rate, settings.steps)
-    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_recurrent)
+    training.compile(optimizer=optimizer, jit_compile=device_policy().jit_dense)
     batches = caption_batches(data, lines, batch_size=settings.batch_size, seed=config.seed)
     fit(training, batches, label="language_model", steps=settings.steps)
     return model
@@ -91,23 +91,25 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
         generator,
         encoder,
         steps=settings.warmup_steps,
-        towers=device_policy().towers,
+        seed=config.seed,
         kl_weight=settings.kl_weight,
         noiseless=settings.noiseless,
         drawn_share=settings.drawn_share,
     )
     optimizer = averaging_muon(settings.learning_rate, settings.warmup_steps)
-    warmup.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
+    warmup.compile(optimizer=optimizer, jit_compile=device_policy().jit_dense)
     fit(warmup, batches, label="generator_warmup", steps=settings.warmup_steps, samples=samples)
     if not settings.adversarial_steps:
         return Drawer(generator, None)
     critic = Critic(size, language_model.embedding_size, dtype=device_policy().precision)
-    adversarial = against(critic, generator, encoder, settings)
+    adversarial = against(critic, generator, encoder, settings, seed=config.seed)
     fit(adversarial, batches, label="generator_adversarial", steps=settings.adversarial_steps, samples=samples)
     return Drawer(generator, critic)
 
 
-def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Drawing) -> GeneratorAdversarial:
+def against(
+    critic: Critic, generator: Generator, encoder: Encoder, settings: Drawing, *, seed: int
+) -> GeneratorAdversarial:
     """The adversarial phase, compiled."""
     steps = settings.adversarial_steps
     rate = Cosine(settings.critic_learning_rate, steps, floor=0.05)
@@ -117,7 +119,7 @@ def against(critic: Critic, generator: Generator, encoder: Encoder, settings: Dr
         critic=critic,
         critic_optimizer=Adam(rate, beta_1=0.0, beta_2=0.99),
         steps=steps,
-        towers=device_policy().towers,
+        seed=seed,
         kl_weight=settings.kl_weight,
         adversarial_weight=settings.adversarial_weight,
         reconstruction_weights=settings.reconstruction_weights,
