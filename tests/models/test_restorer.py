@@ -10,7 +10,7 @@ from models.damage import damage, enlarge
 from models.metrics import psnr
 from models.optimizers import muon
 from models.pictures import to_float, to_uint8
-from models.restorer import TILE, Restorer, RestorerTraining, filled
+from models.restorer import TILE, Restorer, RestorerTraining, filled, oriented
 
 SIZES = [(8, 8), (16, 16), (9, 11), (37, 50), (8, 31)]
 
@@ -163,6 +163,38 @@ def test_levels_are_heard(restorer: Restorer) -> None:
     for other in ({"noise": 50.0}, {"noise": 0.0, "blur": 2.0}):
         assert abs(base - restorer.restore(picture, **other)).max() > 1
     np.testing.assert_array_equal(restorer.restore(picture), restorer.restore(picture, noise=-1.0))
+
+
+def test_the_eight_orientations_differ_and_turn_back() -> None:
+    picture = to_float(noisy(5, 7))
+    views = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+    seen = [oriented(picture, *view) for view in views]
+    assert len({(view.shape[1], view.numpy().tobytes()) for view in seen}) == 8
+    for view, each in zip(views, seen, strict=True):
+        np.testing.assert_array_equal(oriented(each, *view, back=True), picture)
+
+
+@pytest.mark.parametrize("how", [{"noise": 20.0}, {"noise": 0.0, "blur": 1.0}, {}])
+def test_thorough_restoring_does_not_care_how_a_picture_lies(restorer: Restorer, how: dict[str, float]) -> None:
+    (picture,) = noisy(18, 13)
+    mask = np.zeros((18, 13), bool)
+    mask[3:6, 2:9] = True
+
+    def turned(thorough: bool) -> tuple[np.ndarray, np.ndarray]:
+        upright = restorer.restore(picture, mask=mask, thorough=thorough, **how)
+        lying = restorer.restore(np.rot90(picture), mask=np.rot90(mask), thorough=thorough, **how)
+        return np.rot90(upright).astype(int), lying.astype(int)
+
+    np.testing.assert_allclose(*turned(thorough=True), atol=1)
+    one, other = turned(thorough=False)
+    assert abs(one - other).max() > 1
+
+
+def test_thorough_enlarging_does_not_care_either(restorer: Restorer, fresh: Restorer) -> None:
+    (picture,) = noisy(18, 13)
+    large = restorer.enlarge(picture, thorough=True).astype(int)
+    np.testing.assert_allclose(np.flip(large, 1), restorer.enlarge(np.flip(picture, 1), thorough=True), atol=1)
+    np.testing.assert_allclose(fresh.enlarge(picture, thorough=True), fresh.enlarge(picture), atol=1)
 
 
 def test_clean_pictures_stay_as_they_are(trained: Restorer) -> None:

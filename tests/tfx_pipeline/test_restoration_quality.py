@@ -124,7 +124,7 @@ def test_telea_changes_holes_alone_and_its_gain_over_itself_is_none(monkeypatch:
     mask = random_holes(64, 64, np.random.default_rng(0))
     np.testing.assert_array_equal(telea(picture, mask)[~mask], picture[~mask])
     restorer = Restorer(widths=(8, 8), depth=1)
-    monkeypatch.setattr(restorer, "restore", lambda picture, mask, noise: telea(picture, mask))
+    monkeypatch.setattr(restorer, "restore", lambda picture, mask, **_: telea(picture, mask))
     assert inpainting_gain(restorer, picture, np.random.default_rng(0)) == 0
 
 
