@@ -59,9 +59,9 @@ class GroundedLanguageModel(keras.Model):
         """One step on a batch of captions.
 
         Args:
-            batch: `ids` int64[b, t], the captions to learn; `all_ids` int64[b, k, t], every caption of their
-                pictures; `image` uint8[b, side, side, 3]; `has_picture`
-                float32[b], 0 for a text without one.
+            batch: `ids` int64[b, t], the captions to read; `targets` int64[b, t], the same with PAD for pieces that
+                are not to be learned; `all_ids` int64[b, k, t], every caption of their pictures; `image`
+                uint8[b, side, side, 3]; `has_picture` float32[b], 0 for a text without one.
 
         Returns:
             The losses, scalars by name.
@@ -79,16 +79,16 @@ class GroundedLanguageModel(keras.Model):
 
     def losses_of(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The three losses of a batch, each a scalar."""
-        ids, has_picture = batch["ids"], batch["has_picture"]
-        logits, embedding = self.language_model(ids)
-        nats = masked_nats(logits[:, :-1], ids[:, 1:])
+        targets, has_picture = batch["targets"][:, 1:], batch["has_picture"]
+        logits, embedding = self.language_model(batch["ids"])
+        nats = masked_nats(logits[:, :-1], targets)
         error = tf.reduce_mean((self.picture(embedding) - self.shrink(batch["image"])) ** 2, axis=[1, 2, 3])
         words = tf.nn.sigmoid_cross_entropy_with_logits(
             labels=self.words_of(batch["all_ids"]), logits=self.word_head(embedding)
         )
         pictures = tf.maximum(tf.reduce_sum(has_picture), 1.0)
         return {
-            "nats_per_piece": tf.reduce_sum(nats) / tf.reduce_sum(tf.cast(tf.not_equal(ids[:, 1:], PAD), tf.float32)),
+            "nats_per_piece": tf.reduce_sum(nats) / tf.reduce_sum(tf.cast(tf.not_equal(targets, PAD), tf.float32)),
             "word_loss": tf.reduce_sum(tf.reduce_sum(words, axis=1) * has_picture) / pictures,
             "picture_loss": tf.reduce_sum(error * has_picture) / pictures,
         }

@@ -30,12 +30,16 @@ class Data(Section):
         picture_size: Side of the training pictures in pixels; a multiple of 8.
         caption_length: Most pieces in a caption, start and end included; longer ones are cut.
         vocabulary_size: Most pieces the vocabulary keeps.
+        unknown_words: Share of the captions that are read with some words made unknown, 0 to 1: so models learn to read
+            over words that they never met, and to draw what the rest of a caption says. Worth it where pictures have
+            names of their own, such as 0.4.
         max_quarantine: Share of entries that may be unusable before the run stops.
     """
 
     picture_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 32
     caption_length: Annotated[int, Field(ge=8, le=256)] = 40
     vocabulary_size: Annotated[int, Field(ge=16, le=100_000)] = 8192
+    unknown_words: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 

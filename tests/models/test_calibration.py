@@ -36,6 +36,7 @@ def learned(texts: list[str], steps: int) -> LanguageModel:
     count = len(texts)
     batch = {
         "ids": ids,
+        "targets": ids,
         "all_ids": ids[:, None],
         "image": tf.constant(pictures(count)),
         "has_picture": tf.zeros(count),

@@ -21,6 +21,7 @@ def corpus(training: GroundedLanguageModel) -> Batch:
     ids = training.language_model.tokenizer.tokenize(tf.constant(CAPTIONS))
     return {
         "ids": ids,
+        "targets": ids,
         "all_ids": ids[:, None],
         "image": tf.constant(pictures(len(CAPTIONS))),
         "has_picture": tf.ones(len(CAPTIONS)),
@@ -44,7 +45,13 @@ def test_training_lowers_every_loss(training: GroundedLanguageModel) -> None:
 
 def test_what_it_learnt_to_write_it_writes(training: GroundedLanguageModel) -> None:
     ids = training.language_model.tokenizer.tokenize(tf.constant(["a red circle"]))
-    batch = {"ids": ids, "all_ids": ids[:, None], "image": tf.constant(pictures(1)), "has_picture": tf.ones(1)}
+    batch = {
+        "ids": ids,
+        "targets": ids,
+        "all_ids": ids[:, None],
+        "image": tf.constant(pictures(1)),
+        "has_picture": tf.ones(1),
+    }
     training.compile(optimizer=keras.optimizers.Adam(0.03), jit_compile=False)
     training.fit(tf.data.Dataset.from_tensors(batch).repeat(60), shuffle=False, verbose=0)
     assert training.language_model.generate(["a", "a red", ""], temperature=0.0) == ["a red circle"] * 3
@@ -55,6 +62,17 @@ def test_nats_are_those_of_the_likelihood(training: GroundedLanguageModel) -> No
     nats, _, count = training.language_model.negative_log_likelihood(batch["ids"])
     expected = float(tf.reduce_sum(nats) / tf.reduce_sum(count))
     assert float(training.losses_of(batch)["nats_per_piece"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pieces_that_are_no_targets_are_read_and_not_learned(training: GroundedLanguageModel) -> None:
+    batch = corpus(training)
+    hidden = tf.concat([batch["ids"][:, :2], tf.zeros_like(batch["ids"][:, 2:])], axis=1)
+    losses, whole = training.losses_of({**batch, "targets": hidden}), training.losses_of(batch)
+    logits, _ = training.language_model(batch["ids"])
+    first = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["ids"][:, 1], logits=logits[:, 0])
+    assert float(losses["nats_per_piece"]) == pytest.approx(float(tf.reduce_mean(first)), rel=1e-5)
+    for name in ("word_loss", "picture_loss"):
+        assert float(losses[name]) == float(whole[name])
 
 
 def test_a_text_without_a_picture_teaches_writing_alone(training: GroundedLanguageModel) -> None:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.text import END, PAD, RESERVED, START, Tokenizer
+from models.text import END, PAD, RESERVED, START, UNKNOWN, Tokenizer
 from tfx_pipeline.training.inputs import (
+    LONGEST_WORD,
     Batches,
     Captioned,
     caption_batches,
@@ -15,8 +16,11 @@ from tfx_pipeline.training.inputs import (
     one_caption,
     picture_batches,
     read_captioned,
+    read_captions,
     read_lines,
     some_beheaded,
+    unknown_letters,
+    with_unknown_words,
 )
 
 SIZE, LENGTH = 8, 6
@@ -70,12 +74,14 @@ def test_pictures_are_read_with_both_captions(files: list[str]) -> None:
     np.testing.assert_array_equal(read.captions[order, 0], [ids(4), ids(5), ids(6)])
     np.testing.assert_array_equal(read.captions[:, 1], [MISSING] * 3)
     assert (read.image.dtype, read.captions.dtype) == (np.uint8, np.int64)
+    np.testing.assert_array_equal(read_captions(files, caption_length=LENGTH), read.captions)
 
 
 def test_files_without_a_picture_give_none(files: list[str]) -> None:
     for found in ([], files[1:]):
         read = read_captioned(found, picture_size=SIZE, caption_length=LENGTH)
         assert (read.image.shape, read.captions.shape) == ((0, SIZE, SIZE, 3), (0, 2, LENGTH))
+        assert read_captions(found, caption_length=LENGTH).shape == (0, 2, LENGTH)
 
 
 def test_lines_are_read_without_the_pictures(files: list[str]) -> None:
@@ -126,6 +132,50 @@ def test_some_captions_begin_with_a_later_piece() -> None:
     assert set(seen) == {tuple(whole), (START, 8, 9, END, PAD, PAD), (START, 9, END, PAD, PAD, PAD)}
     assert 0.04 < 1 - seen[tuple(whole)] / 2000 < 0.1
     assert (rows[:, 1:] == [ids(5), MISSING]).all()
+
+
+def test_some_pieces_become_words_that_nobody_knows() -> None:
+    letters, count = [50, 51, 52], 2000
+    rows = tf.constant([[START, 7, 8, 9, END, PAD], ids(5), MISSING] * count, tf.int64)
+    read, learned = (part.numpy() for part in with_unknown_words(rows, letters, share=0.5))
+    assert read.shape == learned.shape == (3 * count, LENGTH + LONGEST_WORD)
+    unknown = np.isin(read, letters)
+    np.testing.assert_array_equal(learned, np.where(unknown, PAD, read))
+    assert (read[:, 0] == START).all() and (np.sort(read != PAD, axis=1)[:, ::-1] == (read != PAD)).all()
+    np.testing.assert_array_equal(read[2::3, :LENGTH], [MISSING] * count)
+    kept = [tuple(row[~np.isin(row, [*letters, PAD])]) for row in read[::3]]
+    whole = (START, 7, 8, 9, END)
+    assert 0.5 < Counter(kept)[whole] / count < 0.75
+    assert {(START, 7, 9, END), (START, 8, END), (START, END)} < set(kept)
+    words = read[1::3][unknown[1::3, 1], 1:]
+    assert 0.15 < len(words) / count < 0.35
+    assert (words[:, 0] == letters[0]).all() and np.isin(words[:, 1], letters).all()
+    assert set(np.isin(words, letters).sum(axis=1)) == set(range(2, LONGEST_WORD + 1))
+
+
+def test_without_a_share_no_word_is_unknown() -> None:
+    rows = tf.constant(data(10).captions[:, 0])
+    for part in with_unknown_words(rows, [50], share=0.0):
+        np.testing.assert_array_equal(part[:, :LENGTH], rows)
+
+
+def test_unknown_words_consist_of_what_no_text_has() -> None:
+    vocabulary = [*RESERVED, "▁red", "红", "▁", "e", "d"]
+    texts = np.array([[START, 4, END, PAD], [START, 5, END, PAD]])
+    assert unknown_letters(vocabulary, texts[:1]) == [5, 6, 7, 8]
+    assert unknown_letters(vocabulary, texts[:1], texts[1:]) == [6, 7, 8]
+    assert unknown_letters(vocabulary[:6], texts) == [UNKNOWN]
+
+
+def test_caption_batches_with_unknown_words_learn_the_rest() -> None:
+    none = np.zeros([0, LENGTH], np.int64)
+    batches = caption_batches(data(10), none, batch_size=5, seed=0, letters=[50, 51], share=1.0)
+    assert {part.shape[0] for part in batches.dataset().element_spec.values()} == {5}
+    rows = list(batches.dataset().take(40))
+    read, learned = (np.concatenate([batch[name].numpy() for batch in rows]) for name in ("ids", "targets"))
+    assert (read >= 50).any()
+    np.testing.assert_array_equal(learned, np.where(np.isin(read, [50, 51]), PAD, read))
+    assert all((batch["all_ids"].numpy() != 50).all() for batch in rows)
 
 
 def test_a_lone_chinese_caption_is_chosen() -> None:

@@ -11,9 +11,9 @@ CLASSIFIER = "classifier.keras"
 
 EMOJI = Settings(
     cpu={
-        "data": {"picture_size": 32},
+        "data": {"picture_size": 32, "unknown_words": 0.5},
         "language": {"slots": 1, "steps": 1000},
-        "drawing": {"width": 96, "style_size": 256, "warmup_steps": 6000, "adversarial_steps": 0},
+        "drawing": {"width": 96, "style_size": 256, "noiseless": 1, "warmup_steps": 8000, "adversarial_steps": 0},
     },
     gpu={
         "data": {"picture_size": 32},

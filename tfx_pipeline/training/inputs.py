@@ -1,19 +1,21 @@
 """Records on disk become arrays, and arrays become batches for training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.text import END, PAD, Tokenizer
+from models.text import END, PAD, RESERVED, UNKNOWN, Tokenizer
 from tfx_pipeline.ingesting.preprocessing import from_bytes
 
 READ_BATCH = 512
 
 BEHEADED = 0.1
 """Share of the captions that the language model reads from some piece after the first."""
+LONGEST_WORD = 8
+"""Most pieces that an unknown word falls apart into in training."""
 
 
 class Captioned(NamedTuple):
@@ -57,19 +59,31 @@ def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: i
         picture_size: Side of the pictures.
         caption_length: Ids in a caption.
     """
+    images = [np.zeros([0, picture_size, picture_size, 3], np.uint8)]
+    captions = [np.zeros([0, 2, caption_length], np.int64)]
+    for image, both in captioned_records(files, caption_length):
+        images.append(from_bytes(image, picture_size).numpy())
+        captions.append(both.numpy())
+    return Captioned(np.concatenate(images), np.concatenate(captions))
+
+
+def read_captions(files: Sequence[str], *, caption_length: int) -> NDArray[np.int64]:
+    """The captions that `read_captioned` gives, int64[n, 2, t], without their pictures."""
+    captions = (both.numpy() for _, both in captioned_records(files, caption_length))
+    return np.concatenate([np.zeros([0, 2, caption_length], np.int64), *captions])
+
+
+def captioned_records(files: Sequence[str], caption_length: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+    """Batches of transformed pictures, string[b] as bytes, and their captions, int64[b, 2, t]."""
     spec = {
         "image": tf.io.FixedLenFeature([], tf.string, default_value=""),
         "text": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
         "text_zh": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
     }
-    images = [np.zeros([0, picture_size, picture_size, 3], np.uint8)]
-    captions = [np.zeros([0, 2, caption_length], np.int64)]
     for batch in records(files, spec):
         has_picture = tf.strings.length(batch["image"]) > 0
-        rows = {name: tf.boolean_mask(feature, has_picture) for name, feature in batch.items()}
-        images.append(from_bytes(rows["image"], picture_size).numpy())
-        captions.append(tf.stack([rows["text"], rows["text_zh"]], axis=1).numpy())
-    return Captioned(np.concatenate(images), np.concatenate(captions))
+        captions = tf.stack([batch["text"], batch["text_zh"]], axis=1)
+        yield tf.boolean_mask(batch["image"], has_picture), tf.boolean_mask(captions, has_picture)
 
 
 def read_lines(files: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
@@ -92,11 +106,30 @@ def serialized(files: Sequence[str]) -> tf.data.Dataset:
     return tf.data.TFRecordDataset(list(files), compression_type=compression, num_parallel_reads=2)
 
 
-def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: int, seed: int) -> Batches:
+def caption_batches(
+    data: Captioned,
+    lines: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    letters: Sequence[int] = (),
+    share: float = 0,
+) -> Batches:
     """Batches for the language model: one caption of each picture, and lines of text that have no picture.
 
     Some captions lack their first pieces, since a prompt may begin with any: "circle" as well as "a red circle".
     Columns that hold nothing but padding are left out: every step would read them.
+
+    Args:
+        data: Captioned pictures.
+        lines: Ids of texts without a picture, int64[n, t].
+        batch_size: Captions in a batch.
+        seed: Of the order.
+        letters: What unknown words consist of; see `with_unknown_words`.
+        share: Of the captions that have unknown words.
+
+    Returns:
+        Batches of what `models.language_training.GroundedLanguageModel` takes.
     """
     length = max(used_length(data.captions), used_length(lines))
     captions, texts = tf.constant(data.captions[..., :length]), tf.constant(lines[..., :length])
@@ -111,8 +144,12 @@ def caption_batches(data: Captioned, lines: NDArray[np.int64], *, batch_size: in
         if len(lines):
             line = tf.gather(texts, tf.maximum(rows - count, 0))
             ids = tf.where(has_picture[:, None], ids, line)
+        targets = ids
+        if share:
+            ids, targets = with_unknown_words(ids, letters, share)
         picture = tf.gather(image, picture_rows)
-        return {"ids": ids, "all_ids": both, "image": picture, "has_picture": tf.cast(has_picture, tf.float32)}
+        has_picture = tf.cast(has_picture, tf.float32)
+        return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture}
 
     return Batches(count + len(lines), batch_size, seed, pick)
 
@@ -175,6 +212,41 @@ def some_beheaded(ids_BxT: tf.Tensor) -> tf.Tensor:
     where = tf.range(1, length)[None] + taken[:, None]
     padded = tf.concat([ids_BxT, tf.fill([rows, length], tf.constant(PAD, tf.int64))], axis=1)
     return tf.concat([ids_BxT[:, :1], tf.gather(padded, where, batch_dims=1)], axis=1)
+
+
+def with_unknown_words(ids_BxT: tf.Tensor, letters: Sequence[int], share: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Captions, a share of them with some pieces replaced by words that no caption has.
+
+    Such a word means nothing, so a model comes to read over it, and draws what the rest of a caption says.
+
+    Args:
+        ids_BxT: int64[b, t], of a static number of rows.
+        letters: Ids of what a word that the vocabulary lacks falls apart into; its first piece is the first of them.
+        share: 0 to 1; how many pieces of such a caption are replaced, none to all, is a matter of chance.
+
+    Returns:
+        The captions, int64[b, t + `LONGEST_WORD`], cut where they would be longer; and the same with PAD for the pieces
+        of unknown words, which nothing is to be learned of.
+    """
+    rows, length, most = ids_BxT.shape[0], tf.shape(ids_BxT)[1], LONGEST_WORD
+    rate_B = tf.where(tf.random.uniform([rows]) < share, tf.random.uniform([rows]), 0.0)
+    is_piece_BxT = ids_BxT >= len(RESERVED)
+    unknown_BxT = is_piece_BxT & (tf.random.uniform([rows, length]) < rate_B[:, None])
+    spelled = tf.random.uniform([rows, length, most], 0, len(letters), tf.int32) * tf.cast(tf.range(most) > 0, tf.int32)
+    ends = tf.random.uniform([rows, length, 1], 2, most + 1, tf.int32)
+    words_BxTxM = tf.where(tf.range(most) < ends, tf.gather(tf.constant(letters, tf.int64), spelled), PAD)
+    whole_BxTxM = tf.pad(ids_BxT[..., None], [[0, 0], [0, 0], [0, most - 1]], constant_values=PAD)
+    read = tf.reshape(tf.where(unknown_BxT[..., None], words_BxTxM, whole_BxTxM), [rows, -1])
+    learned = tf.reshape(tf.where(unknown_BxT[..., None], tf.constant(PAD, tf.int64), whole_BxTxM), [rows, -1])
+    # What is not padding moves to the front, in the order in which it stands.
+    order = tf.argsort(tf.cast(tf.equal(read, PAD), tf.int32), axis=1, stable=True)[:, : length + most]
+    return tf.gather(read, order, batch_dims=1), tf.gather(learned, order, batch_dims=1)
+
+
+def unknown_letters(vocabulary: Sequence[str], *ids: NDArray[np.int64]) -> list[int]:
+    """The pieces of a vocabulary that occur in no text, and so in unknown words alone; UNKNOWN if there are none."""
+    met = np.unique(np.concatenate([each.ravel() for each in ids]))
+    return np.setdiff1d(np.arange(len(RESERVED), len(vocabulary)), met).tolist() or [UNKNOWN]
 
 
 def choose(present_BxK: tf.Tensor) -> tf.Tensor:

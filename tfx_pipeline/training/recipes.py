@@ -19,9 +19,19 @@ from models.pictures import to_float, to_uint8
 from models.restorer import Restorer, RestorerTraining
 from tfx_pipeline.config import Drawing, Language, RunConfig
 from tfx_pipeline.training.fit import Cosine
-from tfx_pipeline.training.inputs import Captioned, caption_batches, embedding_batches, is_present, picture_batches
+from tfx_pipeline.training.inputs import (
+    Captioned,
+    caption_batches,
+    embedding_batches,
+    is_present,
+    picture_batches,
+    unknown_letters,
+    with_unknown_words,
+)
 
 GRID_ROWS = 32
+# Of a caption that the generator learns from, where some words are to be unknown.
+VERSIONS = 8
 # Layers whose weights Muon leaves to Adam, since they end a network.
 LAST_LAYERS = ["colours", "next_piece"]
 
@@ -59,7 +69,14 @@ def learn_language(
     )
     optimizer = averaging_muon(settings.learning_rate, settings.steps)
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_dense)
-    batches = caption_batches(data, lines, batch_size=settings.batch_size, seed=config.seed)
+    batches = caption_batches(
+        data,
+        lines,
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        letters=unknown_letters(vocabulary, data.captions, lines),
+        share=config.data.unknown_words,
+    )
     fit(training, batches, label="language_model", steps=settings.steps)
     return model
 
@@ -74,11 +91,12 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
         fit: Trains.
     """
     settings, size = config.drawing, config.data.picture_size
-    embeddings, present = embed_all(language_model, data.captions), is_present(data.captions)
+    captions = versions(data.captions, language_model.vocabulary, config.data.unknown_words)
+    embeddings, present = embed_all(language_model, captions), is_present(captions)
     generator = new_generator(language_model, settings, size)
     encoder = encoder_of(generator)
     batches = embedding_batches(data.image, embeddings, present, batch_size=settings.batch_size, seed=config.seed)
-    shown = embeddings[present][:GRID_ROWS]
+    shown = embeddings[:, :2][present[:, :2]][:GRID_ROWS]
     chances = np.random.default_rng(0)
     uniform = chances.uniform(size=len(shown)).astype(np.float32)
     normal = chances.standard_normal((len(shown), settings.noise_size)).astype(np.float32)
@@ -105,6 +123,25 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
     adversarial = against(critic, generator, encoder, settings, seed=config.seed)
     fit(adversarial, batches, label="generator_adversarial", steps=settings.adversarial_steps, samples=samples)
     return Drawer(generator, critic)
+
+
+def versions(captions: NDArray[np.int64], vocabulary: Sequence[str], share: float) -> NDArray[np.int64]:
+    """Captions, and where a share of them is to have unknown words, further versions of each.
+
+    Args:
+        captions: int64[n, 2, t].
+        vocabulary: Of their ids.
+        share: See `with_unknown_words`.
+
+    Returns:
+        int64[n, k, t], k a multiple of 2; the captions as they are come first.
+    """
+    if not share:
+        return captions
+    letters, length = unknown_letters(vocabulary, captions), captions.shape[-1]
+    rows = tf.constant(captions.reshape(-1, length))
+    others = [with_unknown_words(rows, letters, share)[0][:, :length].numpy() for _ in range(VERSIONS - 1)]
+    return np.concatenate([captions, *(each.reshape(captions.shape) for each in others)], axis=1)
 
 
 def against(
@@ -202,7 +239,7 @@ def averaging_over(steps: int) -> float:
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
-    """Embeddings, float32[n, 2, d], of captions, int64[n, 2, t]."""
+    """Embeddings, float32[n, k, d], of captions, int64[n, k, t]."""
     embed = tf.function(lambda ids: model(ids)[1], reduce_retracing=True)
     rows = captions.reshape(-1, captions.shape[-1])
     parts = [embed(tf.constant(rows[start : start + batch])).numpy() for start in range(0, len(rows), batch)]

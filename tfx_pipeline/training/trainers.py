@@ -26,9 +26,10 @@ from tfx_pipeline.training.evaluation import (
     some_captions,
 )
 from tfx_pipeline.training.fit import CONSOLE, fit
-from tfx_pipeline.training.inputs import Batches, Captioned, is_present, read_captioned, read_lines
+from tfx_pipeline.training.inputs import Batches, Captioned, is_present, read_captioned, read_captions, read_lines
 from tfx_pipeline.training.recipes import learn_language, learn_to_draw, learn_to_restore
 from tfx_pipeline.training.warm import take_weights
+from tfx_pipeline.training.workers import is_chief
 
 
 class Job:
@@ -60,10 +61,9 @@ class Job:
         """The files that patterns match."""
         return [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
 
-    def captioned(self, patterns: Sequence[str] | None = None) -> Captioned:
-        """The pictures and their captions in the files that patterns match, those of training if there are none."""
-        data = self.config.data
-        files = self.files(self.fn_args.train_files if patterns is None else patterns)
+    def captioned(self) -> Captioned:
+        """The pictures to train on and their captions."""
+        data, files = self.config.data, self.files(self.fn_args.train_files)
         return read_captioned(files, picture_size=data.picture_size, caption_length=data.caption_length)
 
     def vocabulary(self) -> list[str]:
@@ -90,9 +90,12 @@ class Job:
 
     def calibrate(self, model: LanguageModel) -> None:
         """Weigh a language model's guesses against word counts, by the withheld captions, and keep the share."""
-        captions = self.captioned(self.fn_args.eval_files).captions
+        files = self.files(self.fn_args.eval_files)
+        captions = read_captions(files, caption_length=self.config.data.caption_length)
         withheld = captions[is_present(captions)]
         share = calibrate(model, withheld)
+        if not is_chief():
+            return
         told = f"its guesses count {share:.3f}, word counts the rest, by {len(withheld)} withheld captions"
         CONSOLE.print(f"  language_model: {told}", soft_wrap=True)
         line = {"phase": "language_model_calibration", "step": self.config.language.steps, "share_of_guesses": share}
