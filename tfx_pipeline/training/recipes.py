@@ -58,7 +58,7 @@ def learn_language(
         config: Its `data` and `language` are read.
         fit: Trains.
     """
-    settings = config.language
+    settings, share = config.language, config.data.unknown_words
     model = new_language_model(vocabulary, settings, config.data.caption_length)
     model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
     training = GroundedLanguageModel(
@@ -74,8 +74,8 @@ def learn_language(
         lines,
         batch_size=settings.batch_size,
         seed=config.seed,
-        letters=unknown_letters(vocabulary, data.captions, lines),
-        share=config.data.unknown_words,
+        letters=unknown_letters(vocabulary, data.captions, lines) if share else (),
+        share=share,
     )
     fit(training, batches, label="language_model", steps=settings.steps)
     return model
