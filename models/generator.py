@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings
 from models.language_model import LanguageModel, Texts
-from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered, plane
+from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered, plane, sine
 from models.noise import NoisePrior
 from models.pictures import to_uint8
 from models.sampling import normal_rows, uniform_rows
@@ -81,7 +81,7 @@ class Generator(keras.Model):
         self.place = AffineFrames(frames)
         self.waves = keras.layers.Dense(
             width,
-            activation=keras.ops.sin,
+            activation=sine,
             kernel_initializer=keras.initializers.RandomNormal(stddev=2.5 / np.sqrt(frames)),
             bias_initializer=keras.initializers.RandomUniform(-3, 3),
         )

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from models.layers import AffineFrames, blend, coordinates, in_patches, numbered
+from models.layers import AffineFrames, blend, coordinates, in_patches, numbered, sine
 
 
 def test_coordinates_are_centres_of_cells() -> None:
@@ -34,3 +35,23 @@ def test_layers_blend_by_how_much_they_want_a_pixel() -> None:
     blended = blend(tf.constant(layers)).numpy()
     assert blended.shape == (1, 1, 3, 3)
     np.testing.assert_allclose(blended[0, 0, :, 0], [1, 0, -1], atol=1e-3)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_sine_is_the_sine_and_its_slope_the_cosine(compiled: bool) -> None:
+    @tf.function(jit_compile=compiled)
+    def with_slope(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = sine(x)
+        return y, tape.gradient(y, x)
+
+    x = np.linspace(-100, 100, 100_001, dtype=np.float32)
+    y, slope = with_slope(tf.constant(x))
+    np.testing.assert_allclose(y, np.sin(x, dtype=np.float64), atol=1e-5)
+    np.testing.assert_allclose(slope, np.cos(x, dtype=np.float64), atol=1e-5)
+
+
+def test_xla_has_no_sine_to_call() -> None:
+    compiled = tf.function(lambda x: sine(x), jit_compile=True)
+    assert " sine(" not in compiled.experimental_get_compiler_ir(tf.zeros([8]))(stage="hlo")
