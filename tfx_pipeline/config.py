@@ -114,7 +114,7 @@ class Thresholds(Section):
         restorer_gain: Least PSNR of a restored picture above that of the damaged one.
         psnr_drop: Most PSNR that may be lost against the last blessed model.
         ssim_drop: Most SSIM that may be lost against the last blessed model.
-        perplexity_rise: Most perplexity that may be gained against the last blessed model.
+        perplexity_share_rise: Most that `perplexity_share` may rise against the last blessed model.
     """
 
     perplexity_share: Annotated[float, Field(gt=0)] = 1.05
@@ -127,7 +127,7 @@ class Thresholds(Section):
     restorer_gain: Annotated[float, Field(ge=-100, le=100)] = 3.0
     psnr_drop: Annotated[float, Field(ge=0, le=100)] = 1.0
     ssim_drop: Annotated[float, Field(ge=0, le=2)] = 0.05
-    perplexity_rise: Annotated[float, Field(ge=0)] = 2.0
+    perplexity_share_rise: Annotated[float, Field(ge=0)] = 0.05
 
 
 Demanded = Annotated[float, Field(ge=-1, le=100)] | None

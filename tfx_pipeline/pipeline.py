@@ -301,9 +301,9 @@ def demands(name: str, thresholds: Thresholds) -> list[Demand]:
     t = thresholds
     if name == "language_model":
         return [
-            ("perplexity", None, None, t.perplexity_rise),
+            ("perplexity", None, None, None),
             ("unigram_perplexity", None, None, None),
-            ("perplexity_share", None, t.perplexity_share, None),
+            ("perplexity_share", None, t.perplexity_share, t.perplexity_share_rise),
         ]
     least = {key.removeprefix(f"{name}_"): value for key, value in t.model_dump().items() if key.startswith(name)}
     return [
@@ -326,9 +326,8 @@ def slice_demands(name: str, worst: Slices) -> dict[str, float]:
 def metric(row: Demand, worst: float | None, parts: Sequence[tfma.SlicingSpec]) -> tfma.MetricConfig:
     """One metric with its thresholds: on everything, and on each part."""
     name, least, most, loss = row
-    threshold = bounded(least, most)
+    threshold, rising = bounded(least, most), not name.startswith("perplexity")
     if loss is not None:
-        rising = name != "perplexity"
         threshold["change_threshold"] = tfma.GenericChangeThreshold(
             direction=tfma.MetricDirection.HIGHER_IS_BETTER if rising else tfma.MetricDirection.LOWER_IS_BETTER,
             absolute={"value": -loss if rising else loss},
@@ -336,7 +335,7 @@ def metric(row: Demand, worst: float | None, parts: Sequence[tfma.SlicingSpec]) 
     # TFMA holds a plain `threshold` against every slice.
     held = [([tfma.SlicingSpec()], threshold)]
     if worst is not None and parts:
-        held.append((list(parts), bounded(None, worst) if name.startswith("perplexity") else bounded(worst, None)))
+        held.append((list(parts), bounded(worst, None) if rising else bounded(None, worst)))
     return tfma.MetricConfig(
         class_name="EaselMetric",
         module="tfx_pipeline.judging.metrics",

@@ -43,7 +43,7 @@ restorer_ssim = {restorer_ssim}
 restorer_gain = -100
 psnr_drop = 100
 ssim_drop = 2
-perplexity_rise = 1000
+perplexity_share_rise = 1000
 
 [slices]
 smallest = 10

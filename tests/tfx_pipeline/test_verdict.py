@@ -55,7 +55,7 @@ def test_a_value_below_its_bound_is_told_with_both_numbers(
 
 def test_a_value_above_its_bound_is_told_with_both_numbers() -> None:
     metrics = {"perplexity": 9.0, "unigram_perplexity": 15.0, "perplexity_share": 0.6}
-    assert refusals("language_model", metrics, {"perplexity": 0.0}, perplexity_share=0.5) == [
+    assert refusals("language_model", metrics, {"perplexity_share": 0.0}, perplexity_share=0.5) == [
         "perplexity share 0.60 > 0.50"
     ]
 
@@ -85,14 +85,14 @@ def test_a_loss_against_the_last_model_is_told_with_both_numbers(change: float, 
 @pytest.mark.parametrize(
     ("change", "rise", "told"),
     [
-        (2.5, 2.0, ["perplexity 2.50 against the last blessed model > 2.00"]),
-        (0.5, 0.0, ["perplexity 0.50 against the last blessed model > 0.00"]),
-        (-3.0, 2.0, []),
+        (0.25, 0.2, ["perplexity share 0.25 against the last blessed model > 0.20"]),
+        (0.05, 0.0, ["perplexity share 0.05 against the last blessed model > 0.00"]),
+        (-0.3, 0.2, []),
     ],
 )
 def test_a_rise_against_the_last_model_is_told_with_both_numbers(change: float, rise: float, told: list[str]) -> None:
     metrics = {"perplexity": 9.0, "unigram_perplexity": 90.0, "perplexity_share": 0.1}
-    assert refusals("language_model", metrics, {"perplexity": change}, perplexity_rise=rise) == told
+    assert refusals("language_model", metrics, {"perplexity_share": change}, perplexity_share_rise=rise) == told
 
 
 def test_every_missed_bound_is_told() -> None:
