@@ -1,6 +1,7 @@
 """`easel run` and `easel runs`: train, and look back."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,7 +133,7 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
         return
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")
-    say_next(f"easel serve --root {root}", "easel generate 'a red circle' -o out.png")
+    say_next(f"easel serve --root {root}", f"easel generate {shlex.quote(outcome.run.caption)} -o out.png")
 
 
 def told_spans(run: "Run") -> str:

@@ -237,6 +237,17 @@ def test_a_second_run_trains_nothing_and_says_so(second_run: Stage) -> None:
     assert ": step " not in second_run.done.stderr
 
 
+def test_a_run_proposes_a_caption_that_it_was_trained_on(second_run: Stage) -> None:
+    (proposed,) = re.findall(r"easel generate '(.*)' -o out\.png", second_run.done.stdout)
+    assert proposed in trained_captions(second_run.data)
+
+
+def trained_captions(folder: Path) -> set[str]:
+    """The English captions of the pictures that are not withheld."""
+    rows = map(json.loads, (folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines())
+    return {row["text"] for row in rows if not row.get("withheld")}
+
+
 def test_a_second_run_pushes_no_new_version(whole_line: Stage, second_run: Stage) -> None:
     assert second_run.pushed == whole_line.pushed
 
@@ -360,6 +371,7 @@ def test_a_run_is_traced_to_its_data(resumed_run: Stage, listed: list[dict[str, 
     told = json.loads(done.stdout)
     assert told["run"] == listed[-1]["run"]
     assert len(told["data"].pop("fingerprint")) == 64
+    assert told["data"].pop("caption") in trained_captions(resumed_run.data)
     assert told["data"] == {"folder": str(resumed_run.data), "pictures": 399, "quarantined": 1}
     states = {step["step"]: step["state"] for step in told["steps"]}
     assert (states["Trainer.restorer"], states["Trainer.generator"]) == ("ran", "cached")

@@ -12,7 +12,15 @@ from reading import captioned_folder, read_into
 from tfx.types.standard_artifacts import Examples
 
 from tfx_pipeline.datasets.folder import DataSetError, Entry, fingerprint, open_picture, read_folder
-from tfx_pipeline.ingesting.examples import NO_DIGEST, example, finish, graph_readable, serialized, text_lines
+from tfx_pipeline.ingesting.examples import (
+    NO_DIGEST,
+    example,
+    finish,
+    graph_readable,
+    serialized,
+    text_lines,
+    trained_caption,
+)
 from tfx_pipeline.ingesting.slices import EVAL_SHARE, in_tenth, is_eval
 from tfx_pipeline.runs.root import Root
 
@@ -213,6 +221,12 @@ def test_the_component_lists_what_it_set_aside(reading_run: Path) -> None:
 def test_nothing_of_the_looking_is_left_beside_the_examples(reading_run: Path) -> None:
     (folder,) = (reading_run / "pipeline/FolderExampleGen/examples").iterdir()
     assert {path.name for path in folder.iterdir()} == {"Split-train", "Split-eval", "quarantine.jsonl"}
+
+
+def test_the_caption_to_try_is_of_a_picture_that_is_trained_on() -> None:
+    entries = [Entry("a.png", "a red circle", withheld=True), Entry("b.png", "", "红"), Entry("c.png", "a star")]
+    assert trained_caption(entries) == "红"
+    assert trained_caption(entries[:1]) == ""
 
 
 def test_a_folder_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:

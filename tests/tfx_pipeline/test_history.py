@@ -87,6 +87,7 @@ def test_both_runs_know_their_data(runs: list[Run], reading_run: Path) -> None:
             "fingerprint": fingerprint(folder, read_folder(folder, decode=False).entries),
             "pictures": 23,
             "quarantined": 1,
+            "caption": "red number 1",
             "file": str(reading_run / "lines.txt"),
             "file_fingerprint": "of lines",
         }

@@ -120,7 +120,13 @@ def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: s
     checked = Reading(reading.root, left, (*reading.quarantined, *refused))
     check_quarantine(checked, max_share=max_quarantine, allow=ALLOW)
     write_quarantine(Path(examples.uri) / QUARANTINE_FILE, checked.quarantined)
-    record(examples, pictures=len(left), quarantined=len(checked.quarantined))
+    record(examples, pictures=len(left), quarantined=len(checked.quarantined), caption=trained_caption(left))
+
+
+def trained_caption(entries: Sequence[Entry]) -> str:
+    """A caption that is trained on, in the first language that it has, to ask a model for."""
+    any_withheld = any(entry.withheld for entry in entries)
+    return next((entry.text or entry.text_zh for entry in entries if not is_eval(entry, any_withheld)), "")
 
 
 def chunks(entries: Sequence[Entry]) -> Iterator[Rows]:

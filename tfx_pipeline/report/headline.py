@@ -34,12 +34,13 @@ def headline(run: Run, failure: str) -> Headline:
 def commands(root: Root, run: Run, state: str) -> list[tuple[str, str]]:
     """Pairs of (what for, what to type)."""
     place, folder = shlex.quote(str(root.path)), shlex.quote(str(run.data.get("folder", "FOLDER")))
+    caption = shlex.quote(run.caption)
     again = f"easel run --data {folder} --root {place}"
     history = ("What ran, and from which data", f"easel runs show {run.id} --root {place}")
     if state == "pushed":
         return [
             ("Serve the models", f"easel serve --root {place}"),
-            ("Then ask for a picture, in another terminal", "easel generate 'a red circle' --scale 8 -o out.png"),
+            ("Then ask for a picture, in another terminal", f"easel generate {caption} --scale 8 -o out.png"),
             ("Go back to the version before", f"easel models rollback text_to_image --root {place}"),
             history,
         ]

@@ -107,13 +107,18 @@ class Run:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the run was trained on: the folder, its fingerprint and its counts, and the file of further text."""
+        """What the run was trained on: the folder, its fingerprint and counts, a caption, and any further text."""
         pictures, text = (self._recorded(name) for name in ORIGINS)
         if "fingerprint" in text:
             text["file_fingerprint"] = text.pop("fingerprint")
         found = pictures | text
-        names = ("folder", "spans", "fingerprint", "pictures", "quarantined", "file", "file_fingerprint")
+        names = ("folder", "spans", "fingerprint", "pictures", "quarantined", "caption", "file", "file_fingerprint")
         return {name: found[name] for name in names if found.get(name) not in (None, "")}
+
+    @property
+    def caption(self) -> str:
+        """A caption that the run was trained on, for a first try of its models."""
+        return str(self.data.get("caption", "a red circle"))
 
     def _recorded(self, name: str) -> dict[str, Any]:
         step = self.step(name)
