@@ -10,6 +10,7 @@ from tfx_pipeline.training.inputs import (
     LONGEST_WORD,
     Batches,
     Captioned,
+    UnknownWords,
     caption_batches,
     embedding_batches,
     is_present,
@@ -19,7 +20,7 @@ from tfx_pipeline.training.inputs import (
     read_captions,
     read_lines,
     some_beheaded,
-    unknown_letters,
+    unknown_words,
     with_unknown_words,
 )
 
@@ -137,7 +138,7 @@ def test_some_captions_begin_with_a_later_piece() -> None:
 def test_some_pieces_become_words_that_nobody_knows() -> None:
     letters, count = [50, 51, 52], 2000
     rows = tf.constant([[START, 7, 8, 9, END, PAD], ids(5), MISSING] * count, tf.int64)
-    read, learned = (part.numpy() for part in with_unknown_words(rows, letters, share=0.5))
+    read, learned = (part.numpy() for part in with_unknown_words(rows, UnknownWords(letters, share=0.5)))
     assert read.shape == learned.shape == (3 * count, LENGTH + LONGEST_WORD)
     unknown = np.isin(read, letters)
     np.testing.assert_array_equal(learned, np.where(unknown, PAD, read))
@@ -155,21 +156,22 @@ def test_some_pieces_become_words_that_nobody_knows() -> None:
 
 def test_without_a_share_no_word_is_unknown() -> None:
     rows = tf.constant(data(10).captions[:, 0])
-    for part in with_unknown_words(rows, [50], share=0.0):
+    for part in with_unknown_words(rows, UnknownWords([50], share=0.0)):
         np.testing.assert_array_equal(part[:, :LENGTH], rows)
 
 
 def test_unknown_words_consist_of_what_no_text_has() -> None:
     vocabulary = [*RESERVED, "▁red", "红", "▁", "e", "d"]
     texts = np.array([[START, 4, END, PAD], [START, 5, END, PAD]])
-    assert unknown_letters(vocabulary, texts[:1]) == [5, 6, 7, 8]
-    assert unknown_letters(vocabulary, texts[:1], texts[1:]) == [6, 7, 8]
-    assert unknown_letters(vocabulary[:6], texts) == [UNKNOWN]
+    assert unknown_words(vocabulary, 0.1, texts[:1]) == ([5, 6, 7, 8], 0.1)
+    assert unknown_words(vocabulary, 0.1, texts[:1], texts[1:]) == ([6, 7, 8], 0.1)
+    assert unknown_words(vocabulary[:6], 0.1, texts) == ([UNKNOWN], 0.1)
+    assert unknown_words(vocabulary, 0.0, texts) is None
 
 
 def test_caption_batches_with_unknown_words_learn_the_rest() -> None:
     none = np.zeros([0, LENGTH], np.int64)
-    batches = caption_batches(data(10), none, batch_size=5, seed=0, letters=[50, 51], share=1.0)
+    batches = caption_batches(data(10), none, batch_size=5, seed=0, unknown=UnknownWords([50, 51], 1.0))
     assert {part.shape[0] for part in batches.dataset().element_spec.values()} == {5}
     rows = list(batches.dataset().take(40))
     read, learned = (np.concatenate([batch[name].numpy() for batch in rows]) for name in ("ids", "targets"))

@@ -1,18 +1,14 @@
 import numpy as np
 
-from models.text import END, PAD, RESERVED, START
+from models.text import END, PAD, START
+from tfx_pipeline.training.inputs import UnknownWords
 from tfx_pipeline.training.recipes import VERSIONS, versions
 
-VOCABULARY = [*RESERVED, "▁flag", "▁of", "▁red", "▁", "f", "l"]
 CAPTIONS = np.array([[[START, 4, 5, 6, END], [START, END, PAD, PAD, PAD]]] * 30, np.int64)
 
 
-def test_without_unknown_words_a_caption_is_what_it_is() -> None:
-    np.testing.assert_array_equal(versions(CAPTIONS, VOCABULARY, 0.0), CAPTIONS)
-
-
 def test_versions_are_the_caption_and_others_with_unknown_words() -> None:
-    several = versions(CAPTIONS, VOCABULARY, 0.5)
+    several = versions(CAPTIONS, UnknownWords([7, 8, 9], 0.5))
     assert several.shape == (30, 2 * VERSIONS, 5)
     np.testing.assert_array_equal(several[:, :2], CAPTIONS)
     english, chinese = several[:, 2::2], several[:, 3::2]

@@ -30,6 +30,19 @@ class Captioned(NamedTuple):
     captions: NDArray[np.int64]
 
 
+class UnknownWords(NamedTuple):
+    """How captions are read with words that no caption has.
+
+    Attributes:
+        letters: Ids of what a word that the vocabulary lacks falls apart into; its first piece is the first of them.
+        share: Of the captions that have unknown words, 0 to 1; how many of such a caption's pieces, none to all, is a
+            matter of chance.
+    """
+
+    letters: Sequence[int]
+    share: float
+
+
 class Batches(NamedTuple):
     """Endless batches for training, picked from arrays in memory.
 
@@ -112,8 +125,7 @@ def caption_batches(
     *,
     batch_size: int,
     seed: int,
-    letters: Sequence[int] = (),
-    share: float = 0,
+    unknown: UnknownWords | None = None,
 ) -> Batches:
     """Batches for the language model: one caption of each picture, and lines of text that have no picture.
 
@@ -125,8 +137,7 @@ def caption_batches(
         lines: Ids of texts without a picture, int64[n, t].
         batch_size: Captions in a batch.
         seed: Of the order.
-        letters: What unknown words consist of; see `with_unknown_words`.
-        share: Of the captions that have unknown words.
+        unknown: Which captions are read with unknown words; None for none.
 
     Returns:
         Batches of what `models.language_training.GroundedLanguageModel` takes.
@@ -144,9 +155,7 @@ def caption_batches(
         if len(lines):
             line = tf.gather(texts, tf.maximum(rows - count, 0))
             ids = tf.where(has_picture[:, None], ids, line)
-        targets = ids
-        if share:
-            ids, targets = with_unknown_words(ids, letters, share)
+        ids, targets = with_unknown_words(ids, unknown) if unknown else (ids, ids)
         picture = tf.gather(image, picture_rows)
         has_picture = tf.cast(has_picture, tf.float32)
         return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture}
@@ -214,21 +223,21 @@ def some_beheaded(ids_BxT: tf.Tensor) -> tf.Tensor:
     return tf.concat([ids_BxT[:, :1], tf.gather(padded, where, batch_dims=1)], axis=1)
 
 
-def with_unknown_words(ids_BxT: tf.Tensor, letters: Sequence[int], share: float) -> tuple[tf.Tensor, tf.Tensor]:
+def with_unknown_words(ids_BxT: tf.Tensor, unknown: UnknownWords) -> tuple[tf.Tensor, tf.Tensor]:
     """Captions, a share of them with some pieces replaced by words that no caption has.
 
     Such a word means nothing, so a model comes to read over it, and draws what the rest of a caption says.
 
     Args:
         ids_BxT: int64[b, t], of a static number of rows.
-        letters: Ids of what a word that the vocabulary lacks falls apart into; its first piece is the first of them.
-        share: 0 to 1; how many pieces of such a caption are replaced, none to all, is a matter of chance.
+        unknown: How many, and by what.
 
     Returns:
         The captions, int64[b, t + `LONGEST_WORD`], cut where they would be longer; and the same with PAD for the pieces
         of unknown words, which nothing is to be learned of.
     """
     rows, length, most = ids_BxT.shape[0], tf.shape(ids_BxT)[1], LONGEST_WORD
+    letters, share = unknown
     rate_B = tf.where(tf.random.uniform([rows]) < share, tf.random.uniform([rows]), 0.0)
     is_piece_BxT = ids_BxT >= len(RESERVED)
     unknown_BxT = is_piece_BxT & (tf.random.uniform([rows, length]) < rate_B[:, None])
@@ -243,10 +252,20 @@ def with_unknown_words(ids_BxT: tf.Tensor, letters: Sequence[int], share: float)
     return tf.gather(read, order, batch_dims=1), tf.gather(learned, order, batch_dims=1)
 
 
-def unknown_letters(vocabulary: Sequence[str], *ids: NDArray[np.int64]) -> list[int]:
-    """The pieces of a vocabulary that occur in no text, and so in unknown words alone; UNKNOWN if there are none."""
+def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int64]) -> UnknownWords | None:
+    """Words of the pieces that occur in none of the texts, and so in unknown words alone; None without a share.
+
+    Where every piece occurs somewhere, UNKNOWN alone stands for such a word.
+
+    Args:
+        vocabulary: All pieces.
+        share: Of the captions that are to have such words.
+        ids: Texts, int64[..., t] each.
+    """
+    if not share:
+        return None
     met = np.unique(np.concatenate([each.ravel() for each in ids]))
-    return np.setdiff1d(np.arange(len(RESERVED), len(vocabulary)), met).tolist() or [UNKNOWN]
+    return UnknownWords(np.setdiff1d(np.arange(len(RESERVED), len(vocabulary)), met).tolist() or [UNKNOWN], share)
 
 
 def choose(present_BxK: tf.Tensor) -> tf.Tensor:

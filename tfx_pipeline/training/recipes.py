@@ -21,11 +21,12 @@ from tfx_pipeline.config import Drawing, Language, RunConfig
 from tfx_pipeline.training.fit import Cosine
 from tfx_pipeline.training.inputs import (
     Captioned,
+    UnknownWords,
     caption_batches,
     embedding_batches,
     is_present,
     picture_batches,
-    unknown_letters,
+    unknown_words,
     with_unknown_words,
 )
 
@@ -58,7 +59,7 @@ def learn_language(
         config: Its `data` and `language` are read.
         fit: Trains.
     """
-    settings, share = config.language, config.data.unknown_words
+    settings = config.language
     model = new_language_model(vocabulary, settings, config.data.caption_length)
     model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
     training = GroundedLanguageModel(
@@ -74,8 +75,7 @@ def learn_language(
         lines,
         batch_size=settings.batch_size,
         seed=config.seed,
-        letters=unknown_letters(vocabulary, data.captions, lines) if share else (),
-        share=share,
+        unknown=unknown_words(vocabulary, config.data.unknown_words, data.captions, lines),
     )
     fit(training, batches, label="language_model", steps=settings.steps)
     return model
@@ -91,7 +91,8 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
         fit: Trains.
     """
     settings, size = config.drawing, config.data.picture_size
-    captions = versions(data.captions, language_model.vocabulary, config.data.unknown_words)
+    unknown = unknown_words(language_model.vocabulary, config.data.unknown_words, data.captions)
+    captions = versions(data.captions, unknown) if unknown else data.captions
     embeddings, present = embed_all(language_model, captions), is_present(captions)
     generator = new_generator(language_model, settings, size)
     encoder = encoder_of(generator)
@@ -125,22 +126,19 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: RunCon
     return Drawer(generator, critic)
 
 
-def versions(captions: NDArray[np.int64], vocabulary: Sequence[str], share: float) -> NDArray[np.int64]:
-    """Captions, and where a share of them is to have unknown words, further versions of each.
+def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.int64]:
+    """Captions with further versions of each, some of them with unknown words.
 
     Args:
         captions: int64[n, 2, t].
-        vocabulary: Of their ids.
-        share: See `with_unknown_words`.
+        unknown: How many, and what their unknown words consist of.
 
     Returns:
-        int64[n, k, t], k a multiple of 2; the captions as they are come first.
+        int64[n, 2 * `VERSIONS`, t]; the captions as they are come first.
     """
-    if not share:
-        return captions
-    letters, length = unknown_letters(vocabulary, captions), captions.shape[-1]
+    length = captions.shape[-1]
     rows = tf.constant(captions.reshape(-1, length))
-    others = [with_unknown_words(rows, letters, share)[0][:, :length].numpy() for _ in range(VERSIONS - 1)]
+    others = [with_unknown_words(rows, unknown)[0][:, :length].numpy() for _ in range(VERSIONS - 1)]
     return np.concatenate([captions, *(each.reshape(captions.shape) for each in others)], axis=1)
 
 
