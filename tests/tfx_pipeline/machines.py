@@ -40,8 +40,8 @@ def machine(number: int) -> Iterator[Machine]:
     """A namespace joined to this one by a cable of its own."""
     name, link, net = f"easel-{os.getpid()}-{number}", f"ez{os.getpid()}-{number}", f"10.213.{number}"
     ip("netns", "add", name)
+    ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
     try:
-        ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
         ip("addr", "add", f"{net}.1/30", "dev", link)
         ip("link", "set", link, "up")
         for words in (f"addr add {net}.2/30 dev eth0", "link set eth0 up", "link set lo up"):
@@ -49,6 +49,8 @@ def machine(number: int) -> Iterator[Machine]:
         ip("-n", name, "route", "add", "default", "via", f"{net}.1")
         yield Machine(name, f"{net}.2", f"{net}.1")
     finally:
+        # A namespace goes some time after its last process; the next machine of this number needs the cable's name.
+        ip("link", "del", link)
         ip("netns", "del", name)
 
 

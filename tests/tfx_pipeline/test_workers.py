@@ -96,7 +96,7 @@ def test_a_dead_worker_ends_the_training_with_a_backup_to_go_on_from(tmp_path: P
         time.sleep(0.1)
     other.send_signal(signal.SIGKILL)
     _, said = chief.communicate(timeout=120)
-    other.wait()
+    other.communicate()
     assert chief.returncode == 1
     assert "A worker of the training has gone" in said
     reached = int(backups(tmp_path / "checkpoints/restorer")[0].name.partition("-")[0])
