@@ -162,14 +162,15 @@ class Retraining(Section):
         window: Newest spans that a run trains on.
         warm_start: Whether a training begins with the weights of the last pushed model that learned from other data.
         most_drift: Distance that the data may have from those of the last run, 0 to 1: the Jensen-Shannon divergence
-            of lengths, sizes and colours; the largest difference in the share of a word or a language.
+            of lengths, sizes and colours; the largest difference in the share of a word or a language. Where a window
+            takes in as many new pictures as old ones, the divergence is about 0.3 at most, however different they are.
         most_skew: The same between the pictures to train on and those kept from training.
         on_drift: Whether more than that stops the run before it trains, or is a warning.
     """
 
     window: Annotated[int, Field(ge=1, le=10_000)] = 8
     warm_start: bool = True
-    most_drift: Annotated[float, Field(gt=0, le=1)] = 0.2
+    most_drift: Annotated[float, Field(gt=0, le=1)] = 0.1
     most_skew: Annotated[float, Field(gt=0, le=1)] = 0.3
     on_drift: Literal["stop", "warn"] = "warn"
 
