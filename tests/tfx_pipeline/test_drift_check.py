@@ -37,7 +37,7 @@ def test_dark_pictures_are_a_warning_or_a_stop_until_they_are_accepted(tmp_path:
     assert drift(watch(root, bright, "stop")) == ""
     assert not root.drift.exists()
     for _ in range(2):
-        with pytest.raises(DriftError, match=r"The data have drifted: .*drift of brightness 1\.000 > 0\.200"):
+        with pytest.raises(DriftError, match=r"The data have drifted: .*drift of brightness 1\.000 > 0\.100"):
             watch(root, dark, "stop")
     assert root.drift.read_text(encoding="utf-8").count("data:image/png;base64,") == 2
     assert "drift of brightness" in drift(watch(root, dark, "warn"))

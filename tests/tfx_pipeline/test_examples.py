@@ -224,8 +224,8 @@ def test_nothing_of_the_looking_is_left_beside_the_examples(reading_run: Path) -
 
 
 def test_the_caption_to_try_is_of_a_picture_that_is_trained_on() -> None:
-    entries = [Entry("a.png", "a red circle", withheld=True), Entry("b.png", "", "红"), Entry("c.png", "a star")]
-    assert trained_caption(entries) == "红"
+    entries = [Entry("a.png", "a", withheld=True), Entry("b.png", "a star"), Entry("c.png", "", "红色")]
+    assert trained_caption(entries) == "红色"
     assert trained_caption(entries[:1]) == ""
 
 

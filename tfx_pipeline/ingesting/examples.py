@@ -124,9 +124,10 @@ def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: s
 
 
 def trained_caption(entries: Sequence[Entry]) -> str:
-    """A caption that is trained on, in the first language that it has, to ask a model for."""
+    """The shortest caption that is trained on, in the first language that it has, to ask a model for."""
     any_withheld = any(entry.withheld for entry in entries)
-    return next((entry.text or entry.text_zh for entry in entries if not is_eval(entry, any_withheld)), "")
+    captions = (entry.text or entry.text_zh for entry in entries if not is_eval(entry, any_withheld))
+    return min(captions, key=len, default="")
 
 
 def chunks(entries: Sequence[Entry]) -> Iterator[Rows]:
