@@ -31,7 +31,7 @@ from tfx_pipeline.datasets.folder import (
     write_quarantine,
 )
 from tfx_pipeline.datasets.spans import read_spans
-from tfx_pipeline.ingesting.slices import ATTRIBUTE, LANGUAGE, in_tenth, is_eval, size_class, slices_of
+from tfx_pipeline.ingesting.slices import ATTRIBUTE, LANGUAGE, by_split, in_tenth, is_eval, size_class, slices_of
 
 SPLITS = ("train", "eval")
 QUARANTINE_FILE = "quarantine.jsonl"
@@ -125,9 +125,8 @@ def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: s
 
 def trained_caption(entries: Sequence[Entry]) -> str:
     """The shortest caption that is trained on, in the first language that it has, to ask a model for."""
-    any_withheld = any(entry.withheld for entry in entries)
-    captions = (entry.text or entry.text_zh for entry in entries if not is_eval(entry, any_withheld))
-    return min(captions, key=len, default="")
+    train, _ = by_split(entries)
+    return min((entry.text or entry.text_zh for entry in train), key=len, default="")
 
 
 def chunks(entries: Sequence[Entry]) -> Iterator[Rows]:

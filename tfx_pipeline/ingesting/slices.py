@@ -28,8 +28,7 @@ def eval_slices(folder: Path, entries: Sequence[Entry], smallest: int) -> tuple[
         entries: The data set.
         smallest: Pictures below which a mean is noise.
     """
-    any_withheld = any(entry.withheld for entry in entries)
-    kept = [entry for entry in entries if is_eval(entry, any_withheld)]
+    _, kept = by_split(entries)
     counts = Counter(found for entry in kept for found in (*slices_of(entry), *size_slice(folder / entry.file_name)))
     large = sorted(found for found, count in counts.items() if count >= smallest)
     values = Counter(feature for feature, _ in large)
@@ -65,6 +64,13 @@ def size_class(width: int, height: int) -> str:
     side = max(width, height)
     power = max(32, 1 << (side - 1).bit_length())
     return "up to 32" if power == 32 else f"{power // 2 + 1} to {power}"
+
+
+def by_split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Entries to train on, and those that are kept from training; see `is_eval`."""
+    any_withheld = any(entry.withheld for entry in entries)
+    train, kept = ([entry for entry in entries if is_eval(entry, any_withheld) == each] for each in (False, True))
+    return train, kept
 
 
 def is_eval(entry: Entry, any_withheld: bool) -> bool:
