@@ -1,0 +1,334 @@
+"""English captions."""
+
+from collections.abc import Mapping
+
+from tfx_pipeline.datasets.storybook.story import ORDINALS, Role
+from tfx_pipeline.datasets.storybook.telling import Telling
+
+Phrases = Mapping[str, tuple[str, ...]]
+
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+SIZES = {"big": ("big", "large", "huge"), "small": ("small", "little", "tiny")}
+LOVELY = 0.1
+"""The share of nouns with an adjective that no picture shows."""
+SYNONYM = 0.15
+"""The share of nouns that are said by a synonym."""
+OPINIONS = ("lovely", "pretty", "beautiful", "nice")
+OPINIONS_OF_LIVING = ("cute", "lovely", "sweet", "adorable")
+LIVING = ("animals", "creatures", "people")
+WHOLE = ("coat", "fur", "body", "surface", "outside", "fabric", "wrapping", "frame", "cover", "hull", "brim", "cloth")
+"""Parts that are the thing itself: nobody says `a dog with a red coat`."""
+WORN = ("dress", "shirt")
+
+RELATIONS = {
+    "left of": ("to the left of", "on the left of", "left of"),
+    "right of": ("to the right of", "on the right of", "right of"),
+    "above": ("above", "over"),
+    "below": ("below", "beneath", "under"),
+    "in front of": ("in front of",),
+    "behind": ("behind",),
+    "on": ("on", "on top of"),
+    "under": ("under", "underneath", "beneath"),
+}
+# Of the second, where the first is told of after it: `a tree with a cat to its left`.
+RELATED = {
+    "left of": ("to its left", "on its left", "to the left of it"),
+    "right of": ("to its right", "on its right", "to the right of it"),
+    "above": ("above it", "over it"),
+    "below": ("below it", "under it"),
+    "in front of": ("in front of it",),
+    "behind": ("behind it",),
+    "on": ("on it", "on top of it"),
+    "under": ("under it", "underneath it"),
+}
+BESIDE = ("next to", "beside")
+
+TIMES = {
+    "day": ("during the day", "in the daytime", "by day"),
+    "sunset": ("at sunset", "at dusk", "in the evening"),
+    "night": ("at night", "by night", "in the dark"),
+}
+WEATHERS = {
+    "clear": ("in fine weather", "under a clear sky", "in clear weather"),
+    "cloudy": ("under a cloudy sky", "in cloudy weather", "under grey clouds"),
+    "rain": ("in the rain", "in rainy weather", "while it is raining"),
+    "snow": ("while it is snowing", "in snowy weather", "in falling snow"),
+}
+WHEN = {
+    ("day", "clear"): ("on a sunny day", "on a clear day", "on a bright day", "on a fine day"),
+    ("day", "cloudy"): ("on a cloudy day", "on a grey day", "on an overcast day"),
+    ("day", "rain"): ("on a rainy day", "on a wet day", "on a rainy day"),
+    ("day", "snow"): ("on a snowy day",),
+    ("sunset", "clear"): ("at a clear sunset", "on a clear evening", "at sunset under a clear sky"),
+    ("sunset", "cloudy"): ("on a cloudy evening", "at a cloudy sunset", "at sunset under a cloudy sky"),
+    ("sunset", "rain"): ("on a rainy evening", "at sunset in the rain", "at a rainy sunset"),
+    ("sunset", "snow"): ("on a snowy evening", "at sunset while it is snowing", "at a snowy sunset"),
+    ("night", "clear"): ("on a clear night", "on a starry night", "at night under a clear sky"),
+    ("night", "cloudy"): ("on a cloudy night", "at night under a cloudy sky"),
+    ("night", "rain"): ("on a rainy night", "at night in the rain"),
+    ("night", "snow"): ("on a snowy night", "at night while it is snowing"),
+}
+TIME_CLAUSES = {
+    "day": ("it is daytime", "it is day"),
+    "sunset": ("the sun is setting", "it is sunset", "it is evening"),
+    "night": ("it is night", "it is dark", "it is late at night"),
+}
+WEATHER_CLAUSES = {
+    "clear": ("the sky is clear", "the weather is fine"),
+    "cloudy": ("it is cloudy", "the sky is cloudy"),
+    "rain": ("it is raining", "the rain is falling"),
+    "snow": ("it is snowing", "the snow is falling"),
+}
+CLAUSES = {
+    ("day", "clear"): ("it is a sunny day", "the weather is nice today", "it is a fine day", "the sky is blue today"),
+    ("day", "cloudy"): ("it is a cloudy day", "it is cloudy today", "it is a grey day"),
+    ("day", "rain"): ("it is a rainy day", "it is raining today"),
+    ("day", "snow"): ("it is a snowy day", "it is snowing today"),
+    ("sunset", "clear"): ("it is a clear evening", "the sun is setting in a clear sky"),
+    ("sunset", "cloudy"): ("it is a cloudy evening", "the sun is setting behind the clouds"),
+    ("sunset", "rain"): ("it is a rainy evening", "it is raining at sunset", "it is raining this evening"),
+    ("sunset", "snow"): ("it is a snowy evening", "it is snowing at sunset", "it is snowing this evening"),
+    ("night", "clear"): ("it is a clear night", "it is a starry night", "the night sky is clear"),
+    ("night", "cloudy"): ("it is a cloudy night", "it is cloudy tonight"),
+    ("night", "rain"): ("it is a rainy night", "it is raining tonight"),
+    ("night", "snow"): ("it is a snowy night", "it is snowing tonight"),
+}
+TAGS = {
+    "day": "day",
+    "sunset": "sunset",
+    "night": "night",
+    "clear": "clear sky",
+    "cloudy": "clouds",
+    "rain": "rain",
+    "snow": "snow",
+}
+
+# `who` is one or more noun phrases, `are` agrees with them, `bare` is the first without its article. A frame is taken
+# where all that it names is said, and only where it says all of it.
+FRAMES = (
+    "{who}",
+    "{who}",
+    "there {are} {who}",
+    "a picture of {who}",
+    "draw {who}",
+    "look, {who}",
+    "I see {who}",
+    "{bare}",
+    "{who} {where}",
+    "{who} {where}",
+    "{who} {where}",
+    "there {are} {who} {where}",
+    "{where} there {are} {who}",
+    "{where}, {who}",
+    "a picture of {who} {where}",
+    "draw {who} {where}",
+    "{bare} {where}",
+    "{bare}, {place}",
+    "{who} {when}",
+    "{who} {when}",
+    "{who} {when}",
+    "there {are} {who} {when}",
+    "{when} there {are} {who}",
+    "{when}, {who}",
+    "a picture of {who} {when}",
+    "draw {who} {when}",
+    "{clause}, and there {are} {who}",
+    "{bare}, {tags}",
+    "{who} {where} {when}",
+    "{who} {where} {when}",
+    "{who} {where} {when}",
+    "{who} {when} {where}",
+    "there {are} {who} {where} {when}",
+    "{when}, {who} {where}",
+    "{when} there {are} {who} {where}",
+    "{where}, {who} {when}",
+    "a picture of {who} {where} {when}",
+    "draw {who} {where} {when}",
+    "{clause} {where}, and there {are} {who}",
+    "{clause}, and there {are} {who} {where}",
+    "{who} {where}, and {clause}",
+    "{bare}, {place}, {tags}",
+)
+LANDSCAPES = (
+    "{place}",
+    "a picture of {place}",
+    "draw {place}",
+    "nobody is {where}",
+    "there is nobody {where}",
+    "{clause}",
+    "{clause}",
+    "{clause}",
+    "a picture of {noun}",
+    "{noun}",
+    "{place} {when}",
+    "{place} {when}",
+    "{when} {where}",
+    "{clause} {where}",
+    "{clause} {where}",
+    "{noun} {where}",
+    "a picture of {place} {when}",
+    "draw {place} {when}",
+    "{place}, {tags}",
+)
+
+
+def caption(telling: Telling) -> str:
+    """A caption that says what the telling says."""
+    where, when = telling.says("place"), bool(telling.said & {"time", "weather"})
+    frames = [frame for frame in (FRAMES if telling.scene.figures else LANDSCAPES) if suits(frame, where, when)]
+    frame = telling.pick(frames)
+    return frame.format(**words(telling, frame, when=when))
+
+
+def suits(frame: str, where: bool, when: bool) -> bool:
+    """Whether a frame says the place where it is to be said, and no place elsewhere; and the same of the hour."""
+    names_place = "{where}" in frame or "{place}" in frame
+    names_hour = any(name in frame for name in ("{when}", "{clause}", "{tags}", "{noun}"))
+    return (names_place, names_hour) == (where, when)
+
+
+def words(telling: Telling, frame: str, *, when: bool) -> dict[str, str]:
+    """What the places of a frame are filled with."""
+    found = {"where": telling.pick(telling.place.phrases), "place": telling.place.with_article}
+    if when:
+        found |= {
+            "when": hour(telling, TIMES, WEATHERS, WHEN),
+            "clause": hour(telling, TIME_CLAUSES, WEATHER_CLAUSES, CLAUSES),
+        }
+        found |= {"tags": tags(telling), "noun": when_noun(telling)}
+    if telling.scene.figures:
+        bare = "{bare}" in frame
+        found |= {"who": subject(telling, bare=bare), "are": "are" if telling.scene.kind == "count" else "is"}
+        found["bare"] = found["who"]
+        if bare:
+            found["place"] = telling.place.name
+    return found
+
+
+def hour(
+    telling: Telling,
+    times: Phrases,
+    weathers: Phrases,
+    both: Mapping[tuple[str, str], tuple[str, ...]],
+) -> str:
+    """What is said of the time, the weather or both."""
+    story = telling.scene.story
+    if telling.says("time", "weather"):
+        return telling.pick(both[story.time, story.weather])
+    return telling.pick(times[story.time] if telling.says("time") else weathers[story.weather])
+
+
+def tags(telling: Telling) -> str:
+    """The time and the weather as a list of words."""
+    story = telling.scene.story
+    return ", ".join(
+        TAGS[word] for path, word in (("time", story.time), ("weather", story.weather)) if telling.says(path)
+    )
+
+
+def when_noun(telling: Telling) -> str:
+    """`a rainy night`, out of the phrase with which it is said when."""
+    phrase = hour(telling, TIMES, WEATHERS, WHEN)
+    return (
+        phrase.removeprefix("on ")
+        if phrase.startswith("on a")
+        else hour(telling, TIME_CLAUSES, WEATHER_CLAUSES, CLAUSES)
+    )
+
+
+def subject(telling: Telling, *, bare: bool = False) -> str:
+    """Everything that is there, in its relations where they are said."""
+    roles, relations = telling.scene.story.roles, telling.scene.story.relations
+    names = [noun_phrase(telling, number, bare=bare) for number in range(len(roles))]
+    if telling.scene.kind == "pair":
+        return pair(telling, names, relations[0])
+    if telling.scene.kind == "triple":
+        return triple(telling, names, relations)
+    return names[0]
+
+
+def pair(telling: Telling, names: list[str], relation: str) -> str:
+    """Two noun phrases in a relation, or side by side where it is open."""
+    first, second = names
+    if not telling.says("relation"):
+        beside = relation in ("left of", "right of") and telling.chance(0.5)
+        return f"{first} {telling.pick(BESIDE) if beside else 'and'} {second}"
+    if telling.chance(0.25):
+        return f"{second} with {first} {telling.pick(RELATED[relation])}"
+    return f"{first} {telling.pick(RELATIONS[relation])} {second}"
+
+
+def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> str:
+    """Three noun phrases in their relations, or as a list where they are open."""
+    first, second, third = names
+    if not telling.says("relation"):
+        names = [names[number] for number in telling.rng.permutation(3)]
+        return f"{names[0]}, {names[1]} and {names[2]}"
+    side, other = relations
+    if other in ("left of", "right of"):
+        left, right = (first, third) if side == "left of" else (third, first)
+        return telling.pick(
+            (
+                f"{second} between {left} on the left and {right} on the right",
+                f"{left} on the left, {second} in the middle and {right} on the right",
+                f"{second} with {left} to its left and {right} to its right",
+            )
+        )
+    return telling.pick(
+        (
+            f"{third} {telling.pick(RELATIONS[other])} {second}, with {first} on the {side.removesuffix(' of')}",
+            f"{second} with {third} {telling.pick(RELATED[other])} and {first} {telling.pick(RELATED[side])}",
+        )
+    )
+
+
+def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
+    """`a big red cat`, `three sheep`, `the sun`; without its article where it is bare."""
+    role, ordinal = telling.scene.story.roles[number], ORDINALS[number]
+    coloured = role.colour if telling.says(f"{ordinal}.colour") else None
+    after = part_of(telling, role, coloured) if coloured else ""
+    before = [*opinion(telling, role), *(telling.pick(SIZES[size]) for size in [role.size] if size in SIZES)]
+    before += [coloured] if coloured and not after else []
+    variant = telling.scene.figures[number].variant if telling.says(f"{ordinal}.variant") else None
+    phrase = " ".join((*before, noun(telling, role, variant))) + after
+    if role.count > 1:
+        return f"{NUMBERS[role.count]} {phrase}"
+    return phrase if bare else f"{article(phrase, role, plain=not before)} {phrase}"
+
+
+def noun(telling: Telling, role: Role, variant: str | None) -> str:
+    """The noun, by its name, a synonym or what its variant is called."""
+    thing = role.thing
+    if role.count > 1:
+        return thing.plural
+    name = telling.pick(thing.synonyms) if telling.chance(SYNONYM) else thing.name
+    if variant is None:
+        return name
+    word = thing.words[variant]
+    return word.format(name)
+
+
+def opinion(telling: Telling, role: Role) -> list[str]:
+    """Now and then, an adjective that no picture shows."""
+    if not telling.chance(LOVELY) or role.thing.article == "the":
+        return []
+    return [telling.pick(OPINIONS_OF_LIVING if role.thing.group in LIVING else OPINIONS)]
+
+
+def part_of(telling: Telling, role: Role, colour: str) -> str:
+    """` with a red roof`, where that is said rather than `red house`; the empty string elsewhere."""
+    part = role.thing.part or ""
+    if part in WORN:
+        return f" in {article(colour, role, plain=False)} {colour} {part}"
+    if part in WHOLE or telling.chance(0.6):
+        return ""
+    if role.count > 1 or part.endswith("s"):
+        return f" with {colour} {part if part.endswith('s') else part + 's'}"
+    return f" with {article(colour, role, plain=False)} {colour} {part}"
+
+
+def article(phrase: str, role: Role, *, plain: bool) -> str:
+    """The article of a phrase: the noun's own where the phrase begins with it."""
+    if plain and role.thing.article == "the":
+        return "the"
+    return "an" if phrase[0] in "aeiou" else "a"

@@ -1,0 +1,106 @@
+"""Captioned scenes by the thousand, in memory or as a data set on disk."""
+
+import functools
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfx_pipeline.datasets.folder import JSONL, DataSetError, Entry, write_metadata
+from tfx_pipeline.datasets.importing import IMAGES
+from tfx_pipeline.datasets.storybook.captions import Captions, captions
+from tfx_pipeline.datasets.storybook.layout import random_scene
+from tfx_pipeline.datasets.storybook.scene import Scene, render
+from tfx_pipeline.datasets.storybook.story import SHARES
+
+MIN_SIZE, MAX_SIZE = 16, 512
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scene and what its captions say of it; `render(sample.scene, size)` draws it."""
+
+    scene: Scene
+    captions: Captions
+
+
+@dataclass(frozen=True)
+class StorybookSummary:
+    """How many pictures were written and how many of them are withheld from training."""
+
+    count: int
+    withheld: int
+
+
+def sample(
+    count: int, seed: int, *, withheld: bool | None = False, shares: Mapping[str, float] = SHARES, start: int = 0
+) -> Iterator[Sample]:
+    """Captioned scenes, each by itself: the same for the same seed and number, whatever is drawn beside it.
+
+    Args:
+        count: How many.
+        seed: Of all of them.
+        withheld: True draws withheld scenes alone, False seen ones alone, None both.
+        shares: Weight of each kind of scene, at least 0; `{"pair": 1}` draws pairs alone.
+        start: The number of the first.
+    """
+    for number in range(start, start + count):
+        rng = np.random.default_rng([seed, number])
+        scene = random_scene(rng, shares=shares, withheld=withheld)
+        yield Sample(scene, captions(scene, rng))
+
+
+def write_storybook(
+    out: Path,
+    *,
+    count: int,
+    size: int,
+    seed: int,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> StorybookSummary:
+    """Draw a data set in the ImageFolder layout: `images/000000.png` and `metadata.jsonl`.
+
+    Args:
+        out: An empty folder.
+        count: Number of pictures, at least 1.
+        size: Side of the pictures in pixels, 16 to 512.
+        seed: Same seed, same bytes, whatever the number of workers.
+        workers: Processes that draw; by default one for each core.
+        progress: Called with the number of pictures written so far.
+
+    Raises:
+        DataSetError: If `count` or `size` is out of range.
+    """
+    if count < 1 or not MIN_SIZE <= size <= MAX_SIZE:
+        raise DataSetError(f"count {count} and size {size}: count must be at least 1 and size 16 to 512 pixels.")
+    (out / IMAGES).mkdir()
+    entries: list[Entry] = []
+    batches = [(number, min(_BATCH, count - number)) for number in range(0, count, _BATCH)]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for batch in pool.imap(functools.partial(write_batch, out, size, seed), batches):
+            entries += batch
+            if progress is not None:
+                progress(len(entries))
+    write_metadata(out / JSONL, entries)
+    return StorybookSummary(count, sum(entry.withheld for entry in entries))
+
+
+def write_batch(out: Path, size: int, seed: int, batch: tuple[int, int]) -> list[Entry]:
+    """Draw some pictures, from a number on, and describe them."""
+    start, count = batch
+    drawn = sample(count, seed, withheld=None, start=start)
+    return [write_sample(out, f"{IMAGES}/{number:06}.png", each, size) for number, each in enumerate(drawn, start)]
+
+
+def write_sample(out: Path, file_name: str, each: Sample, size: int) -> Entry:
+    """Draw one picture and describe it."""
+    # Level 1: these pictures are flat, and a tighter file costs three times the time.
+    Image.fromarray(render(each.scene, size)).save(out / file_name, compress_level=1)
+    told = each.captions
+    attributes = each.scene.attributes | {"open": list(told.open)}
+    return Entry(file_name, told.english, told.chinese, attributes, each.scene.withheld)
