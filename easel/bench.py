@@ -26,7 +26,7 @@ def serving(
     """Measure the server beside the same model in process, in about five minutes on idle cores."""
     with failing("serving"):
         with quiet():
-            from serving.bench import measure
+            from benchmarks.serving import measure
 
         folder = models or root / "pushed"
         say(f"Measuring the server on {folder}; about five minutes, and the soak.", as_json=as_json)
@@ -58,8 +58,8 @@ def quality(
     """Train on public data for a while and print what it came to, in up to a hundred minutes."""
     with failing("pipeline"):
         with quiet():
-            from tfx_pipeline.quality.bench import ROWS, BenchError, measure
-            from tfx_pipeline.quality.effort import Effort
+            from benchmarks.quality.effort import Effort
+            from benchmarks.quality.rows import ROWS, BenchError, measure
 
         chosen = rows.split(",") if rows else list(ROWS)
         say(f"Measuring {', '.join(chosen)}: {budget_minutes:g} minutes a training.", as_json=as_json)
@@ -91,7 +91,7 @@ def pipeline(
 ) -> None:
     """Measure every step before the Trainers as the data grow, in about five minutes on two idle cores."""
     with failing("pipeline"):
-        from tfx_pipeline.bench import measure
+        from benchmarks.pipeline import measure
 
         try:
             sizes = [int(word) for word in counts.split(",")]
@@ -119,10 +119,10 @@ def speed(
     """Measure from a prompt to a picture beside other ways to run the models, in about ten minutes on idle cores."""
     with failing("pipeline"):
         with quiet():
-            from tfx_pipeline.speed.bench import KEYS, ROWS, measure
-            from tfx_pipeline.speed.check import compared, lost
-            from tfx_pipeline.speed.page import html as as_html
-            from tfx_pipeline.speed.page import rounded, write_docs
+            from benchmarks.speed.check import compared, lost
+            from benchmarks.speed.page import html as as_html
+            from benchmarks.speed.page import rounded, write_docs
+            from benchmarks.speed.rows import KEYS, ROWS, measure
 
         recorded = json.loads(check.read_text(encoding="utf-8")) if check else {}
         chosen = rows.split(",") if rows else list(ROWS)

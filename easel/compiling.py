@@ -37,7 +37,8 @@ def kubeflow(
     to build the image and start the run.
     """
     with failing("kubeflow"):
-        from tfx_pipeline.config import ConfigError, load_config
+        from models.learning.settings import ConfigError
+        from tfx_pipeline.config import load_config
         from tfx_pipeline.engines import beam_args
 
         say(f"Compiling the pipeline for Kubeflow: a few seconds, to look at {data}.", as_json=as_json)

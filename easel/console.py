@@ -25,7 +25,9 @@ def failing(extra: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing in ("easel", "models", "serving", "tfx_pipeline"):
+        if error.name == "benchmarks":
+            fail("The benchmarks are part of the repository, not of the package: run `easel bench` in a checkout.")
+        if missing in ("benchmarks", "easel", "models", "serving", "tfx_pipeline"):
             raise
         fail(f"This needs {missing}, which is not installed: {adding(extra)}.")
     except OSError as error:
@@ -41,6 +43,7 @@ USER_ERRORS = {
     "DataSetError": FAILED,
     "RefusedError": FAILED,
     "ConfigError": FAILED,
+    "FolderError": FAILED,
     "HistoryError": FAILED,
     "ProvenanceError": FAILED,
     "RunError": FAILED,

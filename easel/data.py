@@ -33,7 +33,7 @@ def shapes(
     as_json: AsJson = False,
 ) -> None:
     """Draw coloured shapes and plain landscapes, captioned in English and Chinese."""
-    from tfx_pipeline.datasets.importing import fresh_folder
+    from serving.folders import fresh_folder
     from tfx_pipeline.datasets.shapes import write_shapes
 
     say(
@@ -150,11 +150,12 @@ def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """Turn what a user can put right into one sentence and exit code 1."""
+    from serving.folders import FolderError
     from tfx_pipeline.datasets.folder import DataSetError
 
     try:
         yield
-    except DataSetError as error:
+    except (DataSetError, FolderError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error
     except OSError as error:

@@ -36,8 +36,8 @@ def demo(
     typer.echo("Four steps: data (10 s), training (about 9 min on two recent cores), a server (10 s), six pictures.")
     started = time.monotonic()
     with failing("pipeline"):
+        from serving.folders import fresh_folder
         from tfx_pipeline.config import load_config
-        from tfx_pipeline.datasets.importing import fresh_folder
         from tfx_pipeline.datasets.shapes import write_shapes
 
         with quiet():

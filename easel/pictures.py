@@ -151,8 +151,8 @@ def unpacked(root: Path) -> Path:
         typer.echo(f"Unpacking the pretrained models into {pretrained}.", err=True)
         with quiet():
             from models.pretrained import export_pretrained
+            from serving.folders import fresh_folder
             from serving.warmup import first_requests, write_warmup
-            from tfx_pipeline.datasets.importing import fresh_folder
 
         with fresh_folder(pretrained) as folder:
             export_pretrained(folder)

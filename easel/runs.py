@@ -51,7 +51,8 @@ def run(
     if watch:
         raise typer.Exit(watch_data(data, every))
     with failing("pipeline"):
-        from tfx_pipeline.config import ConfigError, load_config
+        from models.learning.settings import ConfigError
+        from tfx_pipeline.config import load_config
         from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
 
         try:
@@ -223,7 +224,7 @@ def diff(
     """Lay two runs side by side: their data, settings, metrics and pictures."""
     with failing("pipeline"):
         with quiet():
-            from tfx_pipeline.runs.comparing import compared, side_by_side
+            from tfx_pipeline.report.comparing import compared, side_by_side
             from tfx_pipeline.runs.history import History
 
         history = History(Root(root or context.obj))

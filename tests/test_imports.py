@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-ROOMS = ("models", "tfx_pipeline", "serving", "easel")
+ROOMS = ("models", "tfx_pipeline", "serving", "easel", "benchmarks")
 ALLOWED_TO_MODELS = {"models", "numpy", "keras", "tensorflow", "tensorflow_text"} | set(sys.stdlib_module_names)
+ALLOWED_TO_LEARNING = ALLOWED_TO_MODELS | {"pydantic", "rich", "PIL"}
 FORBIDDEN = {
-    "models": {"tfx_pipeline", "serving", "easel", "tfx"},
-    "tfx_pipeline": {"easel"},
-    "serving": {"tfx", "tfx_pipeline", "easel", "models"},
+    "models": {"tfx_pipeline", "serving", "easel", "benchmarks", "tfx"},
+    "tfx_pipeline": {"easel", "benchmarks"},
+    "serving": {"tfx", "tfx_pipeline", "easel", "benchmarks", "models"},
 }
 LIGHT = {
     "easel.cli": {"tensorflow", "keras", "tfx", "apache_beam", "ml_metadata", "models"},
@@ -24,8 +25,8 @@ LIGHT = {
     "tfx_pipeline.datasets.folder": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.datasets.importing": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.datasets.shapes": {"tensorflow", "keras", "tfx", "apache_beam"},
-    "tfx_pipeline.quality.judge": {"tensorflow", "keras", "tfx", "apache_beam"},
-    "tfx_pipeline.quality.noise": {"tensorflow", "keras", "tfx", "apache_beam"},
+    "benchmarks.quality.judge": {"tensorflow", "keras", "tfx", "apache_beam"},
+    "benchmarks.quality.noise": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.runs.root": {"tensorflow", "keras", "tfx", "apache_beam"},
 }
 
@@ -46,7 +47,8 @@ def imported(file: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", files_of("models"))
 def test_models_import_arrays_and_networks_alone(file: str) -> None:
-    assert set(imported(file)) <= ALLOWED_TO_MODELS
+    allowed = ALLOWED_TO_LEARNING if file.startswith("models/learning/") else ALLOWED_TO_MODELS
+    assert set(imported(file)) <= allowed
 
 
 @pytest.mark.parametrize("room", FORBIDDEN)

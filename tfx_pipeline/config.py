@@ -4,97 +4,26 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-Steps = Annotated[int, Field(ge=1, le=10_000_000)]
-Rate = Annotated[float, Field(gt=0, le=1)]
-Weight = Annotated[float, Field(ge=0, le=1000)]
-Width = Annotated[int, Field(ge=8, le=4096)]
-Batch = Annotated[int, Field(ge=2, le=4096, multiple_of=2)]
+from models.learning.settings import ConfigError, LearningConfig, Section
+from models.learning.settings import Data as LearningData
 
 
-class ConfigError(Exception):
-    """A config that cannot be used; the message is one sentence a value."""
-
-
-class Section(BaseModel):
-    """A group of settings: unknown names are refused, values cannot be changed later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(Section):
+class Data(LearningData):
     """What enters training.
 
     Attributes:
         picture_size: Side of the training pictures in pixels; a multiple of 8.
         caption_length: Most pieces in a caption, start and end included; longer ones are cut.
+        unknown_words: Share of the captions that are read with some words made unknown, 0 to 1; see
+            `models.learning.settings.Data`.
         vocabulary_size: Most pieces the vocabulary keeps.
-        unknown_words: Share of the captions that are read with some words made unknown, 0 to 1: so models learn to read
-            over words that they never met, and to draw what the rest of a caption says. Worth it where pictures have
-            names of their own, such as 0.4.
         max_quarantine: Share of entries that may be unusable before the run stops.
     """
 
-    picture_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 32
-    caption_length: Annotated[int, Field(ge=8, le=256)] = 40
     vocabulary_size: Annotated[int, Field(ge=16, le=100_000)] = 8192
-    unknown_words: Annotated[float, Field(ge=0, le=1)] = 0.0
     max_quarantine: Annotated[float, Field(ge=0, le=1)] = 0.05
-
-
-class Language(Section):
-    """The language model; see `models.language_model` and `models.language_training`."""
-
-    token_size: Width = 96
-    width: Width = 128
-    depth: Annotated[int, Field(ge=1, le=8)] = 1
-    slots: Annotated[int, Field(ge=1, le=16)] = 3
-    slot_size: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 128
-    reading_depth: Annotated[int, Field(ge=0, le=8)] = 2
-    steps: Steps = 2000
-    batch_size: Batch = 128
-    learning_rate: Rate = 1e-2
-    word_weight: Weight = 0.03
-    picture_weight: Weight = 50.0
-
-
-class Drawing(Section):
-    """The generator; see `models.generator` and `models.generator_training`."""
-
-    noise_size: Annotated[int, Field(ge=1, le=512)] = 8
-    components: Annotated[int, Field(ge=1, le=256)] = 16
-    style_size: Width = 128
-    frames: Annotated[int, Field(ge=1, le=256)] = 16
-    width: Width = 64
-    depth: Annotated[int, Field(ge=1, le=16)] = 4
-    block: Literal[1, 2, 4] = 2
-    warmup_steps: Steps = 9000
-    adversarial_steps: Annotated[int, Field(ge=0, le=10_000_000)] = 300
-    batch_size: Batch = 32
-    learning_rate: Rate = 3e-3
-    adversarial_learning_rate: Rate = 5e-4
-    critic_learning_rate: Rate = 1e-3
-    kl_weight: Weight = 1e-4
-    adversarial_weight: Weight = 1.0
-    drawn_share: Annotated[float, Field(gt=0, le=1)] = 0.25
-    noiseless: Annotated[float, Field(ge=0, le=1)] = 0.2
-    reconstruction_weights: tuple[Weight, Weight] = (60.0, 40.0)
-    penalty_weight: Weight = 1.0
-    penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8
-
-
-class Restoration(Section):
-    """The restorer; see `models.restorer`. Its loss is `ssim_weight` * (1 - SSIM) - `psnr_weight` * PSNR."""
-
-    widths: tuple[Width, Width] = (32, 64)
-    depth: Annotated[int, Field(ge=1, le=32)] = 2
-    half_depth: Annotated[int, Field(ge=0, le=32)] = 1
-    steps: Steps = 1000
-    batch_size: Batch = 32
-    learning_rate: Rate = 3e-3
-    psnr_weight: Weight = 0.25
-    ssim_weight: Weight = 0.5
 
 
 class Thresholds(Section):
@@ -187,18 +116,14 @@ class Card(Section):
     limits: tuple[str, ...] = ()
 
 
-class RunConfig(Section):
-    """All settings of a run.
+class RunConfig(LearningConfig):
+    """All settings of a run: those of the trainings, with what a run has beside.
 
     Attributes:
         seed: Seeds every random choice of the run.
     """
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     data: Data = Data()
-    language: Language = Language()
-    drawing: Drawing = Drawing()
-    restoration: Restoration = Restoration()
     thresholds: Thresholds = Thresholds()
     slices: Slices = Slices()
     retraining: Retraining = Retraining()
@@ -253,5 +178,5 @@ def sentence(problem: Any) -> str:
     """One pydantic error as a sentence."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"There is no setting {name}: see tfx_pipeline/config.py for all of them."
+        return f"There is no setting {name}: docs/reference/settings.md names all of them."
     return f"The setting {name} is {problem['input']!r}: {problem['msg'].lower()}."

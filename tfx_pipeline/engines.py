@@ -1,11 +1,10 @@
 """Where the data steps run, in this process or on an engine that a command names, and who trains together."""
 
-import json
-import os
 import socket
 from collections.abc import Sequence
 
-from tfx_pipeline.config import ConfigError
+from models.learning.cluster import worker_addresses
+from models.learning.settings import ConfigError
 
 # The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
 NO_IMAGE = "--sdk_container_image=none"
@@ -65,19 +64,6 @@ def check_job_server(args: Sequence[str]) -> None:
             raise ConfigError(
                 f"No Beam job server answers at {endpoint!r} ({error}): start one, or mend --beam-option job_endpoint."
             ) from None
-
-
-def worker_addresses() -> list[str]:
-    """The machines that TF_CONFIG names, the chief first; none without it.
-
-    Raises:
-        ConfigError: If it cannot be read.
-    """
-    try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
-        return [*cluster.get("chief", []), *cluster.get("worker", [])]
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"TF_CONFIG is not what TensorFlow reads: {error}.") from None
 
 
 def check_trains_alone() -> None:

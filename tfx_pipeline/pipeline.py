@@ -5,31 +5,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import tensorflow_model_analysis as tfma
-from tensorflow_model_analysis.proto.config_pb2 import PerSliceMetricThreshold
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
-from tfx_pipeline.config import RunConfig, Slices, Thresholds
+from models.learning.settings import LearningConfig
+from tfx_pipeline.components.pushing import Assembler, Pusher, ServingValidator
+from tfx_pipeline.config import RunConfig
 from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftCheck
 from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
 from tfx_pipeline.ingesting.slices import ATTRIBUTE, Slice
 from tfx_pipeline.judging.copying import CopyCheck
 from tfx_pipeline.judging.gallery import Gallery
-from tfx_pipeline.pushing.cards import FUSED, CardWriter
-from tfx_pipeline.pushing.components import Assembler, Pusher, ServingValidator
+from tfx_pipeline.judging.thresholds import eval_config
+from tfx_pipeline.names import FUSED, MODELS, MODELS_OF_PICTURES
+from tfx_pipeline.pushing.cards import CardWriter
 from tfx_pipeline.runs.root import Root
-from tfx_pipeline.training.evaluation import FIGURES_OUTPUT, NATS_OUTPUT
 
 NAME = "easel"
-MODELS = ("language_model", "generator", "restorer")
-MODELS_OF_PICTURES = ("generator", "restorer")
-SLICES = Slices()
 
 
 @dataclass(frozen=True)
@@ -230,7 +228,7 @@ def trainer(
 ) -> BaseNode:
     """The Trainer of one model. Only the settings that it reads enter its cache key."""
     section = {"language_model": "language", "generator": "drawing", "restorer": "restoration"}[name]
-    own = RunConfig(seed=config.seed, data=config.data, **{section: getattr(config, section)})
+    own = LearningConfig(seed=config.seed, data=config.data, **{section: getattr(config, section)})
     return tfx.components.Trainer(
         run_fn=f"tfx_pipeline.training.trainers.train_{name}",
         examples=data,
@@ -262,7 +260,7 @@ def latest_blessed(name: str) -> BaseNode:
 
 
 def evaluator(
-    name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode | None, judged: tfma.EvalConfig
+    name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode | None, judged: EvalConfig
 ) -> BaseNode:
     """The Evaluator of one model, on the eval split; without a baseline it is held to the thresholds alone."""
     return tfx.components.Evaluator(
@@ -272,84 +270,3 @@ def evaluator(
         baseline_model=baseline.outputs["model"] if baseline else None,
         eval_config=judged,
     ).with_id(f"Evaluator.{name}")
-
-
-def eval_config(
-    name: str, thresholds: Thresholds, worst: Slices = SLICES, slices: Sequence[Slice] = ()
-) -> tfma.EvalConfig:
-    """What an Evaluator measures and what it demands, of everything and of each slice."""
-    output = NATS_OUTPUT if name == "language_model" else FIGURES_OUTPUT
-    parts = [tfma.SlicingSpec(feature_values={feature: value}) for feature, value in slices]
-    bounds = slice_demands(name, worst)
-    return tfma.EvalConfig(
-        # The label is a formality of TFMA: the signature gives the truth itself.
-        model_specs=[tfma.ModelSpec(signature_name="evaluate", label_key="text", prediction_key=output)],
-        slicing_specs=[tfma.SlicingSpec(), *parts],
-        metrics_specs=[
-            tfma.MetricsSpec(
-                metrics=[metric(row, bounds.get(row[0]), parts) for row in demands(name, thresholds)],
-            )
-        ],
-    )
-
-
-Demand = tuple[str, float | None, float | None, float | None]
-
-
-def demands(name: str, thresholds: Thresholds) -> list[Demand]:
-    """Rows of (metric, least value, most value, most loss against the last blessed model)."""
-    t = thresholds
-    if name == "language_model":
-        return [
-            ("perplexity", None, None, None),
-            ("unigram_perplexity", None, None, None),
-            ("perplexity_share", None, t.perplexity_share, t.perplexity_share_rise),
-        ]
-    least = {key.removeprefix(f"{name}_"): value for key, value in t.model_dump().items() if key.startswith(name)}
-    return [
-        ("psnr", least["psnr"], None, t.psnr_drop),
-        ("ssim", least["ssim"], None, t.ssim_drop),
-        ("psnr_gain", least["gain"], None, None),
-        ("ssim_gain", None, None, None),
-    ]
-
-
-def slice_demands(name: str, worst: Slices) -> dict[str, float]:
-    """Bounds of the worst slice by metric, as far as there are any: the least, of a perplexity the most."""
-    if name == "language_model":
-        found = {"perplexity_share": worst.perplexity_share}
-    else:
-        found = {key: getattr(worst, f"{name}_{key}") for key in ("psnr", "ssim")}
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def metric(row: Demand, worst: float | None, parts: Sequence[tfma.SlicingSpec]) -> tfma.MetricConfig:
-    """One metric with its thresholds: on everything, and on each part."""
-    name, least, most, loss = row
-    threshold, rising = bounded(least, most), not name.startswith("perplexity")
-    if loss is not None:
-        threshold["change_threshold"] = tfma.GenericChangeThreshold(
-            direction=tfma.MetricDirection.HIGHER_IS_BETTER if rising else tfma.MetricDirection.LOWER_IS_BETTER,
-            absolute={"value": -loss if rising else loss},
-        )
-    # TFMA holds a plain `threshold` against every slice.
-    held = [([tfma.SlicingSpec()], threshold)]
-    if worst is not None and parts:
-        held.append((list(parts), bounded(worst, None) if rising else bounded(None, worst)))
-    return tfma.MetricConfig(
-        class_name="EaselMetric",
-        module="tfx_pipeline.judging.metrics",
-        config=f'{{"name": "{name}"}}',
-        per_slice_thresholds=[
-            PerSliceMetricThreshold(slicing_specs=specs, threshold=tfma.MetricThreshold(**bounds))
-            for specs, bounds in held
-            if bounds
-        ],
-    )
-
-
-def bounded(least: float | None, most: float | None) -> dict[str, Any]:
-    """A threshold's fields for the least or the most value, if there is one."""
-    if least is not None:
-        return {"value_threshold": tfma.GenericValueThreshold(lower_bound={"value": least})}
-    return {} if most is None else {"value_threshold": tfma.GenericValueThreshold(upper_bound={"value": most})}

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from benchmarks.quality import judge
+from benchmarks.quality.drawing import told
 from models.pretrained import HERE, load_pretrained
 from models.text_to_image import TextToImage
-from tfx_pipeline.quality import judge
-from tfx_pipeline.quality.drawing import told
 
 
 @pytest.fixture(scope="module")

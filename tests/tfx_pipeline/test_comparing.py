@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tfx_pipeline.runs.comparing import compared, differing, flat, pairs, side_by_side
+from tfx_pipeline.report.comparing import compared, differing, flat, pairs, side_by_side
 from tfx_pipeline.runs.history import Artifact, Run, Step
 
 

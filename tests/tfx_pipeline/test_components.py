@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tfx_pipeline.components.pushing import PARTS_FILE, WARMUP_BATCHES, push, same_model, same_tree, warmups
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
-from tfx_pipeline.pushing.components import PARTS_FILE, WARMUP_BATCHES, push, same_model, same_tree, warmups
 
 
 def saved_model(folder: Path, content: str = "graph") -> Path:

@@ -7,7 +7,8 @@ import annotated_types
 import pytest
 from pydantic.fields import FieldInfo
 
-from tfx_pipeline.config import PROFILES, ConfigError, RunConfig, Section, load_config, merged
+from models.learning.settings import ConfigError, Section
+from tfx_pipeline.config import PROFILES, RunConfig, load_config, merged
 
 
 def sections(kind: type[Section] = RunConfig, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:

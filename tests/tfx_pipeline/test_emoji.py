@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from serving.folders import FolderError
 from tfx_pipeline.datasets.emoji import CLDR, FONT, PACKAGES, EmojiSummary, write_emoji
 from tfx_pipeline.datasets.folder import DataSetError, Entry, read_folder
 
@@ -97,7 +98,7 @@ def test_a_grinning_face_is_yellow_on_white(tmp_path: Path, cldr: Path) -> None:
 @needs_font
 def test_a_full_folder_is_refused_before_it_is_touched(tmp_path: Path, cldr: Path) -> None:
     (tmp_path / "note").write_text("mine")
-    with pytest.raises(DataSetError, match="is not empty"):
+    with pytest.raises(FolderError, match="is not empty"):
         write_emoji(tmp_path, size=16, cldr=cldr)
 
 

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from easel.cli import app
-from tfx_pipeline.config import ConfigError
-from tfx_pipeline.engines import IN_PROCESS, beam_args, check_job_server
+from models.learning.settings import ConfigError
+from tfx_pipeline.engines import IN_PROCESS, beam_args, check_job_server, check_trains_alone
 
 EXTERNAL = ("environment_type=EXTERNAL", "environment_config=10.0.0.2:50000")
 
@@ -68,3 +68,9 @@ def test_a_run_on_a_server_that_does_not_answer_begins_nothing(tmp_path: Path) -
     assert done.exit_code == 2
     assert f"No Beam job server answers at '{endpoint}'" in done.output
     assert not (tmp_path / "root").exists()
+
+
+def test_a_run_of_one_process_refuses_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
+    with pytest.raises(ConfigError, match="TF_CONFIG names 3 workers, and `easel run` trains in this process alone"):
+        check_trains_alone()

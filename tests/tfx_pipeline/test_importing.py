@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from serving.folders import FolderError
 from tfx_pipeline.datasets.folder import DataSetError, Entry, ReadLimits, fingerprint, read_folder, write_metadata
-from tfx_pipeline.datasets.importing import ImportSummary, fresh_folder, import_data
+from tfx_pipeline.datasets.importing import ImportSummary, import_data
 
 
 def pixels(colour: str = "red", size: int = 8) -> bytes:
@@ -155,22 +156,26 @@ def test_out_may_lie_in_the_source(source: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("src", "out", "told"),
+    ("src", "told"),
     [
-        ("source", "source", "source is not empty; name a new folder, or remove this one first."),
-        ("source", "file", "file is a file; name a folder to make."),
-        ("nowhere", "out", "nowhere; name a folder of captioned pictures, or a tar archive of one."),
-        ("file", "out", "file is neither a folder nor a tar archive; name one of the two."),
-        ("empty", "out", "holds 0 pictures and no captions"),
-        ("source", "file/out", "file is a file, and no folder can be made in it; name another."),
+        ("nowhere", "nowhere; name a folder of captioned pictures, or a tar archive of one."),
+        ("file", "file is neither a folder nor a tar archive; name one of the two."),
+        ("empty", "holds 0 pictures and no captions"),
     ],
 )
-def test_what_cannot_be_imported_leaves_nothing(source: Path, tmp_path: Path, src: str, out: str, told: str) -> None:
+def test_what_cannot_be_imported_leaves_nothing(source: Path, tmp_path: Path, src: str, told: str) -> None:
     put(tmp_path / "file", b"neither of the two")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataSetError, match=told):
-        import_data(tmp_path / src, tmp_path / out)
+        import_data(tmp_path / src, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "source"]
+
+
+def test_what_stands_at_the_place_of_an_import_stays(source: Path) -> None:
+    before = names_below(source)
+    with pytest.raises(FolderError, match="source is not empty"):
+        import_data(source, source)
+    assert names_below(source) == before
 
 
 # Archives
@@ -311,23 +316,6 @@ def test_an_interrupted_import_leaves_nothing_at_all(source: Path, tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         import_data(source, tmp_path / "out", progress=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
-
-
-def test_a_folder_in_the_making_is_not_cleared_away(tmp_path: Path) -> None:
-    with fresh_folder(tmp_path / "out") as first:
-        put(first / "a", b"first")
-        with pytest.raises(ZeroDivisionError), fresh_folder(tmp_path / "out") as second:
-            assert second != first
-            raise ZeroDivisionError
-        assert (first / "a").exists()
-    assert names_below(tmp_path) == ["out/a"]
-
-
-def test_a_fresh_folder_can_be_read_by_everybody(tmp_path: Path) -> None:
-    with fresh_folder(tmp_path / "out"):
-        pass
-    (tmp_path / "usual").mkdir()
-    assert (tmp_path / "out").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 # Any captions at all

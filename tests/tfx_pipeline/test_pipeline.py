@@ -7,7 +7,9 @@ import tensorflow_model_analysis as tfma
 
 from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config
 from tfx_pipeline.judging.metrics import MEASURES
-from tfx_pipeline.pipeline import MODELS, MODELS_OF_PICTURES, Source, create_pipeline, demands, eval_config
+from tfx_pipeline.judging.thresholds import demands, eval_config
+from tfx_pipeline.names import MODELS, MODELS_OF_PICTURES
+from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.runs.root import Root
 
 PICTURES = Source(Path("/data/pictures"), "abc")

@@ -8,10 +8,10 @@ import tensorflow_model_analysis as tfma
 from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types
 
+from models.evaluation import measured
 from tfx_pipeline.config import Thresholds
 from tfx_pipeline.judging.metrics import MEASURES, EaselMetric
-from tfx_pipeline.pipeline import eval_config
-from tfx_pipeline.training.evaluation import measured
+from tfx_pipeline.judging.thresholds import eval_config
 
 CONFIG = eval_config("generator", Thresholds())
 SIZE = 16

@@ -13,7 +13,8 @@ from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 
 from models.pictures import decode_squares, encode_png
 from models.text import END, PAD, RESERVED, START, Tokenizer
-from tfx_pipeline.ingesting.preprocessing import VOCABULARY, flat, from_bytes, preprocessing_fn, raw_squares
+from tfx_pipeline.ingesting.preprocessing import VOCABULARY, flat, preprocessing_fn
+from tfx_pipeline.ingesting.squares import from_bytes, raw_squares
 
 SIZE, LENGTH = 16, 12
 CAPTIONS = [("a red circle", "一个红色圆形"), ("a blue circle", ""), ("A red square!", "红色方块")]

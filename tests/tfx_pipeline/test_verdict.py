@@ -7,8 +7,8 @@ from tensorflow_model_analysis.evaluators.metrics_validator import validate_metr
 from tensorflow_model_analysis.metrics import metric_types
 
 from tfx_pipeline.config import Thresholds
+from tfx_pipeline.judging.thresholds import demands, eval_config
 from tfx_pipeline.judging.verdict import Verdict, clause, verdict, verdicts
-from tfx_pipeline.pipeline import demands, eval_config
 from tfx_pipeline.runs.history import Artifact, Run, Step
 
 LENIENT = {"restorer_psnr": 0, "restorer_ssim": -1, "restorer_gain": -100}

@@ -14,8 +14,9 @@ from xml.etree import ElementTree
 
 from PIL import Image, ImageDraw, ImageFont
 
+from serving.folders import fresh_folder
 from tfx_pipeline.datasets.folder import JSONL, DataSetError, Entry, Progress, write_metadata
-from tfx_pipeline.datasets.importing import IMAGES, fresh_folder
+from tfx_pipeline.datasets.importing import IMAGES
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 CLDR = Path("/usr/share/unicode/cldr/common")
@@ -56,7 +57,8 @@ def write_emoji(
       progress: told about the emoji looked at so far.
 
     Raises:
-      DataSetError: `size` is out of range, `out` holds something, or the font or the names are not installed.
+      DataSetError: `size` is out of range, or the font or the names are not installed.
+      FolderError: `out` holds something.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise DataSetError(f"The size is {size} pixels, and must be {MIN_SIZE} to {MAX_SIZE}.")

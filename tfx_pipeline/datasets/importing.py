@@ -6,17 +6,14 @@ OUT and renamed at the very end, so that OUT either is complete or is not there.
 
 from __future__ import annotations
 
-import fcntl
-import os
-import secrets
 import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from serving.folders import fresh_folder
 from tfx_pipeline.datasets.folder import (
     CSV,
     EXTENSIONS,
@@ -65,8 +62,9 @@ def import_data(
       progress: told about what is being unpacked, checked and copied.
 
     Raises:
-      DataSetError: `src` is neither, or damaged; `out` holds something; too much was set aside (the list of it is then
-        in `OUT.quarantine.jsonl` beside `out`); or the disk does not play along.
+      DataSetError: `src` is neither, or damaged; too much was set aside (the list of it is then in
+        `OUT.quarantine.jsonl` beside `out`); or the disk does not play along.
+      FolderError: `out` holds something, or cannot be made.
     """
     src, out, limits = Path(src), Path(out), limits or ReadLimits()
     if not src.exists():
@@ -76,67 +74,6 @@ def import_data(
             return _import(src, out, made, limits, progress)
     except OSError as error:
         raise DataSetError(f"Cannot import {src} into {out}: {error.strerror or error}.") from error
-
-
-@contextmanager
-def fresh_folder(out: Path) -> Iterator[Path]:
-    """Give a folder to fill, which becomes `out` when the block ends well and vanishes when it does not.
-
-    What a killed process has left behind is cleared away by the next call for the same `out`.
-
-    Raises:
-      DataSetError: `out` is a file or lies in one, or it is a folder that is not empty.
-    """
-    refuse_full(out)
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{out.name}.unfinished-"
-    _clear_stale(out.parent, prefix)
-    made = out.parent / (prefix + secrets.token_hex(4))
-    made.mkdir()
-    try:
-        with _locked(made):
-            yield made
-            if out.exists():
-                out.rmdir()
-            made.rename(out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def refuse_full(out: Path) -> None:
-    """Refuse to write where something is already.
-
-    Raises:
-      DataSetError: `out` is a file or lies in one, or it is a folder that is not empty.
-    """
-    if out.exists() and not out.is_dir():
-        raise DataSetError(f"{out} is a file; name a folder to make.")
-    if files := [parent for parent in out.parents if parent.is_file()]:
-        raise DataSetError(f"{files[0]} is a file, and no folder can be made in it; name another.")
-    if out.exists() and any(out.iterdir()):
-        raise DataSetError(f"{out} is not empty; name a new folder, or remove this one first.")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system drops with the process however it ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _clear_stale(parent: Path, prefix: str) -> None:
-    for folder in parent.iterdir():
-        if folder.name.startswith(prefix) and folder.is_dir():
-            try:
-                with _locked(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
-                continue
 
 
 def _import(src: Path, out: Path, made: Path, limits: ReadLimits, progress: Progress | None) -> ImportSummary:

@@ -11,9 +11,9 @@ from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_artifacts import Examples, ModelBlessing
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
-from tfx_pipeline.ingesting.preprocessing import from_bytes
+from tfx_pipeline.ingesting.squares import from_bytes
 from tfx_pipeline.judging.gallery import Pictures, read_exhibits
-from tfx_pipeline.training.inputs import records
+from tfx_pipeline.training.records import records
 
 NEIGHBOURS = 50
 SUSPICIOUS = 0.5

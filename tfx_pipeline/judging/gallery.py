@@ -13,8 +13,8 @@ from tfx.types.standard_artifacts import Examples, Model
 from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, component
 
-from tfx_pipeline.training.evaluation import PICTURES_OUTPUT, RAW
-from tfx_pipeline.training.inputs import serialized
+from models.evaluation import PICTURES_OUTPUT, RAW
+from tfx_pipeline.training.records import serialized
 
 MOST = 512
 BATCH = 64

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 
 from tfx_pipeline.judging.evaluations import OVERALL, metrics_by_slice, slice_name
-from tfx_pipeline.pipeline import MODELS
+from tfx_pipeline.names import MODELS
 from tfx_pipeline.runs.history import Run
 
 SHOWN = {"psnr": "PSNR", "ssim": "SSIM", "psnr_gain": "PSNR gain", "ssim_gain": "SSIM gain"}

@@ -12,10 +12,10 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.judging.evaluations import metrics_by_slice
+from tfx_pipeline.names import FUSED
 from tfx_pipeline.runs.history import plain
 
 CARD_FILES = ("assets.extra/model_card.json", "assets.extra/model_card.md")
-FUSED = "text_to_image"
 COUNTS = ("pictures", "quarantined", "fingerprint", "spans")
 
 Metrics = dict[str, dict[str, float]]

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 
+from models.evaluation import RAW
 from models.text import END, PAD
 from tfx_pipeline.config import Data as Settings
 from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, read_folder
@@ -18,8 +19,7 @@ from tfx_pipeline.ingesting.examples import QUARANTINE_FILE, SPLITS
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail
 from tfx_pipeline.runs.history import Run
-from tfx_pipeline.training.evaluation import RAW
-from tfx_pipeline.training.inputs import records, serialized
+from tfx_pipeline.training.records import records, serialized
 
 EXAMPLES, THUMBNAILS = 24, 48
 LANGUAGES = {"text": "English", "text_zh": "Chinese"}

@@ -9,7 +9,7 @@ import tensorflow_model_analysis as tfma
 from markupsafe import Markup
 
 from tfx_pipeline.judging.verdict import SHOWN, number
-from tfx_pipeline.pipeline import MODELS
+from tfx_pipeline.names import MODELS
 from tfx_pipeline.report import plots
 from tfx_pipeline.runs.history import Run
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.metrics import psnr, ssim
 from tfx_pipeline.judging.copying import read_suspects
 from tfx_pipeline.judging.gallery import Exhibits, read_exhibits
-from tfx_pipeline.pipeline import MODELS, MODELS_OF_PICTURES
+from tfx_pipeline.names import MODELS, MODELS_OF_PICTURES
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import as_uri, file_uri
 from tfx_pipeline.runs.history import Run

@@ -14,22 +14,23 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
 from models.calibration import calibrate
-from models.export import export_generator, export_language_model, export_restorer
-from models.language_model import LanguageModel
-from models.text import Tokenizer
-from tfx_pipeline.config import RunConfig
-from tfx_pipeline.ingesting.preprocessing import VOCABULARY
-from tfx_pipeline.training.evaluation import (
+from models.evaluation import (
     evaluate_generator,
     evaluate_language_model,
     evaluate_restorer,
     some_captions,
 )
-from tfx_pipeline.training.fit import CONSOLE, fit
-from tfx_pipeline.training.inputs import Batches, Captioned, is_present, read_captioned, read_captions, read_lines
-from tfx_pipeline.training.recipes import learn_language, learn_to_draw, learn_to_restore
-from tfx_pipeline.training.warm import take_weights
-from tfx_pipeline.training.workers import is_chief
+from models.export import export_generator, export_language_model, export_restorer
+from models.language_model import LanguageModel
+from models.learning.fit import CONSOLE, fit
+from models.learning.inputs import Batches, Captioned, is_present
+from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
+from models.learning.settings import LearningConfig
+from models.learning.warm import take_weights
+from models.learning.workers import is_chief
+from models.text import Tokenizer
+from tfx_pipeline.ingesting.preprocessing import VOCABULARY
+from tfx_pipeline.training.records import read_captioned, read_captions, read_lines
 
 
 class Job:
@@ -45,7 +46,7 @@ class Job:
 
     def __init__(self, fn_args: FnArgs, name: str) -> None:
         self.fn_args = fn_args
-        self.config = RunConfig.model_validate_json(fn_args.custom_config["config"])
+        self.config = LearningConfig.model_validate_json(fn_args.custom_config["config"])
         self.run_dir = Path(fn_args.model_run_dir)
         self.serving_dir = Path(fn_args.serving_model_dir)
         self.checkpoints = Path(fn_args.custom_config["checkpoints"]) / self.fingerprint()

@@ -1,0 +1,165 @@
+"""What preprocessing costs: pictures a second, memory and disk as the data grow, and how fast Trainers read.
+
+Each count of pictures runs in a process of its own, from the folder to what the Trainers read:
+`python -m benchmarks.pipeline steps FOLDER ROOT`, or `reader FOLDER ROOT` for the other half.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tfx_pipeline.config import RunConfig
+from tfx_pipeline.datasets.folder import Entry, read_folder, write_metadata
+from tfx_pipeline.datasets.shapes import write_shapes
+
+COUNTS = (1_000, 10_000, 50_000, 100_000)
+DRAWN = 10_000
+READER_STEPS = 100
+Figures = dict[str, Any]
+
+
+def measure(data: Path | None, *, counts: Sequence[int] = COUNTS, say: Callable[[str], None] = print) -> Figures:
+    """Run the data steps on sets of these sizes, and time a Trainer's reading.
+
+    Args:
+        data: A folder of captioned pictures, which are used several times where there are too few; without one, shapes
+            are drawn.
+        counts: Pictures, in growing order; the third is the one that the plain figures are of.
+        say: Told a line for each measurement.
+
+    Returns:
+        `pictures_per_s`, `memory_mb`, `transformed_bytes_ratio` (bytes on the disk for a byte of raw pixels), `seconds`
+        by step, of which `looking` finds the fingerprint and the slices, and `reader_share` (steps a second while
+        reading the transformed data, the reading itself shared out over a training of the quick profile, against steps
+        on batches that are already there); `memory_growth_10k_to_100k` (peak of the process at the last count against
+        that at the second, less 1); and `by_count`, the first four of each count.
+    """
+    named = counts[min(2, len(counts) - 1)]
+    with tempfile.TemporaryDirectory(dir=None if data is None else data.parent, prefix=".bench-") as place:
+        source = data or draw(Path(place) / "shapes", min(max(counts), DRAWN))
+        by_count = {}
+        for count in counts:
+            folder, root = (Path(place) / f"{kind}-{count}" for kind in ("data", "root"))
+            resample(source, folder, count)
+            by_count[count] = child("steps", folder, root)
+            say(f"{count} pictures: {by_count[count]}")
+        reader = child("reader", Path(place) / f"data-{named}", Path(place) / f"root-{named}")
+        say(f"reading {named} pictures: {reader}")
+    memory = [by_count[count]["memory_mb"] for count in (counts[min(1, len(counts) - 1)], counts[-1])]
+    return {
+        **by_count[named],
+        "memory_growth_10k_to_100k": round(memory[1] / memory[0] - 1, 3),
+        **reader,
+        "by_count": by_count,
+    }
+
+
+def draw(folder: Path, count: int) -> Path:
+    """A data set of shapes."""
+    folder.mkdir()
+    write_shapes(folder, count=count, size=32, seed=0)
+    return folder
+
+
+def resample(source: Path, folder: Path, count: int) -> None:
+    """A data set of so many pictures, linked from another one of the same disk, over and over again."""
+    entries = read_folder(source, decode=False).entries
+    (folder / "images").mkdir(parents=True)
+    made: list[Entry] = []
+    for number in range(count):
+        entry = entries[number % len(entries)]
+        name = f"images/{number:07}{Path(entry.file_name).suffix}"
+        os.link(source / entry.file_name, folder / name)
+        made.append(replace(entry, file_name=name))
+    write_metadata(folder / "metadata.jsonl", made)
+
+
+def child(what: str, folder: Path, root: Path) -> Figures:
+    """Measure in a process of its own."""
+    command = [sys.executable, "-m", __name__, what, str(folder), str(root)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def steps(folder: Path, place: Path) -> Figures:
+    """Run everything before the Trainers."""
+    from tfx_pipeline.local_run import execute, narrated, source_of
+    from tfx_pipeline.pipeline import bound, data_steps
+    from tfx_pipeline.runs.history import History
+    from tfx_pipeline.runs.root import Root
+
+    root, config = Root(place), RunConfig()
+    place.mkdir()
+    started = time.monotonic()
+    source = source_of(folder, config)
+    by_step = {"looking": time.monotonic() - started}
+    with narrated(root, lambda line: print(line, file=sys.stderr)) as log:
+        execute(bound(root, data_steps(root, source, config).nodes), root, log)
+    seconds = time.monotonic() - started
+    by_step |= {step.name: step.seconds for step in History(root).run("latest").steps}
+    count = len(read_folder(folder, decode=False).entries)
+    written = sum(file.stat().st_size for file in transformed(root.pipeline, "*"))
+    return {
+        "pictures_per_s": round(count / seconds, 1),
+        "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "transformed_bytes_ratio": round(written / (count * 3 * config.data.picture_size**2), 3),
+        "seconds": {name: round(taken, 2) for name, taken in by_step.items()},
+    }
+
+
+def transformed(pipeline: Path, split: str) -> list[Path]:
+    """Files of what the Trainers read."""
+    return sorted(pipeline.glob(f"Transform/transformed_examples/*/Split-{split}/*"))
+
+
+def reader(folder: Path, place: Path) -> Figures:
+    """Train the restorer on what was transformed from a folder, and on batches that are already in memory."""
+    import itertools
+
+    import tensorflow as tf
+
+    from models.learning.inputs import picture_batches
+    from models.restorer import Restorer, RestorerTraining
+    from tfx_pipeline.training.records import read_captioned
+
+    config = RunConfig()
+    settings, files = config.restoration, [str(file) for file in transformed(place / "pipeline", "train")]
+    restorer = Restorer(widths=settings.widths, depth=settings.depth, half_depth=settings.half_depth)
+    training = RestorerTraining(restorer, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
+    training.compile(optimizer="adam", jit_compile=False)
+    started = time.monotonic()
+    data = read_captioned(files, picture_size=config.data.picture_size, caption_length=config.data.caption_length)
+    reading = (time.monotonic() - started) / settings.steps
+    batches = picture_batches(data.image, batch_size=settings.batch_size, seed=0).dataset()
+    kept = tf.data.Dataset.from_tensor_slices(stacked(list(itertools.islice(batches, 8)))).repeat()
+    training.fit(kept, steps_per_epoch=5, verbose=0)
+    # In turns, so that whatever else the machine does meets both.
+    times = {"memory": 0.0, "reader": 0.0}
+    for _ in range(4):
+        for name, source in (("memory", kept), ("reader", batches)):
+            started = time.monotonic()
+            training.fit(source, steps_per_epoch=READER_STEPS // 4, verbose=0)
+            times[name] += time.monotonic() - started
+    step = {name: seconds / READER_STEPS for name, seconds in times.items()}
+    return {"reader_share": round(step["memory"] / (step["reader"] + reading), 3)}
+
+
+def stacked(batches: list[dict[str, Any]]) -> dict[str, Any]:
+    """Batches as one dictionary of tensors with a leading axis."""
+    import tensorflow as tf
+
+    return {name: tf.stack([batch[name] for batch in batches]) for name in batches[0]}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _, what, folder, root = sys.argv
+    print(json.dumps({"steps": steps, "reader": reader}[what](Path(folder), Path(root))))

@@ -1,0 +1,71 @@
+"""What is measured on pictures that have nothing but a caption each, such as the emoji."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality import Draw, Pictures
+from benchmarks.quality.pictures import load_pictures
+from tfx_pipeline.datasets.folder import Entry, read_folder
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """Pictures, uint8[n, s, s, 3], each with its caption."""
+
+    captions: tuple[str, ...]
+    pictures: Pictures
+
+
+def read_captioned(folder: str | Path, *, size: int = 32) -> tuple[Captioned, Captioned]:
+    """A folder with its English captions, as what to train on and what is withheld.
+
+    Raises:
+        DataSetError: If the folder cannot be read.
+    """
+    entries = read_folder(folder).entries
+    seen, withheld = ([entry for entry in entries if entry.withheld == each] for each in (False, True))
+    return captioned(Path(folder), seen, size), captioned(Path(folder), withheld, size)
+
+
+def captioned(folder: Path, entries: list[Entry], size: int) -> Captioned:
+    """The pictures of some entries."""
+    pictures = load_pictures([folder / entry.file_name for entry in entries], size)
+    return Captioned(tuple(entry.text for entry in entries), pictures)
+
+
+def held_out_psnr(draw: Draw, withheld: Captioned) -> float:
+    """Mean PSNR in dB of drawings, one of each caption on seed 0, against the pictures that it belongs to.
+
+    Raises:
+        ValueError: If there is no picture.
+    """
+    if not withheld.captions:
+        raise ValueError("No picture is withheld: name a data set that marks some of its pictures as withheld.")
+    drawn = draw(list(withheld.captions), [0] * len(withheld.captions)).astype(np.float64)
+    errors = ((drawn - withheld.pictures) ** 2).mean((1, 2, 3))
+    return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-3))))
+
+
+def retrieval(draw: Draw, seen: Captioned, *, count: int = 1000, seed: int = 0) -> float:
+    """R@1: the share of drawings that are nearest, by squared error, to the picture of their own caption, 0 to 1.
+
+    Args:
+        draw: What is measured.
+        seen: The pictures of training.
+        count: How many of them are drawn and searched; all where there are fewer.
+        seed: Chooses them.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(seen.captions))[:count]
+    captions = [seen.captions[number] for number in chosen]
+    distances = squared_distances(draw(captions, [0] * len(captions)), seen.pictures[chosen])
+    # Two captions may name one picture.
+    return float(np.mean(distances.diagonal() <= distances.min(axis=1)))
+
+
+def squared_distances(ones: Pictures, others: Pictures) -> NDArray[np.float64]:
+    """From each of n pictures to each of m: float64[n, m]."""
+    one, other = (each.reshape(len(each), -1).astype(np.float64) for each in (ones, others))
+    return (one**2).sum(1)[:, None] - 2 * one @ other.T + (other**2).sum(1)

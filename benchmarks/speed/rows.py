@@ -1,0 +1,539 @@
+"""All rows of the speed bench; what `easel bench speed` runs.
+
+Both sides of a ratio are timed in turn in one process, on the same weights; a time alone says little elsewhere.
+"""
+
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.speed.limits import Limits, flops, measure_limits, wait
+from benchmarks.speed.networks import (
+    SEED,
+    Networks,
+    Step,
+    inputs_for,
+    large_decoder,
+    our_inference,
+    our_training,
+    standard_networks,
+)
+from benchmarks.speed.rounds import Timing, UnsteadyError, in_turn
+from benchmarks.speed.ways import PROMPTS, Fused, Staged, all_prompts, as_in_the_article, differences, plain_keras
+from models.device import cpu_has_bfloat16, device_policy
+from models.export import export_generator, export_text_to_image, frozen
+from models.generator import Generator
+from models.language_model import TEMPERATURE, LanguageModel
+from models.pictures import encode_png, to_uint8
+from models.pretrained import export_pretrained, load_pretrained
+from models.restorer import Restorer
+from models.sampling import normal_rows, uniform_rows
+from models.text import START
+from models.text_to_image import TextToImage
+from serving.client import Client
+from serving.process import ServerProcess
+from tfx_pipeline.config import load_config
+from tfx_pipeline.runs.commit import code_commit
+
+Figures = dict[str, Any]
+Say = Callable[[str], None]
+
+KEYS = (
+    "vs_article",
+    "vs_keras",
+    "generate_restore_ms",
+    "generate_restore_peak_share",
+    "batch64_bf16_peak_share",
+    "decode_ms_per_token",
+    "inference_vs_torch_min",
+    "training_vs_torch_min",
+    "cold_start_s",
+    "serving_peak_mb",
+)
+"""What the answer always has; a figure that was not measured is None."""
+BATCHES = (1, 4, 16, 64)
+ENDS = (1, 64)
+NAMES = ("language_model", "generator", "restorer")
+STARTS = 3
+MOST_DIFFERENT = 3
+"""Levels of 255 by which the same picture may differ from one way to another."""
+
+
+class SpeedError(Exception):
+    """A bench that cannot be run, or a way that draws another picture; the message is one sentence."""
+
+
+@dataclass
+class Line:
+    """One measured side.
+
+    Attributes:
+        what: The work.
+        side: Who did it.
+        batch: Rows at once.
+        ms: Milliseconds of a call, the median of the rounds.
+        spread: Between the quartiles of the rounds, as a share of the median.
+        peak_share: Its multiply-adds over the most that the machine does in such a time; None where not counted.
+        bandwidth_share: The bytes of weights that it has to read over what the memory gives in such a time, or None.
+    """
+
+    what: str
+    side: str
+    batch: int
+    ms: float
+    spread: float
+    peak_share: float | None = None
+    bandwidth_share: float | None = None
+
+
+class Bench:
+    """What the rows have in common: the machine's limits, and the lines that were measured.
+
+    Args:
+        say: Told what is going on.
+    """
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.limits: Limits = measure_limits()
+        self.lines: list[Line] = []
+        self.refused: dict[str, str] = {}
+        self.pretrained = load_pretrained()
+        self.networks = standard_networks(self.pretrained.generator.language_model.vocabulary)
+
+    def compare(
+        self,
+        what: str,
+        batch: int,
+        sides: Mapping[str, Step],
+        *,
+        share_of: int = 1,
+        work: int | None = None,
+        weights: int | None = None,
+        peak: float | None = None,
+    ) -> dict[str, float]:
+        """Time sides in turn and keep their lines.
+
+        Args:
+            what: The work.
+            batch: Rows at once.
+            sides: By name.
+            share_of: How many times a call does the work.
+            work: Floating point operations of the work.
+            weights: Bytes that the work has to read.
+            peak: GFLOP/s to hold the work against; that of float32 if left out.
+
+        Returns:
+            Milliseconds of the work by side; empty where the time of one could not be told, which `refused` keeps.
+        """
+        refused = False
+        try:
+            found = in_turn(sides)
+        except UnsteadyError as error:
+            self.refused[f"{what}, batch {batch}"] = str(error)
+            self.say(f"{what}, batch {batch}: refused, since {error}.")
+            found, refused = error.steady, True
+        timings = {side: Timing(each.ms / share_of, each.spread) for side, each in found.items()}
+        for side, (ms, spread) in timings.items():
+            share = None if work is None else work / ms / 1e6 / (peak or self.limits.fp32)
+            bandwidth = None if weights is None else weights / ms / 1e6 / self.limits.bandwidth
+            self.lines.append(Line(what, side, batch, ms, spread, share, bandwidth))
+            self.say(f"{what}, batch {batch}, {side}: {ms:.3g} ms")
+        # A ratio to the best of the others would flatter where one of them is missing.
+        return {} if refused else {side: each.ms for side, each in timings.items()}
+
+
+# ---- rows ------------------------------------------------------------------------------------------------------------
+
+
+def prompt(bench: Bench) -> Figures:
+    """From a prompt to a PNG, with the weights that come along."""
+    model = bench.pretrained
+    with tempfile.TemporaryDirectory() as folder:
+        fused = exported(model, Path(folder, "fp32"))
+        sides: dict[str, Callable[[str, int], Any]] = {
+            "as in the article": Staged(model, as_in_the_article),
+            "plain Keras": Staged(model, plain_keras),
+            "ours": fused,
+        }
+        for name, way in list(sides.items())[:2]:
+            worst = max(differences(way, fused))
+            if worst > MOST_DIFFERENT:
+                raise SpeedError(f"{name} draws other pictures than the fused model: they differ by {worst} of 255.")
+        calls = {name: all_prompts(way) for name, way in sides.items()}
+        ms = bench.compare("prompt to PNG", 1, calls, share_of=len(PROMPTS))
+        low = in_bfloat16(model)
+        variants = {
+            "ours, fp32": fused,
+            "ours, fp32, XLA": exported(model, Path(folder, "fp32-xla"), compiled=True),
+            "ours, bf16": exported(low, Path(folder, "bf16")),
+            "ours, bf16, XLA": exported(low, Path(folder, "bf16-xla"), compiled=True),
+        }
+        for batch in BATCHES:
+            bench.compare("prompt to PNG", batch, {name: batched(each, batch) for name, each in variants.items()})
+    return {"vs_article": ratio(ms, "as in the article"), "vs_keras": ratio(ms, "plain Keras")}
+
+
+def stages(bench: Bench) -> Figures:
+    """What the parts of ours take at batch 1, each as a graph of its own: the profile of a prompt."""
+    model, seeds = bench.pretrained.generator.language_model, tf.constant([1], tf.int64)
+    generator, restorer = bench.pretrained.generator, bench.pretrained.restorer
+    caption, prompt = tf.constant(["a red circle to the left of a white heart"]), tf.constant(PROMPTS[:1])
+    ids, drawn = model.tokenizer.tokenize(caption), generator.draw(caption, seeds)
+    noise, embedding = tf.zeros([1, generator.noise_size]), model.embed_ids(ids)
+    parts: dict[str, tuple[Callable[..., Any], list[Any]]] = {
+        "split a text": (model.tokenizer.tokenize, [prompt]),
+        "continue it": (model.continue_texts, [prompt, seeds, tf.constant([TEMPERATURE])]),
+        "read the caption": (model.embed_ids, [ids]),
+        "draw noise": (lambda seeds: normal_rows(seeds, generator.noise_size, stream=1), [seeds]),
+        "draw it": (lambda *inputs: generator(list(inputs)), [noise, embedding]),
+        "restore it": (lambda drawn: restorer.restore_batch(drawn, None, tf.constant([-1.0])), [drawn]),
+        "encode it": (encode_png, [to_uint8(drawn)]),
+    }
+    bench.compare("a stage of ours", 1, {name: one_graph(run, inputs) for name, (run, inputs) in parts.items()})
+    return {}
+
+
+def drawing(bench: Bench) -> Figures:
+    """The generator and the restorer of the `standard` profile at 64x64, one after the other in one graph."""
+    found: Figures = {}
+    for batch in ENDS:
+        for precision, networks, peak in (
+            ("fp32", bench.networks, bench.limits.fp32),
+            ("bf16", low_networks(bench.networks), bench.limits.bf16),
+        ):
+            sides = {
+                f"ours, {precision}{', XLA' if xla else ''}": drawn(networks, batch, xla=xla) for xla in (False, True)
+            }
+            work = flops(next(iter(sides.values()))[1])
+            ms = bench.compare(
+                "generator and restorer", batch, {name: step for name, (step, _) in sides.items()}, work=work, peak=peak
+            )
+            if ms:
+                found[f"{precision}_{batch}_ms"] = best(ms, "ours")
+                found[f"{precision}_{batch}_share"] = work / best(ms, "ours") / 1e6 / peak
+    return {
+        "generate_restore_ms": found.get("fp32_1_ms"),
+        "generate_restore_peak_share": found.get("fp32_1_share"),
+        "batch64_fp32_peak_share": found.get("fp32_64_share"),
+        "batch64_bf16_peak_share": found.get("bf16_64_share"),
+    }
+
+
+def decoding(bench: Bench) -> Figures:
+    """A piece of a caption, by a language model of two layers of 512 units."""
+    model = large_decoder(bench.networks.language_model.vocabulary)
+    sides, weights = decoders(model), 4 * sum(variable.shape.num_elements() for variable in read_each_step(model))
+    ms = bench.compare("a piece", 1, sides, share_of=model.length - 1, work=weights // 2, weights=weights)
+    return {
+        "decode_ms_per_token": best(ms, "ours"),
+        "decode_served_ms_per_token": ms.get("ours"),
+        "decoding_vs_torch": ratio(ms, "PyTorch"),
+    }
+
+
+def inference(bench: Bench) -> Figures:
+    """Each network alone, beside PyTorch and ONNX Runtime."""
+    ratios: dict[str, list[float | None]] = {name: [] for name in NAMES}
+    for batch in ENDS:
+        inputs = inputs_for(bench.networks, batch)
+        for name in NAMES:
+            own = {kind: our_inference(bench.networks, name, inputs.of(name), xla=xla) for kind, xla in OURS.items()}
+            sides = {kind: step for kind, (step, _) in own.items()} | others(bench, name, inputs.of(name))
+            ms = bench.compare(name, batch, sides, work=flops(own["ours"][1]))
+            ratios[name].append(ratio(ms, "PyTorch"))
+    return {f"{name}_vs_torch": least(values) for name, values in ratios.items()}
+
+
+def training(bench: Bench) -> Figures:
+    """A training step of each network, with the same loss and Adam."""
+    config = load_config("standard")
+    figures: Figures = {}
+    sizes = {
+        "language_model": config.language.batch_size,
+        "generator": config.drawing.batch_size,
+        "restorer": config.restoration.batch_size,
+    }
+    for name, batch in sizes.items():
+        networks = standard_networks(bench.networks.language_model.vocabulary)
+        inputs = inputs_for(networks, batch)
+        work = 3 * flops(our_inference(networks, name, inputs.of(name), xla=False)[1])
+        sides = {"ours": our_training(networks, name, inputs)}
+        if torch_is_there():
+            from benchmarks.speed import twins
+
+            kinds = {"PyTorch, eager": False} | ({"PyTorch, compiled": True} if twins.can_compile() else {})
+            sides |= {
+                kind: twins.training(networks, name, inputs, compile_it=compiled) for kind, compiled in kinds.items()
+            }
+        ms = bench.compare(f"training step, {name}", batch, sides, work=work)
+        figures[f"{name}_steps_per_s"] = 1000 / ms["ours"] if ms else None
+        figures[f"{name}_training_vs_torch"] = ratio(ms, "PyTorch")
+    return figures
+
+
+def start(bench: Bench) -> Figures:
+    """A new process, from the start of Python to the first picture with the weights that come along."""
+    program = "from models.pretrained import load_pretrained; load_pretrained().generate('a red circle', seed=1)"
+    seconds = []
+    for _ in range(STARTS):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", program], check=True, stderr=subprocess.DEVNULL)
+        seconds.append(time.monotonic() - began)
+    return {"cold_start_s": statistics.median(seconds)}
+
+
+def memory(bench: Bench) -> Figures:
+    """A serving process with all four models, after requests to each of them, the largest of 64 prompts."""
+    with tempfile.TemporaryDirectory() as folder:
+        export_pretrained(Path(folder))
+        export_generator(bench.pretrained.generator, Path(folder, "generator", "1"))
+        with ServerProcess(Path(folder)) as server, Client(server.grpc_address) as client:
+            pictures = client.generate(list(PROMPTS) * 16, seed=list(range(64)))
+            client.restore(pictures[0].image)
+            client.continue_prompt(PROMPTS[0])
+            return {"serving_peak_mb": peak_resident_mb(server.pid)}
+
+
+ROWS: dict[str, Callable[[Bench], Figures]] = {
+    "prompt": prompt,
+    "stages": stages,
+    "drawing": drawing,
+    "decoding": decoding,
+    "inference": inference,
+    "training": training,
+    "start": start,
+    "memory": memory,
+}
+"""Groups of figures that are measured together, by name."""
+
+
+def measure(*, rows: Sequence[str] = tuple(ROWS), say: Say = print) -> Figures:
+    """Run rows, one after the other.
+
+    Args:
+        rows: Which ones.
+        say: Told what is going on.
+
+    Returns:
+        The figures by name; those of `KEYS` that were not measured are None. `lines` has every side that was timed,
+        `refused` by row why its figures are missing, `limits` what the machine does at most, `machine` what it is.
+
+    Raises:
+        SpeedError: If a row does not exist, or two ways draw different pictures.
+    """
+    unknown = [name for name in rows if name not in ROWS]
+    if unknown:
+        raise SpeedError(f"There is no row {unknown[0]!r}: choose among {', '.join(ROWS)}.")
+    began, bench = time.monotonic(), started(say)
+    figures: Figures = {}
+    for name in rows:
+        say(f"{name}: {(ROWS[name].__doc__ or '').splitlines()[0]}")
+        figures |= ROWS[name](bench)
+    return {
+        **dict.fromkeys(KEYS),
+        **figures,
+        "inference_vs_torch_min": least(
+            [figures.get(name) for name in (*(f"{name}_vs_torch" for name in NAMES), "decoding_vs_torch")]
+        ),
+        "training_vs_torch_min": least([figures.get(f"{name}_training_vs_torch") for name in NAMES]),
+        "minutes": (time.monotonic() - began) / 60,
+        "limits": bench.limits._asdict(),
+        "machine": machine(),
+        "refused": bench.refused,
+        "lines": [asdict(line) for line in bench.lines],
+    }
+
+
+def started(say: Say) -> Bench:
+    """A bench that knows the machine's limits.
+
+    Raises:
+        SpeedError: If not even these can be told.
+    """
+    if not torch_is_there():
+        say("PyTorch is not installed: its rows, and ONNX Runtime's, are left out.")
+    try:
+        return Bench(say)
+    except UnsteadyError as error:
+        raise SpeedError(f"The machine's limits cannot be measured: {error}.") from None
+
+
+# ---- sides -----------------------------------------------------------------------------------------------------------
+
+OURS = {"ours": False, "ours, XLA": True}
+"""Whether XLA compiles, by side."""
+
+
+def exported(model: TextToImage, folder: Path, *, compiled: bool = False) -> Fused:
+    """The fused model, written and loaded again."""
+    export_text_to_image(model, folder, compiled=compiled)
+    return Fused(folder)
+
+
+def one_graph(run: Callable[..., Any], inputs: list[Any]) -> Step:
+    """A function as a graph of its own, on its inputs."""
+    graph = tf.function(run, autograph=False)
+    return lambda: wait(graph(*inputs))
+
+
+def batched(fused: Fused, batch: int) -> Step:
+    """A call with so many prompts."""
+    prompts = [PROMPTS[number % len(PROMPTS)] for number in range(batch)]
+    return lambda: fused.batch(prompts, list(range(batch)))
+
+
+def drawn(networks: Networks, batch: int, *, xla: bool) -> tuple[Step, Any]:
+    """Generator and restorer in one graph, with its weights as constants; the step, and the graph."""
+    inputs = inputs_for(networks, batch)
+    given = [tf.constant(part) for part in (inputs.noise, inputs.embedding, inputs.masks, inputs.known)]
+
+    def both(noise: tf.Tensor, embedding: tf.Tensor, masks: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+        return networks.restorer([networks.generator([noise, embedding]), masks, known])
+
+    (with_constants,) = frozen([networks.generator, networks.restorer], both)
+    graph = tf.function(with_constants, autograph=False, jit_compile=xla).get_concrete_function(*given)
+    return lambda: wait(graph(*given)), graph
+
+
+def decoders(model: LanguageModel) -> dict[str, Step]:
+    """Who writes a caption to its full length from nothing: the loop as it is served, under XLA, and PyTorch's."""
+    ids = tf.one_hot([0], model.length, dtype=tf.int64) * START
+    draws = uniform_rows(tf.constant([SEED], tf.int64), model.length, stream=0)
+    given = (ids, tf.not_equal(ids, 0), draws, tf.constant([TEMPERATURE]), tf.constant([model.length]))
+    served = tf.function(model._decode, autograph=False)
+    sides: dict[str, Step] = {
+        "ours": lambda: wait(served(*given)),
+        "ours, XLA": lambda: wait(model._decode_compiled(*given)),
+    }
+    if torch_is_there():
+        from benchmarks.speed import twins
+
+        sides["PyTorch, eager"] = twins.decoding(model, draws.numpy(), TEMPERATURE, compile_it=False)
+        if twins.can_compile():
+            sides["PyTorch, compiled"] = twins.decoding(model, draws.numpy(), TEMPERATURE, compile_it=True)
+    return sides
+
+
+def read_each_step(model: LanguageModel) -> list[Any]:
+    """The variables that every piece needs entirely."""
+    return [*(weight for lstm in model.lstms for weight in lstm.weights), *model.next_piece.weights]
+
+
+def others(bench: Bench, name: str, inputs: list[Any]) -> dict[str, Step]:
+    """PyTorch and ONNX Runtime on a network, as far as they are installed.
+
+    Raises:
+        SpeedError: If PyTorch's twin gives something else.
+    """
+    if not torch_is_there():
+        return {}
+    from benchmarks.speed import twins
+
+    twin = twins.twin_of(bench.networks, name).eval()
+    sides: dict[str, Step] = {"PyTorch, eager": twins.inference(twin, inputs, compile_it=False)}
+    check_same(name, our_inference(bench.networks, name, inputs, xla=False)[0](), sides["PyTorch, eager"]())
+    if twins.can_compile():
+        sides["PyTorch, compiled"] = twins.inference(twin, inputs, compile_it=True)
+    if name != "language_model" and all(map(importlib.util.find_spec, ("onnx", "onnxscript", "onnxruntime"))):
+        from benchmarks.speed import exchange
+
+        sides["ONNX Runtime"] = exchange.inference(bench.networks, name, inputs)
+    return sides
+
+
+def check_same(name: str, own: Any, theirs: Any) -> None:
+    """Hold the outputs of two libraries side by side."""
+    for one, other in zip(tf.nest.flatten(own), tf.nest.flatten(theirs), strict=True):
+        difference = float(tf.reduce_max(abs(one - other.numpy())))
+        if difference > 1e-3:
+            raise SpeedError(f"PyTorch's {name} is not ours: an output differs by {difference:.2g}.")
+
+
+def in_bfloat16(model: TextToImage) -> TextToImage:
+    """The same models with the dense layers at each point and the convolutions in bfloat16."""
+    low = low_networks(Networks(model.generator.language_model, model.generator, model.restorer))
+    return TextToImage(low.generator, low.restorer)
+
+
+def low_networks(networks: Networks) -> Networks:
+    """Generator and restorer in mixed bfloat16, with the same weights."""
+    config = networks.generator.get_config() | {"dtype": "mixed_bfloat16", "language_model": networks.language_model}
+    generator = Generator(config.pop("language_model"), **config)
+    restorer = Restorer(**networks.restorer.get_config() | {"dtype": "mixed_bfloat16"})
+    for low, full in ((generator, networks.generator), (restorer, networks.restorer)):
+        low.set_weights(full.get_weights())
+    return networks._replace(generator=generator, restorer=restorer)
+
+
+# ---- figures ---------------------------------------------------------------------------------------------------------
+
+
+def best(ms: Mapping[str, float], who: str) -> Any:
+    """The least time of the sides whose names begin so, None where there is none."""
+    return min((value for side, value in ms.items() if side.startswith(who)), default=None)
+
+
+def ratio(ms: Mapping[str, float], other: str) -> float | None:
+    """How many times as long the best of the others takes as the best of ours, None where either is missing."""
+    theirs, own = best(ms, other), best(ms, "ours")
+    return None if theirs is None or own is None else theirs / own
+
+
+def least(values: Sequence[float | None]) -> float | None:
+    """The least, None where one is missing."""
+    there = [value for value in values if value is not None]
+    return min(there) if len(there) == len(values) else None
+
+
+def torch_is_there() -> bool:
+    """Whether PyTorch can be imported."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def peak_resident_mb(pid: int) -> float:
+    """Most memory that a process held so far, in MB of 2^20 bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    policy = device_policy()
+    packages = ("tensorflow", "keras", "torch", "onnxruntime")
+    return {
+        "processor": processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "bfloat16": cpu_has_bfloat16(),
+        "device": policy.device,
+        "commit": code_commit(),
+        **{name: installed(name) for name in packages},
+    }
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name and its widest vectors."""
+    fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+    named = {name.strip(): value.strip() for name, value in fields.items()}
+    flags = named.get("flags", "").split()
+    widest = next((each for each in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if each in flags), "none of AVX")
+    return f"{named.get('model name', 'unknown')} ({widest})"
+
+
+def installed(package: str) -> str | None:
+    """A package's version, None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

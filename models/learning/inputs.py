@@ -1,0 +1,216 @@
+"""Arrays in memory become batches for training."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.text import END, PAD, RESERVED, UNKNOWN
+
+BEHEADED = 0.1
+"""Share of the captions that the language model reads from some piece after the first."""
+LONGEST_WORD = 8
+"""Most pieces that an unknown word falls apart into in training."""
+
+
+class Captioned(NamedTuple):
+    """Transformed pictures with their captions, in memory: a picture takes size * size * 3 bytes.
+
+    Attributes:
+        image: uint8[n, size, size, 3].
+        captions: int64[n, 2, t], the ids of `text` and `text_zh`; a missing caption is START, END alone.
+    """
+
+    image: NDArray[np.uint8]
+    captions: NDArray[np.int64]
+
+
+class UnknownWords(NamedTuple):
+    """How captions are read with words that no caption has.
+
+    Attributes:
+        letters: Ids of what a word that the vocabulary lacks falls apart into; its first piece is the first of them.
+        share: Of the captions that have unknown words, 0 to 1; how many of such a caption's pieces, none to all, is a
+            matter of chance.
+    """
+
+    letters: Sequence[int]
+    share: float
+
+
+class Batches(NamedTuple):
+    """Endless batches for training, picked from arrays in memory.
+
+    Attributes:
+        total: Rows to choose from.
+        batch_size: Rows in a batch; each row comes once an epoch.
+        seed: Of the order.
+        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch.
+    """
+
+    total: int
+    batch_size: int
+    seed: int
+    pick: Callable[[tf.Tensor, tf.Tensor], Any]
+
+    def dataset(self) -> tf.data.Dataset:
+        """The batches, a few of them made ahead of their use."""
+        rows = tf.data.Dataset.range(self.total).shuffle(self.total, seed=self.seed).repeat()
+        return rows.batch(self.batch_size, drop_remainder=True).enumerate().map(self.pick).prefetch(8)
+
+
+def caption_batches(
+    data: Captioned,
+    lines: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    unknown: UnknownWords | None = None,
+) -> Batches:
+    """Batches for the language model: one caption of each picture, and lines of text that have no picture.
+
+    Some captions lack their first pieces, since a prompt may begin with any: "circle" as well as "a red circle".
+    Columns that hold nothing but padding are left out: every step would read them.
+
+    Args:
+        data: Captioned pictures.
+        lines: Ids of texts without a picture, int64[n, t].
+        batch_size: Captions in a batch.
+        seed: Of the order.
+        unknown: Which captions are read with unknown words; None for none.
+
+    Returns:
+        Batches of what `models.language_training.GroundedLanguageModel` takes.
+    """
+    length = max(used_length(data.captions), used_length(lines))
+    captions, texts = tf.constant(data.captions[..., :length]), tf.constant(lines[..., :length])
+    image = tf.constant(data.image)
+    count = len(data.image)
+
+    def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        has_picture = rows < count
+        picture_rows = tf.minimum(rows, count - 1)
+        both = tf.gather(captions, picture_rows)
+        ids = some_beheaded(one_caption(both))
+        if len(lines):
+            line = tf.gather(texts, tf.maximum(rows - count, 0))
+            ids = tf.where(has_picture[:, None], ids, line)
+        ids, targets = with_unknown_words(ids, unknown) if unknown else (ids, ids)
+        picture = tf.gather(image, picture_rows)
+        has_picture = tf.cast(has_picture, tf.float32)
+        return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture}
+
+    return Batches(count + len(lines), batch_size, seed, pick)
+
+
+def used_length(ids: NDArray[np.int64]) -> int:
+    """Columns of ids, int64[..., t], up to the last that is not padding everywhere."""
+    used = (ids != PAD).reshape(-1, ids.shape[-1]).any(axis=0)
+    return int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
+
+
+def embedding_batches(
+    image: NDArray[np.uint8], embeddings: NDArray[np.float32], present: NDArray[np.bool_], *, batch_size: int, seed: int
+) -> Batches:
+    """Batches for the generator: a picture and the embedding of one of its captions.
+
+    Args:
+        image: uint8[n, s, s, 3].
+        embeddings: float32[n, 2, d].
+        present: bool[n, 2], which captions there are.
+        batch_size: Pictures in a batch.
+        seed: Of the order and the choice of captions.
+    """
+    image, embeddings, present = tf.constant(image), tf.constant(embeddings), tf.constant(present)
+
+    def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        choice = choose(tf.gather(present, rows))
+        embedding = tf.gather(tf.gather(embeddings, rows), choice, batch_dims=1)
+        return {"image": tf.gather(image, rows), "embedding": embedding}
+
+    return Batches(len(image), batch_size, seed, pick)
+
+
+def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> Batches:
+    """Batches for the restorer: a picture and the seed of its damage."""
+    image = tf.constant(image)
+
+    def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        seeds = tf.random.stateless_uniform([batch_size], [seed, number], 0, 2**31, tf.int64)
+        return {"image": tf.gather(image, rows), "seed": seeds}
+
+    return Batches(len(image), batch_size, seed, pick)
+
+
+def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which captions, int64[n, 2, t], say anything: bool[n, 2]."""
+    return captions[..., 1] != END
+
+
+def one_caption(both_BxKxT: tf.Tensor) -> tf.Tensor:
+    """One caption of each row at random, int64[b, t]; never a missing one."""
+    return tf.gather(both_BxKxT, choose(tf.not_equal(both_BxKxT[..., 1], END)), batch_dims=1)
+
+
+def some_beheaded(ids_BxT: tf.Tensor) -> tf.Tensor:
+    """Captions, a tenth of them without some of their first pieces, int64[b, t]; one piece is always left."""
+    rows, length = tf.shape(ids_BxT)[0], tf.shape(ids_BxT)[1]
+    pieces = tf.reduce_sum(tf.cast(ids_BxT != PAD, tf.float32), axis=1) - 2
+    taken = tf.cast(tf.random.uniform([rows]) * pieces, tf.int32)
+    taken = tf.where(tf.random.uniform([rows]) < BEHEADED, taken, 0)
+    where = tf.range(1, length)[None] + taken[:, None]
+    padded = tf.concat([ids_BxT, tf.fill([rows, length], tf.constant(PAD, tf.int64))], axis=1)
+    return tf.concat([ids_BxT[:, :1], tf.gather(padded, where, batch_dims=1)], axis=1)
+
+
+def with_unknown_words(ids_BxT: tf.Tensor, unknown: UnknownWords) -> tuple[tf.Tensor, tf.Tensor]:
+    """Captions, a share of them with some pieces replaced by words that no caption has.
+
+    Such a word means nothing, so a model comes to read over it, and draws what the rest of a caption says.
+
+    Args:
+        ids_BxT: int64[b, t], of a static number of rows.
+        unknown: How many, and by what.
+
+    Returns:
+        The captions, int64[b, t + `LONGEST_WORD`], cut where they would be longer; and the same with PAD for the pieces
+        of unknown words, which nothing is to be learned of.
+    """
+    rows, length, most = ids_BxT.shape[0], tf.shape(ids_BxT)[1], LONGEST_WORD
+    letters, share = unknown
+    rate_B = tf.where(tf.random.uniform([rows]) < share, tf.random.uniform([rows]), 0.0)
+    is_piece_BxT = ids_BxT >= len(RESERVED)
+    unknown_BxT = is_piece_BxT & (tf.random.uniform([rows, length]) < rate_B[:, None])
+    spelled = tf.random.uniform([rows, length, most], 0, len(letters), tf.int32) * tf.cast(tf.range(most) > 0, tf.int32)
+    ends = tf.random.uniform([rows, length, 1], 2, most + 1, tf.int32)
+    words_BxTxM = tf.where(tf.range(most) < ends, tf.gather(tf.constant(letters, tf.int64), spelled), PAD)
+    whole_BxTxM = tf.pad(ids_BxT[..., None], [[0, 0], [0, 0], [0, most - 1]], constant_values=PAD)
+    read = tf.reshape(tf.where(unknown_BxT[..., None], words_BxTxM, whole_BxTxM), [rows, -1])
+    learned = tf.reshape(tf.where(unknown_BxT[..., None], tf.constant(PAD, tf.int64), whole_BxTxM), [rows, -1])
+    # What is not padding moves to the front, in the order in which it stands.
+    order = tf.argsort(tf.cast(tf.equal(read, PAD), tf.int32), axis=1, stable=True)[:, : length + most]
+    return tf.gather(read, order, batch_dims=1), tf.gather(learned, order, batch_dims=1)
+
+
+def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int64]) -> UnknownWords | None:
+    """Words of the pieces that occur in none of the texts, and so in unknown words alone; None without a share.
+
+    Where every piece occurs somewhere, UNKNOWN alone stands for such a word.
+
+    Args:
+        vocabulary: All pieces.
+        share: Of the captions that are to have such words.
+        ids: Texts, int64[..., t] each.
+    """
+    if not share:
+        return None
+    met = np.unique(np.concatenate([each.ravel() for each in ids]))
+    return UnknownWords(np.setdiff1d(np.arange(len(RESERVED), len(vocabulary)), met).tolist() or [UNKNOWN], share)
+
+
+def choose(present_BxK: tf.Tensor) -> tf.Tensor:
+    """A column of each row at random where it is true, int64[b]."""
+    chances = tf.random.uniform(tf.shape(present_BxK)) + tf.cast(present_BxK, tf.float32)
+    return tf.argmax(chances, axis=1)

@@ -1,0 +1,101 @@
+"""Training on several machines at once, which share every batch: TensorFlow's MultiWorkerMirroredStrategy.
+
+`TF_CONFIG` in the environment names them, as TensorFlow has it; without it there is one worker, this process.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from models.learning.cluster import worker_addresses
+from models.learning.settings import ConfigError
+
+GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+"""What TensorFlow raises on the workers that are left when one has died."""
+
+
+class WorkerError(Exception):
+    """A worker that has gone; the message says how to go on."""
+
+
+def new_strategy() -> tf.distribute.Strategy:
+    """A strategy over all workers. Where there are several, it must be made before TensorFlow computes anything."""
+    if len(worker_addresses()) > 1:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def worker_count() -> int:
+    """How many workers share a batch in the scope of the present strategy."""
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def is_chief() -> bool:
+    """Whether this worker is the one that writes files."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    return resolver is None or resolver.task_type == "chief" or not resolver.task_id
+
+
+def fit_together(
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    initial_epoch: int,
+    epochs: int,
+    steps_per_epoch: int,
+    callbacks: list[keras.callbacks.Callback],
+    **_: Any,
+) -> None:
+    """What Keras' fit does, with every batch shared out over the workers; Keras 3 has no fit for several of them.
+
+    Raises:
+        ConfigError: If the batches cannot be divided.
+        WorkerError: If a worker has died.
+    """
+    strategy = tf.distribute.get_strategy()
+    shares = iter(strategy.distribute_datasets_from_function(lambda context: shared_out(batches, context)))
+
+    @tf.function(reduce_retracing=True)
+    def step(shares: Any) -> dict[str, tf.Tensor]:
+        losses = strategy.run(model.train_step, args=(next(shares),))
+        return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None) for name, loss in losses.items()}
+
+    told = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
+    model.stop_training = False
+    told.on_train_begin()
+    for epoch in range(initial_epoch, epochs):
+        told.on_epoch_begin(epoch)
+        for number in range(steps_per_epoch):
+            told.on_train_batch_begin(number)
+            try:
+                losses = step(shares)
+            except GONE as error:
+                raise WorkerError(
+                    f"A worker of the training has gone ({type(error).__name__}): start all of them again, and they go "
+                    "on from the last backup."
+                ) from None
+            told.on_train_batch_end(number, losses)
+        # In a thread there is no strategy; within one, all workers would have to create what one does for a backup.
+        with ThreadPoolExecutor(1) as outside:
+            outside.submit(told.on_epoch_end, epoch, {name: float(loss) for name, loss in losses.items()}).result()
+        if model.stop_training:
+            break
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    told.on_train_end()
+
+
+def shared_out(batches: tf.data.Dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
+    """The part of every batch that falls to one worker.
+
+    Raises:
+        ConfigError: If the batches cannot be divided.
+    """
+    workers, own = context.num_input_pipelines, context.input_pipeline_id
+    for size in {part.shape[0] for part in tf.nest.flatten(batches.element_spec)}:
+        if size is None or size % (2 * workers):
+            raise ConfigError(
+                f"batch_size is {size}, which {workers} workers cannot share: give a multiple of {2 * workers}."
+            )
+    return batches.map(lambda batch: tf.nest.map_structure(lambda part: tf.split(part, workers)[own], batch))

@@ -1,0 +1,142 @@
+"""Two processes that share every batch learn what one learns, and what is left when one of them dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from machines import free_port
+from training_worker import STEPS
+
+from models.learning.cluster import worker_addresses
+from models.learning.fit import backups
+from models.learning.settings import ConfigError
+from models.learning.workers import is_chief, new_strategy, shared_out, worker_count
+
+WORKER = Path(__file__).with_name("training_worker.py")
+
+
+def start(name: str, folder: Path, number: int = 0, ports: tuple[int, ...] = (), steps: int = STEPS) -> Any:
+    """A worker, alone without ports."""
+    cluster = {"worker": [f"localhost:{port}" for port in ports]}
+    told = {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})}
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), name, str(folder), str(steps)],
+        env=os.environ | (told if ports else {}) | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def start_two(name: str, folder: Path, steps: int = STEPS) -> list[Any]:
+    ports = (free_port(), free_port())
+    return [start(name, folder, number, ports, steps) for number in range(2)]
+
+
+def ended(workers: list[Any], timeout: float = 500) -> list[str]:
+    """What the workers printed, once they have ended well."""
+    told = [worker.communicate(timeout=timeout) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * len(workers), told
+    return [out for out, _ in told]
+
+
+def curve(folder: Path) -> dict[str, list[dict[str, float]]]:
+    """The losses of each phase, an epoch each."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for line in (folder / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        losses = json.loads(line)
+        found.setdefault(losses.pop("phase"), []).append(losses)
+    return found
+
+
+def close(ours: list[dict[str, float]], theirs: list[dict[str, float]], within: dict[str, float]) -> None:
+    """Hold two curves against each other, over their whole course."""
+    assert len(ours) == len(theirs)
+    for name, most in within.items():
+        both = np.array([[epoch[name] for epoch in side] for side in (ours, theirs)])
+        assert abs(both[0] - both[1]).mean() <= most * abs(both[0]).mean(), (name, both)
+
+
+WITHIN = {
+    "restorer": {"restorer": {"psnr": 0.01, "ssim": 0.05}},
+    "language_model": {"language_model": {"nats_per_piece": 0.05, "word_loss": 0.05, "picture_loss": 0.1}},
+    "generator": {"generator_warmup": {"reconstruction": 0.1}, "generator_adversarial": {"reconstruction": 0.15}},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", WITHIN)
+def test_two_workers_learn_as_one_does(tmp_path: Path, name: str) -> None:
+    (alone,) = ended([start(name, tmp_path / "one")])
+    chief, other = ended(start_two(name, tmp_path / "two"))
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert set(one) == set(two) == set(WITHIN[name])
+    for phase, within in WITHIN[name].items():
+        close(one[phase], two[phase], within)
+    assert json.loads(chief)["weights"] == pytest.approx(json.loads(alone)["weights"], rel=0.05)
+    assert other == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_dead_worker_ends_the_training_with_a_backup_to_go_on_from(tmp_path: Path) -> None:
+    steps = 4000
+    chief, other = start_two("restorer", tmp_path, steps)
+    while not backups(tmp_path / "checkpoints/restorer"):
+        assert chief.poll() is None and other.poll() is None
+        time.sleep(0.1)
+    other.send_signal(signal.SIGKILL)
+    _, said = chief.communicate(timeout=120)
+    other.communicate()
+    assert chief.returncode == 1
+    assert "A worker of the training has gone" in said
+    reached = int(backups(tmp_path / "checkpoints/restorer")[0].name.partition("-")[0])
+    steps_done = curve(tmp_path)["restorer"][-1]["step"]
+    assert 0 < steps_done < steps and reached * steps // 20 == steps_done
+    ended(start_two("restorer", tmp_path, steps))
+    assert curve(tmp_path)["restorer"][reached]["step"] == (reached + 1) * steps // 20
+
+
+def test_without_tf_config_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert worker_addresses() == []
+    assert new_strategy().num_replicas_in_sync == worker_count() == 1
+    assert is_chief()
+
+
+def test_workers_are_those_of_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
+    assert worker_addresses() == ["a:1", "b:1", "c:1"]
+
+
+@pytest.mark.parametrize("value", ["{", "[]", '"x"'])
+def test_a_tf_config_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TF_CONFIG", value)
+    with pytest.raises(ConfigError, match="TF_CONFIG is not what TensorFlow reads"):
+        worker_addresses()
+
+
+def batches(size: int) -> tf.data.Dataset:
+    rows = tf.data.Dataset.range(24).batch(size, drop_remainder=True)
+    return rows.map(lambda rows: {"rows": rows, "twice": 2 * rows})
+
+
+def test_workers_share_each_batch_and_leave_nothing_out() -> None:
+    contexts = [tf.distribute.InputContext(2, number, 2) for number in range(2)]
+    shares = [list(shared_out(batches(8), context).as_numpy_iterator()) for context in contexts]
+    together = [np.concatenate([first["rows"], second["rows"]]) for first, second in zip(*shares, strict=True)]
+    assert np.array_equal(together, np.arange(24).reshape(3, 8))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size is 8, which 3 workers cannot share: give a multiple of 6"):
+        shared_out(batches(8), tf.distribute.InputContext(3, 0, 3))
