@@ -56,7 +56,7 @@ def storybook(
     as_json: AsJson = False,
 ) -> None:
     """Draw scenes of animals, plants, people, houses and vehicles, captioned in English and Chinese."""
-    from tfx_pipeline.datasets.importing import fresh_folder
+    from serving.folders import fresh_folder
     from tfx_pipeline.datasets.storybook.samples import write_storybook
 
     seconds = count * _storybook_seconds(size) / (os.cpu_count() or 1)
