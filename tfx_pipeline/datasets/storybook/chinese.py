@@ -22,7 +22,7 @@ OPINIONS_OF_LIVING = ("可爱的", "漂亮的", "好看的")
 RELATIONS = {
     "left of": ("左边", "左侧", "左面"),
     "right of": ("右边", "右侧", "右面"),
-    "above": ("上方", "上面"),
+    "above": ("上方", "上空"),
     "below": ("下方", "下面"),
     "in front of": ("前面", "前方"),
     "behind": ("后面", "后方"),
@@ -40,13 +40,13 @@ WEATHERS = {
     "clear": ("晴朗的天空下", "晴空下"),
     "cloudy": ("多云的天空下", "阴云下"),
     "rain": ("雨中", "大雨中", "下雨天"),
-    "snow": ("大雪中", "飞舞的雪花中", "下雪天"),
+    "snow": ("雪中", "大雪中", "下雪天"),
 }
 WHEN = {
     ("day", "clear"): ("晴天", "晴朗的白天", "阳光明媚的白天", "阳光下"),
-    ("day", "cloudy"): ("多云的白天", "白天的阴云下"),
-    ("day", "rain"): ("下雨的白天", "白天的雨中"),
-    ("day", "snow"): ("下雪的白天", "白天的雪中"),
+    ("day", "cloudy"): ("多云的白天", "阴天"),
+    ("day", "rain"): ("下雨的白天", "雨天"),
+    ("day", "snow"): ("下雪的白天", "飘雪的白天"),
     ("sunset", "clear"): ("晴朗的傍晚", "晴朗的黄昏"),
     ("sunset", "cloudy"): ("多云的傍晚", "多云的黄昏"),
     ("sunset", "rain"): ("下雨的傍晚", "傍晚的雨中", "雨中的黄昏"),
@@ -179,7 +179,8 @@ def caption(telling: Telling) -> str:
 
 def words(telling: Telling, sentence: str | None, *, when: bool) -> dict[str, str]:
     """What the places of a frame are filled with."""
-    found = {"where": telling.pick(telling.place.phrases_zh), "place": telling.place.name_zh}
+    where = f"{telling.place.name_zh}上空" if telling.in_air else telling.pick(telling.place.phrases_zh)
+    found = {"where": where, "place": telling.place.name_zh}
     if when:
         found |= {
             "when": hour(telling, TIMES, WEATHERS, WHEN),
@@ -262,19 +263,30 @@ def place_word(telling: Telling, relation: str, second: Role) -> str:
 def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
     """`一只可爱的红色的猫`; without `一只` where it is bare, though a number above one stays."""
     role, ordinal = telling.scene.story.roles[number], ORDINALS[number]
-    parts = [telling.pick(SIZES[role.size])] if role.size in SIZES else opinion(telling, role)
-    if telling.says(f"{ordinal}.colour") and role.colour:
-        parts.append(coloured(telling, role, role.colour))
+    name, before = noun(telling, role), opinion(telling, role)
+    if role.size == "big" and name[0] not in "大老小" and telling.chance(0.4):
+        name = f"大{name}"
+    elif role.size in SIZES:
+        before = [telling.pick(SIZES[role.size])]
+    colour = [coloured(telling, role, role.colour)] if role.colour and telling.says(f"{ordinal}.colour") else []
     variant = telling.scene.figures[number].variant if telling.says(f"{ordinal}.variant") else None
-    phrase = "".join((*parts, noun(telling, role, variant)))
-    return phrase if bare and role.count == 1 else f"{NUMBERS[role.count]}{role.thing.measure}{phrase}"
+    phrase = "".join((*before, named(name, colour, role.thing.words_zh[variant] if variant else "{}")))
+    if role.count == 1 and (bare or (phrase == role.thing.zh and role.thing.article == "the")):
+        return phrase
+    return f"{NUMBERS[role.count]}{role.thing.measure}{phrase}"
 
 
-def noun(telling: Telling, role: Role, variant: str | None) -> str:
-    """The noun, by its name, a synonym or what its variant is called."""
+def named(noun: str, colour: list[str], word: str) -> str:
+    """`坐着的红色的猫`, but `红色的双层巴士` and `红色的郁金香`."""
+    if word.endswith("的{}"):
+        return word.format("".join((*colour, noun)))
+    return "".join((*colour, word.format(noun)))
+
+
+def noun(telling: Telling, role: Role) -> str:
+    """The noun, by its name or a synonym that says nothing else of its size."""
     synonyms = [word for word in role.thing.synonyms_zh if role.size == "usual" or word[0] not in "小大"]
-    name = telling.pick(synonyms) if synonyms and telling.chance(SYNONYM) else role.thing.zh
-    return role.thing.words_zh[variant].format(name) if variant else name
+    return telling.pick(synonyms) if synonyms and telling.chance(SYNONYM) else role.thing.zh
 
 
 def opinion(telling: Telling, role: Role) -> list[str]:
@@ -291,4 +303,4 @@ def coloured(telling: Telling, role: Role, colour: str) -> str:
         return f"穿{telling.pick((f'{name}色', name))}{part}的"
     if role.thing.part in WHOLE or telling.chance(0.6):
         return telling.pick((f"{name}色的", f"{name}色的", f"{name}色", f"{name}色" if name == "橙" else name))
-    return f"{name}色{part}的"
+    return f"{name}{part}的" if len(part) == 1 and name != "橙" else f"{name}色{part}的"

@@ -93,6 +93,31 @@ CLAUSES = {
     ("night", "rain"): ("it is a rainy night", "it is raining tonight"),
     ("night", "snow"): ("it is a snowy night", "it is snowing tonight"),
 }
+TIME_NOUNS = {
+    "day": ("broad daylight",),
+    "sunset": ("a sunset", "the evening"),
+    "night": ("the night", "the night sky"),
+}
+WEATHER_NOUNS = {
+    "clear": ("a clear sky", "fine weather"),
+    "cloudy": ("a cloudy sky", "clouds"),
+    "rain": ("rain", "rainy weather"),
+    "snow": ("falling snow", "snowy weather"),
+}
+NOUNS = {
+    ("day", "clear"): ("a sunny day", "a fine day", "a clear day"),
+    ("day", "cloudy"): ("a cloudy day", "a grey day"),
+    ("day", "rain"): ("a rainy day", "a wet day"),
+    ("day", "snow"): ("a snowy day",),
+    ("sunset", "clear"): ("a clear evening", "a clear sunset"),
+    ("sunset", "cloudy"): ("a cloudy evening", "a cloudy sunset"),
+    ("sunset", "rain"): ("a rainy evening", "a rainy sunset"),
+    ("sunset", "snow"): ("a snowy evening", "a snowy sunset"),
+    ("night", "clear"): ("a clear night", "a starry night"),
+    ("night", "cloudy"): ("a cloudy night",),
+    ("night", "rain"): ("a rainy night",),
+    ("night", "snow"): ("a snowy night",),
+}
 TAGS = {
     "day": "day",
     "sunset": "sunset",
@@ -189,13 +214,14 @@ def suits(frame: str, where: bool, when: bool) -> bool:
 
 def words(telling: Telling, frame: str, *, when: bool) -> dict[str, str]:
     """What the places of a frame are filled with."""
-    found = {"where": telling.pick(telling.place.phrases), "place": telling.place.with_article}
+    where = f"over {telling.place.with_article}" if telling.in_air else telling.pick(telling.place.phrases)
+    found = {"where": where, "place": telling.place.with_article}
     if when:
         found |= {
             "when": hour(telling, TIMES, WEATHERS, WHEN),
             "clause": hour(telling, TIME_CLAUSES, WEATHER_CLAUSES, CLAUSES),
         }
-        found |= {"tags": tags(telling), "noun": when_noun(telling)}
+        found |= {"tags": tags(telling), "noun": hour(telling, TIME_NOUNS, WEATHER_NOUNS, NOUNS)}
     if telling.scene.figures:
         bare = "{bare}" in frame
         found |= {"who": subject(telling, bare=bare), "are": "are" if telling.scene.kind == "count" else "is"}
@@ -226,16 +252,6 @@ def tags(telling: Telling) -> str:
     )
 
 
-def when_noun(telling: Telling) -> str:
-    """`a rainy night`, out of the phrase with which it is said when."""
-    phrase = hour(telling, TIMES, WEATHERS, WHEN)
-    return (
-        phrase.removeprefix("on ")
-        if phrase.startswith("on a")
-        else hour(telling, TIME_CLAUSES, WEATHER_CLAUSES, CLAUSES)
-    )
-
-
 def subject(telling: Telling, *, bare: bool = False) -> str:
     """Everything that is there, in its relations where they are said."""
     roles, relations = telling.scene.story.roles, telling.scene.story.relations
@@ -253,7 +269,7 @@ def pair(telling: Telling, names: list[str], relation: str) -> str:
     if not telling.says("relation"):
         beside = relation in ("left of", "right of") and telling.chance(0.5)
         return f"{first} {telling.pick(BESIDE) if beside else 'and'} {second}"
-    if telling.chance(0.25):
+    if telling.chance(0.25) and " with " not in first + second:
         return f"{second} with {first} {telling.pick(RELATED[relation])}"
     return f"{first} {telling.pick(RELATIONS[relation])} {second}"
 
@@ -267,19 +283,18 @@ def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> st
     side, other = relations
     if other in ("left of", "right of"):
         left, right = (first, third) if side == "left of" else (third, first)
-        return telling.pick(
-            (
-                f"{second} between {left} on the left and {right} on the right",
-                f"{left} on the left, {second} in the middle and {right} on the right",
-                f"{second} with {left} to its left and {right} to its right",
-            )
+        forms = (
+            f"{second} between {left} on the left and {right} on the right",
+            f"{left} on the left, {second} in the middle and {right} on the right",
+            f"{second} with {left} to its left and {right} to its right",
         )
-    return telling.pick(
-        (
+    else:
+        forms = (
             f"{third} {telling.pick(RELATIONS[other])} {second}, with {first} on the {side.removesuffix(' of')}",
+            f"{third} {telling.pick(RELATIONS[other])} {second} and {first} {telling.pick(RELATED[side])}",
             f"{second} with {third} {telling.pick(RELATED[other])} and {first} {telling.pick(RELATED[side])}",
         )
-    )
+    return telling.pick(forms[:-1] if " with " in second else forms)
 
 
 def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
@@ -288,24 +303,29 @@ def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
     coloured = role.colour if telling.says(f"{ordinal}.colour") else None
     after = part_of(telling, role, coloured) if coloured else ""
     before = [*opinion(telling, role), *(telling.pick(SIZES[size]) for size in [role.size] if size in SIZES)]
-    before += [coloured] if coloured and not after else []
+    colour = [coloured] if coloured and not after else []
     variant = telling.scene.figures[number].variant if telling.says(f"{ordinal}.variant") else None
-    phrase = " ".join((*before, noun(telling, role, variant))) + after
+    phrase = (
+        " ".join((*before, named(noun(telling, role), colour, role.thing.words[variant] if variant else "{}"))) + after
+    )
     if role.count > 1:
         return f"{NUMBERS[role.count]} {phrase}"
-    return phrase if bare else f"{article(phrase, role, plain=not before)} {phrase}"
+    return phrase if bare else f"{article(phrase, role, plain=not before and not colour and not variant)} {phrase}"
 
 
-def noun(telling: Telling, role: Role, variant: str | None) -> str:
-    """The noun, by its name, a synonym or what its variant is called."""
+def named(noun: str, colour: list[str], word: str) -> str:
+    """`sitting red cat`, but `red steam train` and `red tulip`."""
+    if word.partition(" ")[0].endswith("ing"):
+        return word.format(" ".join((*colour, noun)))
+    return " ".join((*colour, word.format(noun)))
+
+
+def noun(telling: Telling, role: Role) -> str:
+    """The noun, by its name or a synonym."""
     thing = role.thing
     if role.count > 1:
         return thing.plural
-    name = telling.pick(thing.synonyms) if telling.chance(SYNONYM) else thing.name
-    if variant is None:
-        return name
-    word = thing.words[variant]
-    return word.format(name)
+    return telling.pick(thing.synonyms) if thing.synonyms and telling.chance(SYNONYM) else thing.name
 
 
 def opinion(telling: Telling, role: Role) -> list[str]:

@@ -4,6 +4,8 @@ Places and sizes jitter: a centre by up to 6% of the picture's side, a size by u
 canonical picture of a story comes out, which has the first variant of everything and no jitter.
 """
 
+import contextlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -12,21 +14,27 @@ import numpy as np
 
 from tfx_pipeline.datasets.storybook.scene import PATTERNS, Figure, Scene, hidden, mask
 from tfx_pipeline.datasets.storybook.story import OPPOSITES, SHARES, Rng, Role, Story, random_story
-from tfx_pipeline.datasets.storybook.things import PLACES, THINGS, Place, Thing
+from tfx_pipeline.datasets.storybook.things import PLACES, THINGS, Place, Thing, in_air
 
 JITTER = 0.06
 """A centre moves by up to this share of the picture's side."""
 SIZE_JITTER = 0.12
 SIZES = {"small": 0.7, "usual": 1.0, "big": 1.35}
-SCALES = {1: 1.2, 2: 0.9, 3: 0.72}
+SCALES = {1: 1.2, 2: 1.0, 3: 0.82}
 """How much larger than its natural size a thing is, by how many roles there are."""
-COUNTED = {2: 0.9, 3: 0.7, 4: 0.58, 5: 0.54}
+COUNTED = {2: 0.95, 3: 0.76, 4: 0.64, 5: 0.6}
 MARGIN = 0.015
 GAP = 0.03
 MIDDLE, FAR, NEAR = 0.55, 0.2, 0.9
 """Depths within a band, from 0 at its far edge to 1 at its near one."""
 AIR = (0.22, 0.36)
 """Where the centre of a flying thing may lie where there is no sky."""
+LOWER, UPPER = 1, 2
+"""The orders of two figures of which one may hide a part of the other."""
+OVERLAP = 0.02
+"""The share of a thing that others may hide by chance."""
+TRIES = 4
+"""How often a story is laid out anew before another is told."""
 HIDDEN = (0.2, 0.5)
 """The share of a thing that one in front of it may hide."""
 
@@ -35,8 +43,6 @@ SUNK = 0.03
 """How far into what it stands on a thing is drawn, as a share of the lower one's height."""
 FLIGHT = {"above": True, "on": False, "under": False}
 """Whether the first thing of a relation is in the air, where that matters."""
-FLYING = "flying"
-"""The variant in which a thing that lives anywhere is in the air."""
 
 Item = TypeVar("Item")
 
@@ -63,10 +69,10 @@ class Dice:
 def random_scene(rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None) -> Scene:
     """A random story, laid out; arguments and errors are those of `random_story`."""
     while True:
-        try:
-            return lay_out(random_story(rng, shares=shares, withheld=withheld), rng)
-        except CrowdedError:
-            continue
+        story = random_story(rng, shares=shares, withheld=withheld)
+        for _ in range(TRIES):
+            with contextlib.suppress(CrowdedError):
+                return lay_out(story, rng)
 
 
 def lay_out(story: Story, rng: Rng | None = None) -> Scene:
@@ -81,8 +87,7 @@ def lay_out(story: Story, rng: Rng | None = None) -> Scene:
     """
     dice, place = Dice(rng), PLACES[story.place]
     figures = tuple(figure for figure in LAYOUTS[story.kind](story, place, dice))
-    for figure in figures:
-        check_inside(figure)
+    check_seen(figures)
     return Scene(
         story,
         figures,
@@ -103,15 +108,18 @@ def lay_single(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
 
 
 def lay_count(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
-    """Several of one thing in a row, or in two where there is room for two."""
+    """Several of one thing side by side, more than three of them by turns nearer and farther."""
     (role,) = story.roles
-    far, near = band(role.thing, role.thing.variants[0], place)
-    rows = [role.count // 2, role.count - role.count // 2] if role.count > 3 and near - far > 0.2 else [role.count]
-    for depth, number in zip((0.0, 1.0) if len(rows) == 2 else (MIDDLE,), rows, strict=True):
-        row = [cast(role, COUNTED[role.count], dice) for _ in range(number)]
-        if len(rows) == 2:
-            row = [shrunk(figure, height=near - far - GAP) for figure in row]
-        yield from in_row([settled(figure, place, depth, dice) for figure in row], dice)
+    figures = [cast(role, COUNTED[role.count], dice) for _ in range(role.count)]
+    if role.count <= 3:
+        yield from in_row([settled(figure, place, MIDDLE, dice) for figure in figures], dice)
+        return
+    for number, figure in enumerate(figures):
+        far, near = band(role.thing, figure.variant, place)
+        figure = shrunk(figure, width=1.5 / role.count - GAP, height=max(near - far, 0.2))
+        figure = settled(figure, place, 1 - number % 2, dice)
+        x = (number + 0.5) / role.count + dice.wobble(0.2 / role.count)
+        yield replace(figure, x=inside(x, figure.width), order=1 - number % 2)
 
 
 def lay_pair(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
@@ -186,9 +194,9 @@ def lay_in_front(first: Figure, second: Figure, place: Place, dice: Dice) -> tup
     reach = (first.width + second.width) / 2
     options = [replace(first, x=inside(second.x + side * share * reach, first.width)) for share in np.arange(0, 1, 0.1)]
     best = min(options, key=lambda figure: abs(hidden(second, figure) - wanted))
-    if not HIDDEN[0] <= hidden(second, best) <= HIDDEN[1] + 0.05:
+    if not HIDDEN[0] <= hidden(second, best) <= HIDDEN[1]:
         raise CrowdedError(f"A {first.noun} cannot stand before a {second.noun} and leave enough of it to be seen.")
-    return replace(best, order=2), replace(second, order=1)
+    return replace(best, order=UPPER), replace(second, order=LOWER)
 
 
 def lay_on(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
@@ -201,7 +209,7 @@ def lay_on(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Fig
     (second,) = in_row([second], dice)
     x = second.x + dice.wobble(0.1 * second.width)
     first = rebased(replace(first, x=inside(x, first.width)), upper_side(second, x, first.width))
-    return replace(first, order=2), replace(second, order=1)
+    return replace(first, order=UPPER), replace(second, order=LOWER)
 
 
 def lay_under(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
@@ -212,7 +220,7 @@ def lay_under(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[
     first = resized(first, min(1.0, room / first.height, 0.7 * second.width / first.width))
     side = dice.pick([-1, 1]) * (0.2 * second.width + dice.wobble(0.06 * second.width))
     first = rebased(replace(first, x=inside(second.x + side, first.width)), min(second.base + 0.02, 1 - MARGIN))
-    return replace(first, order=2), replace(second, order=1)
+    return replace(first, order=UPPER), replace(second, order=LOWER)
 
 
 RELATED = {
@@ -257,11 +265,6 @@ def band(thing: Thing, variant: str, place: Place) -> tuple[float, float]:
         return place.sky or AIR
     ground, water = place.ground or place.water, place.water or place.ground
     return (water if thing.lives in ("water", "underwater") else ground) or AIR
-
-
-def in_air(thing: Thing, variant: str) -> bool:
-    """Whether a variant of a thing is drawn in the air."""
-    return thing.lives == "sky" or (thing.lives == "anywhere" and variant == FLYING)
 
 
 def in_row(figures: Sequence[Figure], dice: Dice) -> list[Figure]:
@@ -332,7 +335,12 @@ def upper_side(figure: Figure, x: float, width: float) -> float:
     return figure.top + figure.height * (max(float(np.median(outline)), seat) + SUNK)
 
 
-def check_inside(figure: Figure) -> None:
-    """Refuse a figure that reaches out of the picture."""
-    if min(figure.left, figure.top) < 0 or max(figure.right, figure.base) > 1:
-        raise CrowdedError(f"A {figure.noun} does not fit into the picture.")
+def check_seen(figures: Sequence[Figure]) -> None:
+    """Refuse figures that reach out of the picture, or hide one another where no relation asks for it."""
+    for figure in figures:
+        if min(figure.left, figure.top) < 0 or max(figure.right, figure.base) > 1:
+            raise CrowdedError(f"A {figure.noun} does not fit into the picture.")
+    for one, other in itertools.combinations(figures, 2):
+        behind, before = sorted((one, other), key=lambda figure: figure.order)
+        if (behind.order, before.order) != (LOWER, UPPER) and hidden(behind, before) > OVERLAP:
+            raise CrowdedError(f"A {behind.noun} is hidden by a {before.noun}.")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from tfx_pipeline.datasets.storybook.scene import Scene
 from tfx_pipeline.datasets.storybook.story import ORDINALS, Rng, pick
-from tfx_pipeline.datasets.storybook.things import PLACES, Place
+from tfx_pipeline.datasets.storybook.things import PLACES, THINGS, Place, in_air
 
 Item = TypeVar("Item")
 
@@ -39,6 +39,12 @@ class Telling:
         """Where the scene is set."""
         return PLACES[self.scene.story.place]
 
+    @property
+    def in_air(self) -> bool:
+        """Whether all that is there is in the air, and so over the place rather than in it."""
+        figures = self.scene.figures
+        return bool(figures) and all(in_air(THINGS[figure.noun], figure.variant) for figure in figures)
+
     def says(self, *paths: str) -> bool:
         """Whether all of these are said."""
         return self.said.issuperset(paths)
@@ -55,10 +61,10 @@ class Telling:
 def sayable(scene: Scene) -> list[str]:
     """The paths of what captions of a scene can say beside its nouns and unusual sizes."""
     story, paths = scene.story, []
-    for ordinal, role in zip(ORDINALS, story.roles, strict=False):
+    for ordinal, role, figure in zip(ORDINALS, story.roles, scene.figures, strict=False):
         if role.colour:
             paths.append(f"{ordinal}.colour")
-        if role.thing.words and story.kind != "count":
+        if figure.variant in role.thing.words and story.kind != "count":
             paths.append(f"{ordinal}.variant")
     paths += ["relation", "third_relation"][: len(story.relations)]
     place = PLACES[story.place]

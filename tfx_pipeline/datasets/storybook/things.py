@@ -9,13 +9,15 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tfx_pipeline.datasets.folder import DataSetError
 
 ART = Path(__file__).parent
+FLYING = "flying"
+"""The variant in which a thing that lives anywhere is in the air."""
 _SVG = re.compile(r'<svg\b[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>(.*)</svg>', re.DOTALL)
 _CLASS = re.compile(r'class="(paint|shade|light)"')
 
@@ -128,8 +130,8 @@ class Thing(Drawn):
     article: Literal["a", "an", "the"]
     zh: Word
     measure: Word
-    synonyms: Words
-    synonyms_zh: Words
+    synonyms: tuple[Word, ...]
+    synonyms_zh: tuple[Word, ...]
     lives: Literal["ground", "water", "underwater", "sky", "indoors", "anywhere"]
     places: Words
     size: Annotated[float, Field(ge=0.25, le=0.7)]
@@ -145,10 +147,22 @@ class Thing(Drawn):
     times: Annotated[tuple[Time, ...], Field(min_length=1)] = TIMES
     weathers: Annotated[tuple[Weather, ...], Field(min_length=1)] = WEATHERS
 
+    @model_validator(mode="after")
+    def _check_words(self) -> Self:
+        """Refuse words of one language alone, or for a variant that does not exist."""
+        if self.words.keys() != self.words_zh.keys() or not self.words.keys() <= set(self.variants):
+            raise ValueError("words and words_zh must name the same variants, each of them one of its own")
+        return self
+
     @property
     def flies(self) -> bool:
         """Whether it is drawn in the air."""
         return self.lives in ("sky", "anywhere")
+
+
+def in_air(thing: Thing, variant: str) -> bool:
+    """Whether a variant of a thing is drawn in the air."""
+    return thing.lives == "sky" or (thing.lives == "anywhere" and variant == FLYING)
 
 
 class Place(Drawn):
