@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -115,4 +116,6 @@ def studio(
 
 def main() -> None:
     """Run the command that was typed."""
+    # Pillow warns of odd but harmless tags in pictures.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     app()

@@ -80,9 +80,11 @@ def generate(
 
 
 def restore(
-    picture: Annotated[Path, typer.Argument(help="The damaged picture: PNG, JPEG, BMP or GIF, of any size.")],
+    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and any usual format.")],
     out: Out = Path("restored.png"),
-    mask: Annotated[Path | None, typer.Option(help="A picture of the same size, white where holes are.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Of the same size; transparent, or else white, where holes are.")
+    ] = None,
     noise: Annotated[
         float | None, typer.Option(min=0, max=255, help="Noise in grey levels; estimated if left out.")
     ] = None,

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from models.generator import Generator
 from models.language_model import TEMPERATURE, LanguageModel
-from models.pictures import decode, encode_png, to_float, to_uint8
+from models.pictures import decode, decode_mask, encode_png, to_float, to_uint8
 from models.restorer import Restorer
 from models.text_to_image import TextToImage
 
@@ -86,13 +86,13 @@ def export_restorer(model: Restorer, out: Path, *, judged: Sequence[Callable[...
         return restored(decode(row[0]), None, row[1], row[2])
 
     def inpaint_one(row: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        image, mask = decode(row[0]), decode(row[1], channels=1)
+        image, mask = decode(row[0]), decode_mask(row[1])
         same = tf.debugging.Assert(
             tf.reduce_all(tf.shape(image)[:2] == tf.shape(mask)[:2]),
             ["mask_bytes and image_bytes differ in size; the mask must be", tf.shape(image)[:2]],
         )
         with tf.control_dependencies([same]):
-            return restored(image, tf.cast(mask > 127, tf.float32), row[2], tf.zeros_like(row[2]))
+            return restored(image, mask, row[2], tf.zeros_like(row[2]))
 
     def enlarge_one(image_bytes: tf.Tensor) -> tf.Tensor:
         return tf.io.encode_png(to_uint8(model.enlarge_batch(to_float(decode(image_bytes))[None]))[0])

@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+# The bits of a pixel are the 29th byte and the next; the header before them may hold any bytes.
+PALETTE_BMP = r"BM\C{26}[\x01-\x08]\C"
+
 
 def to_uint8(pictures: tf.Tensor) -> tf.Tensor:
     """float32[...] in -1..1 -> uint8[...]; values outside are clipped."""
@@ -18,10 +21,21 @@ def encode_png(pictures: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.TensorSpec([], tf.string))
 
 
-def decode(image_bytes: tf.Tensor, *, channels: int = 3) -> tf.Tensor:
-    """One PNG, JPEG, BMP or GIF (its first frame), string[], -> uint8[h, w, channels]."""
-    picture = tf.io.decode_image(image_bytes, channels=channels, expand_animations=False)
-    return tf.ensure_shape(picture, [None, None, channels])
+def decode(image_bytes: tf.Tensor) -> tf.Tensor:
+    """One PNG, JPEG, BMP, WebP or GIF (its first frame), string[], -> uint8[h, w, 3].
+
+    TensorFlow would take the numbers of a palette's colours in a BMP for grey levels, so such a picture is an error.
+    """
+    has_palette = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, 30), PALETTE_BMP)
+    told = "a picture is a BMP with a palette, which is not read here: send it as PNG"
+    with tf.control_dependencies([tf.debugging.Assert(tf.logical_not(has_palette), [told])]):
+        picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+    return tf.ensure_shape(picture, [None, None, 3])
+
+
+def decode_mask(mask_bytes: tf.Tensor) -> tf.Tensor:
+    """One encoded mask, string[], -> float32[h, w, 1]: 1 where it is white and 0 where it is black."""
+    return tf.cast(tf.image.rgb_to_grayscale(decode(mask_bytes)) > 127, tf.float32)
 
 
 def square(picture: tf.Tensor, size: int) -> tf.Tensor:

@@ -164,8 +164,9 @@ class Client:
         """Clean one picture, and fill its holes where a mask is given, or sharpen it where a blur is.
 
         Args:
-            image: a picture, its encoded bytes, or its path.
-            mask: the same size, white where the picture has a hole.
+            image: a picture, its encoded bytes, or its path, in any format that `serving.images` reads; it is turned
+                upright, converted to sRGB and laid on white.
+            mask: the same size; transparent, or else white, where the picture has a hole.
             noise_sigma: standard deviation of the noise in grey levels of 0..255; None lets the model estimate it.
             blur_sigma: standard deviation of the blur in pixels, 0 to 2; not together with a mask.
             label: the label of the version that restores; empty for the newest.
@@ -175,7 +176,7 @@ class Client:
 
         Raises:
             ValueError: a mask and a blur are given.
-            ServingError: the server cannot be reached or refuses the picture.
+            ServingError: a picture cannot be read, the mask has no hole, the server cannot be reached or refuses.
             OSError: a path that cannot be read.
 
         """
@@ -185,11 +186,11 @@ class Client:
         """Draw one picture at twice its size.
 
         Args:
-            image: a picture, its encoded bytes, or its path.
+            image: as in `restore`.
             label: the label of the version that draws; empty for the newest.
 
         Raises:
-            ServingError: the server cannot be reached or refuses the picture.
+            ServingError: the picture cannot be read, the server cannot be reached or refuses.
             OSError: a path that cannot be read.
 
         """

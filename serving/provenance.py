@@ -157,17 +157,15 @@ def read(png: bytes | Path) -> Provenance:
         OSError: a path that cannot be read.
 
     """
-    from PIL import Image, UnidentifiedImageError
+    from serving.images import PictureError, decoded
 
     name = str(png) if isinstance(png, Path) else "The picture"
     content = png.read_bytes() if isinstance(png, Path) else png
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            # Chunks may stand behind the pixels.
-            image.load()
-            told = image.info.get(KEY)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ProvenanceError(f"{name} is no picture that can be read: {error}.") from error
+        # Chunks may stand behind the pixels, so that all of it is decoded.
+        told = decoded(content).info.get(KEY)
+    except PictureError as error:
+        raise ProvenanceError(f"{name}: {error}") from error
     if not isinstance(told, str):
         raise ProvenanceError(
             f"{name} tells nothing about itself: it was not made by Easel, was made with --no-provenance, or lost its "

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 from serving.wire import serving_pb2 as wire
 
@@ -143,10 +143,11 @@ def restore(
     if mask is not None and blur_sigma:
         raise ValueError("mask and blur_sigma exclude each other: fill the holes first, then sharpen what came of it.")
     sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
-    inputs = {"image_bytes": _texts([_encode(image, "RGB")]), "noise_sigma": _tensor(wire.DT_FLOAT, 1, [sigma])}
+    encoded = _encoded("image", image)
+    inputs = {"image_bytes": _texts([encoded]), "noise_sigma": _tensor(wire.DT_FLOAT, 1, [sigma])}
     signature = "serving_default"
     if mask is not None:
-        signature, inputs["mask_bytes"] = "inpaint", _texts([_encode(mask, "L")])
+        signature, inputs["mask_bytes"] = "inpaint", _texts([_encoded_mask(mask, encoded)])
     if blur_sigma:
         signature, inputs["blur_sigma"] = "sharpen", _tensor(wire.DT_FLOAT, 1, [blur_sigma])
     return Ask(_request("restorer", signature, inputs, label), _picture)
@@ -154,7 +155,7 @@ def restore(
 
 def enlarge(image: ImageLike, label: str) -> "Ask[Image.Image]":
     """Ask for one picture at twice its size; see `serving.client.Client.enlarge`."""
-    inputs = {"image_bytes": _texts([_encode(image, "RGB")])}
+    inputs = {"image_bytes": _texts([_encoded("image", image)])}
     return Ask(_request("restorer", "enlarge", inputs, label), _picture)
 
 
@@ -264,14 +265,26 @@ def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[lis
     return prompts * (count // len(prompts)), seeds * (count // len(seeds))
 
 
-def _encode(image: ImageLike, mode: str) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, str | Path):
-        return Path(image).read_bytes()
-    buffer = io.BytesIO()
-    image.convert(mode).save(buffer, "PNG")
-    return buffer.getvalue()
+def _encoded(role: Literal["image", "mask"], source: ImageLike) -> bytes:
+    """Encode what was given as PNG or JPEG that every server decodes alike."""
+    from serving import images
+
+    try:
+        return images.portable(source) if role == "image" else images.as_png(images.read_mask(source))
+    except images.PictureError as error:
+        name = f"{role} {source}" if isinstance(source, str | Path) else role
+        raise ServingError(f"{name}: {error}", "INVALID_ARGUMENT") from error
+
+
+def _encoded_mask(source: ImageLike, image: bytes) -> bytes:
+    from serving.images import size_of
+
+    mask = _encoded("mask", source)
+    (width, height), (wanted, high) = size_of(mask), size_of(image)
+    if (width, height) != (wanted, high):
+        told = f"mask has {width}x{height} pixels, and image {wanted}x{high}: make it so"
+        raise ServingError(told, "INVALID_ARGUMENT")
+    return mask
 
 
 def _decode(encoded: bytes) -> "Image.Image":

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+from tfx_pipeline.datasets.folder import open_picture
 
 Pixels = NDArray[np.uint8]
 SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png")
@@ -30,5 +31,4 @@ def read_photographs(folder: Path) -> list[Pixels]:
 
 def read_photograph(file: Path) -> Pixels:
     """uint8 RGB, (h, w, 3)."""
-    with Image.open(file) as picture:
-        return np.asarray(picture.convert("RGB"))
+    return np.asarray(open_picture(file.read_bytes()))

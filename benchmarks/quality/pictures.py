@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks.quality import Pictures
+from tfx_pipeline.datasets.folder import open_picture
 
 
 def load_pictures(files: Sequence[Path], size: int) -> Pictures:
@@ -20,17 +21,12 @@ def load_pictures(files: Sequence[Path], size: int) -> Pictures:
     """
     pictures = np.empty((len(files), size, size, 3), np.uint8)
     for number, file in enumerate(files):
-        with Image.open(file) as picture:
-            pictures[number] = np.asarray(squared(picture, size))
+        pictures[number] = np.asarray(squared(open_picture(file.read_bytes()), size))
     return pictures
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
-    """The middle square in RGB, upright."""
-    upright = ImageOps.exif_transpose(picture)
-    if upright.mode != "RGB":
-        layer = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    if upright.size == (size, size):
-        return upright
-    return ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
+    """The middle square of an RGB picture."""
+    if picture.size == (size, size):
+        return picture
+    return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)

@@ -1,18 +1,17 @@
 """How much one request may ask for, checked before any of it runs."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from tensorflow.core.framework import tensor_pb2
 
+from serving.images import PictureError, size_of
 from serving.server.errors import invalid
 from serving.server.tensors import byte_size
 
-# Pillow's own guard would turn the pictures that are far too large into pictures that cannot be measured.
-Image.MAX_IMAGE_PIXELS = None
+# How the formats begin that TensorFlow decodes: PNG, JPEG, GIF, BMP, WebP, and JPEG XL twice.
+_DECODED = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 
 
 @dataclass(frozen=True)
@@ -60,19 +59,22 @@ class Limits:
             raise invalid(f"A text in input {name} has {len(value)} bytes: at most {self.text_bytes} are allowed")
 
     def _check_picture(self, name: str, value: bytes) -> None:
-        width, height = _size(value)
-        if self.picture_pixels and width * height > self.picture_pixels:
+        if not self.picture_pixels:
+            return
+        width, height = _size(name, value)
+        if width * height > self.picture_pixels:
             raise invalid(
                 f"A picture in input {name} has {width}x{height} pixels: at most {self.picture_pixels} are allowed, "
                 "scale it down"
             )
 
 
-def _size(encoded: bytes) -> tuple[int, int]:
+def _size(name: str, encoded: bytes) -> tuple[int, int]:
     """Return the width and height that a picture claims, without decoding it; nothing where it is no picture."""
     try:
-        with Image.open(io.BytesIO(encoded), formats=("PNG", "JPEG", "BMP", "GIF")) as image:
-            return image.size
-    except Exception:
-        # What is no picture is the model's to refuse.
+        return size_of(encoded)
+    except PictureError as error:
+        # What is no picture is the model's to refuse; what it may be able to decode must be measured first.
+        if encoded.startswith(_DECODED):
+            raise invalid(f"The size of a picture in input {name} cannot be read: send PNG or JPEG") from error
         return 0, 0

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from odd_pictures import encoded
+from PIL import Image
 from tiny_models import pictures
 
-from models.pictures import decode, decode_squares, encode_png, square, to_float, to_uint8
+from models.pictures import decode, decode_mask, decode_squares, encode_png, square, to_float, to_uint8
 
 
 def test_every_grey_level_survives_the_way_to_float_and_back() -> None:
@@ -30,7 +32,23 @@ def test_grey_and_transparent_pictures_decode_to_rgb() -> None:
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     np.testing.assert_array_equal(decode(tf.io.encode_png(grey)), np.repeat(grey, 3, axis=2))
     assert decode(tf.io.encode_png(np.full((8, 8, 4), 9, np.uint8))).shape == (8, 8, 3)
-    assert decode(tf.io.encode_png(pictures(1)[0]), channels=1).shape == (16, 16, 1)
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "1"])
+def test_a_bmp_with_a_palette_is_an_error_and_one_without_is_read(mode: str) -> None:
+    picture = Image.new("RGB", (8, 8), (200, 100, 50))
+    assert decode(encoded(picture, "BMP")).numpy().tolist() == np.asarray(picture).tolist()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a BMP with a palette, which is not read here: send it"):
+        decode(encoded(picture.convert(mode), "BMP"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "WEBP", "JPEG"])
+def test_masks_of_every_format_are_read(kind: str) -> None:
+    mask = Image.new("RGB", (8, 8), "white")
+    mask.paste((90, 130, 110), (0, 0, 8, 3))
+    expected = np.ones((8, 8, 1), np.float32)
+    expected[:3] = 0
+    np.testing.assert_array_equal(decode_mask(encoded(mask, kind, quality=100)), expected)
 
 
 @pytest.mark.parametrize("shape", [(8, 20), (20, 8), (9, 20)])

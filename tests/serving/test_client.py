@@ -9,15 +9,24 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from odd_pictures import encoded, halves, profile, turned
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from serving.client import AsyncClient, Client, ServingError
+from serving.images import ImageLike, on_white, read_picture
 from serving.process import ServerProcess
 
 
 def grey(level: int, mode: str = "RGB") -> Image.Image:
     return Image.new("L", (8, 8), level).convert(mode)
+
+
+def left_half() -> Image.Image:
+    """A mask, white at the left."""
+    mask = Image.new("L", (8, 8))
+    mask.paste(255, (0, 0, 4, 8))
+    return mask
 
 
 def level(image: Image.Image) -> set[int]:
@@ -93,9 +102,64 @@ def test_restore_estimates_the_noise_unless_told(client: Client) -> None:
 
 
 def test_restore_fills_the_mask(client: Client) -> None:
-    mask = Image.new("L", (8, 8))
-    mask.paste(255, (0, 0, 4, 8))
+    assert level(client.restore(grey(100), mask=left_half(), noise_sigma=0.0)) == {100, 255}
+
+
+GIVEN = {
+    "turned": encoded(halves(), "JPEG", exif=turned(6), quality=95),
+    "palette": encoded(halves("P"), "BMP"),
+    "two tones": encoded(halves("1"), "BMP"),
+    "16 bits": encoded(Image.fromarray(np.arange(256, dtype=np.uint16)[None].repeat(8, 0) * 257)),
+    "key": encoded(halves(), transparency=(255, 0, 0)),
+    "profile": encoded(halves(), icc_profile=profile()),
+    "tiff": encoded(halves("CMYK"), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("data", GIVEN.values(), ids=GIVEN)
+def test_restore_and_enlarge_take_any_picture_however_it_is_given(client: Client, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "given").write_bytes(data)
+    expected = np.asarray(on_white(read_picture(data))).astype(int)
+    for image in (data, tmp_path / "given", Image.open(io.BytesIO(data))):
+        np.testing.assert_allclose(np.asarray(client.restore(image, noise_sigma=0.0)), expected, atol=4)
+    np.testing.assert_allclose(np.asarray(client.enlarge(data))[::2, ::2], expected, atol=4)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "WEBP", "PNG"])
+def test_masks_of_every_format_are_filled(client: Client, kind: str) -> None:
+    mask = encoded(left_half(), kind, lossless=True)
     assert level(client.restore(grey(100), mask=mask, noise_sigma=0.0)) == {100, 255}
+
+
+@pytest.mark.parametrize("beneath", ["white", "black"])
+def test_a_transparent_mask_is_filled_where_it_is_so(client: Client, beneath: str) -> None:
+    mask = Image.new("RGBA", (8, 8), beneath)
+    mask.putalpha(255)
+    mask.paste((0, 0, 0, 0), (0, 0, 4, 8))
+    restored = client.restore(grey(100), mask=mask, noise_sigma=0.0)
+    assert restored.getpixel((0, 0)) == (255, 255, 255) and restored.getpixel((7, 7)) == (100, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"image": b"no picture"}, "^image: The file holds text; PNG, JPEG"),
+        ({"image": encoded(halves())[:60]}, "^image: The picture cannot be decoded: "),
+        ({"image": grey(100), "mask": b""}, "^mask: The file is empty; PNG"),
+        ({"image": grey(100), "mask": grey(0)}, "^mask: The mask has no hole: make it transparent, or else white"),
+        ({"image": halves(), "mask": left_half()}, "^mask has 8x8 pixels, and image 16x8: make it so"),
+    ],
+)
+def test_pictures_that_cannot_be_used_are_named(client: Client, given: dict[str, ImageLike], told: str) -> None:
+    with pytest.raises(ServingError, match=told) as caught:
+        client.restore(**given)
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_a_path_is_named_beside_what_is_wrong_with_its_picture(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("text")
+    with pytest.raises(ServingError, match=r"^image .*/a\.png: The file holds text"):
+        client.enlarge(tmp_path / "a.png")
 
 
 def test_restore_sharpens_a_blur(client: Client) -> None:

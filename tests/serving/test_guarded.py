@@ -1,6 +1,5 @@
 """A server behind TLS, client certificates, bearer tokens and small limits, and what watches it."""
 
-import io
 import json
 import ssl
 import urllib.error
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from odd_pictures import encoded
 from PIL import Image
 
 from serving.client import Client, Credentials, ServingError
@@ -146,9 +146,11 @@ def test_models_are_listed(get: Get) -> None:
 
 
 def png(side: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (side, side)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return encoded(Image.new("RGB", (side, side)))
+
+
+def noise(side: int) -> Image.Image:
+    return Image.effect_noise((side, side), 80).convert("RGB")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def png(side: int) -> bytes:
         (lambda client: client.generate("x" * 101), "INVALID_ARGUMENT", "has 101 bytes: at most 100 are allowed"),
         (lambda client: client.generate(["x"] * 5), "INVALID_ARGUMENT", "has 5 rows: at most 4 are allowed"),
         (lambda client: client.restore(png(101)), "INVALID_ARGUMENT", "has 101x101 pixels: at most 10000 are allowed"),
-        (lambda client: client.restore(b"x" * 200_000), "RESOURCE_EXHAUSTED", "larger than max"),
+        (lambda client: client.restore(noise(300)), "RESOURCE_EXHAUSTED", "larger than max"),
         (
             lambda client: client.predict("text_to_image", {"prompt": np.zeros(10**6)}),
             "RESOURCE_EXHAUSTED",
@@ -170,6 +172,20 @@ def test_limits(client: Client, ask: Callable[[Client], object], code: str, mess
     with pytest.raises(ServingError, match=message) as caught:
         ask(client)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
+def test_every_format_that_tensorflow_decodes_is_measured(client: Client, kind: str) -> None:
+    inputs = {"image_bytes": np.array([encoded(noise(101), kind)], object), "noise_sigma": np.zeros(1, np.float32)}
+    with pytest.raises(ServingError, match="has 101x101 pixels: at most 10000 are allowed"):
+        client.predict("restorer", inputs)
+
+
+@pytest.mark.parametrize("data", [b"\xff\x0a\0\0", b"\0\0\0\x0cJXL \r\n\x87\n", png(101)[:20], b"RIFF\0\0\0\0WEBPVP8 "])
+def test_what_cannot_be_measured_is_not_decoded(client: Client, data: bytes) -> None:
+    inputs = {"image_bytes": np.array([data], object), "noise_sigma": np.zeros(1, np.float32)}
+    with pytest.raises(ServingError, match="size of a picture in input image_bytes cannot be read: send PNG or JPEG"):
+        client.predict("restorer", inputs)
 
 
 def test_limits_of_rest(get: Get) -> None:

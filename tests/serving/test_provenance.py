@@ -82,7 +82,7 @@ def test_nonsense_is_one_sentence(told: str, message: str, tmp_path: Path) -> No
     assert done.exit_code == 1 and message in done.stderr and done.stderr.count("\n") == 1
     (tmp_path / "text.png").write_text("no picture")
     done = CliRunner().invoke(app, ["inspect", str(tmp_path / "text.png")])
-    assert done.exit_code == 1 and "is no picture that can be read" in done.stderr
+    assert done.exit_code == 1 and "The file holds text" in done.stderr
 
 
 def test_inspect_tells_a_person_and_a_script(drawn: Path) -> None:

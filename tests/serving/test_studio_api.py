@@ -19,9 +19,11 @@ import fake_models
 import openai
 import pytest
 from aiohttp import ClientSession
-from PIL import Image
+from odd_pictures import encoded, halves, profile, turned
+from PIL import Image, ImageChops
 
 from serving.client import AsyncClient, Client, Credentials, ServingError
+from serving.images import read_picture
 from serving.process import ServerProcess
 from serving.provenance import ProvenanceError, read
 
@@ -42,6 +44,13 @@ def png(image: Image.Image) -> bytes:
 
 def grey(level: int = 100, side: int = 8) -> bytes:
     return png(Image.new("RGB", (side, side), (level, level, level)))
+
+
+def left_half() -> bytes:
+    """A mask whose hole is the left half, transparent over white."""
+    mask = Image.new("RGBA", (8, 8), (0, 0, 0, 255))
+    mask.paste((255, 255, 255, 0), (0, 0, 4, 8))
+    return png(mask)
 
 
 def decoded(b64_json: str | None) -> Image.Image:
@@ -77,11 +86,9 @@ def test_openai_gets_another_picture_each_time_unless_it_says_which(openai_clien
 
 
 def test_openai_restores(openai_client: openai.OpenAI) -> None:
-    mask = Image.new("RGBA", (8, 8), (0, 0, 0, 255))
-    mask.paste((0, 0, 0, 0), (0, 0, 4, 8))
     images = openai_client.images.edit(
         image=("grey.png", grey(), "image/png"),
-        mask=("mask.png", png(mask), "image/png"),
+        mask=("mask.png", left_half(), "image/png"),
         prompt="",
         extra_body={"noise_sigma": 20},
     )
@@ -99,6 +106,24 @@ def test_a_transparent_picture_has_a_hole_and_enlarging_doubles(openai_client: o
     )
     restored = decoded(edited.data[0].b64_json)
     assert restored.size == (16, 16) and restored.getpixel((5, 5)) == (255, 255, 255)
+
+
+EDITED = {
+    "turned": encoded(halves(), "JPEG", exif=turned(6), quality=95),
+    "palette": encoded(halves("P"), "BMP"),
+    "16 bits": encoded(Image.linear_gradient("L").convert("I;16").point(lambda level: level * 256)),
+    "profile": encoded(halves(), icc_profile=profile()),
+    "tiff": encoded(halves(), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("data", EDITED.values(), ids=EDITED)
+def test_any_picture_is_edited(openai_client: openai.OpenAI, data: bytes) -> None:
+    edited = openai_client.images.edit(image=("picture", data), prompt="", extra_body={"noise_sigma": 0})
+    expected = read_picture(data)
+    assert decoded(edited.data[0].b64_json).size == expected.size
+    difference = ImageChops.difference(decoded(edited.data[0].b64_json).convert("RGB"), expected)
+    assert max(high for _, high in difference.getextrema()) <= 4
 
 
 def test_openai_watches_a_picture_come(openai_client: openai.OpenAI, client: Client) -> None:
@@ -155,15 +180,16 @@ def test_what_is_wrong_is_one_sentence(
 
 def test_pictures_that_are_none_are_refused(openai_client: openai.OpenAI, server: ServerProcess) -> None:
     for image, mask, message in [
-        (b"text", None, "image is no PNG"),
-        (grey(), grey(side=9), "mask has 9x9 pixels, and image 8x8"),
-        (grey(), b"text", "mask is no PNG"),
+        (b"text", None, "image: The file holds text"),
+        (grey(), png(Image.linear_gradient("L").resize((9, 9))), "mask has 9x9 pixels, and image 8x8"),
+        (grey(), b"text", "mask: The file holds text"),
+        (grey(), grey(0), "mask: The mask has no hole: make it transparent, or else white"),
     ]:
         files = {"image": ("a", image), **({"mask": ("b", mask)} if mask else {})}
         with pytest.raises(openai.UnprocessableEntityError, match=message):
             openai_client.images.edit(prompt="", **files)
     with pytest.raises(openai.UnprocessableEntityError, match="fill first, then sharpen"):
-        openai_client.images.edit(image=grey(), mask=grey(255), prompt="", extra_body={"blur_sigma": 1})
+        openai_client.images.edit(image=grey(), mask=left_half(), prompt="", extra_body={"blur_sigma": 1})
     assert post(f"{server.studio_url}/v1/images/edits", {})[0] == 415
 
 
@@ -255,7 +281,7 @@ def test_the_studio_keeps_the_servers_limits(guarded: ServerProcess) -> None:
             known.images.generate(prompt="a", n=5)
         with pytest.raises(openai.UnprocessableEntityError, match="has 101 bytes: at most 100"):
             known.images.generate(prompt="x" * 101)
-        with pytest.raises(openai.UnprocessableEntityError, match="image has 11x11 pixels: at most 100 are allowed"):
+        with pytest.raises(openai.UnprocessableEntityError, match=r"image: .* 11 x 11 pixels, .* at most 0\.0001 are"):
             known.images.edit(image=grey(side=11), prompt="")
         with pytest.raises(openai.APIStatusError) as caught:
             known.images.edit(image=os.urandom(200_000), prompt="")

@@ -22,35 +22,33 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL.Image import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.images import PictureError, TooLargeError, UnknownFormatError, on_white, read_picture
+
 JSONL, CSV = "metadata.jsonl", "metadata.csv"
-TAKEN = "PNG, JPEG, WebP, BMP and GIF"
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"})
+EXTENSIONS = frozenset(
+    {
+        *(".png", ".apng", ".gif", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"),
+        *(".jp2", ".j2k", ".jpf", ".jpx", ".pnm", ".pbm", ".pgm", ".ppm"),
+    }
+)
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is (0 when nobody knows)."""
 
 # Pictures to a person, though not to this reader: they are listed with their reason, not passed over.
-_FOREIGN = frozenset({".avif", ".heic", ".heif", ".ico", ".jp2", ".jxl", ".psd", ".svg", ".tga", ".tif", ".tiff"})
-_NOT_CAPTIONS = frozenset({"changelog", "copying", "licence", "license", "notice", "readme", "requirements"})
-_CLASSES: tuple[tuple[bytes, type[ImageFile]], ...] = (
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"GIF8", GifImageFile),
-    (b"BM", BmpImageFile),
+_FOREIGN = frozenset(
+    {".arw", ".cr2", ".dng", ".eps", ".heic", ".heif", ".hif", ".ico", ".jxl", ".nef", ".psd", ".svg", ".tga"}
 )
+_NOT_CAPTIONS = frozenset({"changelog", "copying", "licence", "license", "notice", "readme", "requirements"})
 _BATCH = 256
 
 
@@ -70,6 +68,9 @@ class Kind(StrEnum):
     UNCAPTIONED = "picture without a caption"
 
 
+_KINDS = {UnknownFormatError: Kind.FORMAT, TooLargeError: Kind.TOO_LARGE}
+
+
 class DataSetError(Exception):
     """What a user can put right: every message is a sentence that says what is wrong and what to do."""
 
@@ -87,8 +88,8 @@ class ReadLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_pixels: int = Field(default=64_000_000, ge=1, le=Image.MAX_IMAGE_PIXELS or 89_478_485)
-    """Pixels of one picture, judged from its header before decoding; 1 to 89,478,485 (where Pillow itself warns)."""
+    max_pixels: int = Field(default=64_000_000, ge=1, le=89_478_485)
+    """Pixels of one picture, judged from its header before decoding; 1 to 89,478,485 (where Pillow warns)."""
     max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31 - 1)
     """Bytes of one picture's file; 1 to 2,147,483,647."""
     max_caption_bytes: int = Field(default=2**16, ge=1, le=2**24)
@@ -254,25 +255,23 @@ def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
     return total.hexdigest()
 
 
-def open_picture(data: bytes, *, limits: ReadLimits | None = None) -> Image.Image:
-    """Decode a picture's first frame in full, in whatever mode it was stored.
+def open_picture(data: bytes, *, limits: ReadLimits | None = None) -> Image:
+    """Decode a picture: upright, in sRGB, laid on white, mode RGB.
 
     Raises:
       RefusedError: the bytes are no picture of a known format, or too large a one, or damaged.
     """
-    limits = limits or ReadLimits()
-    kind = _class_of(data)
+    with refusing():
+        return on_white(read_picture(data, max_pixels=(limits or ReadLimits()).max_pixels))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn what the reader of pictures refuses into a `RefusedError` with its kind."""
     try:
-        picture = kind(io.BytesIO(data))
-        _check_pixels(picture.size, limits)
-        picture.load()
-    except RefusedError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise RefusedError(Kind.TOO_LARGE, f"The picture is too large to decode: {error}") from error
-    except Exception as error:  # Pillow's decoders raise a dozen types for damaged bytes, and all mean the same here.
-        raise RefusedError(Kind.UNREADABLE, f"The picture cannot be decoded: {_plain(error)}.") from error
-    return picture
+        yield
+    except PictureError as error:
+        raise RefusedError(_KINDS.get(type(error), Kind.UNREADABLE), str(error)) from error
 
 
 def escapes(name: str) -> bool:
@@ -554,7 +553,7 @@ def _uncaptioned(files: Iterable[str], named: set[str]) -> Iterator[Quarantined]
     for name in files:
         if _looks_like_picture(name) and name not in named:
             foreign = PurePosixPath(name).suffix.lower() in _FOREIGN
-            convert = f" and convert it to one of {', '.join(sorted(EXTENSIONS))}" if foreign else ""
+            convert = " and convert it to PNG" if foreign else ""
             reason = f"No caption names this picture; write one{convert}, or remove the picture."
             yield Quarantined(name, reason, Kind.UNCAPTIONED)
 
@@ -625,42 +624,6 @@ def _real(path: str, parents: dict[str, str]) -> str:
         parents[parent] = os.path.realpath(parent)
     plain = f"{parents[parent]}/{name}"
     return os.path.realpath(plain) if os.path.islink(plain) else plain  # noqa: PTH114 - runs once a picture
-
-
-# Pictures
-
-
-def _class_of(data: bytes) -> type[ImageFile]:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return WebPImageFile
-    for magic, kind in _CLASSES:
-        if data.startswith(magic):
-            return kind
-    raise RefusedError(Kind.FORMAT, f"The file {_content(data[:512])}; {TAKEN} pictures are taken.")
-
-
-def _content(head: bytes) -> str:
-    if not head:
-        return "is empty"
-    if b"<svg" in head.lower():
-        return "holds an SVG drawing"
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        return "holds a TIFF picture"
-    if head[4:8] == b"ftyp":
-        return "holds a HEIC or AVIF picture or a film"
-    return "holds text" if _is_text(head) else "holds nothing known"
-
-
-def _is_text(head: bytes) -> bool:
-    # The cut may have gone through a letter, whose remains must not make a text of none.
-    return all(letter.isprintable() or letter.isspace() for letter in head.decode("utf-8", "ignore")) and 0 not in head
-
-
-def _check_pixels(size: tuple[int, int], limits: ReadLimits) -> None:
-    width, height = size
-    if width * height > limits.max_pixels:
-        told = f"The picture has {width:,} x {height:,} pixels, {width * height / 1e6:,.0f} megapixels, and at most"
-        raise RefusedError(Kind.TOO_LARGE, f"{told} {limits.max_pixels / 1e6:,.6g} are taken; make it smaller.")
 
 
 def _plain(error: BaseException) -> str:

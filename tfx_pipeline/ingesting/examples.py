@@ -1,7 +1,6 @@
 """ExampleGen components: a folder of captioned pictures, or lines of text, become tf.train.Examples."""
 
 import hashlib
-import io
 import json
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL.Image import Image, Resampling
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 from tfx.v1.dsl.components import BeamComponentParameter, OutputArtifact, Parameter, component
 
+from serving.images import rendered
 from tfx_pipeline.datasets.folder import (
     DataSetError,
     Entry,
@@ -27,7 +26,7 @@ from tfx_pipeline.datasets.folder import (
     RefusedError,
     check_quarantine,
     combined,
-    open_picture,
+    refusing,
     write_quarantine,
 )
 from tfx_pipeline.datasets.spans import read_spans
@@ -156,8 +155,9 @@ class Reader:
         try:
             with open(f"{self.folder}/{entry.file_name}", "rb") as file:  # noqa: PTH123 - once a picture
                 data = file.read()
-            record = serialized(entry, data, open_picture(data), self.attributes)
-            refusal = None
+            with refusing():
+                picture, portable = rendered(data, max_pixels=ReadLimits().max_pixels)
+            record, refusal = serialized(entry, portable, picture, self.attributes), None
         except (RefusedError, OSError) as error:
             kind = error.kind if isinstance(error, RefusedError) else Kind.UNREADABLE
             record, refusal = b"", Quarantined(entry.file_name, str(error), kind)
@@ -228,8 +228,8 @@ def text_lines(file: str) -> Iterator[str]:
         yield from (line.strip() for line in lines if line.strip())
 
 
-def serialized(entry: Entry, data: bytes, picture: Image.Image, attributes: frozenset[str] = frozenset()) -> bytes:
-    """One entry as a serialized tf.train.Example.
+def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozenset[str] = frozenset()) -> bytes:
+    """One entry, with its picture encoded and decoded by `serving.images.rendered`, as a serialized tf.train.Example.
 
     Beside what is learned from (`image`, `text`, `text_zh`) it holds what the data are watched and sliced by: language,
     size, the mean colour on a scale of 0 to 255, the length of the captions in characters, their words, and attributes.
@@ -237,7 +237,7 @@ def serialized(entry: Entry, data: bytes, picture: Image.Image, attributes: froz
     known = {name: value for name, value in slices_of(entry) if name in attributes or name == LANGUAGE}
     return example(
         file_name=entry.file_name,
-        image=graph_readable(data, picture),
+        image=portable,
         text=entry.text,
         text_zh=entry.text_zh,
         size=size_class(*picture.size),
@@ -255,11 +255,9 @@ def words(entry: Entry) -> list[str]:
     return list(dict.fromkeys([*entry.text.lower().split(), *entry.text_zh]))[:MOST_WORDS]
 
 
-def mean_colour(picture: Image.Image) -> dict[str, float]:
+def mean_colour(picture: Image) -> dict[str, float]:
     """`red`, `green`, `blue` and `brightness`, their mean, from 0 to 255."""
-    if picture.mode.startswith("I"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    pixel = picture.convert("RGB").resize((1, 1), Image.Resampling.BOX).tobytes()
+    pixel = picture.resize((1, 1), Resampling.BOX).tobytes()
     return {**dict(zip(("red", "green", "blue"), map(float, pixel), strict=True)), "brightness": sum(pixel) / 3}
 
 
@@ -278,24 +276,3 @@ def feature(value: bytes | str | int | float | list[str]) -> tf.train.Feature:
     values = value if isinstance(value, list) else [value]
     raw = [item.encode(errors="surrogateescape") if isinstance(item, str) else item for item in values]
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=raw))
-
-
-def graph_readable(data: bytes, picture: Image.Image | None = None) -> bytes:
-    """A picture that TensorFlow's decoders read: upright RGB or grey, as it was where that needs no change.
-
-    Transparency is laid on white. Anything but plain JPEG and PNG is written anew as PNG.
-
-    Args:
-        data: The file.
-        picture: What it decodes to, where that is known.
-    """
-    picture = picture or Image.open(io.BytesIO(data))
-    upright = picture.getexif().get(0x0112, 1) == 1
-    if picture.format in ("JPEG", "PNG") and picture.mode in ("RGB", "L", "I;16") and upright:
-        return data
-    layer = ImageOps.exif_transpose(picture).convert("RGBA")
-    canvas = Image.new("RGBA", layer.size, "white")
-    canvas.alpha_composite(layer)
-    out = io.BytesIO()
-    canvas.convert("RGB").save(out, "PNG")
-    return out.getvalue()

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
+from serving.images import PictureError, size_of
 from tfx_pipeline.datasets.folder import Entry
 
 EVAL_SHARE = 10
@@ -53,9 +52,8 @@ def language(entry: Entry) -> str:
 def size_slice(picture: Path) -> Iterator[Slice]:
     """The size of a picture, where its header can be read."""
     try:
-        with Image.open(picture) as opened:
-            yield SIZE, size_class(*opened.size)
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError):
+        yield SIZE, size_class(*size_of(picture.read_bytes()))
+    except (OSError, PictureError):
         return
 
 

@@ -44,13 +44,12 @@ def thumbnail(folder: Path, name: str) -> str | None:
         image = open_picture(file.read_bytes())
     except RefusedError:
         return None
-    image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE))
     return image_uri(image)
 
 
 def encoded_thumbnail(data: bytes) -> str:
     """An encoded picture that is known to be good, made small."""
-    image = open_picture(data).convert("RGB")
+    image = open_picture(data)
     image.thumbnail((SIDE, SIDE))
     return image_uri(image)

@@ -1,0 +1,318 @@
+"""The one reader of pictures: import, training, restoring, the page, the HTTP API and the client all read them here.
+
+Any format, mode, bit depth, palette, colour key, alpha channel, EXIF orientation and colour profile becomes an upright
+picture in 8-bit sRGB, or an error that is a sentence. Of an animation or a file of several pages, the first is read.
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from PIL import Image, ImageChops, ImageCms, ImageFile, PngImagePlugin
+
+ImageLike: TypeAlias = Image.Image | bytes | str | Path
+
+READ = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 and PNM"
+MOST_PIXELS = 178_956_970
+"""Pixels of a picture that is read unless the caller says otherwise; Pillow refuses larger ones as well."""
+
+# Other tools write whole workflows into a PNG; Pillow's own limit is 1 MB a chunk. All chunks together may hold 64 MB.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+
+_MAGIC = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (8, b"WEBP", "WEBP"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    *((0, mark, "TIFF") for mark in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    *((4, mark, "AVIF") for mark in (b"ftypavif", b"ftypavis")),
+    *((0, mark, "JPEG2000") for mark in (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")),
+    *((0, b"P%d%c" % (kind, space), "PPM") for kind in range(1, 7) for space in b" \t\r\n"),
+)
+_PLAIN_FORMATS, _PLAIN_MODES = ("JPEG", "MPO", "PNG"), ("RGB", "L")
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# The colour spaces of profiles, as ICC writes them, and the modes of pictures that they can describe.
+_PROFILED = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
+_DESCRIBABLE = {"1": ("L", "RGB"), "L": ("L", "RGB"), "CMYK": ("CMYK",), "LAB": ("LAB",)}
+_SRGB = ImageCms.createProfile("sRGB")
+# Every combination of 16 levels of red, green and blue.
+_CUBE = Image.frombytes(
+    "RGB", (64, 64), bytes(17 * level for colour in product(range(16), repeat=3) for level in colour)
+)
+_HIGH_BYTES = [value >> 8 for value in range(2**16)]
+_ROUNDING = 2
+"""Grey levels by which a profile may differ from sRGB and still be called that."""
+
+
+class PictureError(ValueError):
+    """A picture that cannot be read; the message is a sentence with the cure."""
+
+
+class UnknownFormatError(PictureError):
+    """Bytes that are no picture of a known format."""
+
+
+class TooLargeError(PictureError):
+    """A picture of more pixels than the caller allows, by its header."""
+
+
+def read_picture(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
+    """Read a picture.
+
+    Args:
+        source: A picture of Pillow's, an encoded one, or a path.
+        max_pixels: The largest that is taken, judged from the header before anything is decoded.
+
+    Returns:
+        Upright, in sRGB, 8 bits a channel: mode RGB, or RGBA where some of it is transparent.
+
+    Raises:
+        PictureError: It cannot be read.
+        OSError: The path cannot be read.
+    """
+    return standard(source if isinstance(source, Image.Image) else decoded(_data(source), max_pixels=max_pixels))
+
+
+def read_mask(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
+    """Read a mask: the hole is where it is transparent, or where it is white if it is transparent nowhere.
+
+    Returns:
+        Mode L: 255 in the hole and 0 elsewhere.
+
+    Raises:
+        PictureError: It cannot be read, or marks nothing or everything as the hole.
+        OSError: The path cannot be read.
+    """
+    mask = read_picture(source, max_pixels=max_pixels)
+    hole = transparent(mask) or mask.convert("L").point(lambda level: 255 if level > 127 else 0)
+    if hole.getextrema() == (0, 0):
+        raise PictureError(
+            "The mask has no hole: make it transparent, or else white, where the picture is to be filled."
+        )
+    if hole.getextrema() == (255, 255):
+        raise PictureError(
+            "The mask is one hole that leaves nothing to fill it from: keep some of it opaque, or black."
+        )
+    return hole
+
+
+def portable(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> bytes:
+    """Encode a picture as PNG or JPEG of which every decoder makes what `read_picture` does, on white.
+
+    Raises:
+        PictureError: It cannot be read.
+        OSError: The path cannot be read.
+    """
+    if isinstance(source, Image.Image):
+        return as_png(on_white(standard(source)))
+    return rendered(_data(source), max_pixels=max_pixels)[1]
+
+
+def rendered(data: bytes, *, max_pixels: int = MOST_PIXELS) -> tuple[Image.Image, bytes]:
+    """Decode a picture once: on white, mode RGB, and encoded as `portable` does, which keeps the file if it can.
+
+    Raises:
+        PictureError: It cannot be read.
+    """
+    stored = decoded(data, max_pixels=max_pixels)
+    picture = on_white(standard(stored))
+    return picture, data if _is_portable(stored) else as_png(picture)
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """The width and height that an encoded picture's header claims, as it is stored.
+
+    Raises:
+        PictureError: The header cannot be read.
+    """
+    return _opened(data).size
+
+
+def decoded(data: bytes, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
+    """Decode a picture as it is stored; `standard` makes the same of all of them.
+
+    Raises:
+        PictureError: It cannot be decoded.
+    """
+    picture = _opened(data)
+    width, height = picture.size
+    if max_pixels and width * height > max_pixels:
+        told = f"The picture has {width:,} x {height:,} pixels, {width * height / 1e6:,.0f} megapixels, and at most"
+        raise TooLargeError(f"{told} {max_pixels / 1e6:,.6g} are taken; make it smaller.")
+    with _decoding():
+        picture.load()
+    return picture
+
+
+def standard(picture: Image.Image) -> Image.Image:
+    """The same picture upright, in sRGB, without its metadata: RGB, or RGBA where some of it is transparent.
+
+    Raises:
+        PictureError: Its values have no known range.
+    """
+    with _decoding():
+        turn = _turn(picture)
+        colours, alpha = _parted(picture if turn is None else picture.transpose(turn))
+        in_srgb = _in_srgb(colours, picture.info.get("icc_profile"))
+        if alpha is not None:
+            in_srgb.putalpha(alpha)
+    # What the metadata said is in the pixels now: whoever reads it again must not turn or convert them once more.
+    in_srgb.info = {}
+    return in_srgb
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """Lay what `standard` gives on white: RGB."""
+    if picture.mode == "RGB":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def transparent(picture: Image.Image) -> Image.Image | None:
+    """255 where what `standard` gives is more than half transparent, mode L; None where it is so nowhere."""
+    if picture.mode != "RGBA":
+        return None
+    holes = picture.getchannel("A").point(lambda level: 255 if level < 128 else 0)
+    return holes if holes.getbbox() else None
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """Encode what `standard`, `on_white` or `read_mask` gives."""
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def _data(source: bytes | str | Path) -> bytes:
+    return source if isinstance(source, bytes) else Path(source).read_bytes()
+
+
+def _opened(data: bytes) -> Image.Image:
+    """Read the header. `Image.open` would refuse large pictures before anybody knows how large they are."""
+    name = next((name for at, mark, name in _MAGIC if data[at : at + len(mark)] == mark), "")
+    if not name:
+        raise UnknownFormatError(f"The file {_content(data[:512])}; {READ} pictures are taken.")
+    if name not in Image.OPEN:
+        Image.init()
+    with _decoding():
+        picture: ImageFile.ImageFile = Image.OPEN[name][0](io.BytesIO(data), "")
+        # Pillow decodes grey of 2 and 4 bits to 8, and leaves the grey that is transparent as it was.
+        factor = {"L;2": 85, "L;4": 17}.get(str(picture.tile[0].args), 1) if name == "PNG" and picture.tile else 1
+        if factor > 1 and "transparency" in picture.info:
+            picture.info["transparency"] *= factor
+    return picture
+
+
+def _is_portable(picture: Image.Image) -> bool:
+    """Whether the file that a picture was decoded from is PNG or JPEG, and means the same without its metadata."""
+    return (
+        picture.format in _PLAIN_FORMATS
+        and picture.mode in _PLAIN_MODES
+        and not picture.has_transparency_data
+        and _turn(picture) is None
+        and _conversion(picture.info.get("icc_profile"), picture.mode) is None
+    )
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    # Pillow's decoders raise a dozen types for damaged bytes, and all mean the same here.
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise TooLargeError(f"The picture is too large to decode: {error}") from error
+    except Exception as error:
+        raise PictureError(f"The picture cannot be decoded: {_plain(error)}.") from error
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """What EXIF says; a camera's or a tool's rubbish says nothing, and Pillow raises a dozen types for it."""
+    with suppress(Exception):
+        return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
+    return None
+
+
+def _parted(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours, 8 bits a channel, and the alpha channel where some of it is transparent."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        return _from_16_bits(picture)
+    if not picture.has_transparency_data:
+        return picture, None
+    layered = picture.convert("RGBA")
+    alpha = layered.getchannel("A")
+    colours = layered.convert("L" if picture.mode in ("LA", "La", "L", "1") else "RGB")
+    return colours, None if alpha.getextrema() == (255, 255) else alpha
+
+
+def _from_16_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    whole = picture if picture.mode == "F" else picture.convert("I")
+    low, high = cast(tuple[float, float], whole.getextrema())
+    if whole.mode == "F" or low < 0 or high > 65535:
+        told = f"its values run from {low:g} to {high:g}, and which of them is white is not known"
+        raise ValueError(f"{told}; save it with 8 or 16 bits a channel")
+    key = picture.info.get("transparency")
+    alpha = None if key is None else whole.point([255 * (value != key) for value in range(2**16)], "L")
+    return whole.point(_HIGH_BYTES, "L"), alpha
+
+
+def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    conversion = _conversion(profile, picture.mode)
+    if conversion is None:
+        return picture.convert("RGB")
+    return conversion.apply(picture.convert(conversion.input_mode))
+
+
+@lru_cache(maxsize=64)
+def _conversion(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What takes pictures to sRGB; None where their profile is that, is broken, or is for pictures of another kind."""
+    with suppress(ImageCms.PyCMSError, OSError, ValueError):
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
+        described = _PROFILED.get(source.profile.xcolor_space, "")
+        if described in _DESCRIBABLE.get(mode, ("RGB",)):
+            conversion = ImageCms.buildTransform(source, _SRGB, described, "RGB")
+            return None if described == "RGB" and _changes_nothing(conversion) else conversion
+    return None
+
+
+def _changes_nothing(conversion: ImageCms.ImageCmsTransform) -> bool:
+    difference = ImageChops.difference(conversion.apply(_CUBE), _CUBE)
+    return max(difference.tobytes()) <= _ROUNDING
+
+
+# What is wrong, in words
+
+
+def _content(head: bytes) -> str:
+    if not head:
+        return "is empty"
+    if b"<svg" in head.lower():
+        return "holds an SVG drawing"
+    if head[4:8] == b"ftyp":
+        return "holds a HEIC picture or a film"
+    if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "holds a JPEG XL picture"
+    return "holds text" if _is_text(head) else "holds nothing known"
+
+
+def _is_text(head: bytes) -> bool:
+    # The cut may have gone through a letter, whose remains must not make a text of none.
+    return all(letter.isprintable() or letter.isspace() for letter in head.decode("utf-8", "ignore")) and 0 not in head
+
+
+def _plain(error: BaseException) -> str:
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(told.split()).rstrip(".") or type(error).__name__
