@@ -4,7 +4,7 @@ import asyncio
 import os
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,6 +14,15 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from easel import bench, compiling, data, demo, doctor, inspecting, models, pictures, report, runs
 from easel.console import fail, failing, quiet
+
+AllowedHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        "--allowed_host",
+        help="A name that the studio may be asked by, such as a proxy's; * for any. May be given several times.",
+    ),
+]
 
 app = typer.Typer(
     help="Captioned pictures in, a served text-to-image model out.",
@@ -58,6 +67,7 @@ def serve(
             help="Port of the studio; 0 for none, -1 for a free one.",
         ),
     ] = 8080,
+    allowed_host: AllowedHost = None,
     pretrained: Annotated[
         bool, typer.Option(help="Serve the models that come along; nothing need be trained.")
     ] = False,
@@ -79,7 +89,7 @@ def serve(
         folder = None if named else models or pushed
         on = {"enable_grpc_healthcheck_service": True, "enable_metrics": True, "enable_request_log": True}
         given = {"models": folder, "host": host, "port": port or -1, "rest_api_port": rest_api_port or -1}
-        given["studio_port"] = studio_port
+        given |= {"studio_port": studio_port, "allowed_host": ",".join(allowed_host or ())}
         settings = settings_from(context.args, "easel serve", None, **on, **given)
         check_ports(settings)
         what = folder or settings.model_config_file or settings.model_base_path
@@ -102,6 +112,7 @@ def studio(
     authority: Annotated[
         Path | None, typer.Option(help="Speak TLS with the server, whose certificate this authority (PEM) signed.")
     ] = None,
+    allowed_host: AllowedHost = None,
     provenance: Annotated[bool, typer.Option(help="Let pictures tell what they were made from.")] = True,
 ) -> None:
     """Serve the studio alone, a page to draw on, before a server that runs elsewhere, such as TensorFlow Serving."""
@@ -111,7 +122,8 @@ def studio(
 
         typer.echo(f"A studio for the server at {server}. Stop with Ctrl-C.")
         credentials = Credentials(authority=authority.read_bytes() if authority else None)
-        asyncio.run(serve_studio(server, credentials, host=host, port=max(port, 0), provenance=provenance))
+        where: dict[str, Any] = {"host": host, "port": max(port, 0), "allowed_hosts": allowed_host or ()}
+        asyncio.run(serve_studio(server, credentials, **where, provenance=provenance))
 
 
 def main() -> None:

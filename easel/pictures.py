@@ -30,7 +30,7 @@ def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw, in English or Chinese.")],
     out: Out = Path("out.png"),
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=256, help="How many pictures.")] = 1,
-    seed: Annotated[int, typer.Option(help="The first picture's seed; the next ones count up from it.")] = 0,
+    seed: Annotated[int, typer.Option(help="The first picture's seed, 64 bits; the next ones count up from it.")] = 0,
     temperature: Annotated[
         float | None,
         typer.Option(min=0, max=10, help="How freely to continue; 0 takes the likeliest words."),
@@ -57,11 +57,14 @@ def generate(
     """
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
+        from serving.requests import seeds_from
+
+        *seeds, following = seeds_from(seed, count + 1)
         say(f"Drawing {short(prompt)!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
         with connect(server, local, root) as client:
             drawn = client.generate(
                 [prompt] * count,
-                seed=list(range(seed, seed + count)),
+                seed=seeds,
                 temperature=temperature,
                 expand=expand,
                 refine=refine,
@@ -76,7 +79,7 @@ def generate(
         return
     for picture in drawn:
         typer.echo(f"  seed {picture.seed}: {short(picture.expanded_prompt)}")
-    typer.echo(f"Wrote {out}. Another seed draws another picture: --seed {seed + count}")
+    typer.echo(f"Wrote {out}. Another seed draws another picture: --seed {following}")
 
 
 def restore(

@@ -136,6 +136,7 @@ class Client:
         Args:
             prompt: one prompt or several.
             seed: one seed for all, or one for each prompt; several seeds for one prompt give several pictures of it.
+                Any 64 bits: those from 2^63 on are the same seeds as the negative ones.
             temperature: how freely the prompt is expanded, from 0 (always the likeliest word); None stands for
                 0.3, as in the model.
             expand: let the language model complete the prompt to a full caption.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # The same as in the models themselves, so that leaving an option out and naming its default draw the same picture.
 TEMPERATURE = 0.3
 ESTIMATE_NOISE = -1.0
+MOST_SEED = 2**64 - 1
+"""Of other tools, whose seeds count from 0 as far as 64 bits go."""
 
 ImageLike: TypeAlias = "Image.Image | bytes | str | Path"
 Inputs: TypeAlias = "Mapping[str, np.ndarray]"
@@ -98,6 +100,21 @@ class Ask(Generic[Answer]):
     read: Callable[[wire.PredictResponse], Answer]
 
 
+def seeds_from(seed: int, count: int) -> list[int]:
+    """Return seeds that count up from one, as the models take them: 64 bits with a sign.
+
+    The bits of a seed are kept, so that each from 0 to `MOST_SEED` names a picture of its own, and the last is followed
+    by the first.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT, a seed of more than 64 bits.
+
+    """
+    if not -(2**63) <= seed <= MOST_SEED:
+        raise ServingError(f"seed is {seed}: it must be from {-(2**63)} to {MOST_SEED}", "INVALID_ARGUMENT")
+    return [(seed + index + 2**63) % 2**64 - 2**63 for index in range(count)]
+
+
 def generate(
     prompt: str | Sequence[str],
     seed: int | Sequence[int],
@@ -169,7 +186,7 @@ def continue_prompt(prompt: str, seed: int, temperature: float, length: int | No
     """Ask for a prompt to be completed; see `serving.client.Client.continue_prompt`."""
     inputs = {
         "prompt": _texts([prompt]),
-        "seed": _tensor(wire.DT_INT64, 1, int64_val=[seed]),
+        "seed": _tensor(wire.DT_INT64, 1, int64_val=seeds_from(seed, 1)),
         "temperature": _tensor(wire.DT_FLOAT, 1, [temperature]),
     }
     signature = "serving_default"
@@ -255,7 +272,7 @@ def _texts(values: Sequence[str | bytes]) -> wire.TensorProto:
 
 def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    seeds = [int(each) for each in seed] if isinstance(seed, Iterable) else [int(seed)]
+    seeds = [seeds_from(int(each), 1)[0] for each in (seed if isinstance(seed, Iterable) else [seed])]
     count = max(len(prompts), len(seeds))
     if not prompts or not seeds or len(prompts) not in (1, count) or len(seeds) not in (1, count):
         raise ServingError(

@@ -98,6 +98,7 @@ async def studio_port_open(settings: Settings, options: Options, inside: str) ->
             most_pixels=settings.max_picture_pixels,
             provenance=settings.studio_provenance,
             tls=options.ssl_context,
+            allowed_hosts=settings.allowed_hosts,
         ) as url,
     ):
         yield url

@@ -74,7 +74,7 @@ class RestApi:
             return _reply(error_body(status.message), status.http_code, self._headers)
 
     async def _answer(self, method: str, path: str, body: bytes) -> bytes:
-        pattern = {"GET": _GET, "POST": _POST}.get(method)
+        pattern = {"GET": _GET, "HEAD": _GET, "POST": _POST}.get(method)
         match = pattern.fullmatch(path) if pattern else None
         if match is None:
             raise invalid(f"Malformed request: {method} {path}")
@@ -214,7 +214,7 @@ async def _not_found(request: web.Request) -> web.Response:
 
 def _unpacked(body: bytes, encoding: str) -> bytes:
     """Return what a gzipped body holds; nothing where it holds more than TensorFlow Serving would unpack."""
-    if encoding.lower() != "gzip" or not body:
+    if "gzip" not in encoding.lower() or not body:
         return body
     unpacker = zlib.decompressobj(wbits=31)
     try:

@@ -48,6 +48,9 @@ class Settings(BaseModel):
         description="port of the studio, a page to draw on and an HTTP API; 0 serves none, -1 takes a free one",
     )
     studio_provenance: bool = Field(True, description="let pictures of the studio tell what they were made from")
+    allowed_host: str = Field(
+        "", description="further names that the studio may be asked by, such as a proxy's; commas between, * for any"
+    )
     rest_api_timeout_in_ms: int = Field(30000, gt=0, description="how long a REST call may take")
     rest_api_enable_cors_support: bool = Field(False, description="send CORS headers, for pages of other origins")
     enable_grpc_healthcheck_service: bool = Field(False, description="serve grpc.health.v1")
@@ -101,6 +104,11 @@ class Settings(BaseModel):
         if self.batching_parameters_file and not self.enable_batching:
             raise ValueError("INVALID_ARGUMENT: --batching_parameters_file is set without setting --enable_batching")
         return self
+
+    @property
+    def allowed_hosts(self) -> list[str]:
+        """The names in `allowed_host`."""
+        return [name.strip() for name in self.allowed_host.split(",") if name.strip()]
 
     @property
     def serves_rest(self) -> bool:

@@ -1,6 +1,7 @@
 """The API over HTTP: requests are read and held against their schemas, answers and events are written."""
 
 import asyncio
+import base64
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -13,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from serving.client import AsyncClient, ServingError
 from serving.studio import drawing, restoring
+from serving.studio.kept import Kept
 from serving.studio.openapi import document
 from serving.studio.problems import RequestError
-from serving.studio.schemas import CaptionAsked, Edit, Generation, Model, Models, WordsAsked
+from serving.studio.schemas import CaptionAsked, Edit, Generation, Images, Model, Models, WordsAsked
 
 _LOG = logging.getLogger(__name__)
 _MODELS = ("text_to_image", "restorer", "language_model")
@@ -38,11 +40,14 @@ class Api:
         self._client = client
         self._most_pixels = most_pixels
         self._provenance = provenance
+        self._kept = Kept()
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes to an application."""
-        app.router.add_get("/openapi.json", self.openapi, allow_head=False)
-        app.router.add_get("/v1/models", self.models, allow_head=False)
+        app.router.add_get("/openapi.json", self.openapi)
+        app.router.add_get("/v1/models", self.models)
+        app.router.add_get("/v1/models/{name}", self.model)
+        app.router.add_get("/v1/images/kept/{name}", self.picture)
         app.router.add_post("/v1/images/generations", self.generations)
         app.router.add_post("/v1/images/edits", self.edits)
         app.router.add_post("/v1/images/words", self.words)
@@ -54,28 +59,43 @@ class Api:
 
     async def models(self, request: web.Request) -> web.Response:
         """List what can be asked, with the version that answers."""
-        client = self._asking(request)
-        found = await asyncio.gather(*(_newest(client, name) for name in _MODELS))
-        served = [Model(id=name, created=version) for name, version in zip(_MODELS, found, strict=True) if version]
-        return _json(Models(data=served))
+        return _json(Models(data=await self._served(request)))
+
+    async def model(self, request: web.Request) -> web.Response:
+        """Describe one of them."""
+        asked, served = request.match_info["name"], await self._served(request)
+        for model in served:
+            if model.id == asked:
+                return _json(model)
+        known = ", ".join(model.id for model in served) or "none yet"
+        raise RequestError(f"{asked} is not served: choose from {known}.", 404, param="model", code="model_not_found")
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """Give a picture that was drawn a while ago."""
+        png = self._kept.get(request.match_info["name"])
+        if png is None:
+            raise RequestError("This picture is not kept any longer: draw it again, with the same seed.", 404)
+        return web.Response(body=png, content_type="image/png")
 
     async def generations(self, request: web.Request) -> web.StreamResponse:
         """Draw."""
         asked, client = await self._read(request, Generation), self._asking(request)
         if asked.stream:
             return await _streamed(request, drawing.draw_by_steps(client, asked))
-        return _json(await drawing.draw(client, asked))
+        return _json(self._with_urls(request, asked, await drawing.draw(client, asked)))
 
     async def edits(self, request: web.Request) -> web.StreamResponse:
         """Restore."""
         texts, files = await _form(request)
         asked = _checked(Edit, {"provenance": self._provenance, **texts})
+        for name in {"image", "mask"} & texts.keys():
+            raise RequestError(f"{name} is text: send the picture itself, as a file of the form.", 400, param=name)
         if "image" not in files:
             raise RequestError("image is missing: send one picture as a file of the form.", 400, param="image")
         given = (self._asking(request), asked, files["image"], files.get("mask"), self._most_pixels)
         if asked.stream:
             return await _streamed(request, restoring.restore_by_steps(*given))
-        return _json(await restoring.restore(*given))
+        return _json(self._with_urls(request, asked, await restoring.restore(*given)))
 
     async def words(self, request: web.Request) -> web.Response:
         """Compare what a caption draws with and without each of its words."""
@@ -86,6 +106,18 @@ class Api:
         """Complete a prompt."""
         asked = await self._read(request, CaptionAsked)
         return _json(await drawing.complete(self._asking(request), asked))
+
+    async def _served(self, request: web.Request) -> list[Model]:
+        client = self._asking(request)
+        found = await asyncio.gather(*(_newest(client, name) for name in _MODELS))
+        return [Model(id=name, created=version) for name, version in zip(_MODELS, found, strict=True) if version]
+
+    def _with_urls(self, request: web.Request, asked: Generation | Edit, images: Images) -> Images:
+        if asked.response_format == "url":
+            for drawn in images.data:
+                name = self._kept.put(base64.b64decode(drawn.b64_json))
+                drawn.url = f"{request.url.origin()}/v1/images/kept/{name}"
+        return images
 
     async def _read(self, request: web.Request, schema: type[Asked]) -> Asked:
         if request.content_type != "application/json":
@@ -111,13 +143,22 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        told = RequestError(f"{request.method} {request.path}: {error.reason}.", error.status, code="http")
+        told = RequestError(_reason(request, error), error.status, code="http")
         return _json(
             told.refusal, error.status, {name: error.headers[name] for name in ("Allow",) if name in error.headers}
         )
     except Exception as error:
         told = _told(error)
         return _json(told.refusal, told.status)
+
+
+def _reason(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return f"{request.method} {request.path}: the body is too large; send less."
+    return (
+        f"{request.method} {request.path} is not served here: /openapi.json lists what is, all of it below /v1, "
+        "such as /v1/images/generations."
+    )
 
 
 def _told(error: Exception) -> RequestError:
@@ -155,10 +196,10 @@ async def _form(request: web.Request) -> tuple[dict[str, str], dict[str, bytes]]
             raise RequestError(f"{plain} is there twice: send one.", 400, param=plain)
         if isinstance(value, web.FileField) and plain in ("image", "mask"):
             files[plain] = value.file.read()
-        elif isinstance(value, str):
-            texts[plain] = value
-        else:
+        elif not isinstance(value, str) and plain in Edit.model_fields:
             raise RequestError(f"{plain} is a file: only image and mask are.", 400, param=plain)
+        else:
+            texts[plain] = str(value)
     return texts, files
 
 

@@ -2,10 +2,11 @@
 
 import base64
 import io
+import math
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +14,14 @@ from PIL import Image, ImageChops, ImageStat
 
 from serving.client import AsyncClient, Picture, ServingError
 from serving.provenance import inscribe, of_pictures
+from serving.requests import seeds_from
 from serving.studio.problems import RequestError
-from serving.studio.schemas import Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
+from serving.studio.schemas import MOST_SCALE, Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
 
 Event = dict[str, object]
 # A word between spaces with what is inside words, or a single character of a script that writes without them.
 _WORD = re.compile(r"[^\W\u2e80-\u9fff\uf900-\ufaff\u3040-\u30ff]+(?:['’-][^\W\u2e80-\u9fff]+)*|\w")
+_SIDES = re.compile(r"\d{1,9}")
 _UNKNOWN = ("NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION")
 
 
@@ -26,15 +29,14 @@ async def draw(client: AsyncClient, asked: Generation) -> Images:
     """Draw everything in one batch.
 
     Raises:
-        RequestError: a size that the model does not draw.
         ServingError: what the model server refuses.
 
     """
-    await _check_size(client, asked)
+    asked, notes = await _fitted(client, asked)
     seeds = _seeds(asked)
     pictures = await client.generate(asked.prompt, seed=seeds, **_how(asked))
     data = [Drawn(b64_json=_encoded(p, asked), revised_prompt=p.expanded_prompt, seed=p.seed) for p in pictures]
-    return Images(created=int(time.time()), data=data, size=_size(pictures[0].png))
+    return Images(created=int(time.time()), data=data, size=_size(pictures[0].png), notes=notes)
 
 
 async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerator[Event, None]:
@@ -45,11 +47,10 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
     `image_generation.completed` the picture.
 
     Raises:
-        RequestError: a size that the model does not draw.
         ServingError: what the model server refuses.
 
     """
-    await _check_size(client, asked)
+    asked, notes = await _fitted(client, asked)
     for index, seed in enumerate(_seeds(asked)):
         if asked.expand:
             async for text in expansion(client, asked, seed):
@@ -66,6 +67,7 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
             "revised_prompt": picture.expanded_prompt,
             "seconds": round(time.perf_counter() - began, 6),
             "version": picture.version,
+            "notes": notes,
         }
         usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         details = {"input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}
@@ -99,12 +101,12 @@ async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
     """
     how: dict[str, Any] = {"seed": asked.seed, "temperature": asked.temperature, "label": asked.label}
     try:
-        return Caption(caption=await client.continue_prompt(asked.prompt, **how))
+        return Caption(caption=await client.continue_prompt(asked.prompt, **how), notes=asked.notes)
     except ServingError as error:
         if error.code not in _UNKNOWN:
             raise
     (picture,) = await client.generate(asked.prompt, **how, refine=False)
-    return Caption(caption=picture.expanded_prompt)
+    return Caption(caption=picture.expanded_prompt, notes=asked.notes)
 
 
 async def words(client: AsyncClient, asked: WordsAsked) -> Words:
@@ -121,7 +123,8 @@ async def words(client: AsyncClient, asked: WordsAsked) -> Words:
     drawn = await client.generate(captions, expand=False, **how)
     whole, *others = (picture.image.convert("RGB") for picture in drawn)
     pairs = zip(spans, others, strict=True)
-    return Words(words=[_word(asked.caption, start, end, whole, other) for (start, end), other in pairs])
+    found = [_word(asked.caption, start, end, whole, other) for (start, end), other in pairs]
+    return Words(words=found, notes=asked.notes)
 
 
 def _word(caption: str, start: int, end: int, whole: Image.Image, without: Image.Image) -> Word:
@@ -145,20 +148,31 @@ def _spans(asked: WordsAsked) -> list[tuple[int, int]]:
     return [(start, end) for start, end in pairwise(ends) if re.search(r"\w", asked.caption[start:end])]
 
 
-async def _check_size(client: AsyncClient, asked: Generation) -> None:
+async def _fitted(client: AsyncClient, asked: Generation) -> tuple[Generation, list[str]]:
+    """The request at the scale that comes nearest to its size, and what of it was ignored or changed."""
     if asked.size == "auto":
-        return
+        return asked, asked.notes
+    sides = [int(side) for side in _SIDES.findall(asked.size)]
+    if len(sides) != 2:
+        return asked, [*asked.notes, f"size {asked.size} was ignored: give auto, or WIDTHxHEIGHT such as 256x256."]
     # What size a model draws is told by nothing but a drawing, the quickest that there is.
     (probe,) = await client.generate(asked.prompt, expand=False, refine=False, label=asked.label)
-    width, height = (side * asked.scale for side in probe.image.size)
-    if (drawn := f"{width}x{height}") != asked.size:
-        raise RequestError(f"size is {asked.size}: this model draws {drawn}; ask for that, or for auto.", param="size")
+    drawn = {scale: [side * scale for side in probe.image.size] for scale in await _scales(client, asked)}
+    scale = min(drawn, key=lambda scale: math.dist(drawn[scale], sides))
+    width, height = drawn[scale]
+    changed = f"size {asked.size} was changed to {width}x{height}, the nearest that this model draws."
+    return asked.model_copy(update={"scale": scale}), asked.notes + [changed] * (drawn[scale] != sides)
+
+
+async def _scales(client: AsyncClient, asked: Generation) -> Iterable[int]:
+    """The scales that a size may choose from: the one that is asked for, or all that the model has."""
+    if "scale" in asked.model_fields_set:
+        return [asked.scale]
+    return range(1, MOST_SCALE + 1) if "scaled" in await client.signatures("text_to_image") else [1]
 
 
 def _seeds(asked: Generation) -> list[int]:
-    first = secrets.randbelow(2**31) if asked.seed is None else asked.seed
-    # Counted up within int64, where the last is followed by the first.
-    return [(first + index + 2**63) % 2**64 - 2**63 for index in range(asked.n)]
+    return seeds_from(secrets.randbelow(2**31) if asked.seed is None else asked.seed, asked.n)
 
 
 def _how(asked: Generation) -> dict[str, Any]:

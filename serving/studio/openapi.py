@@ -11,7 +11,7 @@ from serving.studio import schemas
 
 _REFERENCE = "#/components/schemas/{model}"
 _TAKEN = (schemas.Generation, schemas.Edit, schemas.CaptionAsked, schemas.WordsAsked)
-_GIVEN = (schemas.Images, schemas.Caption, schemas.Words, schemas.Models, schemas.Refusal)
+_GIVEN = (schemas.Images, schemas.Caption, schemas.Words, schemas.Model, schemas.Models, schemas.Refusal)
 _REFUSALS = {
     "400": "The request breaks its schema; the message says where.",
     "401": "The server asks for a bearer token.",
@@ -35,6 +35,9 @@ _EVENT = {
 _EVENTS = {"text/event-stream": {"schema": _EVENT}}
 
 
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
 @cache
 def document() -> dict[str, Any]:
     """Return the document, OpenAPI 3.1."""
@@ -52,6 +55,8 @@ def document() -> dict[str, Any]:
         },
         "paths": {
             "/v1/models": {"get": _operation("List the models", None, "Models")},
+            "/v1/models/{name}": {"get": _operation("Describe a model", None, "Model"), "parameters": [_NAME]},
+            "/v1/images/kept/{name}": {"get": _fetching("Fetch a picture by its URL"), "parameters": [_NAME]},
             "/v1/images/generations": {"post": _operation("Draw", _json("Generation"), "Images", streams=True)},
             "/v1/images/edits": {"post": _operation("Restore", _form("Edit"), "Images", streams=True)},
             "/v1/images/words": {"post": _operation("What each word draws", _json("WordsAsked"), "Words")},
@@ -73,6 +78,12 @@ def _operation(summary: str, body: dict[str, Any] | None, answer: str, *, stream
     return {"summary": summary, **asked, "responses": {"200": {"description": answer, "content": content}, **refusals}}
 
 
+def _fetching(summary: str) -> dict[str, Any]:
+    operation = _operation(summary, None, "Images")
+    operation["responses"]["200"] = {"description": "The picture.", "content": {"image/png": {}}}
+    return operation
+
+
 def _json(schema: str) -> dict[str, Any]:
     return {"application/json": {"schema": _reference(schema)}}
 
@@ -91,4 +102,6 @@ def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
         "image": {**file, "description": "PNG, JPEG, WebP, GIF or BMP; transparent where it has holes."},
         "mask": {**file, "description": "Of the same size; transparent, or else white, where the holes are."},
     }
-    return {**schema, "properties": {**told, **schema["properties"]}, "required": ["image"]}
+    # Whoever writes a form may give its fields no name that HTTP cannot carry.
+    names = {"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}
+    return {**schema, **names, "properties": {**told, **schema["properties"]}, "required": ["image"]}

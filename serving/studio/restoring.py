@@ -32,9 +32,6 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
 
     """
     picture = _read(images.read_picture, image, "image", most_pixels)
-    if asked.size not in ("auto", f"{picture.width}x{picture.height}"):
-        message = f"size is {asked.size}: a restored picture keeps its own, {picture.width}x{picture.height}."
-        raise RequestError(message, param="size")
     holes = _read(images.read_mask, mask, "mask", most_pixels) if mask else images.transparent(picture)
     if holes and asked.blur_sigma:
         raise RequestError("blur_sigma and holes exclude each other: fill first, then sharpen.", param="blur_sigma")
@@ -47,7 +44,10 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
     done = Restoring(noise_sigma=noise, blur_sigma=asked.blur_sigma, filled=holes is not None, enlarged=asked.enlarge)
     png = inscribe(restored, of_restored(image, done, version) if asked.provenance else None)
     data = [Drawn(b64_json=base64.b64encode(png).decode(), revised_prompt=None)]
-    return Images(created=int(time.time()), data=data, size=f"{restored.width}x{restored.height}")
+    size = f"{restored.width}x{restored.height}"
+    kept = f"size {asked.size} was ignored: a restored picture keeps its own; enlarge doubles it."
+    notes = asked.notes + [kept] * (asked.size not in ("auto", size))
+    return Images(created=int(time.time()), data=data, size=size, notes=notes)
 
 
 async def restore_by_steps(

@@ -1,12 +1,21 @@
 """What the HTTP API takes and gives; OpenAI's names where it has the same thing, and Easel's own beside them."""
 
-from typing import Annotated, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from serving.requests import TEMPERATURE
+from serving.requests import MOST_SEED, TEMPERATURE
 
-MOST_PICTURES = 64
+MOST_PICTURES, MOST_SCALE = 64, 8
+# OpenAI's options without a choice here, with the values that ask for what happens anyway; None for any value.
+_SETTLED: dict[str, tuple[object, ...] | None] = {
+    "background": ("auto", "opaque"),
+    "output_format": ("png",),
+    "quality": ("auto",),
+    "safety_identifier": None,
+    "user": None,
+}
 
 
 def _whole(number: object) -> object:
@@ -15,46 +24,87 @@ def _whole(number: object) -> object:
 
 
 def _flag(text: object) -> object:
-    """A form knows no booleans, only these two words."""
-    return {"true": True, "false": False}.get(text, text) if isinstance(text, str) else text
+    """A form knows no booleans, only these two words, which Python capitalises."""
+    return {"true": True, "false": False}.get(text.lower(), text) if isinstance(text, str) else text
 
 
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 # The bounds stand first, or else the document would not tell them.
-Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=-(2**63), le=MOST_SEED), BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES), BeforeValidator(_whole)]
 Candidates = Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)]
-Scale = Annotated[int, Field(ge=1, le=8), BeforeValidator(_whole)]
+Scale = Annotated[int, Field(ge=1, le=MOST_SCALE), BeforeValidator(_whole)]
 Partial = Annotated[int, Field(ge=0, le=3), BeforeValidator(_whole)]
 Text = Annotated[str, Field(max_length=32_000)]
 Base64 = Annotated[str, Field(description="PNG, encoded in base64.")]
 Version = Annotated[str, Field(max_length=256, description="Label of the version that answers; empty for the newest.")]
 
 
+def _nullable(schema: dict[str, Any]) -> None:
+    """Let every optional property be null, which stands for its default."""
+    for name in schema["properties"].keys() - set(schema.get("required", ())):
+        given = schema["properties"][name]
+        told = {key: given.pop(key) for key in ("default", "description", "title") if key in given}
+        schema["properties"][name] = {"anyOf": [given, {"type": "null"}], **told}
+
+
 class _Asked(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    """A request as any OpenAI client may send it: null is the default, and unknown options are ignored with a note."""
+
+    model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_nullable)
+    _absent: ClassVar[tuple[object, ...]] = (None,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_absent(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {name: value for name, value in given.items() if value not in cls._absent}
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the request decided nothing, a sentence each."""
+        extra = (self.model_extra or {}).items()
+        return [self._note(name) for name, value in extra if not _is_settled(name, value)]
+
+    def _note(self, name: str) -> str:
+        likely = get_close_matches(name, type(self).model_fields, 1, 0.7)
+        return f"{name} was ignored: there is no such option here{f'; did you mean {likely[0]}?' if likely else '.'}"
+
+
+def _is_settled(name: str, value: object) -> bool:
+    kept = _SETTLED.get(name, ())
+    return kept is None or value in kept
 
 
 class _Common(_Asked):
     size: str = Field(
-        "auto", pattern=r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$", description="`auto`, or WIDTHxHEIGHT."
+        "auto", description="`auto`, or WIDTHxHEIGHT, of which the nearest that can be drawn is taken; see `notes`."
     )
-    response_format: Literal["b64_json"] = "b64_json"
-    output_format: Literal["png"] = "png"
-    quality: Literal["auto"] = "auto"
-    background: Literal["auto", "opaque"] = "auto"
-    user: str = Field("", max_length=256, description="Taken, and used for nothing.")
+    response_format: str = Field("b64_json", description="`url` for a URL of each picture beside its base64.")
+    model: str = ""
     stream: bool = Field(False, description="Answer with server-sent events as the work goes on.")
     partial_images: Partial = Field(0, description="Above 0, a stream shows drawings before they are restored.")
     label: Version = ""
     provenance: bool = Field(True, description="Write into the PNG what it was made from.")
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the request decided nothing, a sentence each."""
+        told = super().notes
+        own = type(self).model_fields["model"].default
+        if self.model != own:
+            told.append(f"model {self.model} was ignored: {own} is the model here.")
+        if self.response_format not in ("b64_json", "url"):
+            told.append(f"response_format {self.response_format} was ignored: it is b64_json, or url.")
+        return told
 
 
 class Generation(_Common):
     """What to draw."""
 
     prompt: Text = Field(description="In English or Chinese.")
-    model: Literal["text_to_image"] = "text_to_image"
+    model: str = "text_to_image"
     n: Count = 1
     seed: Seed | None = Field(None, description="Of the first picture; the next count up. Without one, any is drawn.")
     temperature: float = Field(TEMPERATURE, ge=0, le=10, description="How freely the prompt is expanded.")
@@ -67,16 +117,26 @@ class Generation(_Common):
 class Edit(_Common):
     """What to restore, beside the files `image` and `mask`; numbers come as the texts of a form."""
 
-    model_config = ConfigDict(extra="forbid", strict=False)
+    model_config = ConfigDict(strict=False)
+    # How clients write a null where all is text.
+    _absent = (None, "", "null", "None")
 
     prompt: Text = Field("", description="Taken for the sake of OpenAI's clients: the restorer reads pictures alone.")
-    model: Literal["restorer"] = "restorer"
-    n: Literal["1"] = "1"
+    model: str = "restorer"
+    n: Count = Field(
+        1, description="A picture is restored in one way, so that one is given, however many are asked for."
+    )
     noise_sigma: float = Field(-1.0, ge=-1, le=255, description="In grey levels; a negative one is estimated.")
     blur_sigma: float = Field(0.0, ge=0, le=2, description="In pixels; not together with holes.")
     stream: Flag = False
     provenance: Flag = True
     enlarge: Flag = Field(False, description="Then draw it at twice its size.")
+
+    @property
+    def notes(self) -> list[str]:
+        """What of the request decided nothing, a sentence each."""
+        alone = f"n {self.n} was ignored: a picture is restored in one way."
+        return super().notes + [alone] * (self.n > 1)
 
 
 class CaptionAsked(_Asked):
@@ -88,7 +148,11 @@ class CaptionAsked(_Asked):
     label: Version = ""
 
 
-class Caption(BaseModel):
+class _Answer(BaseModel):
+    notes: list[str] = Field([], description="What of the request was ignored or changed, a sentence each.")
+
+
+class Caption(_Answer):
     """A full caption."""
 
     caption: str
@@ -120,7 +184,7 @@ class Word(BaseModel):
     b64_json: Base64 = Field(description="Grey PNG, base64: how much each pixel changes, 0 to 255.")
 
 
-class Words(BaseModel):
+class Words(_Answer):
     """The words that could be left out, in their order."""
 
     words: list[Word]
@@ -130,11 +194,14 @@ class Drawn(BaseModel):
     """One picture."""
 
     b64_json: Base64
+    url: str | None = Field(
+        default=None, description="Where it can be fetched for a while, if `response_format` is `url`."
+    )
     revised_prompt: str | None = Field(None, description="The caption that was drawn.")
     seed: int | None = None
 
 
-class Images(BaseModel):
+class Images(_Answer):
     """Pictures."""
 
     created: int = Field(description="Seconds since 1970.")

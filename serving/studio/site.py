@@ -4,8 +4,9 @@ import asyncio
 import ipaddress
 import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,21 @@ _HEADERS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build(api: Api, *, host: str, limit: int) -> web.Application:
+def build(api: Api, *, host: str, limit: int, allowed_hosts: Sequence[str] = ()) -> web.Application:
     """Return the application.
 
     Args:
         api: answers under /v1.
         host: the address that it listens on.
         limit: the largest body in bytes; 0 for no limit.
+        allowed_hosts: further names that it may be asked by, with `*` for anything.
 
     """
-    guard = _guard(near=_is_loopback(host))
+    guard = _guard(near=_is_loopback(host), allowed_hosts=allowed_hosts)
     app = web.Application(client_max_size=limit or 2**31 - 1, middlewares=[refusing, guard])
     app.on_response_prepare.append(_add_headers)
     api.add_to(app)
-    app.router.add_get("/", _index, allow_head=False)
+    app.router.add_get("/", _index)
     app.router.add_static("/page", _PAGE)
     return app
 
@@ -58,6 +60,7 @@ async def studio_open(
     most_pixels: int = 0,
     provenance: bool = True,
     tls: ssl.SSLContext | None = None,
+    allowed_hosts: Sequence[str] = (),
     flag: str = "--studio_port",
 ) -> AsyncIterator[str]:
     """Serve the studio while the block lasts; yields its URL.
@@ -68,7 +71,8 @@ async def studio_open(
         OSError: the port is taken.
 
     """
-    app = build(Api(client, most_pixels=most_pixels, provenance=provenance), host=host, limit=limit)
+    api = Api(client, most_pixels=most_pixels, provenance=provenance)
+    app = build(api, host=host, limit=limit, allowed_hosts=allowed_hosts)
     # A visitor who goes away ends what is being drawn for them.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=5)
     await runner.setup()
@@ -83,7 +87,15 @@ async def studio_open(
         await runner.cleanup()
 
 
-async def serve(server: str, credentials: Credentials, *, host: str, port: int, provenance: bool) -> None:
+async def serve(
+    server: str,
+    credentials: Credentials,
+    *,
+    host: str,
+    port: int,
+    provenance: bool,
+    allowed_hosts: Sequence[str] = (),
+) -> None:
     """Serve the studio of a model server that runs elsewhere, until SIGTERM or SIGINT.
 
     Raises:
@@ -95,25 +107,40 @@ async def serve(server: str, credentials: Credentials, *, host: str, port: int, 
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncClient(server, credentials=credentials) as client:
         options: dict[str, Any] = {"host": host, "port": port, "limit": _MOST_BYTES, "most_pixels": _MOST_PIXELS}
-        async with studio_open(client, provenance=provenance, flag="--port", **options) as url:
+        options |= {"provenance": provenance, "allowed_hosts": allowed_hosts}
+        async with studio_open(client, flag="--port", **options) as url:
             say(f"studio: {url}")
             await stop.wait()
 
 
-def _guard(*, near: bool) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _guard(*, near: bool, allowed_hosts: Sequence[str]) -> Callable[..., Awaitable[web.StreamResponse]]:
     """What lets no page of another site ask in a visitor's name."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         site = request.headers.get("Sec-Fetch-Site", "none")
-        if request.method != "GET" and site not in ("same-origin", "none"):
+        if request.method not in ("GET", "HEAD") and site not in ("same-origin", "none"):
             raise RequestError("This request comes from a page of another site.", 403, code="permission_denied")
         # Else a name that was made to mean this machine would turn a foreign page into one of the same origin.
-        if near and not _is_loopback(request.url.host or ""):
-            raise RequestError(f"This studio is not {request.host}: ask for 127.0.0.1.", 403, code="permission_denied")
+        if near and not _is_allowed(name := _host(request), allowed_hosts):
+            known = f"--allowed-host {name}" if name else "--allowed-host"
+            told = f"This studio does not go by the name {request.host}: ask for 127.0.0.1, or start it with {known}."
+            raise RequestError(told, 403, code="permission_denied")
         return await handler(request)
 
     return guard
+
+
+def _host(request: web.Request) -> str:
+    """The name that was asked for, without its port; empty where it is none."""
+    try:
+        return request.url.host or ""
+    except ValueError:
+        return ""
+
+
+def _is_allowed(host: str, allowed_hosts: Sequence[str]) -> bool:
+    return _is_loopback(host) or any(fnmatchcase(host, allowed.lower()) for allowed in allowed_hosts)
 
 
 def _is_loopback(host: str) -> bool:

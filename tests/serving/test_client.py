@@ -88,6 +88,25 @@ def test_generate_refuses_what_does_not_fit(client: Client, prompt: str | list[s
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize(("seed", "following"), [(2**63 - 1, 1 - 2**63), (2**64 - 1, 1), (-(2**63), 2 - 2**63)])
+def test_the_command_line_advises_a_seed_that_works(
+    server: ServerProcess, tmp_path: Path, seed: int, following: int
+) -> None:
+    command = [Path(sys.executable).with_name("easel"), "generate", "a", "-n", "2", "-o", tmp_path / "a.png"]
+    for each, last in ((seed, following), (following, None)):
+        arguments = ["--server", server.grpc_address, "--seed", str(each)]
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert last is None or f"Another seed draws another picture: --seed {last}\n" in done.stdout
+
+
+def test_the_command_line_refuses_a_seed_of_more_bits(server: ServerProcess) -> None:
+    command = [Path(sys.executable).with_name("easel"), "generate", "a", "--server", server.grpc_address]
+    done = subprocess.run([*command, "--seed", str(2**64)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "seed is 18446744073709551616: it must be from -9223372036854775808 to 18446744073709551615" in done.stderr
+
+
 def test_restore_takes_picture_bytes_and_path(client: Client, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     grey(100).save(buffer, "PNG")

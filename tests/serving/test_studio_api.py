@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,8 +13,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.parse import urljoin
 
 import fake_models
 import openai
@@ -26,6 +31,7 @@ from serving.client import AsyncClient, Client, Credentials, ServingError
 from serving.images import read_picture
 from serving.process import ServerProcess
 from serving.provenance import ProvenanceError, read
+from serving.studio.kept import Kept
 
 TOKEN = "correct horse"
 
@@ -85,6 +91,77 @@ def test_openai_gets_another_picture_each_time_unless_it_says_which(openai_clien
     assert len(seeds) == 3
 
 
+@pytest.mark.parametrize(
+    ("asked", "notes"),
+    [
+        (dict.fromkeys(("n", "size", "quality", "style", "model", "moderation", "response_format", "stream")), []),
+        ({"quality": "auto", "background": "opaque", "output_format": "png", "user": "somebody"}, []),
+        ({"style": "vivid", "quality": "hd"}, ["style was ignored", "quality was ignored"]),
+        ({"moderation": "low", "output_compression": 80}, ["moderation was ignored", "output_compression was ignored"]),
+        ({"background": "transparent", "output_format": "webp"}, ["background was ignored", "output_format was"]),
+        ({"model": "dall-e-3"}, ["model dall-e-3 was ignored: text_to_image is the model here."]),
+        ({"size": "1024x1024"}, ["size 1024x1024 was changed to 64x64, the nearest that this model draws."]),
+        ({"size": "20 X 10"}, ["size 20 X 10 was changed to 16x16, the nearest that this model draws."]),
+        ({"size": "24x24"}, []),
+        ({"size": "16:9 or so"}, ["size 16:9 or so was changed to 16x16"]),
+        ({"size": "large"}, ["size large was ignored: give auto, or WIDTHxHEIGHT such as 256x256."]),
+        ({"size": "9x9", "extra_body": {"scale": 3}}, ["size 9x9 was changed to 24x24"]),
+        ({"extra_body": {"guidance_scale": 7.5}}, ["guidance_scale was ignored: there is no such option here."]),
+        ({"extra_body": {"temprature": 0.5}}, ["temprature was ignored", "did you mean temperature?"]),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_what_clients_send_by_default_is_taken(
+    openai_client: openai.OpenAI, asked: dict[str, Any], notes: list[str]
+) -> None:
+    images = openai_client.images.generate(prompt="a", **asked)
+    assert images.data and decoded(images.data[0].b64_json).mode == "RGB"
+    told = images.model_extra["notes"] if images.model_extra else None
+    assert told is not None and bool(told) == bool(notes)
+    assert all(any(note in line for line in told) for note in notes)
+
+
+def test_what_is_ignored_is_told_at_the_end_of_a_stream(openai_client: openai.OpenAI) -> None:
+    *_, last = openai_client.images.generate(prompt="a", stream=True, model="gpt-image-1", size="16x16", n=None)
+    assert last.size == "16x16" and last.notes == ["model gpt-image-1 was ignored: text_to_image is the model here."]
+
+
+def test_a_url_gives_the_picture_to_whoever_has_it(openai_client: openai.OpenAI) -> None:
+    drawn = openai_client.images.generate(prompt="a", n=2, response_format="url").data
+    edited = openai_client.images.edit(image=grey(), prompt="", response_format="url").data
+    assert drawn and edited
+    for picture in (*drawn, *edited):
+        assert picture.url
+        with urllib.request.urlopen(picture.url, timeout=10) as response:
+            assert response.headers["Content-Type"] == "image/png"
+            assert response.read() == base64.b64decode(picture.b64_json or "")
+    assert openai_client.images.generate(prompt="a").data[0].url is None
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{drawn[0].url}x", timeout=10)
+    with caught.value as answer:
+        assert answer.code == 404 and b"draw it again, with the same seed" in answer.read()
+
+
+def test_the_oldest_pictures_make_room_for_new_ones() -> None:
+    kept = Kept(most_bytes=10)
+    first, second, third = (kept.put(png) for png in (b"a" * 4, b"b" * 4, b"c" * 4))
+    assert (kept.get(first), kept.get(second), kept.get(third)) == (None, b"bbbb", b"cccc")
+    assert kept.get(kept.put(b"d" * 100)) == b"d" * 100
+
+
+def test_seeds_of_other_tools_wrap_into_the_models_own(openai_client: openai.OpenAI, client: Client) -> None:
+    for seed, own in ((2**64 - 1, [-1, 0]), (2**63 - 1, [2**63 - 1, -(2**63)]), (2**63, [-(2**63), 1 - 2**63])):
+        images = openai_client.images.generate(prompt="a", n=2, extra_body={"seed": seed})
+        assert [picture.seed for picture in images.data or ()] == own
+        assert client.generate("a", seed=seed)[0].seed == own[0]
+    assert client.continue_prompt("a", seed=2**64 - 1) == client.continue_prompt("a", seed=-1)
+    for seed in (2**64, -(2**63) - 1):
+        with pytest.raises(
+            ServingError, match=f"seed is {seed}: it must be from -9223372036854775808 to 1844674407370"
+        ):
+            client.generate("a", seed=seed)
+
+
 def test_openai_restores(openai_client: openai.OpenAI) -> None:
     images = openai_client.images.edit(
         image=("grey.png", grey(), "image/png"),
@@ -96,6 +173,25 @@ def test_openai_restores(openai_client: openai.OpenAI) -> None:
     restored = decoded(images.data[0].b64_json)
     assert restored.getpixel((0, 0)) == (255, 255, 255) and restored.getpixel((7, 7)) == (120, 120, 120)
     assert read(base64.b64decode(images.data[0].b64_json or "")).made == "restored"
+
+
+def test_what_clients_send_with_an_edit_is_taken(openai_client: openai.OpenAI, server: ServerProcess) -> None:
+    edited = openai_client.images.edit(
+        image=[grey()],
+        prompt="make it sharp",
+        n=2,
+        size="1024x1024",
+        model="gpt-image-1",
+        quality="high",
+        input_fidelity="high",
+        extra_body={"noise_sigma": "", "enlarge": "True", "label": "None", "strength": "0.5"},
+    )
+    assert edited.data and len(edited.data) == 1 and decoded(edited.data[0].b64_json).size == (16, 16)
+    told = " ".join(edited.model_extra["notes"] if edited.model_extra else ())
+    for name in ("n 2", "size 1024x1024", "model gpt-image-1", "quality", "input_fidelity", "strength"):
+        assert f"{name} was ignored" in told
+    with pytest.raises(openai.BadRequestError, match="mask is text: send the picture itself, as a file of the form"):
+        openai_client.images.edit(image=grey(), prompt="", extra_body={"mask": base64.b64encode(grey()).decode()})
 
 
 def test_a_transparent_picture_has_a_hole_and_enlarging_doubles(openai_client: openai.OpenAI) -> None:
@@ -156,19 +252,42 @@ def test_one_field_leaves_provenance_out(openai_client: openai.OpenAI) -> None:
 def test_openai_lists_the_models(openai_client: openai.OpenAI) -> None:
     models = {model.id: model.created for model in openai_client.models.list()}
     assert models == {"text_to_image": 1, "restorer": 1, "language_model": 1732000000}
+    assert openai_client.models.retrieve("restorer").created == 1
+    with pytest.raises(
+        openai.NotFoundError, match="gpt-4 is not served: choose from text_to_image, restorer, lang"
+    ) as no:
+        openai_client.models.retrieve("gpt-4")
+    assert no.value.code == "model_not_found"
+
+
+def test_a_route_that_is_none_names_those_that_are(openai_client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match=r"POST /v1/chat/completions is not served here: /openapi\.json"):
+        openai_client.chat.completions.create(model="a", messages=[])
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/models", "/v1/models/restorer", "/openapi.json", "/page/main.js"])
+def test_a_head_is_a_get_without_a_body(server: ServerProcess, path: str) -> None:
+    answers = []
+    for method in ("GET", "HEAD"):
+        request = urllib.request.Request(
+            f"{server.studio_url}{path}", method=method, headers={"Sec-Fetch-Site": "cross-site"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            answers.append((response.status, response.headers["Content-Type"], response.headers["Content-Length"]))
+            assert bool(response.read()) == (method == "GET")
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize(
     ("asked", "status", "param", "message"),
     [
-        ({"prompt": "a", "size": "1024x1024"}, 422, "size", "this model draws 8x8; ask for that, or for auto"),
         ({"prompt": "a", "n": 65}, 400, "n", "n is 65"),
-        ({"prompt": "a", "model": "gpt-image-2"}, 400, "model", "Input should be 'text_to_image'"),
-        ({"prompt": "a", "extra_body": {"sed": 1}}, 400, "sed", "Extra inputs are not permitted"),
+        ({"prompt": "a", "extra_body": {"seed": 2**64}}, 400, "seed", "less than or equal to 18446744073709551615"),
         ({"prompt": "a", "extra_body": {"temperature": -1}}, 400, "temperature", "greater than or equal to 0"),
-        ({"prompt": "a", "stream": True, "size": "9x9"}, 422, "size", "this model draws 8x8"),
+        ({"prompt": "a", "stream": True, "n": 0}, 400, "n", "greater than or equal to 1"),
+        ({"prompt": None}, 400, "prompt", "Field required"),
     ],
-    ids=["size", "count", "model", "unknown", "temperature", "stream"],
+    ids=["count", "seed", "temperature", "stream", "prompt"],
 )
 def test_what_is_wrong_is_one_sentence(
     openai_client: openai.OpenAI, asked: dict[str, Any], status: int, param: str, message: str
@@ -220,7 +339,7 @@ def test_words_are_left_out_one_at_a_time(server: ServerProcess, client: Client)
 
 def test_a_prompt_is_completed(server: ServerProcess) -> None:
     code, answer = post(f"{server.studio_url}/v1/captions", {"prompt": "a", "seed": 3, "temperature": 0.5})
-    assert (code, answer) == (200, {"caption": "a 3 0.5"})
+    assert (code, answer) == (200, {"caption": "a 3 0.5", "notes": []})
 
 
 def test_other_sites_may_not_ask(server: ServerProcess) -> None:
@@ -293,7 +412,7 @@ def test_without_a_language_model_the_caption_comes_with_the_picture(guarded: Se
         (event,) = known.images.generate(prompt="a", stream=True)
         assert event.type == "image_generation.completed" and event.revised_prompt == "a at 0.3"
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    assert post(f"{guarded.studio_url}/v1/captions", {"prompt": "a"}, **headers)[1] == {"caption": "a at 0.3 unrefined"}
+    assert post(f"{guarded.studio_url}/v1/captions", {"prompt": "a"}, **headers)[1]["caption"] == "a at 0.3 unrefined"
 
 
 def test_who_goes_away_ends_the_drawing(guarded: ServerProcess) -> None:
@@ -329,7 +448,8 @@ def test_a_client_bears_another_token_over_the_same_connection(guarded: ServerPr
 def apart(server: ServerProcess) -> Iterator[str]:
     """`easel studio` before a server that runs elsewhere."""
     command = [str(Path(sys.executable).with_name("easel")), "studio", "--server", server.grpc_address, "--port", "0"]
-    with subprocess.Popen([*command, "--no-provenance"], stdout=subprocess.PIPE, text=True) as process:
+    hosts = ["--allowed-host", "hub.example.org", "--allowed-host", "*.notebooks.example.org"]
+    with subprocess.Popen([*command, *hosts, "--no-provenance"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         said = process.stdout.readline(), process.stdout.readline()
         assert said[1].startswith("studio: http://127.0.0.1:"), said
@@ -343,6 +463,55 @@ def test_a_studio_before_another_server(apart: str) -> None:
         images = client.images.generate(prompt="a")
         with pytest.raises(ProvenanceError, match="tells nothing"):
             read(base64.b64decode(images.data[0].b64_json or ""))
+
+
+@contextmanager
+def proxied(url: str, prefix: str, host: str) -> Iterator[str]:
+    """A proxy that hands everything below a path on under another host name, as those of notebooks do."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path.startswith(prefix)
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0)) or None
+            headers = {"Host": host, "Content-Type": self.headers["Content-Type"] or ""}
+            request = urllib.request.Request(url + self.path.removeprefix(prefix), body, headers)
+            with urllib.request.urlopen(request, timeout=10) as response:
+                self.send_response(response.status)
+                self.end_headers()
+                self.wfile.write(response.read())
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *told: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        Thread(target=proxy.serve_forever).start()
+        yield f"http://127.0.0.1:{proxy.server_port}{prefix}/"
+        proxy.shutdown()
+
+
+@pytest.mark.parametrize("host", ["hub.example.org", "Hub.Example.org:8000", "somebody.notebooks.example.org"])
+def test_the_page_works_behind_a_proxy_under_a_path(apart: str, host: str) -> None:
+    with proxied(apart, "/user/somebody/proxy/8080", host) as page:
+        with urllib.request.urlopen(page, timeout=10) as response:
+            parts = re.findall(r'(?:src|href)="([^"#]+)"', response.read().decode())
+        assert "page/main.js" in parts
+        modules = [part for part in parts if part.endswith(".js")]
+        for part in parts:
+            with urllib.request.urlopen(urljoin(page, part), timeout=10) as response:
+                text = response.read().decode()
+            modules += re.findall(r'from "(\./[^"]+)"', text)
+            assert not re.search(r'ask\("/', text)
+        assert len(modules) > 5
+        assert post(urljoin(page, "v1/captions"), {"prompt": "a"})[0] == 200
+
+
+def test_a_name_that_is_not_known_comes_with_the_flag_for_it(apart: str) -> None:
+    for host in ("evil.example", "hub.example.org.evil.example"):
+        code, answer = post(f"{apart}/v1/captions", {"prompt": "a"}, Host=host)
+        assert code == 403 and f"start it with --allowed-host {host}." in answer["error"]["message"]
 
 
 def test_a_port_that_is_taken_is_one_sentence(server: ServerProcess, models: Path) -> None:

@@ -8,7 +8,7 @@ let token = localStorage.getItem("token") ?? "";
 
 /** Draw: yields the events as they come, until the signal ends it. */
 export async function* draw(asked, signal) {
-  const response = await ask("/v1/images/generations", { ...asked, stream: true, partial_images: 1 }, signal);
+  const response = await ask("v1/images/generations", { ...asked, stream: true, partial_images: 1 }, signal);
   for await (const event of events(response.body)) {
     if (event.error) throw new Refused(event.error.message);
     yield event;
@@ -17,17 +17,17 @@ export async function* draw(asked, signal) {
 
 /** Complete a prompt. */
 export async function complete(asked, signal) {
-  return (await (await ask("/v1/captions", asked, signal)).json()).caption;
+  return (await (await ask("v1/captions", asked, signal)).json()).caption;
 }
 
 /** What each word of a caption draws. */
 export async function influences(asked, signal) {
-  return (await (await ask("/v1/images/words", asked, signal)).json()).words;
+  return (await (await ask("v1/images/words", asked, signal)).json()).words;
 }
 
 /** Restore a picture: a form with the files `image` and perhaps `mask`; gives a PNG. */
 export async function mend(form) {
-  const { data } = await (await ask("/v1/images/edits", form)).json();
+  const { data } = await (await ask("v1/images/edits", form)).json();
   return png(data[0].b64_json);
 }
 
@@ -36,6 +36,7 @@ export function png(encoded) {
   return new Blob([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], { type: "image/png" });
 }
 
+/** Ask; a path is relative, since a proxy may have put the page under one of its own. */
 async function ask(path, body, signal) {
   for (;;) {
     const isForm = body instanceof FormData;
