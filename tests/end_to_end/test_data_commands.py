@@ -103,6 +103,8 @@ def test_megapixels_limit_the_pictures(pictures: Path, tmp_path: Path) -> None:
         ("import", "somewhere", "--out", "out", "--max-megapixels", "90"),
         ("shapes", "--out", "out", "--count", "0"),
         ("shapes", "--out", "out", "--size", "8"),
+        ("storybook", "--out", "out", "--count", "0"),
+        ("storybook", "--out", "out", "--size", "1024"),
         ("emoji", "--out", "out", "--size", "many"),
         ("paint",),
     ],
@@ -135,13 +137,22 @@ def test_shapes_are_drawn_and_can_be_read(tmp_path: Path) -> None:
     assert reading.quarantined == ()
 
 
+def test_a_storybook_is_drawn_and_can_be_read(tmp_path: Path) -> None:
+    done = easel_data("storybook", "--out", tmp_path / "out", "--count", 30, "--size", 16, "--seed", 3)
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"Drawing 30 pictures of 16 x 16 pixels into {tmp_path}/out: a few seconds.\n")
+    reading = read_folder(tmp_path / "out")
+    assert (len(reading.entries), reading.quarantined) == (30, ())
+    assert all(entry.text and entry.text_zh and entry.attributes for entry in reading.entries)
+
+
 def test_shapes_count_in_json(tmp_path: Path) -> None:
     done = easel_data("shapes", "--out", tmp_path / "out", "--count", 5, "--json")
     told = json.loads(done.stdout)
     assert (told["count"], told["out"]) == (5, f"{tmp_path}/out")
 
 
-@pytest.mark.parametrize("command", ["shapes", "emoji"])
+@pytest.mark.parametrize("command", ["shapes", "storybook", "emoji"])
 def test_nothing_is_drawn_over_what_is_there(command: str, tmp_path: Path) -> None:
     (tmp_path / "note").write_text("mine")
     done = easel_data(command, "--out", tmp_path)
@@ -163,6 +174,7 @@ def test_emoji_are_drawn_or_the_packages_named(tmp_path: Path) -> None:
 def test_the_help_names_every_option() -> None:
     for command, options in {
         "shapes": ("--out", "--count", "--size", "--seed", "--json"),
+        "storybook": ("--out", "--count", "--size", "--seed", "--json"),
         "emoji": ("--out", "--size", "--json"),
         "import": ("SRC", "--out", "--max-quarantine", "--max-megapixels", "--json"),
     }.items():

@@ -80,7 +80,7 @@ WEATHER_CLAUSES = {
     "snow": ("it is snowing", "the snow is falling"),
 }
 CLAUSES = {
-    ("day", "clear"): ("it is a sunny day", "the weather is nice today", "it is a fine day", "the sky is blue today"),
+    ("day", "clear"): ("it is a sunny day", "the weather is nice today", "it is a fine day"),
     ("day", "cloudy"): ("it is a cloudy day", "it is cloudy today", "it is a grey day"),
     ("day", "rain"): ("it is a rainy day", "it is raining today"),
     ("day", "snow"): ("it is a snowy day", "it is snowing today"),

@@ -33,6 +33,8 @@ LOWER, UPPER = 1, 2
 """The orders of two figures of which one may hide a part of the other."""
 OVERLAP = 0.02
 """The share of a thing that others may hide by chance."""
+SLIDES = tuple(tenth / 10 for tenth in range(10))
+"""How far to the side of another a thing in front of it may stand, as shares of where they would part."""
 TRIES = 4
 """How often a story is laid out anew before another is told."""
 HIDDEN = (0.2, 0.5)
@@ -192,7 +194,7 @@ def lay_in_front(first: Figure, second: Figure, place: Place, dice: Dice) -> tup
     wanted = sum(HIDDEN) / 2 + dice.wobble((HIDDEN[1] - HIDDEN[0]) / 2)
     side = dice.pick([-1, 1])
     reach = (first.width + second.width) / 2
-    options = [replace(first, x=inside(second.x + side * share * reach, first.width)) for share in np.arange(0, 1, 0.1)]
+    options = [replace(first, x=inside(second.x + side * share * reach, first.width)) for share in SLIDES]
     best = min(options, key=lambda figure: abs(hidden(second, figure) - wanted))
     if not HIDDEN[0] <= hidden(second, best) <= HIDDEN[1]:
         raise CrowdedError(f"A {first.noun} cannot stand before a {second.noun} and leave enough of it to be seen.")

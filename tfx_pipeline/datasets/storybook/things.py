@@ -6,7 +6,7 @@ place is one table of `places/places.toml` and its drawings `places/PLACE-VARIAN
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
@@ -148,10 +148,12 @@ class Thing(Drawn):
     weathers: Annotated[tuple[Weather, ...], Field(min_length=1)] = WEATHERS
 
     @model_validator(mode="after")
-    def _check_words(self) -> Self:
-        """Refuse words of one language alone, or for a variant that does not exist."""
+    def _check(self) -> Self:
         if self.words.keys() != self.words_zh.keys() or not self.words.keys() <= set(self.variants):
             raise ValueError("words and words_zh must name the same variants, each of them one of its own")
+        painted = {drawing.painted for drawing in self.drawings.values()}
+        if painted != {self.part is not None} or (self.part is None) != (self.part_zh is None):
+            raise ValueError("part and part_zh must be there where every drawing has a class paint, and nowhere else")
         return self
 
     @property
@@ -221,8 +223,8 @@ Model = TypeVar("Model", bound=Facts)
 Shown = TypeVar("Shown", bound=Drawn)
 
 
-def read_things(folder: Path) -> dict[str, Thing]:
-    """Every thing of a folder by its name.
+def read_things(folder: Path, places: Collection[str]) -> dict[str, Thing]:
+    """Every thing of a folder by its name; its places must be among these.
 
     Raises:
         DataSetError: If a fact is missing or wrong, a variant has no drawing, or a drawing has no facts.
@@ -232,7 +234,13 @@ def read_things(folder: Path) -> dict[str, Thing]:
         for file in sorted(folder.glob("*.toml"))
         for key, table in read_toml(file).items()
     ]
-    return {thing.name: thing for thing in read_all(Thing, folder, tables)}
+    things = {thing.name: thing for thing in read_all(Thing, folder, tables)}
+    for thing in things.values():
+        if unknown := set(thing.places) - set(places):
+            raise DataSetError(
+                f"The thing {thing.name} has the place {min(unknown)!r}: it must be one of {', '.join(places)}."
+            )
+    return things
 
 
 def read_places(folder: Path) -> dict[str, Place]:
@@ -289,15 +297,20 @@ def read_facts(kind: type[Model], name: str, table: Mapping[str, Any]) -> Model:
     try:
         return kind.model_validate(table)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "missing":
-            raise DataSetError(f"The {name} has no {key}: add it to its facts.") from None
-        if problem["type"] == "extra_forbidden":
-            raise DataSetError(
-                f"The {name} has a {key}, which is no fact: its facts are {', '.join(kind.model_fields)}."
-            ) from None
-        raise DataSetError(f"The {name} has the {key} {problem['input']!r}: {problem['msg'].lower()}.") from None
+        raise DataSetError(f"The {name} {complaint(kind, error)}.") from None
+
+
+def complaint(kind: type[Facts], error: ValidationError) -> str:
+    """What the first error of a table says of it."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"has no {key}: add it to its facts"
+    if problem["type"] == "extra_forbidden":
+        return f"has a {key}, which is no fact: its facts are {', '.join(kind.model_fields)}"
+    if not key:
+        return f"is refused: {problem['msg'].removeprefix('Value error, ')}"
+    return f"has the {key} {problem['input']!r}: {problem['msg'].lower()}"
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -312,7 +325,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise DataSetError(f"{file} cannot be read: {error}.") from error
 
 
-THINGS = read_things(ART / "things")
 PLACES = read_places(ART / "places")
+THINGS = read_things(ART / "things", PLACES)
 SKIES = read_facts(Skies, "skies", read_toml(ART / "skies.toml"))
 SKY_DRAWINGS = {file.stem: read_drawing(file) for file in sorted((ART / "skies").glob("*.svg"))}
