@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.datasets.folder import Entry, read_folder, write_metadata
+from tfx_pipeline.datasets.entries import Entry, write_metadata
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.datasets.shapes import write_shapes
 
 COUNTS = (1_000, 10_000, 50_000, 100_000)

@@ -96,7 +96,7 @@ def import_(
     SRC has a metadata.jsonl or metadata.csv with the columns file_name and text, or a picture.txt beside each
     picture.png. A picture that cannot be used is listed in OUT/quarantine.jsonl with its reason.
     """
-    from tfx_pipeline.datasets.folder import ReadLimits
+    from tfx_pipeline.datasets.entries import ReadLimits
     from tfx_pipeline.datasets.importing import import_data
 
     limits = ReadLimits(max_share=max_quarantine, max_pixels=round(max_megapixels * 1e6))
@@ -151,7 +151,7 @@ def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
 def _plain_errors() -> Iterator[None]:
     """Turn what a user can put right into one sentence and exit code 1."""
     from serving.folders import FolderError
-    from tfx_pipeline.datasets.folder import DataSetError
+    from tfx_pipeline.datasets.entries import DataSetError
 
     try:
         yield

@@ -1,12 +1,14 @@
 """Folders that appear whole or not at all."""
 
+import errno
 import fcntl
-import os
+import glob
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 class FolderError(Exception):
@@ -28,15 +30,17 @@ def fresh_folder(out: Path) -> Iterator[Path]:
     prefix = f".{out.name}.unfinished-"
     _clear_stale(out.parent, prefix)
     made = out.parent / (prefix + secrets.token_hex(4))
-    made.mkdir()
-    try:
-        with _locked(made):
+    with _lock_of(made).open("w") as lock:
+        _take(lock)
+        made.mkdir()
+        try:
             yield made
             if out.exists():
                 out.rmdir()
             made.rename(out)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+            _lock_of(made).unlink(missing_ok=True)
 
 
 def refuse_full(out: Path) -> None:
@@ -53,22 +57,29 @@ def refuse_full(out: Path) -> None:
         raise FolderError(f"{out} is not empty; name a new folder, or remove this one first.")
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system drops with the process however it ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
+
+
+def _take(lock: IO[str]) -> bool:
+    """Take a lock, which the system drops with the process however it ends; False where another has it.
+
+    The file must be open for writing, or else NFS gives no lock. Some disks have none at all.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        raise
+    return True
 
 
 def _clear_stale(parent: Path, prefix: str) -> None:
-    for folder in parent.iterdir():
-        if folder.name.startswith(prefix) and folder.is_dir():
-            try:
-                with _locked(folder):
-                    shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
+    for folder in {path.with_name(path.name.removesuffix(".lock")) for path in parent.glob(f"{glob.escape(prefix)}*")}:
+        with _lock_of(folder).open("w") as lock:
+            if _take(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif folder.exists():
                 continue
+            _lock_of(folder).unlink(missing_ok=True)

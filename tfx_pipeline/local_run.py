@@ -12,7 +12,7 @@ from absl import logging as absl_logging
 from tfx import v1 as tfx
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, fingerprint
+from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, fingerprint
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
 from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftError

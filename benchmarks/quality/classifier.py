@@ -21,7 +21,8 @@ from benchmarks.quality.pictures import load_pictures
 from models.device import device_policy
 from models.learning.fit import Cosine
 from models.pictures import to_float
-from tfx_pipeline.datasets.folder import DataSetError, read_folder
+from tfx_pipeline.datasets.entries import DataSetError
+from tfx_pipeline.datasets.folder import read_folder
 
 Labels = NDArray[np.int64]
 

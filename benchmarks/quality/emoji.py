@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from benchmarks.quality import Draw, Pictures
 from benchmarks.quality.pictures import load_pictures
-from tfx_pipeline.datasets.folder import Entry, read_folder
+from tfx_pipeline.datasets.entries import Entry
+from tfx_pipeline.datasets.folder import read_folder
 
 
 @dataclass(frozen=True)

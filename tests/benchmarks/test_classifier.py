@@ -16,7 +16,7 @@ from benchmarks.quality.classifier import (
     trained_classifier,
     whitening,
 )
-from tfx_pipeline.datasets.folder import DataSetError, Entry, write_metadata
+from tfx_pipeline.datasets.entries import DataSetError, Entry, write_metadata
 from tfx_pipeline.datasets.shapes import random_scenes, render
 
 CLASSES = ("a circle", "a cross")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from benchmarks.quality import Pictures
 from benchmarks.quality.emoji import Captioned, held_out_psnr, read_captioned, retrieval
-from tfx_pipeline.datasets.folder import Entry, write_metadata
+from tfx_pipeline.datasets.entries import Entry, write_metadata
 
 SIZE = 8
 

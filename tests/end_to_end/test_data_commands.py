@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from easel import data
 from tfx_pipeline.datasets import emoji
-from tfx_pipeline.datasets.folder import ReadLimits, read_folder
+from tfx_pipeline.datasets.entries import ReadLimits
+from tfx_pipeline.datasets.folder import read_folder
 
 
 def easel_data(*arguments: object) -> Result:

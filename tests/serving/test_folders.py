@@ -1,4 +1,8 @@
+import errno
+import fcntl
+import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -36,3 +40,36 @@ def test_a_place_that_is_taken_is_refused(tmp_path: Path, out: str, told: str) -
     with pytest.raises(FolderError, match=told), fresh_folder(tmp_path / out):
         pytest.fail("the folder was given out")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
+
+
+def test_a_lock_is_taken_as_nfs_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS locks byte ranges, for which a file must be open for writing."""
+    flock, taken = fcntl.flock, 0
+
+    def nfs(file: IO[str], operation: int) -> None:
+        nonlocal taken
+        if not fcntl.fcntl(file, fcntl.F_GETFL) & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(file, operation)
+        taken += 1
+
+    monkeypatch.setattr(fcntl, "flock", nfs)
+    (tmp_path / ".out.unfinished-left").mkdir()
+    with fresh_folder(tmp_path / "out"):
+        pass
+    assert taken == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_written_and_nothing_is_cleared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def none(file: IO[str], operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    (tmp_path / ".out.unfinished-left").mkdir()
+    with fresh_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").is_dir() and (tmp_path / ".out.unfinished-left").is_dir()

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from reading import captioned_folder, read_into
 
-from tfx_pipeline.datasets.folder import fingerprint, read_folder
+from tfx_pipeline.datasets.entries import fingerprint
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.runs.cleaning import clean, compared_with, standing
 from tfx_pipeline.runs.history import Artifact, History, Run, Step
 from tfx_pipeline.runs.root import Root

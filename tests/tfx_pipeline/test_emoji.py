@@ -7,7 +7,8 @@ from PIL import Image
 
 from serving.folders import FolderError
 from tfx_pipeline.datasets.emoji import CLDR, FONT, PACKAGES, EmojiSummary, write_emoji
-from tfx_pipeline.datasets.folder import DataSetError, Entry, read_folder
+from tfx_pipeline.datasets.entries import DataSetError, Entry
+from tfx_pipeline.datasets.folder import read_folder
 
 needs_font = pytest.mark.skipif(not FONT.exists(), reason=f"needs the Debian package {PACKAGES[0]}")
 needs_names = pytest.mark.skipif(not CLDR.exists(), reason=f"needs the Debian package {PACKAGES[1]}")

@@ -14,7 +14,8 @@ from tfx.types.standard_artifacts import Examples
 
 from models.pictures import decode
 from serving.images import rendered
-from tfx_pipeline.datasets.folder import DataSetError, Entry, fingerprint, read_folder
+from tfx_pipeline.datasets.entries import DataSetError, Entry, fingerprint
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.ingesting.examples import (
     NO_DIGEST,
     example,

@@ -16,21 +16,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from tfx_pipeline.datasets.folder import (
+from tfx_pipeline.datasets.entries import (
     DataSetError,
     Entry,
     Kind,
     Quarantined,
-    Reading,
     ReadLimits,
     RefusedError,
-    check_quarantine,
     fingerprint,
-    open_picture,
-    read_folder,
     write_metadata,
     write_quarantine,
 )
+from tfx_pipeline.datasets.folder import Reading, check_quarantine, open_picture, read_folder
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF"}
 
@@ -138,16 +135,9 @@ def test_blank_and_null_columns_are_absent_ones(tmp_path: Path) -> None:
     assert read_folder(tmp_path).entries == (Entry("a.png", "red"),)
 
 
-def test_what_the_system_left_is_passed_over(tmp_path: Path) -> None:
-    put(tmp_path, "a.png")
-    for name in ("._a.png", ".thumbnails/a.png", "__MACOSX/a.png"):
-        put(tmp_path, name, b"resource fork")
-    table(tmp_path, {"file_name": "a.png", "text": "red"})
-    assert read_folder(tmp_path).quarantined == ()
-
-
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
-    entries = (Entry("b.png", "a bee", "蜜蜂", {"legs": [6]}, True), Entry("a.png", "an ant"))
+    bee = Entry("b.png", "a bee", "蜜蜂", {"legs": [6]}, True, ("an insect", "昆虫"))
+    entries = (bee, Entry("a.png", "an ant"), Entry("c.png", "", "猫", more=("动物",)))
     for entry in entries:
         put(tmp_path, entry.file_name)
     write_metadata(tmp_path / "metadata.jsonl", entries)
@@ -255,13 +245,27 @@ def test_an_svg_with_a_caption_beside_it_is_set_aside(tmp_path: Path) -> None:
     [
         ({"text": ""}, Kind.EMPTY_CAPTION, "The caption is empty; write one. (metadata.jsonl line 1)"),
         ({"text": " \u3000\n"}, Kind.EMPTY_CAPTION, "The caption is empty; write one. (metadata.jsonl line 1)"),
-        ({"text": "\u200b\0"}, Kind.EMPTY_CAPTION, "The caption is empty; write one. (metadata.jsonl line 1)"),
-        ({}, Kind.EMPTY_CAPTION, "The caption is empty; write one. (metadata.jsonl line 1)"),
-        ({"text": 3}, Kind.BROKEN_LINE, "text holds a number, and must hold a string. (metadata.jsonl line 1)"),
+        ({"text": "\u200b"}, Kind.EMPTY_CAPTION, "The caption is empty; write one. (metadata.jsonl line 1)"),
+        ({"text": ["", None]}, Kind.EMPTY_CAPTION, "The caption is empty; write one. (metadata.jsonl line 1)"),
         (
-            {"text": "a", "text_zh": ["a"]},
+            {"label": "red"},
+            Kind.EMPTY_CAPTION,
+            "No caption is among file_name, label; call its column text, caption or prompt. (metadata.jsonl line 1)",
+        ),
+        (
+            {"text": "a\0b"},
+            Kind.ENCODING,
+            "text holds a NUL, as text of another encoding does; save the file as UTF-8. (metadata.jsonl line 1)",
+        ),
+        (
+            {"text": 3},
             Kind.BROKEN_LINE,
-            "text_zh holds a list, and must hold a string. (metadata.jsonl line 1)",
+            "text holds a number, and must hold a string or a list of strings. (metadata.jsonl line 1)",
+        ),
+        (
+            {"text": "a", "text_zh": ["a", 3]},
+            Kind.BROKEN_LINE,
+            "text_zh holds a list with a number, and must hold a string or a list of strings. (metadata.jsonl line 1)",
         ),
         (
             {"text": "a", "attributes": "round"},
@@ -368,9 +372,9 @@ def test_a_broken_row_does_not_take_the_next_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("withheld", "perhaps", "metadata.csv line 2 has withheld 'perhaps', and must have true or false."),
-        ("attributes", "{round}", "metadata.csv line 2 is not JSON: "),
-        ("attributes", "[1]", "metadata.csv line 2 holds a list, and must hold an object."),
+        ("withheld", "perhaps", "withheld holds 'perhaps', and must hold true or false. (metadata.csv line 2)"),
+        ("attributes", "{round}", "attributes holds a string, and must hold an object. (metadata.csv line 2)"),
+        ("attributes", "[1]", "attributes holds a list, and must hold an object. (metadata.csv line 2)"),
     ],
 )
 def test_a_csv_cell_that_cannot_be_understood(tmp_path: Path, column: str, value: str, told: str) -> None:
@@ -436,9 +440,10 @@ def test_a_caption_without_a_picture_beside_it(tmp_path: Path) -> None:
     assert reading.quarantined == (Quarantined("sub/b.txt", reason, Kind.MISSING),)
 
 
-def test_a_picture_named_twice_keeps_its_first_caption(tmp_path: Path) -> None:
+def test_a_picture_named_twice_with_other_attributes_keeps_the_first(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
-    table(tmp_path, {"file_name": "a.png", "text": "first"}, {"file_name": "./a.png", "text": "second"})
+    first = {"file_name": "a.png", "text": "first"}
+    table(tmp_path, first, {**first, "text": "second", "attributes": {"legs": 6}}, {**first, "withheld": True})
     reading = read_folder(tmp_path)
     assert reading.entries == (Entry("a.png", "first"),)
     assert [(item.file_name, item.kind) for item in reading.quarantined] == [("a.png", Kind.DUPLICATE)]
@@ -484,7 +489,7 @@ def test_a_name_that_is_not_utf8_is_set_aside_and_can_be_listed(tmp_path: Path) 
     put(tmp_path, os.fsdecode(b"caf\xe9.png"))
     put(tmp_path, os.fsdecode(b"caf\xe9.txt"), b"coffee")
     reading = read_folder(tmp_path)
-    assert [item.kind for item in reading.quarantined] == [Kind.ENCODING]
+    assert [item.kind for item in reading.quarantined] == [Kind.NAME]
     write_quarantine(tmp_path / "list.jsonl", reading.quarantined)
     row = json.loads((tmp_path / "list.jsonl").read_text("utf-8"))
     assert os.fsencode(row["file_name"]) == b"caf\xe9.png"
@@ -563,10 +568,10 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
         (lambda root: None, "holds 0 pictures and no captions; add a metadata.jsonl"),
         (lambda root: put(root, "a.png"), "holds 1 pictures and no captions; add a metadata.jsonl"),
         (lambda root: put(root, "metadata.csv", b""), "has the columns: none; it needs file_name and text"),
-        (lambda root: put(root, "metadata.csv", b"file;text\n"), "has the columns: file;text; it needs"),
+        (lambda root: put(root, "metadata.csv", b"name;text\n"), "has the columns: name, text; it needs"),
         (lambda root: put(root, "metadata.csv", b'"file'), "is broken"),
-        (lambda root: (csv_table(root), table(root)), "holds both metadata.jsonl and metadata.csv"),
-        (lambda root: (root / "metadata.jsonl").symlink_to(root), "cannot be read: Is a directory"),
+        (lambda root: (csv_table(root), table(root)), "holds metadata.csv and metadata.jsonl, and only one"),
+        (lambda root: (root / "metadata.jsonl").symlink_to("gone"), "cannot be read: No such file"),
     ],
 )
 def test_a_folder_that_is_no_data_set(tmp_path: Path, build: Callable[[Path], object], told: str) -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pipeline.datasets.folder import fingerprint, read_folder
+from tfx_pipeline.datasets.entries import fingerprint
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.runs.history import Artifact, History, HistoryError, Run, Step
 from tfx_pipeline.runs.root import Root
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from serving.folders import FolderError
-from tfx_pipeline.datasets.folder import DataSetError, Entry, ReadLimits, fingerprint, read_folder, write_metadata
+from tfx_pipeline.datasets.entries import DataSetError, Entry, ReadLimits, fingerprint, write_metadata
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.datasets.importing import ImportSummary, import_data
 
 
@@ -272,14 +273,75 @@ def test_a_damaged_archive_is_told(tmp_path: Path, suffix: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
-def test_changed_bytes_in_an_archive_are_told(source: Path, tmp_path: Path) -> None:
-    archive = packed(tmp_path / "set.tgz", {f"{n}.png": os.urandom(3000) for n in range(40)})
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_flipped_byte_in_a_compressed_archive_is_told(source: Path, tmp_path: Path, mode: str, share: float) -> None:
+    put(source / "noise.bin", os.urandom(30_000))
+    archive = tmp_path / "set.tar"
+    with tarfile.open(archive, mode) as tar:
+        tar.add(source, arcname="set")
     data = bytearray(archive.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+    data[int(len(data) * share)] ^= 0x55
     archive.write_bytes(data)
-    with pytest.raises(DataSetError):
+    with pytest.raises(DataSetError, match=r"is damaged \(.*\); fetch or pack it again\."):
         import_data(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("at", [0.3, 0.6, 0.9, 1.0])
+def test_an_archive_cut_between_its_members_is_told(source: Path, tmp_path: Path, at: float) -> None:
+    archive = tmp_path / "set.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(source, arcname="set")
+    with tarfile.open(archive) as tar:
+        ends = [*(member.offset for member in tar.getmembers()[2:]), tar.offset]
+    archive.write_bytes(archive.read_bytes()[: ends[int(at * (len(ends) - 1))]])
+    with pytest.raises(DataSetError, match=r"is damaged \(it ends before its last member\); fetch or pack it again\."):
+        import_data(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_header_in_an_archive_is_told(source: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "set.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(source, arcname="set")
+    with tarfile.open(archive) as tar:
+        at = tar.getmembers()[3].offset
+    data = bytearray(archive.read_bytes())
+    data[at] ^= 1
+    archive.write_bytes(data)
+    with pytest.raises(DataSetError, match=rf"is damaged \(no member begins at its byte {at:,}\)"):
+        import_data(archive, tmp_path / "out")
+
+
+def test_a_member_that_an_archive_holds_twice_is_told(tmp_path: Path) -> None:
+    archive = packed(tmp_path / "set.tar", {"set/a.png": pixels("red"), "set/a.txt": b"red"})
+    with tarfile.open(archive, "a") as tar:
+        info = tarfile.TarInfo("set/a.png")
+        info.size = len(pixels("blue"))
+        tar.addfile(info, io.BytesIO(pixels("blue")))
+    summary = import_data(archive, tmp_path / "out", limits=ReadLimits(max_share=0.5))
+    assert (summary.count, summary.kinds) == (1, {"picture named twice": 1})
+    assert (tmp_path / "out/images/a.png").read_bytes() == pixels("blue")
+
+
+def test_what_was_passed_over_is_counted(source: Path, tmp_path: Path) -> None:
+    put(source / "@eaDir/1.png/thumbnail.png", pixels())
+    assert import_data(source, tmp_path / "out").passed_over == {"@eaDir": 1}
+
+
+def test_several_captions_of_a_picture_survive_an_import_of_an_import(tmp_path: Path) -> None:
+    put(tmp_path / "source/test/a.png", pixels())
+    put(tmp_path / "source/test/a.txt", b"one\ntwo\n")
+    put(tmp_path / "source/train/b.png", pixels())
+    put(tmp_path / "source/train/b.zh.txt", "一\n二".encode())
+    first = import_data(tmp_path / "source", tmp_path / "one")
+    second = import_data(tmp_path / "one", tmp_path / "two")
+    assert (first.fingerprint, first.withheld) == (second.fingerprint, second.withheld)
+    assert read_folder(tmp_path / "two").entries == (
+        Entry("images/test/a.png", "one", withheld=True, more=("two",)),
+        Entry("images/train/b.png", "", "一", more=("二",)),
+    )
 
 
 # Killed, and at the same time
@@ -320,7 +382,7 @@ def test_an_interrupted_import_leaves_nothing_at_all(source: Path, tmp_path: Pat
 
 # Any captions at all
 
-LETTERS = st.characters(exclude_categories=["Cs"])
+LETTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 TEXTS = st.text(LETTERS, min_size=1).filter(lambda text: any(c.isprintable() and not c.isspace() for c in text))
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(LETTERS)
 NAMES = st.text(st.characters(categories=["L", "N", "Zs", "So"]), min_size=1, max_size=20).filter(

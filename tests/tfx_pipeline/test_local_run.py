@@ -7,7 +7,7 @@ from disks import fill
 from PIL import Image
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.datasets.folder import DataSetError
+from tfx_pipeline.datasets.entries import DataSetError
 from tfx_pipeline.judging.verdict import Verdict
 from tfx_pipeline.local_run import (
     RunError,

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tfx_pipeline.datasets.folder import Entry
+from tfx_pipeline.datasets.entries import Entry
 from tfx_pipeline.ingesting.slices import eval_slices, language, size_class, slices_of
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tfx_pipeline.datasets.folder import DataSetError, fingerprint, read_folder
+from tfx_pipeline.datasets.entries import DataSetError, fingerprint
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
 
 

@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 from PIL import Image, ImageDraw, ImageFont
 
 from serving.folders import fresh_folder
-from tfx_pipeline.datasets.folder import JSONL, DataSetError, Entry, Progress, write_metadata
+from tfx_pipeline.datasets.entries import JSONL, DataSetError, Entry, write_metadata
+from tfx_pipeline.datasets.folder import Progress
 from tfx_pipeline.datasets.importing import IMAGES
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")

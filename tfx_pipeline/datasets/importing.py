@@ -6,41 +6,50 @@ OUT and renamed at the very end, so that OUT either is complete or is not there.
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from serving.folders import fresh_folder
-from tfx_pipeline.datasets.folder import (
-    CSV,
-    EXTENSIONS,
+from tfx_pipeline.datasets.captions import TABLES
+from tfx_pipeline.datasets.entries import (
     JSONL,
     DataSetError,
     Entry,
     Kind,
-    Progress,
     Quarantined,
-    Reading,
     ReadLimits,
-    check_quarantine,
-    escapes,
     fingerprint,
-    read_folder,
     write_metadata,
     write_quarantine,
 )
+from tfx_pipeline.datasets.files import EXTENSIONS, escapes, of_a_system
+from tfx_pipeline.datasets.folder import Progress, Reading, check_quarantine, read_folder
 
 IMAGES, QUARANTINE = "images", "quarantine.jsonl"
 _STEP = 256
-_DAMAGED = (tarfile.TarError, EOFError, zlib.error)
+_DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+# How gzip, bzip2 and xz begin.
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import made: where, how many pictures, how many of them withheld, and how many set aside and why."""
+    """What an import made.
+
+    Attributes:
+      out: where.
+      count: pictures.
+      withheld: how many of them.
+      quarantined: how many were set aside.
+      kinds: why, and how often.
+      fingerprint: of the data set.
+      passed_over: what was not read for what it is called, and how often.
+    """
 
     out: Path
     count: int
@@ -48,6 +57,7 @@ class ImportSummary:
     quarantined: int
     kinds: dict[str, int]
     fingerprint: str
+    passed_over: dict[str, int] = field(default_factory=dict)
 
 
 def import_data(
@@ -94,6 +104,7 @@ def _import(src: Path, out: Path, made: Path, limits: ReadLimits, progress: Prog
         quarantined=len(reading.quarantined),
         kinds=reading.kinds,
         fingerprint=fingerprint(made, entries),
+        passed_over=dict(reading.passed_over),
     )
 
 
@@ -157,11 +168,34 @@ def _unpack(src: Path, into: Path, limits: ReadLimits, progress: Progress | None
             with tarfile.open(fileobj=raw) as tar:
                 told = _telling(tar, lambda: raw.tell(), src.stat().st_size, progress)
                 refused = _extract_all(told, tar, into, src, limits)
+                _check_end(tar)
         except _DAMAGED as error:
+            raise DataSetError(_not_an_archive(src, error)) from error
+        except OSError as error:
+            # gzip and bzip2 call damage so, without a number of the system's.
+            if error.errno is not None:
+                raise
             raise DataSetError(_not_an_archive(src, error)) from error
     root = _top(into)
     prefix = root.relative_to(into).as_posix() + "/"
     return root, [item if escapes(item.file_name) else _below(item, prefix) for item in refused]
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Refuse an archive that was cut or has a damaged header, at either of which tarfile just stops.
+
+    Reads on to the end of the file, where compressed data have their checksum.
+    """
+    file = tar.fileobj
+    assert file
+    file.seek(tar.offset)
+    block = file.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it ends before its last member")
+    if any(block):
+        raise tarfile.ReadError(f"no member begins at its byte {tar.offset:,}")
+    while file.read(2**20):
+        pass
 
 
 def _below(item: Quarantined, prefix: str) -> Quarantined:
@@ -169,9 +203,14 @@ def _below(item: Quarantined, prefix: str) -> Quarantined:
 
 
 def _not_an_archive(src: Path, error: BaseException) -> str:
-    if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):
-        return f"{src} is neither a folder nor a tar archive; name one of the two."
-    return f"{src} is damaged ({error}); fetch or pack it again."
+    told = str(error)
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in told:
+        with src.open("rb") as raw:
+            head = raw.read(tarfile.BLOCKSIZE)
+        if not head.startswith(_COMPRESSED) and b"ustar" not in head:
+            return f"{src} is neither a folder nor a tar archive; name one of the two."
+        told = "its beginning cannot be read"
+    return f"{src} is damaged ({told}); fetch or pack it again."
 
 
 def _telling(
@@ -208,11 +247,12 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path, limits: 
     name = PurePosixPath(member.name).as_posix()
     if problem := _member_problem(member, name, limits):
         return problem
+    twice = (into / name).exists()
     try:
         tar.extract(member, into, filter="data")
     except tarfile.FilterError as error:
         return Quarantined(name, f"The archive may not unpack it here: {error}.", Kind.ESCAPES)
-    return None
+    return Quarantined(name, "The archive holds it twice; the last was kept.", Kind.DUPLICATE) if twice else None
 
 
 def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Quarantined | None:
@@ -230,8 +270,8 @@ def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Q
 
 def _top(into: Path) -> Path:
     """Go down through folders that hold nothing but one folder, as an archive of `cifar10/` has one."""
-    while not any((into / table).exists() for table in (JSONL, CSV)):
-        inside = [path for path in into.iterdir() if not path.name.startswith(".") and path.name != "__MACOSX"]
+    while not any((into / table).exists() for table in TABLES):
+        inside = [path for path in into.iterdir() if not of_a_system(path.name)]
         if len(inside) != 1 or not inside[0].is_dir():
             break
         into = inside[0]

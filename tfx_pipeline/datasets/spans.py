@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfx_pipeline.datasets.folder import DataSetError, Entry, Quarantined, Reading, read_folder
+from tfx_pipeline.datasets.entries import DataSetError, Entry, Quarantined
+from tfx_pipeline.datasets.folder import Reading, read_folder
 
 SPAN = re.compile(r"span-(\d+)")
 Item = TypeVar("Item", Entry, Quarantined)

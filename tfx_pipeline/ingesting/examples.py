@@ -16,19 +16,17 @@ from tfx.types.standard_artifacts import Examples
 from tfx.v1.dsl.components import BeamComponentParameter, OutputArtifact, Parameter, component
 
 from serving.images import rendered
-from tfx_pipeline.datasets.folder import (
+from tfx_pipeline.datasets.entries import (
     DataSetError,
     Entry,
     Kind,
     Quarantined,
-    Reading,
     ReadLimits,
     RefusedError,
-    check_quarantine,
     combined,
-    refusing,
     write_quarantine,
 )
+from tfx_pipeline.datasets.folder import Reading, check_quarantine, refusing
 from tfx_pipeline.datasets.spans import read_spans
 from tfx_pipeline.ingesting.slices import ATTRIBUTE, LANGUAGE, by_split, in_tenth, is_eval, size_class, slices_of
 

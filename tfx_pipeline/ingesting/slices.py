@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from serving.images import PictureError, size_of
-from tfx_pipeline.datasets.folder import Entry
+from tfx_pipeline.datasets.entries import Entry
 
 EVAL_SHARE = 10
 LANGUAGE, SIZE, ATTRIBUTE = "language", "size", "attribute."

@@ -14,7 +14,8 @@ from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from models.evaluation import RAW
 from models.text import END, PAD
 from tfx_pipeline.config import Data as Settings
-from tfx_pipeline.datasets.folder import DataSetError, ReadLimits, read_folder
+from tfx_pipeline.datasets.entries import DataSetError, ReadLimits
+from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.ingesting.examples import QUARANTINE_FILE, SPLITS
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail

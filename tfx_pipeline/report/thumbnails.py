@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tfx_pipeline.datasets.folder import ReadLimits, RefusedError, escapes, open_picture
+from tfx_pipeline.datasets.entries import ReadLimits, RefusedError
+from tfx_pipeline.datasets.files import escapes
+from tfx_pipeline.datasets.folder import open_picture
 
 SIDE = 96
 

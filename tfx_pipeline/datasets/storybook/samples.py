@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfx_pipeline.datasets.folder import JSONL, DataSetError, Entry, write_metadata
+from tfx_pipeline.datasets.entries import JSONL, DataSetError, Entry, write_metadata
 from tfx_pipeline.datasets.importing import IMAGES
 from tfx_pipeline.datasets.storybook.captions import Captions, captions
 from tfx_pipeline.datasets.storybook.layout import random_scene

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tfx_pipeline.datasets.folder import DataSetError
+from tfx_pipeline.datasets.entries import DataSetError
 
 ART = Path(__file__).parent
 FLYING = "flying"

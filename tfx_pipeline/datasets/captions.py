@@ -1,0 +1,423 @@
+"""The one reader of captions: tables and files beside pictures, in the encodings, columns and shapes that people use.
+
+A table is a `metadata.jsonl`, `.csv` or `.tsv`, at the top of the folder or deeper, and its file names start from where
+it lies. A picture has as many captions as rows name it, as its cell lists, or as the file beside it has lines. Pictures
+in a folder `test`, `validation` or the like that lies beside a folder `train` are withheld, unless the table says.
+"""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import csv
+import io
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from tfx_pipeline.datasets.entries import (
+    JSONL,
+    DataSetError,
+    Entry,
+    Kind,
+    Quarantined,
+    ReadLimits,
+    RefusedError,
+    plain,
+)
+from tfx_pipeline.datasets.files import Names, escapes, folded, inside, looks_like_picture, stem, withheld_folders
+
+TABLES = (JSONL, "metadata.csv", "metadata.tsv")
+BESIDE = (".txt", ".caption", ".text", ".prompt")
+FILE_NAME = ("file_name", "filename", "file", "image", "image_file", "image_path", "filepath", "path", "img")
+TEXT = ("text", "caption", "captions", "prompt", "description", "text_en", "caption_en")
+CHINESE = ("text_zh", "caption_zh", "captions_zh", "prompt_zh", "zh")
+
+Found = Entry | Quarantined
+
+EMPTY = "The caption is empty; write one."
+
+_NOT_CAPTIONS = frozenset({"changelog", "copying", "licence", "license", "notice", "readme", "requirements"})
+_LINE_END = re.compile(r"\r\n|\r|\n")
+# UTF-32's mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+class Captions:
+    """Reads the captions of a folder.
+
+    Args:
+      root: the folder.
+      names: every file below it, by its relative path.
+      limits: what captions may ask for.
+
+    Attributes:
+      passed_over: what was not read, and how often.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str], limits: ReadLimits) -> None:
+        self.root = root
+        self.limits = limits
+        self.passed_over: Counter[str] = Counter()
+        self._files = names
+        self._names = Names(names)
+        self._withheld = withheld_folders(names)
+
+    def read(self) -> Iterator[Found]:
+        """Entries, several for a picture that several rows name, and what is wrong with the others.
+
+        Raises:
+          DataSetError: there are no captions, or a table cannot be read.
+        """
+        tables = [name for name in self._files if PurePosixPath(name).name in TABLES]
+        _check_tables(self.root, tables)
+        named: set[str] = set()
+        for table in tables:
+            for item in self._table(table):
+                named.add(item.file_name)
+                yield item
+        yield from self._files_beside(named, tables)
+
+    # Tables
+
+    def _table(self, table: str) -> Iterator[Found]:
+        path = self.root / table
+        try:
+            text = decode_text(path.read_bytes())
+        except (OSError, UnicodeError) as error:
+            raise DataSetError(f"{path} cannot be read: {plain(error)}.") from error
+        for row in _jsonl_rows(text, table) if table.endswith(".jsonl") else _csv_rows(text, table, path):
+            yield self._captioned(row, table)
+
+    def _captioned(self, row: _Row, table: str) -> Found:
+        name = row.file_name()
+        if row.problem or not name:
+            problem = row.problem or RefusedError(Kind.BROKEN_LINE, f"{row.where} has no file_name; write one.")
+            return Quarantined(name or table, str(problem), problem.kind)
+        try:
+            name = self._found(name, table)
+            texts, chinese = (self._texts(row.take(names), names[0]) for names in (TEXT, CHINESE))
+            entry = self._entry(name, texts, chinese, row.attributes(), row.withheld())
+        except RefusedError as error:
+            told = row.without_caption() if error.kind == Kind.EMPTY_CAPTION else str(error)
+            return Quarantined(name, f"{told} ({row.where})", error.kind)
+        self.passed_over.update(f"column {column}" for column in row.left())
+        return entry
+
+    def _found(self, asked: str, table: str) -> str:
+        if escapes(asked):
+            told = f"The path {asked!r} is not a plain path below the folder, with / between."
+            raise RefusedError(Kind.ESCAPES, told)
+        below = PurePosixPath(table).parent / asked
+        return self._names.find(below.as_posix(), PurePosixPath(asked).as_posix())
+
+    # Files beside pictures
+
+    def _files_beside(self, named: set[str], tables: Sequence[str]) -> Iterator[Found]:
+        texts: dict[str, list[str]] = defaultdict(list)
+        for name in self._files:
+            if name.lower().endswith(BESIDE):
+                texts[folded(stem(name))].append(name)
+        pictures, used = [name for name in self._files if looks_like_picture(name)], set[str]()
+        for picture in pictures:
+            files, chinese = beside(picture, texts), beside(picture, texts, ".zh")
+            if picture not in named and (files or chinese):
+                named.add(picture)
+                used.update(files, chinese)
+                yield self._told_beside(picture, files, chinese)
+        if not named and not tables:
+            raise DataSetError(_no_captions(self.root, len(pictures), self._files))
+        yield from self._left_over(sorted(set().union(*texts.values()) - used), bool(tables))
+
+    def _told_beside(self, picture: str, files: Sequence[str], chinese: Sequence[str]) -> Found:
+        try:
+            lines, chinese_lines = (
+                [line for name in names for line in self._lines(name)] for names in (files, chinese)
+            )
+            return self._entry(picture, lines, chinese_lines, {}, None)
+        except RefusedError as error:
+            return Quarantined(picture, str(error), error.kind)
+
+    def _lines(self, name: str) -> list[str]:
+        # Twice the limit leaves room for UTF-16, and still a film that was named .txt is never read.
+        most = 2 * self.limits.max_captions * self.limits.max_caption_bytes
+        path = inside(os.path.realpath(self.root), name, most, Kind.LONG_CAPTION)
+        try:
+            text = decode_text(Path(path).read_bytes())
+        except UnicodeError as error:
+            raise RefusedError(Kind.ENCODING, f"{name} cannot be read: {plain(error)}.") from error
+        except OSError as error:
+            raise RefusedError(Kind.UNREADABLE, f"{name} cannot be read: {plain(error)}.") from error
+        return self._texts([line.strip() for line in _LINE_END.split(text)], name)
+
+    def _left_over(self, texts: Sequence[str], has_table: bool) -> Iterator[Quarantined]:
+        """Name the files that no picture lies beside; beside a table they are no captions."""
+        for name in texts:
+            alone = PurePosixPath(stem(name)).name
+            if has_table:
+                self.passed_over["text files beside a table"] += 1
+            elif alone.lower() not in _NOT_CAPTIONS:
+                told = f"No picture lies beside this caption; add one, named {alone}.png or the like."
+                yield Quarantined(name, told, Kind.MISSING)
+
+    # Captions
+
+    def _texts(self, value: object, column: str) -> list[str]:
+        """The captions in a cell, which is one or a list of them; blank ones are none."""
+        values = value if isinstance(value, list) else [value]
+        texts = [text for text in values if isinstance(text, str)]
+        if others := [each for each in values if each is not None and not isinstance(each, str)]:
+            held = f"a list with {named(others[0])}" if isinstance(value, list) else named(value)
+            told = f"{column} holds {held}, and must hold a string or a list of strings."
+            raise RefusedError(Kind.BROKEN_LINE, told)
+        for text in texts:
+            if (size := _check_text(text, column)) > self.limits.max_caption_bytes:
+                told = f"{column} takes {size:,} bytes, and at most {self.limits.max_caption_bytes:,} are taken."
+                raise RefusedError(Kind.LONG_CAPTION, told)
+        return [text for text in texts if _visible(text)]
+
+    def _entry(
+        self, name: str, texts: list[str], chinese: list[str], attributes: dict[str, object], withheld: bool | None
+    ) -> Entry:
+        if (at := _not_utf8(name)) is not None:
+            raise RefusedError(Kind.NAME, f"The file's name is not UTF-8 at its byte {at}; rename it.")
+        if not texts and not chinese:
+            raise RefusedError(Kind.EMPTY_CAPTION, EMPTY)
+        if withheld is None:
+            withheld = not self._withheld.isdisjoint(map(str, PurePosixPath(name).parents))
+        first, first_chinese = (*texts[:1], "")[0], (*chinese[:1], "")[0]
+        return Entry(name, first, first_chinese, attributes, withheld, (*texts[1:], *chinese[1:]))
+
+
+class _Row:
+    """A row of a table, by the usual names of its columns.
+
+    Args:
+      where: the table and the line.
+      cells: the values by column.
+      is_text: whether every value is text, as in a CSV.
+      problem: why the row cannot be used, if that is known already.
+    """
+
+    def __init__(
+        self, where: str, cells: Mapping[str, object], *, is_text: bool = False, problem: RefusedError | None = None
+    ) -> None:
+        self.where = where
+        self.problem = problem
+        self._is_text = is_text
+        self._cells = {column.strip().lower(): value for column, value in cells.items()}
+        self._columns = frozenset(self._cells)
+
+    def file_name(self) -> str:
+        """The picture that the row is of; empty where it names none."""
+        value = self.take(FILE_NAME)
+        return value if isinstance(value, str) and value.strip() else ""
+
+    def take(self, columns: Sequence[str]) -> object:
+        """The value in the first of these columns that has one; None where none has."""
+        for column in columns:
+            if self._cells.get(column):
+                return self._parsed(self._cells.pop(column))
+        return None
+
+    def attributes(self) -> dict[str, object]:
+        """What else is known of the picture."""
+        value = self.take(("attributes",))
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise RefusedError(Kind.BROKEN_LINE, f"attributes holds {named(value)}, and must hold an object.")
+        _check_text(json.dumps(value, ensure_ascii=False), "attributes")
+        return value
+
+    def withheld(self) -> bool | None:
+        """Whether the picture is to be kept from training; None where the row does not say."""
+        value = self._cells.pop("withheld", None)
+        flags = {"": None, "false": False, "0": False, "true": True, "1": True} if self._is_text else {}
+        value = flags.get(value.strip().lower(), value) if isinstance(value, str) else value
+        if value is not None and not isinstance(value, bool):
+            held = f"'{value}'" if self._is_text else named(value)
+            raise RefusedError(Kind.BROKEN_LINE, f"withheld holds {held}, and must hold true or false.")
+        return value
+
+    def without_caption(self) -> str:
+        """Why there is no caption, in a sentence."""
+        if not self._columns.isdisjoint((*TEXT, *CHINESE)):
+            return EMPTY
+        return f"No caption is among {', '.join(sorted(self._columns))}; call its column text, caption or prompt."
+
+    def left(self) -> list[str]:
+        """The columns that nobody asked for."""
+        return [column for column, value in self._cells.items() if value not in (None, "")]
+
+    def _parsed(self, value: object) -> object:
+        """In a CSV, lists and objects are written as JSON, or as Python does."""
+        if self._is_text and isinstance(value, str) and value[:1] + value[-1:] in ("[]", "{}"):
+            for parse in (json.loads, ast.literal_eval):
+                with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                    return parse(value)
+        return value
+
+
+def _jsonl_rows(text: str, table: str) -> Iterator[_Row]:
+    # JSON writes no line end as it is but in its own layout; U+2028 and its like, strings may hold.
+    for number, line in enumerate(_LINE_END.split(text), start=1):
+        if line.strip():
+            where = f"{table} line {number}"
+            try:
+                yield _Row(where, _json_object(line, where))
+            except RefusedError as error:
+                yield _Row(where, {}, problem=error)
+
+
+def _json_object(line: str, where: str) -> dict[str, object]:
+    try:
+        row = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(Kind.BROKEN_LINE, f"{where} is not JSON: {plain(error)}.") from error
+    if not isinstance(row, dict):
+        raise RefusedError(Kind.BROKEN_LINE, f"{where} holds {named(row)}, and must hold an object.")
+    return row
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _csv_rows(text: str, table: str, path: Path) -> Iterator[_Row]:
+    delimiter = max(",;\t", key=_LINE_END.split(text, maxsplit=1)[0].count)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header = _header(path, rows)
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            told = f"{table} line {rows.line_num} is broken: {error}."
+            yield _Row("", {}, problem=RefusedError(Kind.BROKEN_LINE, told))
+            continue
+        if row is None:
+            return
+        if row:
+            yield _csv_row(header, row, f"{table} line {rows.line_num}")
+
+
+def _csv_row(header: list[str], row: list[str], where: str) -> _Row:
+    problem = None
+    if len(row) != len(header):
+        told = f"{where} has {len(row)} columns and the header {len(header)}; put a caption with commas in quotes."
+        problem = RefusedError(Kind.BROKEN_LINE, told)
+    return _Row(where, dict(zip(header, row, strict=False)), is_text=True, problem=problem)
+
+
+def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
+    try:
+        header = [name.strip() for name in next(rows, [])]
+    except csv.Error as error:
+        raise DataSetError(f"The first line of {path} is broken ({error}); write its columns there.") from error
+    lower = {name.lower() for name in header}
+    if lower.isdisjoint(FILE_NAME) or lower.isdisjoint((*TEXT, *CHINESE)):
+        raise DataSetError(f"{path} {_columns(header)}")
+    return header
+
+
+# Text
+
+
+def decode_text(data: bytes) -> str:
+    """Decode text by its byte order mark, or as UTF-8, or as UTF-16 where its first letter is ASCII.
+
+    Bytes that are no UTF-8 become lone surrogates, so that each caption is judged by itself.
+
+    Raises:
+      UnicodeError: it breaks off, or is no UTF-16 or UTF-32 though its mark says so.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "strict")
+    if len(data) > 1 and (data[0] == 0) != (data[1] == 0):
+        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _check_text(text: str, column: str) -> int:
+    """Return the size in bytes, of text that can be written as UTF-8."""
+    if "\0" in text:
+        told = f"{column} holds a NUL, as text of another encoding does; save the file as UTF-8."
+        raise RefusedError(Kind.ENCODING, told)
+    if (at := _not_utf8(text)) is not None:
+        raise RefusedError(Kind.ENCODING, f"{column} is not UTF-8 at its byte {at}; save the file as UTF-8.")
+    return len(text.encode())
+
+
+def _not_utf8(text: str) -> int | None:
+    """The byte at which text was no UTF-8; such bytes, and halves of letters, show themselves as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return len(text[: error.start].encode())
+    return None
+
+
+def _visible(text: str) -> bool:
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
+# Which files
+
+
+def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "") -> list[str]:
+    """The files that caption a picture, `a.txt` or `a.png.txt`; those with exactly its name if there are any.
+
+    Args:
+      picture: its path.
+      texts: the files by what they caption, folded.
+      language: what stands before their ending, such as `.zh`.
+    """
+    found = []
+    for captioned in (stem(picture) + language, picture + language):
+        alike = texts.get(folded(captioned), [])
+        found += [name for name in alike if stem(name) == captioned] or alike
+    return found
+
+
+def _check_tables(root: Path, tables: Sequence[str]) -> None:
+    folders: dict[PurePosixPath, list[str]] = defaultdict(list)
+    for table in map(PurePosixPath, tables):
+        folders[table.parent].append(table.name)
+    for folder, names in folders.items():
+        if len(names) > 1:
+            both = " and ".join(names)
+            raise DataSetError(f"{root / folder} holds {both}, and only one can be right; remove the other.")
+
+
+# What is wrong, in words
+
+
+def _no_captions(root: Path, pictures: int, files: Sequence[str]) -> str:
+    others = [name for name in files if name.endswith((".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx"))]
+    told = f" ({others[0]} is none)" if others else ""
+    return (
+        f"{root} holds {pictures:,} pictures and no captions{told}; add a {' or '.join(TABLES[:2])} at its top, "
+        "or a picture.txt beside each picture.png."
+    )
+
+
+def _columns(header: Sequence[str]) -> str:
+    columns = ", ".join(header).replace("\0", "") or "none"
+    return f"has the columns: {columns}; it needs file_name and text, with commas between."
+
+
+def named(value: object) -> str:
+    """What a value is, in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,152 @@
+"""What a data set is made of: captioned pictures, what was set aside and why, and how both are written down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+JSONL = "metadata.jsonl"
+
+
+class Kind(StrEnum):
+    """Why a picture was set aside, in the words the summaries count by."""
+
+    BROKEN_LINE = "broken line of metadata"
+    DUPLICATE = "picture named twice"
+    EMPTY_CAPTION = "empty caption"
+    ENCODING = "caption of unknown encoding"
+    LONG_CAPTION = "caption too long"
+    MANY_CAPTIONS = "too many captions"
+    NAME = "name that is not UTF-8"
+    ESCAPES = "path out of the data set"
+    LINK = "link to a folder"
+    MISSING = "missing picture"
+    FORMAT = "not a picture of a known format"
+    TOO_LARGE = "picture too large"
+    UNREADABLE = "picture that cannot be read"
+    UNCAPTIONED = "picture without a caption"
+
+
+class DataSetError(Exception):
+    """What a user can put right: every message is a sentence that says what is wrong and what to do."""
+
+
+class RefusedError(DataSetError):
+    """One picture or caption that cannot be used; `kind` says why in a few words, the message in a sentence."""
+
+    def __init__(self, kind: Kind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class ReadLimits(BaseModel):
+    """What a data set may ask of the machine. A value out of its range raises `pydantic.ValidationError`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_pixels: int = Field(default=64_000_000, ge=1, le=89_478_485)
+    """Pixels of one picture, judged from its header before decoding; 1 to 89,478,485 (where Pillow warns)."""
+    max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31 - 1)
+    """Bytes of one picture's file; 1 to 2,147,483,647."""
+    max_caption_bytes: int = Field(default=2**16, ge=1, le=2**24)
+    """Bytes of one caption in UTF-8; 1 to 16,777,216."""
+    max_captions: int = Field(default=32, ge=1, le=1024)
+    """Captions of one picture, in all languages together; 1 to 1,024."""
+    max_total_bytes: int = Field(default=64 * 2**30, ge=1, le=2**50)
+    """Bytes that an archive may unpack to, all members together; 1 to 2**50."""
+    max_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    """Share of the data set that may be set aside before it is refused; 0 (nothing may) to 1 (anything may)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A captioned picture.
+
+    Attributes:
+      file_name: path relative to the folder, with `/`.
+      text: its caption, in any language but Chinese; empty where there is a Chinese one alone.
+      text_zh: its Chinese caption; empty where there is none.
+      attributes: what else is known of it.
+      withheld: whether it is kept from training.
+      more: further captions in either language, of which training draws as it does of the first two.
+    """
+
+    file_name: str
+    text: str
+    text_zh: str = ""
+    attributes: dict[str, object] = field(default_factory=dict)
+    withheld: bool = False
+    more: tuple[str, ...] = ()
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """All captions, the first two places first; none of them is empty."""
+        return tuple(caption for caption in (self.text, self.text_zh, *self.more) if caption)
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Something that was set aside: which file, why in a sentence, and the kind that summaries count."""
+
+    file_name: str
+    reason: str
+    kind: Kind
+
+
+def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
+    """Write one JSON object a line with `file_name` and `reason`."""
+    write_jsonl(path, ({"file_name": item.file_name, "reason": item.reason} for item in quarantined))
+
+
+def write_metadata(path: Path, entries: Iterable[Entry]) -> None:
+    """Write the entries as a `metadata.jsonl`; what an entry does not have is left out of its line."""
+    write_jsonl(path, map(_row, entries))
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    row = {key: value for key, value in asdict(entry).items() if value}
+    if more := row.pop("more", ()):
+        first = "text" if entry.text else "text_zh"
+        row[first] = [row[first], *more]
+    return row
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, object]]) -> None:
+    """Write one JSON object a line, in UTF-8, ended by a bare line feed."""
+    # A file name that is not UTF-8 reaches Python as lone surrogates; backslashreplace turns each into its JSON escape.
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def fingerprint(path: str | Path, entries: Iterable[Entry]) -> str:
+    """Name a data set by its content: SHA-256 over captions and picture bytes in their order, 64 hex digits.
+
+    Names and places of files do not count, so an import has the fingerprint of what it was made from.
+
+    Raises:
+      OSError: a picture is gone.
+    """
+    root, entries = Path(path), list(entries)
+    return combined(entries, (hashlib.sha256((root / entry.file_name).read_bytes()).digest() for entry in entries))
+
+
+def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
+    """The fingerprint of entries whose pictures have these SHA-256 digests."""
+    total = hashlib.sha256()
+    for entry, digest in zip(entries, digests, strict=True):
+        told = [entry.text, entry.text_zh, entry.attributes, entry.withheld, *entry.more]
+        total.update(hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest())
+        total.update(digest)
+    return total.hexdigest()
+
+
+def plain(error: BaseException) -> str:
+    """What an error says, in one line without a full stop."""
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(told.split()).rstrip(".") or type(error).__name__

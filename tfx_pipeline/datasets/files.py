@@ -1,0 +1,183 @@
+"""The files of a data set: which there are, by which names they are found, and which of them lie within it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from tfx_pipeline.datasets.entries import Kind, Quarantined, RefusedError, plain
+
+EXTENSIONS = frozenset(
+    {
+        *(".png", ".apng", ".gif", ".webp", ".avif", ".bmp", ".dib", ".tif", ".tiff"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"),
+        *(".jp2", ".j2k", ".jpf", ".jpx", ".pnm", ".pbm", ".pgm", ".ppm"),
+    }
+)
+# Pictures to a person, though not to the reader of pictures: they are listed with their reason, not passed over.
+FOREIGN = frozenset(
+    {".arw", ".cr2", ".dng", ".eps", ".heic", ".heif", ".hif", ".ico", ".jxl", ".nef", ".psd", ".svg", ".tga"}
+)
+# What systems and their tools leave in folders, beside names that begin with a dot; in lower case.
+_SYSTEMS = frozenset(
+    {
+        *("__macosx", "icon\r", "network trash folder", "temporary items"),
+        *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+        *("$recycle.bin", "recycler", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),
+        *("lost+found", "found.000"),
+    }
+)
+_TRAINED = ("train", "training")
+_WITHHELD = frozenset({"test", "testing", "val", "valid", "validation", "eval", "dev"})
+
+
+class Files(NamedTuple):
+    """What lies in a folder.
+
+    Attributes:
+      names: every file by its relative path, sorted; links to files are among them.
+      links: links to folders, which are not followed.
+      unreadable: folders that may not be looked into.
+      passed_over: how many files were left to the systems that put them there, by the name of the file or folder.
+    """
+
+    names: list[str]
+    links: list[str]
+    unreadable: list[Quarantined]
+    passed_over: Counter[str]
+
+
+def files_below(root: Path) -> Files:
+    """Look for every file below a folder."""
+    found = Files([], [], [], Counter())
+
+    def refused(error: OSError) -> None:
+        name = Path(error.filename).relative_to(root).as_posix()
+        reason = f"The folder cannot be read: {plain(error)}."
+        found.unreadable.append(Quarantined(name, reason, Kind.UNREADABLE))
+
+    for folder, folders, files in os.walk(root, onerror=refused):
+        for name in filter(of_a_system, (*folders, *files)):
+            found.passed_over["._*" if name.startswith("._") else name] += _count(Path(folder, name))
+        folders[:] = [name for name in folders if not of_a_system(name)]
+        below = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        found.names.extend(str(below / name) for name in files if not of_a_system(name))
+        found.links.extend(str(below / name) for name in folders if Path(folder, name).is_symlink())
+    found.names.sort()
+    return found
+
+
+def of_a_system(name: str) -> bool:
+    """Tell by its name whether a file or folder is the system's, or a tool's, and no part of the data set."""
+    return name.startswith(".") or name.casefold() in _SYSTEMS
+
+
+def _count(path: Path) -> int:
+    return sum(len(files) for _, _, files in os.walk(path)) if path.is_dir() and not path.is_symlink() else 1
+
+
+def looks_like_picture(name: str) -> bool:
+    """Tell by a file's name whether it is a picture to a person."""
+    return PurePosixPath(name).suffix.lower() in EXTENSIONS | FOREIGN
+
+
+def stem(name: str) -> str:
+    """A path without the last ending."""
+    return name.removesuffix(PurePosixPath(name).suffix)
+
+
+def escapes(name: str) -> bool:
+    """Tell whether a path is no plain relative one: absolute, empty, or with `..`, a backslash or a NUL in it."""
+    path = PurePosixPath(name)
+    return not path.name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
+
+
+class Names:
+    """Finds files by names that are composed, or cased, otherwise than on the disk.
+
+    macOS writes an accent as a character of its own, and most editors do not. A name that two files answer to finds
+    neither, unless it is one of theirs exactly.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact = frozenset(names)
+        self._alike: dict[str, list[str]] = defaultdict(list)
+        for name in names:
+            self._alike[folded(name)].append(name)
+
+    def find(self, *asked: str) -> str:
+        """The file that one of these names means; the first of them where there is none."""
+        for name in asked:
+            if name in self._exact:
+                return name
+        alike = [found[0] for name in asked if len(found := self._alike.get(folded(name), [])) == 1]
+        return (*alike, asked[0])[0]
+
+
+def folded(name: str) -> str:
+    """A name as all that are meant to be the same have it."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+
+
+def withheld_folders(names: Iterable[str]) -> frozenset[str]:
+    """The folders called `test`, `validation` or the like that lie beside one called `train`."""
+    parents = {
+        str(parent) for folder in {PurePosixPath(name).parent for name in names} for parent in (folder, *folder.parents)
+    }
+    trained = {PurePosixPath(folder).parent for folder in parents if PurePosixPath(folder).name.lower() in _TRAINED}
+    held = (PurePosixPath(folder) for folder in parents if PurePosixPath(folder).name.lower() in _WITHHELD)
+    return frozenset(str(folder) for folder in held if folder.parent in trained)
+
+
+def inside(root: str, name: str, max_bytes: int, kind: Kind, parents: dict[str, str] | None = None) -> str:
+    """Return the real path of a plain file below a folder.
+
+    Args:
+      root: the folder, a real path itself.
+      name: relative to it.
+      max_bytes: that the file may take.
+      kind: of the refusal where it takes more.
+      parents: remembers where the folders of names really are, for a row of names that mostly share them.
+
+    Raises:
+      RefusedError: it is missing, no plain file, too large, or a link that leads out of the folder.
+    """
+    real = _real(f"{root}/{name}", {} if parents is None else parents)
+    if not real.startswith(f"{root}/"):
+        raise RefusedError(Kind.ESCAPES, f"The file is a link that leads out of the folder; {without_links(root)}.")
+    try:
+        status = os.stat(real)  # noqa: PTH116
+    except OSError as error:
+        raise RefusedError(Kind.MISSING, f"The file {name} is not in the folder.") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedError(Kind.FORMAT, f"{name} is a folder or a device, not a file.")
+    if status.st_size > max_bytes:
+        told = f"The file takes {status.st_size:,} bytes, and at most {max_bytes:,} are taken."
+        raise RefusedError(kind, told)
+    return real
+
+
+def without_links(root: str | Path) -> str:
+    """What to do about links."""
+    copy = f"cp -rL {shlex.quote(str(root))} {shlex.quote(f'{root}-copy')}"
+    return f"`{copy}` makes a folder of the files themselves"
+
+
+def leads_out(root: str, name: str) -> bool:
+    """Tell whether a link leads out of a folder, which is a real path itself."""
+    return not os.path.realpath(f"{root}/{name}").startswith(f"{root}/")
+
+
+def _real(path: str, parents: dict[str, str]) -> str:
+    """What `os.path.realpath` gives; with known parents it asks the disk once."""
+    parent, _, name = path.rpartition("/")
+    if parent not in parents:
+        parents[parent] = os.path.realpath(parent)
+    plain_path = f"{parents[parent]}/{name}"
+    return os.path.realpath(plain_path) if os.path.islink(plain_path) else plain_path  # noqa: PTH114 - once a picture
