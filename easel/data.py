@@ -94,7 +94,8 @@ def import_(
     """Check captioned pictures and copy them into the layout that `easel run` reads.
 
     SRC has a metadata.jsonl or metadata.csv with the columns file_name and text, or a picture.txt beside each
-    picture.png. A picture that cannot be used is listed in OUT/quarantine.jsonl with its reason.
+    picture.png; several rows, or lines, are several captions. A picture that cannot be used is listed in
+    OUT/quarantine.jsonl with its reason.
     """
     from tfx_pipeline.datasets.entries import ReadLimits
     from tfx_pipeline.datasets.importing import import_data
@@ -103,6 +104,7 @@ def import_(
     say(f"Checking the pictures of {src} and copying them into {out}: {_import_time(src)}.", as_json=as_json)
     with _plain_errors(), _progress() as report:
         summary = import_data(src, out, limits=limits, progress=report)
+    _say_passed_over(summary.passed_over, as_json)
     _say_quarantine(out, summary.quarantined, summary.kinds, as_json)
     _finish(out, asdict(summary), as_json)
 
@@ -132,9 +134,17 @@ def _about(seconds: float) -> str:
 
 
 def _say_quarantine(out: Path, count: int, kinds: dict[str, int], as_json: bool) -> None:
+    from tfx_pipeline.datasets.entries import counted
+
     if count:
-        told = ", ".join(f"{kind} ({times:,})" for kind, times in kinds.items())
-        say(f"Set aside {count:,}: {told}. The list is in {out / 'quarantine.jsonl'}.", as_json=as_json)
+        say(f"Set aside {count:,}: {counted(kinds)}. The list is in {out / 'quarantine.jsonl'}.", as_json=as_json)
+
+
+def _say_passed_over(counts: dict[str, int], as_json: bool) -> None:
+    from tfx_pipeline.datasets.entries import counted
+
+    if counts:
+        say(f"Passed over, as no part of the data set: {counted(counts)}.", as_json=as_json)
 
 
 def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:

@@ -104,7 +104,7 @@ def seeds_of(images: tf.Tensor) -> tf.Tensor:
 
 
 def some_captions(captions: NDArray[np.int64], model: LanguageModel, count: int = 64) -> list[str]:
-    """Up to `count` training captions, int64[n, 2, t], spread over the data, as text."""
+    """Up to `count` training captions, int64[n, k, t], spread over the data, as text."""
     rows = captions[:: max(1, len(captions) // count)][:count]
     texts = [model.tokenizer.detokenize(tf.constant(rows[:, column])).numpy() for column in (0, 1)]
     return [(english or chinese).decode() for english, chinese in zip(*texts, strict=True)]

@@ -12,7 +12,8 @@ from absl import logging as absl_logging
 from tfx import v1 as tfx
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, fingerprint
+from tfx_pipeline.datasets.captions import text_lines
+from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, counted, fingerprint
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
 from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftError
@@ -87,7 +88,7 @@ def run_local(
         check_metadata(root)
         say(f"reading {data}")
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
-        pictures = source_of(data, config)
+        pictures = source_of(data, config, say)
         if pictures.spans and (seen := last_on(root, pictures, lines, config)):
             return outcome(seen, started, new=False)
         start = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
@@ -135,16 +136,18 @@ def origin(run: Run) -> tuple[str | None, str | None]:
     return run.data.get("fingerprint"), run.data.get("file_fingerprint")
 
 
-def source_of(data: Path, config: RunConfig) -> Source:
+def source_of(data: Path, config: RunConfig, say: Say = lambda _: None) -> Source:
     """Look at the data: which spans there are, what they hold, and what can be judged by itself.
 
     Raises:
         DataSetError: If there is no folder, or no captions in it.
     """
     spans = newest_spans(data, config.retraining.window)
-    entries = read_spans(data, spans, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False).entries
-    slices = eval_slices(data, entries, config.slices.smallest)
-    return Source(data.resolve(), fingerprint(data, entries), spans, slices)
+    reading = read_spans(data, spans, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False)
+    if reading.passed_over:
+        say(f"passed over, as no part of the data set: {counted(reading.passed_over)}")
+    slices = eval_slices(data, reading.entries, config.slices.smallest)
+    return Source(data.resolve(), fingerprint(data, reading.entries), spans, slices)
 
 
 def warm_start(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:
@@ -199,16 +202,10 @@ def file_fingerprint(file: Path) -> str:
     """A hash of a text file's bytes.
 
     Raises:
-        DataSetError: If it cannot be read, or is not UTF-8.
+        DataSetError: If it cannot be read, or its encoding is not known.
     """
-    try:
-        content = file.read_bytes()
-        content.decode()
-    except OSError as error:
-        raise DataSetError(f"The text file {file} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise DataSetError(f"The text file {file} is not UTF-8 at byte {error.start}: save it as UTF-8.") from None
-    return hashlib.sha256(content).hexdigest()
+    text_lines(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def first_line(error: BaseException) -> str:

@@ -20,7 +20,7 @@ class Captioned(NamedTuple):
 
     Attributes:
         image: uint8[n, size, size, 3].
-        captions: int64[n, 2, t], the ids of `text` and `text_zh`; a missing caption is START, END alone.
+        captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is START, END alone.
     """
 
     image: NDArray[np.uint8]
@@ -118,8 +118,8 @@ def embedding_batches(
 
     Args:
         image: uint8[n, s, s, 3].
-        embeddings: float32[n, 2, d].
-        present: bool[n, 2], which captions there are.
+        embeddings: float32[n, k, d].
+        present: bool[n, k], which captions there are.
         batch_size: Pictures in a batch.
         seed: Of the order and the choice of captions.
     """
@@ -145,7 +145,7 @@ def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> 
 
 
 def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which captions, int64[n, 2, t], say anything: bool[n, 2]."""
+    """Which captions, int64[n, k, t], say anything: bool[n, k]."""
     return captions[..., 1] != END
 
 

@@ -130,11 +130,11 @@ def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.i
     """Captions with further versions of each, some of them with unknown words.
 
     Args:
-        captions: int64[n, 2, t].
+        captions: int64[n, k, t].
         unknown: How many, and what their unknown words consist of.
 
     Returns:
-        int64[n, 2 * `VERSIONS`, t]; the captions as they are come first.
+        int64[n, k * `VERSIONS`, t]; the captions as they are come first.
     """
     length = captions.shape[-1]
     rows = tf.constant(captions.reshape(-1, length))
@@ -237,8 +237,10 @@ def averaging_over(steps: int) -> float:
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
-    """Embeddings, float32[n, k, d], of captions, int64[n, k, t]."""
+    """Embeddings, float32[n, k, d], of captions, int64[n, k, t]; zeros of missing ones."""
     embed = tf.function(lambda ids: model(ids)[1], reduce_retracing=True)
-    rows = captions.reshape(-1, captions.shape[-1])
+    present = is_present(captions)
+    rows, embeddings = captions[present], np.zeros([*present.shape, model.embedding_size], np.float32)
     parts = [embed(tf.constant(rows[start : start + batch])).numpy() for start in range(0, len(rows), batch)]
-    return np.concatenate(parts).reshape(*captions.shape[:2], -1)
+    embeddings[present] = np.concatenate(parts)
+    return embeddings

@@ -63,9 +63,18 @@ def test_json_leaves_the_output_to_the_script(pictures: Path, tmp_path: Path) ->
         "withheld": 0,
         "quarantined": 0,
         "kinds": {},
+        "passed_over": {},
         "next": f"easel run --data '{tmp_path}/my set'",
     }
     assert done.stderr.startswith("Checking the pictures of ")
+
+
+def test_what_is_passed_over_is_told(pictures: Path, tmp_path: Path) -> None:
+    for name in ("@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg", ".DS_Store"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / name).write_bytes(b"")
+    done = easel_data("import", pictures, "--out", tmp_path / "out")
+    assert "\nPassed over, as no part of the data set: @eaDir (1), .DS_Store (1).\n" in done.stdout
 
 
 def test_too_many_bad_pictures_fail_in_one_sentence(pictures: Path, tmp_path: Path) -> None:

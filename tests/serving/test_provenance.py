@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from odd_pictures import encoded, halves, turned
 from PIL import Image, PngImagePlugin
 from typer.testing import CliRunner
 
@@ -91,6 +92,20 @@ def test_inspect_tells_a_person_and_a_script(drawn: Path) -> None:
     assert "prompt: 一个蓝色的心形" in person.stdout and "seed 7\n" in person.stdout
     script = json.loads(CliRunner().invoke(app, ["inspect", str(drawn), "--json"]).stdout)
     assert script["models"] == {"text_to_image": 1} and script["drawings"][0]["seed"] == 7
+
+
+def test_restore_takes_a_picture_upright_and_names_one_that_it_cannot_read(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "in.jpg").write_bytes(encoded(halves(), "JPEG", exif=turned(6), quality=95))
+    arguments = ["restore", str(tmp_path / "in.jpg"), "--noise", "0", "-o", str(tmp_path / "out.png"), *at(server)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (8, 16)
+    (tmp_path / "in.jpg").write_bytes(b"text")
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1 and done.stderr.count("\n") == 1
+    assert f"image {tmp_path}/in.jpg: The file holds text" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from tfx_pipeline.runs.root import Root
 
 
 def captioned_folder(folder: Path, count: int) -> Path:
-    """Pictures with captions, of which the first cannot be read and the last has a Chinese one."""
+    """Pictures with captions, of which the first cannot be read, the next has three and the last a Chinese one."""
     folder.mkdir()
     for number in range(count):
         Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(folder / f"{number:02}.png")
         (folder / f"{number:02}.txt").write_text(f"red number {number}", encoding="utf-8")
     (folder / "00.png").write_text("not a picture")
+    (folder / "01.txt").write_text("red number 1\nnearly black\ndark\n", encoding="utf-8")
     (folder / f"{count - 1:02}.zh.txt").write_text("红", encoding="utf-8")
     return folder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from odd_pictures import encoded, halves
 
-from tfx_pipeline.datasets.captions import decode_text
+from tfx_pipeline.datasets.captions import decode_text, text_lines
 from tfx_pipeline.datasets.entries import DataSetError, Entry, Kind, ReadLimits
 from tfx_pipeline.datasets.folder import Reading, read_folder
 
@@ -88,6 +88,26 @@ def test_nuls_in_columns_are_not_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"a", b"\0", b"\xff", b"ab\0"])
 def test_short_text_is_decoded(data: bytes) -> None:
     assert decode_text(data).encode("utf-8", "surrogateescape") == data
+
+
+@pytest.mark.parametrize("encoding", MARKED)
+def test_blank_lines_of_a_text_file_are_no_texts(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "lines.txt").write_bytes(MARKED[encoding] + "  one\n\n \t\n二\r\nthree\rfour".encode(encoding))
+    assert text_lines(tmp_path / "lines.txt") == ["one", "二", "three", "four"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"one\ncaf\xe9\n", r"lines\.txt line 2 is not UTF-8 at its byte 3; save the file as UTF-8\."),
+        (b"one\ntwo\0\n", r"lines\.txt line 2 holds a NUL, as text of another encoding does"),
+        (codecs.BOM_UTF16_LE + b"a", r"The text file .*lines\.txt cannot be read"),
+    ],
+)
+def test_a_text_file_of_another_encoding_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "lines.txt").write_bytes(content)
+    with pytest.raises(DataSetError, match=told):
+        text_lines(tmp_path / "lines.txt")
 
 
 # Columns

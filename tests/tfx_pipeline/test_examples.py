@@ -1,6 +1,5 @@
 import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from tfx_pipeline.ingesting.examples import (
     example,
     finish,
     serialized,
-    text_lines,
     trained_caption,
 )
 from tfx_pipeline.ingesting.slices import EVAL_SHARE, in_tenth, is_eval
@@ -123,19 +121,17 @@ def test_the_same_example_has_the_same_bytes() -> None:
     assert example(a=b"1", b=b"2", c=b"3") == example(c=b"3", b=b"2", a=b"1")
 
 
-def test_blank_lines_are_no_texts(tmp_path: Path) -> None:
-    (tmp_path / "lines.txt").write_bytes("  one\n\n \t\n二\r\nthree".encode())
-    assert list(text_lines(str(tmp_path / "lines.txt"))) == ["one", "二", "three"]
-
-
 # Through TFX
 
 
 def split(root: Path, component: str, name: str) -> list[dict[str, bytes]]:
+    files, zipped = files_of(root, component, name), "GZIP" if component == "TextExampleGen" else ""
+    return [features(record.numpy()) for record in tf.data.TFRecordDataset(files, compression_type=zipped)]
+
+
+def files_of(root: Path, component: str, name: str) -> list[str]:
     (folder,) = (root / "pipeline" / component / "examples").iterdir()
-    files: Iterable[str] = map(str, sorted((folder / f"Split-{name}").iterdir()))
-    zipped = "GZIP" if component == "TextExampleGen" else ""
-    return [features(record.numpy()) for record in tf.data.TFRecordDataset(list(files), compression_type=zipped)]
+    return sorted(map(str, (folder / f"Split-{name}").iterdir()))
 
 
 def test_the_component_writes_every_picture_once(reading_run: Path) -> None:
@@ -144,6 +140,18 @@ def test_the_component_writes_every_picture_once(reading_run: Path) -> None:
     assert sorted(names) == [f"{number:02}.png" for number in range(1, 24)]
     assert sorted(row["file_name"].decode() for row in held) == ["20.png", "21.png"]
     assert {row["text_zh"].decode() for row in train} <= {"", "红"}
+
+
+def test_the_component_keeps_all_captions_of_a_picture(reading_run: Path) -> None:
+    (first,) = (
+        tf.train.Example.FromString(record.numpy()).features.feature
+        for record in tf.data.TFRecordDataset(files_of(reading_run, "FolderExampleGen", "train"))
+        if features(record.numpy())["file_name"] == b"01.png"
+    )
+    assert (first["text"].bytes_list.value[0], list(first["more"].bytes_list.value)) == (
+        b"red number 1",
+        [b"nearly black", b"dark"],
+    )
 
 
 def test_the_component_lists_what_it_set_aside(reading_run: Path) -> None:

@@ -18,6 +18,7 @@ from tfx_pipeline.ingesting.squares import from_bytes, raw_squares
 
 SIZE, LENGTH = 16, 12
 CAPTIONS = [("a red circle", "一个红色圆形"), ("a blue circle", ""), ("A red square!", "红色方块")]
+MORE = [["a disc", "圆"], [], ["a box"]]
 
 
 def random_pictures(count: int, size: int) -> tf.Tensor:
@@ -64,16 +65,18 @@ def png(number: int) -> bytes:
 
 
 ROWS = [
-    {"image": png(number), "text": english.encode(), "text_zh": chinese.encode()}
-    for number, (english, chinese) in enumerate(CAPTIONS)
+    {"image": png(number), "text": texts[0].encode(), "text_zh": texts[1].encode(), "more": list(map(str.encode, more))}
+    for number, (texts, more) in enumerate(zip(CAPTIONS, MORE, strict=True))
 ]
+SPEC = {name: tf.io.FixedLenFeature([], tf.string) for name in ("image", "text", "text_zh")}
+SPEC["more"] = tf.io.VarLenFeature(tf.string)
 
 
 @pytest.fixture(scope="module")
 def transformed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], tft.TFTransformOutput]:
     """The rows after Transform, and what it learned."""
     out = tmp_path_factory.mktemp("transform")
-    schema = DatasetMetadata.from_feature_spec({name: tf.io.FixedLenFeature([], tf.string) for name in ROWS[0]})
+    schema = DatasetMetadata.from_feature_spec(SPEC)
     config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 64}
     with tft_beam.Context(temp_dir=str(out / "temporary")):
         (data, _), function = (ROWS, schema) | tft_beam.AnalyzeAndTransformDataset(
@@ -107,6 +110,16 @@ def test_captions_become_the_ids_that_the_tokenizer_gives(
         np.testing.assert_array_equal([row[name] for row in rows], expected)
 
 
+def test_further_captions_follow_each_other(
+    transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
+) -> None:
+    rows, output = transformed
+    tokenizer = Tokenizer(vocabulary(output), LENGTH)
+    for row, texts in zip(rows, MORE, strict=True):
+        expected = tokenizer.tokenize(tf.constant(texts)).numpy().ravel() if texts else []
+        np.testing.assert_array_equal(row["more"], expected)
+
+
 def test_a_missing_caption_is_start_and_end(
     transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
 ) -> None:
@@ -122,18 +135,24 @@ def test_the_graph_transforms_raw_rows_as_beam_did(
     transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
 ) -> None:
     rows, output = transformed
-    raw = {name: tf.constant([row[name] for row in ROWS]) for name in ROWS[0]}
+    raw = {name: tf.constant([row[name] for row in ROWS]) for name in ("image", "text", "text_zh")}
+    raw["more"] = tf.ragged.constant([row["more"] for row in ROWS]).to_sparse()
     again = output.transform_raw_features(raw)
     np.testing.assert_array_equal(again["text"], [row["text"] for row in rows])
     np.testing.assert_array_equal(again["image"].numpy().ravel(), np.ravel([row["image"] for row in rows]))
 
 
-def test_a_small_vocabulary_is_cut_to_its_size(tmp_path: Path) -> None:
-    schema = DatasetMetadata.from_feature_spec({name: tf.io.FixedLenFeature([], tf.string) for name in ROWS[0]})
+def test_a_small_vocabulary_is_cut_to_its_size_and_captions_without_more_have_no_place_for_it(tmp_path: Path) -> None:
+    plain = {name: spec for name, spec in SPEC.items() if name != "more"}
+    rows = [{name: row[name] for name in plain} for row in ROWS]
     config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 16}
     with tft_beam.Context(temp_dir=str(tmp_path / "temporary")):
-        function = (ROWS, schema) | tft_beam.AnalyzeDataset(partial(preprocessing_fn, custom_config=config))
+        function = (rows, DatasetMetadata.from_feature_spec(plain)) | tft_beam.AnalyzeDataset(
+            partial(preprocessing_fn, custom_config=config)
+        )
         _ = function | tft_beam.WriteTransformFn(str(tmp_path / "out"))
-    pieces = vocabulary(tft.TFTransformOutput(str(tmp_path / "out")))
+    output = tft.TFTransformOutput(str(tmp_path / "out"))
+    assert set(output.transformed_feature_spec()) == set(plain)
+    pieces = vocabulary(output)
     assert len(pieces) == 16
     assert tuple(pieces[: len(RESERVED)]) == RESERVED

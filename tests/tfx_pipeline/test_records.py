@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from models.text import END, PAD, RESERVED, START, Tokenizer
-from tfx_pipeline.training.records import read_captioned, read_captions, read_lines
+from tfx_pipeline.training.records import joined, read_captioned, read_captions, read_lines
 
 SIZE, LENGTH = 8, 6
 MISSING = [START, END] + [PAD] * (LENGTH - 2)
@@ -47,6 +47,24 @@ def test_pictures_are_read_with_both_captions(files: list[str]) -> None:
     np.testing.assert_array_equal(read.captions[:, 1], [MISSING] * 3)
     assert (read.image.dtype, read.captions.dtype) == (np.uint8, np.int64)
     np.testing.assert_array_equal(read_captions(files, caption_length=LENGTH), read.captions)
+
+
+def test_further_captions_take_as_many_places_as_the_most_of_them_need(tmp_path: Path) -> None:
+    counts = [0, 3, 1]
+    more = [np.array([ids(number) for number in range(count)], int).ravel().tolist() for count in counts]
+    rows = [{"image": bytes(SIZE * SIZE * 3), "text": ids(9), "text_zh": MISSING, "more": each} for each in more]
+    file = write_records(tmp_path / "pictures.gz", rows)
+    captions = read_captioned([file], picture_size=SIZE, caption_length=LENGTH).captions
+    assert captions.shape == (3, 5, LENGTH)
+    for row, count in zip(captions, counts, strict=True):
+        np.testing.assert_array_equal(row, [ids(9), MISSING, *map(ids, range(count)), *[MISSING] * (3 - count)])
+
+
+def test_batches_with_fewer_captions_are_filled_up() -> None:
+    few, many = np.full([2, 2, LENGTH], 7), np.full([1, 4, LENGTH], 8)
+    whole = joined([few, many], LENGTH)
+    np.testing.assert_array_equal(whole[:2], np.stack([[[7] * LENGTH] * 2 + [MISSING] * 2] * 2))
+    np.testing.assert_array_equal(whole[2:], many)
 
 
 def test_files_without_a_picture_give_none(files: list[str]) -> None:

@@ -349,6 +349,22 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def text_lines(path: str | Path) -> list[str]:
+    """The lines of a text file that are not blank, without the space around them.
+
+    Raises:
+      DataSetError: the file cannot be read, or a line is of another encoding.
+    """
+    try:
+        text = decode_text(Path(path).read_bytes())
+    except (OSError, UnicodeError) as error:
+        raise DataSetError(f"The text file {path} cannot be read: {plain(error)}.") from error
+    lines = _LINE_END.split(text)
+    for number, line in enumerate(lines, start=1):
+        _check_text(line, f"{path} line {number}")
+    return [line.strip() for line in lines if line.strip()]
+
+
 def _check_text(text: str, column: str) -> int:
     """Return the size in bytes, of text that can be written as UTF-8."""
     if "\0" in text:

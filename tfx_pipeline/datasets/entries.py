@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -56,8 +56,9 @@ class ReadLimits(BaseModel):
     """Bytes of one picture's file; 1 to 2,147,483,647."""
     max_caption_bytes: int = Field(default=2**16, ge=1, le=2**24)
     """Bytes of one caption in UTF-8; 1 to 16,777,216."""
-    max_captions: int = Field(default=32, ge=1, le=1024)
-    """Captions of one picture, in all languages together; 1 to 1,024."""
+    max_captions: int = Field(default=16, ge=1, le=64)
+    """Captions of one picture, in all languages together; 1 to 64. Training holds as many places for every picture as
+    the one with the most of them needs."""
     max_total_bytes: int = Field(default=64 * 2**30, ge=1, le=2**50)
     """Bytes that an archive may unpack to, all members together; 1 to 2**50."""
     max_share: float = Field(default=0.05, ge=0.0, le=1.0)
@@ -144,6 +145,11 @@ def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
         total.update(hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest())
         total.update(digest)
     return total.hexdigest()
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """What was counted, in one line: `@eaDir (5), column width (40)`."""
+    return ", ".join(f"{name} ({times:,})" for name, times in counts.items())
 
 
 def plain(error: BaseException) -> str:

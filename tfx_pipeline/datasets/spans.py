@@ -5,6 +5,7 @@ place, and a copy under a name that begins with a dot, renamed when it is done, 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def read_spans(folder: Path, spans: Sequence[str], **options: Any) -> Reading:
         folder,
         tuple(item for span, reading in readings.items() for item in placed(span, reading.entries)),
         tuple(item for span, reading in readings.items() for item in placed(span, reading.quarantined)),
+        sum((Counter(reading.passed_over) for reading in readings.values()), Counter()),
     )
 
 

@@ -16,6 +16,7 @@ from tfx.types.standard_artifacts import Examples
 from tfx.v1.dsl.components import BeamComponentParameter, OutputArtifact, Parameter, component
 
 from serving.images import rendered
+from tfx_pipeline.datasets.captions import text_lines
 from tfx_pipeline.datasets.entries import (
     DataSetError,
     Entry,
@@ -190,7 +191,7 @@ def TextExampleGen(
     examples: OutputArtifact[Examples],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Read a UTF-8 file, one text a line, into the splits `train` and `eval`; blank lines are left out."""
+    """Read a file, one text a line, into the splits `train` and `eval`; blank lines are left out."""
     prepare(examples, fingerprint=fingerprint)
     with beam_pipeline as pipeline:
         lines = pipeline | "File" >> beam.Create([file]) | "Lines" >> beam.FlatMap(text_lines)
@@ -220,17 +221,12 @@ def write(records: beam.PCollection, examples: Examples, split: str, suffix: str
     _ = records | f"Write[{split}]" >> beam.io.WriteToTFRecord(str(prefix), file_name_suffix=suffix)
 
 
-def text_lines(file: str) -> Iterator[str]:
-    """The lines of a UTF-8 file that are not blank."""
-    with Path(file).open(encoding="utf-8") as lines:
-        yield from (line.strip() for line in lines if line.strip())
-
-
 def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozenset[str] = frozenset()) -> bytes:
     """One entry, with its picture encoded and decoded by `serving.images.rendered`, as a serialized tf.train.Example.
 
-    Beside what is learned from (`image`, `text`, `text_zh`) it holds what the data are watched and sliced by: language,
-    size, the mean colour on a scale of 0 to 255, the length of the captions in characters, their words, and attributes.
+    Beside what is learned from (`image`, `text`, `text_zh`, and `more` where there are more captions) it holds what
+    the data are watched and sliced by: language, size, the mean colour on a scale of 0 to 255, the length of the
+    captions in characters, their words, and attributes.
     """
     known = {name: value for name, value in slices_of(entry) if name in attributes or name == LANGUAGE}
     return example(
@@ -238,6 +234,7 @@ def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozen
         image=portable,
         text=entry.text,
         text_zh=entry.text_zh,
+        **({"more": list(entry.more)} if entry.more else {}),
         size=size_class(*picture.size),
         width=picture.width,
         height=picture.height,

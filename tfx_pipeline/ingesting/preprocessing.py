@@ -15,18 +15,21 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     """Transform a batch.
 
     Args:
-        inputs: `image`, `text` and `text_zh` as encoded pictures and captions, string[b] or string[b, 1].
+        inputs: `image`, `text` and `text_zh` as encoded pictures and captions, string[b] or string[b, 1]; `more`,
+            further captions, string[b, k], where the data have any.
         custom_config: `picture_size`, `caption_length` and `vocabulary_size`.
 
     Returns:
         `image`: string[b, 1], size * size * 3 bytes of uint8 RGB each, since Transform keeps no uint8 tensors and
-        float32 would take four times the disk; `text` and `text_zh`: int64[b, caption_length].
+        float32 would take four times the disk; `text` and `text_zh`: int64[b, caption_length]; `more`: the rows of
+        further captions one after the other, int64[b, k * caption_length], sparse.
     """
     image, text, text_zh = (flat(inputs[name]) for name in ("image", "text", "text_zh"))
-    both = tf.concat([text, text_zh], axis=0)
+    more = {name: sparse(inputs[name]) for name in ("more",) if name in inputs}
+    captions = tf.concat([text, text_zh, *(each.values for each in more.values())], axis=0)
     vocabulary = tft.vocabulary(
         # Every character too, so that words the vocabulary lacks can be spelled.
-        tf.concat([pieces(both), characters(both)], axis=1).to_sparse(),
+        tf.concat([pieces(captions), characters(captions)], axis=1).to_sparse(),
         vocab_filename=VOCABULARY,
         top_k=custom_config["vocabulary_size"] - len(RESERVED),
         reserved_tokens=list(RESERVED),
@@ -42,6 +45,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         "image": raw_squares(image, custom_config["picture_size"]),
         "text": tf.ensure_shape(token_ids(text, table, length), [None, length]),
         "text_zh": tf.ensure_shape(token_ids(text_zh, table, length), [None, length]),
+        **{name: laid_out(each, token_ids(each.values, table, length), length) for name, each in more.items()},
     }
 
 
@@ -50,3 +54,16 @@ def flat(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
     if isinstance(feature, tf.SparseTensor):
         feature = tft.sparse_tensor_to_dense_with_shape(feature, [None, 1], default_value="")
     return tf.reshape(feature, [-1])
+
+
+def sparse(feature: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
+    """A feature of any number of texts; Transform makes it dense where every example has as many."""
+    return feature if isinstance(feature, tf.SparseTensor) else tf.sparse.from_dense(feature)
+
+
+def laid_out(captions: tf.SparseTensor, ids_MxT: tf.Tensor, length: int) -> tf.SparseTensor:
+    """Put the ids of all captions of an example into its row, one after the other."""
+    rows, places = tf.unstack(captions.indices, axis=1)
+    columns = tf.reshape(places[:, None] * length + tf.range(length, dtype=tf.int64), [-1])
+    shape = captions.dense_shape * tf.constant([1, length], tf.int64)
+    return tf.SparseTensor(tf.stack([tf.repeat(rows, length), columns], axis=1), tf.reshape(ids_MxT, [-1]), shape)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.learning.inputs import Captioned
-from models.text import Tokenizer
+from models.text import END, PAD, START, Tokenizer
 from tfx_pipeline.ingesting.squares import from_bytes
 
 READ_BATCH = 512
@@ -21,31 +21,51 @@ def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: i
         picture_size: Side of the pictures.
         caption_length: Ids in a caption.
     """
-    images = [np.zeros([0, picture_size, picture_size, 3], np.uint8)]
-    captions = [np.zeros([0, 2, caption_length], np.int64)]
-    for image, both in captioned_records(files, caption_length):
+    images, captions = [np.zeros([0, picture_size, picture_size, 3], np.uint8)], []
+    for image, ids in captioned_records(files, caption_length):
         images.append(from_bytes(image, picture_size).numpy())
-        captions.append(both.numpy())
-    return Captioned(np.concatenate(images), np.concatenate(captions))
+        captions.append(ids.numpy())
+    return Captioned(np.concatenate(images), joined(captions, caption_length))
 
 
 def read_captions(files: Sequence[str], *, caption_length: int) -> NDArray[np.int64]:
-    """The captions that `read_captioned` gives, int64[n, 2, t], without their pictures."""
-    captions = (both.numpy() for _, both in captioned_records(files, caption_length))
-    return np.concatenate([np.zeros([0, 2, caption_length], np.int64), *captions])
+    """The captions that `read_captioned` gives, int64[n, k, t], without their pictures."""
+    return joined([ids.numpy() for _, ids in captioned_records(files, caption_length)], caption_length)
+
+
+def joined(captions: Sequence[NDArray[np.int64]], caption_length: int) -> NDArray[np.int64]:
+    """Captions of batches, int64[b, k, t] each, as those of all pictures, with missing ones up to the largest k."""
+    most = max((each.shape[1] for each in captions), default=2)
+    filling = [missing(len(each), most - each.shape[1], caption_length) for each in captions]
+    rows = (np.concatenate(parts, axis=1) for parts in zip(captions, filling, strict=True))
+    return np.concatenate([missing(0, most, caption_length), *rows])
+
+
+def missing(rows: int, count: int, caption_length: int) -> NDArray[np.int64]:
+    """Captions that say nothing, int64[rows, count, t]."""
+    return np.broadcast_to(np.array([START, END] + [PAD] * (caption_length - 2)), [rows, count, caption_length])
 
 
 def captioned_records(files: Sequence[str], caption_length: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Batches of transformed pictures, string[b] as bytes, and their captions, int64[b, 2, t]."""
+    """Batches of transformed pictures, string[b] as bytes, and their captions, int64[b, k, t]."""
     spec = {
         "image": tf.io.FixedLenFeature([], tf.string, default_value=""),
         "text": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
         "text_zh": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
+        "more": tf.io.RaggedFeature(tf.int64),
     }
     for batch in records(files, spec):
         has_picture = tf.strings.length(batch["image"]) > 0
-        captions = tf.stack([batch["text"], batch["text_zh"]], axis=1)
+        further = in_rows(batch["more"], caption_length)
+        captions = tf.concat([batch["text"][:, None], batch["text_zh"][:, None], further], axis=1)
         yield tf.boolean_mask(batch["image"], has_picture), tf.boolean_mask(captions, has_picture)
+
+
+def in_rows(ids: tf.RaggedTensor, caption_length: int) -> tf.Tensor:
+    """Captions one after the other, int64[b, (k * t)], as int64[b, k, t] with missing ones up to the largest k."""
+    flat = ids.to_tensor(default_value=-1)
+    rows = tf.reshape(flat, [tf.shape(flat)[0], tf.shape(flat)[1] // caption_length, caption_length])
+    return tf.where(rows < 0, missing(1, 1, caption_length), rows)
 
 
 def read_lines(files: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:

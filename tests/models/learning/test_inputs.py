@@ -69,6 +69,13 @@ def test_a_missing_caption_is_never_chosen() -> None:
     assert min(picks.values()) > 4
 
 
+def test_every_caption_of_a_picture_has_its_turn_and_a_missing_one_none() -> None:
+    captions = tf.constant([[ids(10), MISSING, ids(11), ids(12), MISSING]] * 600, tf.int64)
+    picks = Counter(one_caption(captions).numpy()[:, 1].tolist())
+    assert set(picks) == {10, 11, 12}
+    assert min(picks.values()) > 140
+
+
 def test_some_captions_begin_with_a_later_piece() -> None:
     whole = [START, 7, 8, 9, END, PAD]
     rows = some_beheaded(tf.constant([whole, ids(5), MISSING] * 2000, tf.int64)).numpy().reshape(2000, 3, LENGTH)

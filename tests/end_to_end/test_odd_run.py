@@ -1,0 +1,30 @@
+"""A run over 2,000 odd pictures: `make test-slow`."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from easel_process import EASEL, write_config
+from odd_data import lay_out
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+
+
+def test_a_run_takes_or_lists_every_picture_and_restores_what_it_could_train_on(tmp_path: Path) -> None:
+    made = lay_out(tmp_path / "odd", 2000)
+    config = write_config(tmp_path / "tiny.toml")
+    config.write_text(config.read_text(encoding="utf-8") + "\n[data]\nmax_quarantine = 0.9\n", encoding="utf-8")
+    root = tmp_path / "root"
+    command = [EASEL, "run", "--data", str(made.root), "--root", str(root), "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 3), done.stderr
+    logs = "".join(log.read_text(encoding="utf-8") for log in (root / "logs").iterdir())
+    assert "Traceback" not in done.stdout + done.stderr + logs
+    (listed,) = (root / "pipeline/FolderExampleGen/examples").glob("*/quarantine.jsonl")
+    rows = [json.loads(line)["file_name"] for line in listed.read_text(encoding="utf-8").splitlines()]
+    assert set(rows) == made.aside
+    told = subprocess.run(
+        [EASEL, "runs", "show", "--root", str(root), "--json"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(told.stdout)["data"]["pictures"] == len(made.legal)
