@@ -24,7 +24,6 @@ def test_a_run_takes_or_lists_every_picture_and_restores_what_it_could_train_on(
     (listed,) = (root / "pipeline/FolderExampleGen/examples").glob("*/quarantine.jsonl")
     rows = [json.loads(line)["file_name"] for line in listed.read_text(encoding="utf-8").splitlines()]
     assert set(rows) == made.aside
-    told = subprocess.run(
-        [EASEL, "runs", "show", "--root", str(root), "--json"], capture_output=True, text=True, check=True
-    )
-    assert json.loads(told.stdout)["data"]["pictures"] == len(made.legal)
+    show = [EASEL, "runs", "show", "--root", str(root), "--json"]
+    told = json.loads(subprocess.run(show, capture_output=True, text=True, check=True).stdout)
+    assert told["data"]["pictures"] == len(made.legal)

@@ -94,9 +94,7 @@ def test_inspect_tells_a_person_and_a_script(drawn: Path) -> None:
     assert script["models"] == {"text_to_image": 1} and script["drawings"][0]["seed"] == 7
 
 
-def test_restore_takes_a_picture_upright_and_names_one_that_it_cannot_read(
-    server: ServerProcess, tmp_path: Path
-) -> None:
+def test_restore_turns_a_picture_upright_and_names_what_is_none(server: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(encoded(halves(), "JPEG", exif=turned(6), quality=95))
     arguments = ["restore", str(tmp_path / "in.jpg"), "--noise", "0", "-o", str(tmp_path / "out.png"), *at(server)]
     assert CliRunner().invoke(app, arguments).exit_code == 0

@@ -173,5 +173,5 @@ def test_a_model_that_does_not_serve_is_told_with_its_reason() -> None:
 def test_a_text_that_is_not_utf_8_is_refused_with_its_byte(tmp_path: Path) -> None:
     file = tmp_path / "lines.txt"
     file.write_bytes(b"a line\n\xff")
-    with pytest.raises(DataSetError, match=r"lines\.txt is not UTF-8 at byte 7: save it as UTF-8"):
+    with pytest.raises(DataSetError, match=r"lines\.txt line 2 is not UTF-8 at its byte 0; save the file as"):
         file_fingerprint(file)
