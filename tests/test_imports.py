@@ -19,6 +19,7 @@ FORBIDDEN = {
 LIGHT = {
     "easel.cli": {"tensorflow", "keras", "tfx", "apache_beam", "ml_metadata", "models"},
     "serving.studio.site": {"tensorflow", "keras", "tfx", "numpy"},
+    "serving.images": {"tensorflow", "keras", "tfx", "models", "numpy"},
     "serving.client": {"tensorflow", "keras", "tfx", "models"},
     "tfx_pipeline.config": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.datasets": {"tensorflow", "keras", "tfx", "apache_beam"},

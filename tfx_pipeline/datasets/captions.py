@@ -13,6 +13,7 @@ import csv
 import io
 import json
 import os
+import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,8 +119,8 @@ class Captions:
         if escapes(asked):
             told = f"The path {asked!r} is not a plain path below the folder, with / between."
             raise RefusedError(Kind.ESCAPES, told)
-        below = PurePosixPath(table).parent / asked
-        return self._names.find(below.as_posix(), PurePosixPath(asked).as_posix())
+        below = posixpath.join(posixpath.dirname(table), asked)
+        return self._names.find(posixpath.normpath(below), posixpath.normpath(asked))
 
     # Files beside pictures
 
@@ -130,11 +131,12 @@ class Captions:
                 texts[folded(stem(name))].append(name)
         pictures, used = [name for name in self._files if looks_like_picture(name)], set[str]()
         for picture in pictures:
-            files, chinese = beside(picture, texts), beside(picture, texts, ".zh")
-            if picture not in named and (files or chinese):
-                named.add(picture)
+            if texts and picture not in named:
+                files, chinese = beside(picture, texts), beside(picture, texts, ".zh")
                 used.update(files, chinese)
-                yield self._told_beside(picture, files, chinese)
+                if files or chinese:
+                    named.add(picture)
+                    yield self._told_beside(picture, files, chinese)
         if not named and not tables:
             raise DataSetError(_no_captions(self.root, len(pictures), self._files))
         yield from self._left_over(sorted(set().union(*texts.values()) - used), bool(tables))
@@ -194,7 +196,7 @@ class Captions:
         if not texts and not chinese:
             raise RefusedError(Kind.EMPTY_CAPTION, EMPTY)
         if withheld is None:
-            withheld = not self._withheld.isdisjoint(map(str, PurePosixPath(name).parents))
+            withheld = any(name.startswith(f"{folder}/") for folder in self._withheld)
         first, first_chinese = (*texts[:1], "")[0], (*chinese[:1], "")[0]
         return Entry(name, first, first_chinese, attributes, withheld, (*texts[1:], *chinese[1:]))
 
@@ -399,7 +401,7 @@ def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "")
       texts: the files by what they caption, folded.
       language: what stands before their ending, such as `.zh`.
     """
-    found = []
+    found: list[str] = []
     for captioned in (stem(picture) + language, picture + language):
         alike = texts.get(folded(captioned), [])
         found += [name for name in alike if stem(name) == captioned] or alike

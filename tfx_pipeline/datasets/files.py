@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shlex
 import stat
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -66,9 +68,9 @@ def files_below(root: Path) -> Files:
         for name in filter(of_a_system, (*folders, *files)):
             found.passed_over["._*" if name.startswith("._") else name] += _count(Path(folder, name))
         folders[:] = [name for name in folders if not of_a_system(name)]
-        below = PurePosixPath(Path(folder).relative_to(root).as_posix())
-        found.names.extend(str(below / name) for name in files if not of_a_system(name))
-        found.links.extend(str(below / name) for name in folders if Path(folder, name).is_symlink())
+        below = "" if folder == str(root) else f"{Path(folder).relative_to(root).as_posix()}/"
+        found.names.extend(below + name for name in files if not of_a_system(name))
+        found.links.extend(below + name for name in folders if Path(folder, name).is_symlink())
     found.names.sort()
     return found
 
@@ -84,12 +86,17 @@ def _count(path: Path) -> int:
 
 def looks_like_picture(name: str) -> bool:
     """Tell by a file's name whether it is a picture to a person."""
-    return PurePosixPath(name).suffix.lower() in EXTENSIONS | FOREIGN
+    return ending(name) in EXTENSIONS or ending(name) in FOREIGN
+
+
+def ending(name: str) -> str:
+    """The last ending of a path, such as `.png`, in lower case; empty where there is none."""
+    return posixpath.splitext(name)[1].lower()
 
 
 def stem(name: str) -> str:
     """A path without the last ending."""
-    return name.removesuffix(PurePosixPath(name).suffix)
+    return posixpath.splitext(name)[0]
 
 
 def escapes(name: str) -> bool:
@@ -107,9 +114,13 @@ class Names:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._exact = frozenset(names)
-        self._alike: dict[str, list[str]] = defaultdict(list)
-        for name in names:
-            self._alike[folded(name)].append(name)
+
+    @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        alike: dict[str, list[str]] = defaultdict(list)
+        for name in self._exact:
+            alike[folded(name)].append(name)
+        return alike
 
     def find(self, *asked: str) -> str:
         """The file that one of these names means; the first of them where there is none."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from PIL.Image import Image
 
@@ -24,6 +24,7 @@ from tfx_pipeline.datasets.entries import DataSetError, Entry, Kind, Quarantined
 from tfx_pipeline.datasets.files import (
     FOREIGN,
     Files,
+    ending,
     files_below,
     inside,
     leads_out,
@@ -92,7 +93,7 @@ def read_folder(
     captions = Captions(root, files.names, limits)
     found, refused = _merged(captions.read(), limits)
     problems = _check_all(root, found, limits, decode=decode, workers=workers, progress=progress)
-    named = {item.file_name for item in (*found, *refused)}
+    named = {entry.file_name for entry in found} | {item.file_name for item in refused}
     return Reading(
         root,
         tuple(entry for entry, problem in zip(found, problems, strict=True) if problem is None),
@@ -191,6 +192,8 @@ def _merged(found: Iterable[Found], limits: ReadLimits) -> tuple[list[Entry], li
 
 def _joined(same: Sequence[Entry], limits: ReadLimits, refused: list[Quarantined]) -> Entry:
     first = same[0]
+    if len(same) == 1 and len(first.captions) <= limits.max_captions:
+        return first
     alike = [entry for entry in same if (entry.attributes, entry.withheld) == (first.attributes, first.withheld)]
     if len(alike) < len(same):
         told = "The picture is named twice, with other attributes; what the first said was kept, make them the same."
@@ -208,7 +211,7 @@ def _joined(same: Sequence[Entry], limits: ReadLimits, refused: list[Quarantined
 def _uncaptioned(files: Iterable[str], named: set[str]) -> Iterator[Quarantined]:
     for name in files:
         if looks_like_picture(name) and name not in named:
-            convert = " and convert it to PNG" if PurePosixPath(name).suffix.lower() in FOREIGN else ""
+            convert = " and convert it to PNG" if ending(name) in FOREIGN else ""
             reason = f"No caption names this picture; write one{convert}, or remove the picture."
             yield Quarantined(name, reason, Kind.UNCAPTIONED)
 
@@ -231,7 +234,7 @@ def _check_all(
     workers: int | None,
     progress: Progress | None,
 ) -> list[Quarantined | None]:
-    top = Path(os.path.realpath(root))
+    top = os.path.realpath(root)
     batches = [entries[at : at + _BATCH] for at in range(0, len(entries), _BATCH)]
     problems: list[Quarantined | None] = []
 
@@ -249,7 +252,7 @@ def _check_all(
     return problems
 
 
-def _problem(root: Path, name: str, limits: ReadLimits, parents: dict[str, str], *, decode: bool) -> Quarantined | None:
+def _problem(root: str, name: str, limits: ReadLimits, parents: dict[str, str], *, decode: bool) -> Quarantined | None:
     try:
         path = inside(root, name, limits.max_bytes, Kind.TOO_LARGE, parents)
         if decode:

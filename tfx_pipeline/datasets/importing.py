@@ -27,7 +27,7 @@ from tfx_pipeline.datasets.entries import (
     write_metadata,
     write_quarantine,
 )
-from tfx_pipeline.datasets.files import EXTENSIONS, escapes, of_a_system
+from tfx_pipeline.datasets.files import EXTENSIONS, ending, escapes, of_a_system
 from tfx_pipeline.datasets.folder import Progress, Reading, check_quarantine, read_folder
 
 IMAGES, QUARANTINE = "images", "quarantine.jsonl"
@@ -262,7 +262,7 @@ def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Q
     if not member.isfile():
         reason = "It is a link or a device in the archive, not a file; pack the picture itself."
         return Quarantined(name, reason, Kind.ESCAPES)
-    if member.size > limits.max_bytes and PurePosixPath(name).suffix.lower() in EXTENSIONS:
+    if member.size > limits.max_bytes and ending(name) in EXTENSIONS:
         reason = f"The file takes {member.size:,} bytes, and at most {limits.max_bytes:,} are taken."
         return Quarantined(name, reason, Kind.TOO_LARGE)
     return None

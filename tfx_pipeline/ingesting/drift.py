@@ -1,6 +1,5 @@
 """Whether new data are still like those of the last run, in TFDV's distances, with a page to look at."""
 
-import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_artifacts import Examples, ExampleStatistics, Schema
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
+from tfx_pipeline.datasets.folder import open_picture
 from tfx_pipeline.ingesting.drift_page import SAMPLES, Distance, drift_page, of_split
 
 NUMBERS = ("width", "height", "brightness", "red", "green", "blue", "caption_length")
@@ -111,7 +111,7 @@ def pictures(files: list[Path]) -> Iterator[Image.Image]:
     records = tf.data.TFRecordDataset(list(map(str, files)))
     for record in records.take(SAMPLE_ROWS * SAMPLE_COLUMNS).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
-        yield Image.open(io.BytesIO(features["image"].bytes_list.value[0])).convert("RGB")
+        yield open_picture(features["image"].bytes_list.value[0])
 
 
 def sheet(images: Iterator[Image.Image]) -> Image.Image:
