@@ -221,6 +221,11 @@ def test_files_beside_pictures_are_told_where_a_table_captions_these(tmp_path: P
     assert reading.passed_over == {"text files beside a table": 2}
 
 
+def test_files_that_are_neither_pictures_nor_captions_are_counted(tmp_path: Path) -> None:
+    files = {"a.txt": "red", **dict.fromkeys(("a.json", "b.JSON", "c/film.mp4", "LICENSE", "quarantine.jsonl"), "{}")}
+    assert read(tmp_path, files, "a.png").passed_over == {"*.json": 2, "*.mp4": 1, "LICENSE": 1}
+
+
 @pytest.mark.parametrize("ending", [".jfif", ".JPE", ".tif", ".avif", ".ppm", ".dib"])
 @pytest.mark.parametrize("caption", [".txt", ".caption", ".TEXT", ".prompt"])
 def test_usual_endings_are_known(tmp_path: Path, ending: str, caption: str) -> None:

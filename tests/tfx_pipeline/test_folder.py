@@ -103,7 +103,7 @@ def test_texts_beside_pictures_are_captions(tmp_path: Path) -> None:
     put(tmp_path, "ANT.TXT", b"\xef\xbb\xbfan ant\r\n")
     put(tmp_path, "README.txt", b"my pictures")
     assert read_folder(tmp_path) == Reading(
-        tmp_path, (Entry("ANT.JPG", "an ant"), Entry("one/bee.png", "a bee", "蜜蜂")), ()
+        tmp_path, (Entry("ANT.JPG", "an ant"), Entry("one/bee.png", "a bee", "蜜蜂")), (), {"README.txt": 1}
     )
 
 

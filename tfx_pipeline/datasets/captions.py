@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from tfx_pipeline.datasets.entries import (
     JSONL,
+    QUARANTINE,
     DataSetError,
     Entry,
     Kind,
@@ -30,7 +31,16 @@ from tfx_pipeline.datasets.entries import (
     RefusedError,
     plain,
 )
-from tfx_pipeline.datasets.files import Names, escapes, folded, inside, looks_like_picture, stem, withheld_folders
+from tfx_pipeline.datasets.files import (
+    Names,
+    ending,
+    escapes,
+    folded,
+    inside,
+    looks_like_picture,
+    stem,
+    withheld_folders,
+)
 
 TABLES = (JSONL, "metadata.csv", "metadata.tsv")
 BESIDE = (".txt", ".caption", ".text", ".prompt")
@@ -88,6 +98,7 @@ class Captions:
                 named.add(item.file_name)
                 yield item
         yield from self._files_beside(named, tables)
+        self.passed_over.update(filter(None, map(_of_no_use, self._files)))
 
     # Tables
 
@@ -127,7 +138,7 @@ class Captions:
     def _files_beside(self, named: set[str], tables: Sequence[str]) -> Iterator[Found]:
         texts: dict[str, list[str]] = defaultdict(list)
         for name in self._files:
-            if name.lower().endswith(BESIDE):
+            if ending(name) in BESIDE:
                 texts[folded(stem(name))].append(name)
         pictures, used = [name for name in self._files if looks_like_picture(name)], set[str]()
         for picture in pictures:
@@ -168,7 +179,9 @@ class Captions:
             alone = PurePosixPath(stem(name)).name
             if has_table:
                 self.passed_over["text files beside a table"] += 1
-            elif alone.lower() not in _NOT_CAPTIONS:
+            elif alone.lower() in _NOT_CAPTIONS:
+                self.passed_over[PurePosixPath(name).name] += 1
+            else:
                 told = f"No picture lies beside this caption; add one, named {alone}.png or the like."
                 yield Quarantined(name, told, Kind.MISSING)
 
@@ -406,6 +419,14 @@ def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "")
         alike = texts.get(folded(captioned), [])
         found += [name for name in alike if stem(name) == captioned] or alike
     return found
+
+
+def _of_no_use(name: str) -> str:
+    """What to call a file that is neither a picture nor a caption, among others of its kind; empty where it is one."""
+    alone = posixpath.basename(name)
+    if looks_like_picture(name) or ending(name) in BESIDE or alone in (*TABLES, QUARANTINE):
+        return ""
+    return f"*{ending(name)}" if ending(name) else alone
 
 
 def _check_tables(root: Path, tables: Sequence[str]) -> None:

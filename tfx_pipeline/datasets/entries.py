@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-JSONL = "metadata.jsonl"
+JSONL, QUARANTINE = "metadata.jsonl", "quarantine.jsonl"
 
 
 class Kind(StrEnum):

@@ -18,6 +18,7 @@ from serving.folders import fresh_folder
 from tfx_pipeline.datasets.captions import TABLES
 from tfx_pipeline.datasets.entries import (
     JSONL,
+    QUARANTINE,
     DataSetError,
     Entry,
     Kind,
@@ -30,7 +31,7 @@ from tfx_pipeline.datasets.entries import (
 from tfx_pipeline.datasets.files import EXTENSIONS, ending, escapes, of_a_system
 from tfx_pipeline.datasets.folder import Progress, Reading, check_quarantine, read_folder
 
-IMAGES, QUARANTINE = "images", "quarantine.jsonl"
+IMAGES = "images"
 _STEP = 256
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
 # How gzip, bzip2 and xz begin.

@@ -18,6 +18,7 @@ from tfx.v1.dsl.components import BeamComponentParameter, OutputArtifact, Parame
 from serving.images import rendered
 from tfx_pipeline.datasets.captions import text_lines
 from tfx_pipeline.datasets.entries import (
+    QUARANTINE,
     DataSetError,
     Entry,
     Kind,
@@ -32,7 +33,6 @@ from tfx_pipeline.datasets.spans import read_spans
 from tfx_pipeline.ingesting.slices import ATTRIBUTE, LANGUAGE, by_split, in_tenth, is_eval, size_class, slices_of
 
 SPLITS = ("train", "eval")
-QUARANTINE_FILE = "quarantine.jsonl"
 ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
 # Pictures that one element of a Beam collection stands for, since each element costs what several pictures do.
 CHUNK = 64
@@ -117,7 +117,7 @@ def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: s
     left = tuple(entry for entry in reading.entries if entry.file_name not in gone)
     checked = Reading(reading.root, left, (*reading.quarantined, *refused))
     check_quarantine(checked, max_share=max_quarantine, allow=ALLOW)
-    write_quarantine(Path(examples.uri) / QUARANTINE_FILE, checked.quarantined)
+    write_quarantine(Path(examples.uri) / QUARANTINE, checked.quarantined)
     record(examples, pictures=len(left), quarantined=len(checked.quarantined), caption=trained_caption(left))
 
 

@@ -14,9 +14,9 @@ from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 from models.evaluation import RAW
 from models.text import END, PAD
 from tfx_pipeline.config import Data as Settings
-from tfx_pipeline.datasets.entries import DataSetError, ReadLimits
+from tfx_pipeline.datasets.entries import QUARANTINE, DataSetError, ReadLimits
 from tfx_pipeline.datasets.folder import read_folder
-from tfx_pipeline.ingesting.examples import QUARANTINE_FILE, SPLITS
+from tfx_pipeline.ingesting.examples import SPLITS
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail
 from tfx_pipeline.runs.history import Run
@@ -93,8 +93,8 @@ def data(run: Run) -> Data | None:
 
 def read_quarantine(folder: Path, examples: Path | None) -> list[tuple[str, str]]:
     """Pairs of (file name, reason); read anew from the folder where they were too many for the run to go on."""
-    if examples and (examples / QUARANTINE_FILE).is_file():
-        lines = (examples / QUARANTINE_FILE).read_text(encoding="utf-8").splitlines()
+    if examples and (examples / QUARANTINE).is_file():
+        lines = (examples / QUARANTINE).read_text(encoding="utf-8").splitlines()
         return [(row["file_name"], row["reason"]) for row in map(json.loads, lines)]
     try:
         reading = read_folder(folder, limits=ReadLimits(max_share=1))
