@@ -41,12 +41,21 @@ class Layout(NamedTuple):
 
 
 class Odd(NamedTuple):
-    """An encoded picture, and what it shows on white; None where it cannot be read."""
+    """An encoded picture.
+
+    Attributes:
+        ending: Of its file.
+        data: The file.
+        shows: What is to be seen, on white; None where it cannot be read.
+        off: Grey levels by which a reader may miss that.
+        is_clear: Whether it has an alpha channel.
+    """
 
     ending: str
     data: bytes
     shows: Image.Image | None
     off: int
+    is_clear: bool = False
 
 
 @dataclass
@@ -162,7 +171,7 @@ def written(kind: str, mode: str, orientation: int, icc: str, rng: random.Random
     if form.has_exif:
         options |= {"exif": turned(orientation)} | ({"icc_profile": PROFILES[icc]} if PROFILES[icc] else {})
         stored = stored.transpose(_BACK[orientation]) if orientation in _BACK else stored
-    return Odd(rng.choice(form.endings), encoded(stored, kind, **options), shows, form.off + 2)
+    return Odd(rng.choice(form.endings), encoded(stored, kind, **options), shows, form.off + 2, mode.endswith("A"))
 
 
 def converted(stored: Image.Image, icc: str) -> Image.Image:
@@ -204,7 +213,7 @@ def deep(way: str, rng: random.Random) -> Odd:
     colours = colours[..., : {4: 1, 6: 3}.get(kind, 3)]
     colours = np.broadcast_to(colours, (4, 8, 3)) * (alpha / 255)[..., None] + 255 * (1 - alpha / 255)[..., None]
     shows = Image.fromarray(colours.round().astype(np.uint8))
-    return Odd(".png", png((8, 4), depth, kind, rows, *chunks), shows, 1)
+    return Odd(".png", png((8, 4), depth, kind, rows, *chunks), shows, 1, kind in (4, 6))
 
 
 def _eight(values: np.ndarray, depth: int) -> np.ndarray:

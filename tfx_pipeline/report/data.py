@@ -20,7 +20,7 @@ from tfx_pipeline.ingesting.examples import SPLITS
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import encoded_thumbnail, thumbnail
 from tfx_pipeline.runs.history import Run
-from tfx_pipeline.training.records import records, serialized
+from tfx_pipeline.training.records import read_captions, records, serialized
 
 EXAMPLES, THUMBNAILS = 24, 48
 LANGUAGES = {"text": "English", "text_zh": "Chinese"}
@@ -115,10 +115,15 @@ def counts(examples: Path) -> dict[str, int]:
 
 def some(examples: Path) -> list[Captioned]:
     """The first training pictures."""
+    spec = {**RAW, "more": tf.io.RaggedFeature(tf.string)}
     return [
-        Captioned(encoded_thumbnail(image), [caption.decode() for caption in captions if caption])
-        for batch in records(files(examples, "train"), RAW).take(1)
-        for image, *captions in zip(*(batch[name][:EXAMPLES].numpy() for name in ("image", *LANGUAGES)), strict=True)
+        Captioned(encoded_thumbnail(image), [caption.decode() for caption in (*captions, *more) if caption])
+        for batch in records(files(examples, "train"), spec).take(1)
+        for image, *captions, more in zip(
+            *(batch[name][:EXAMPLES].numpy() for name in ("image", *LANGUAGES)),
+            batch["more"][:EXAMPLES].to_list(),
+            strict=True,
+        )
     ]
 
 
@@ -128,13 +133,10 @@ def lengths(run: Run) -> list[Lengths]:
     if transformed is None or step is None:
         return []
     length = Settings.model_validate_json(step.properties["custom_config"]).caption_length
-    spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in LANGUAGES}
-    batches = list(records(files(transformed, "train"), spec))
-    return [
-        measured(language, np.concatenate([batch[name].numpy() for batch in batches]), length)
-        for name, language in LANGUAGES.items()
-        if batches
-    ]
+    captions = read_captions(files(transformed, "train"), caption_length=length)
+    parts = (captions[:, 0], captions[:, 1], captions[:, 2:].reshape(-1, length))
+    languages = (*LANGUAGES.values(), "Further captions")
+    return [measured(*each, length) for each in zip(languages, parts, strict=True)] if len(captions) else []
 
 
 def measured(language: str, ids: NDArray[np.int64], length: int) -> Lengths:

@@ -1,6 +1,6 @@
 """Records on disk become arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -77,9 +77,9 @@ def read_lines(files: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
     return np.concatenate(rows)
 
 
-def records(files: Sequence[str], spec: dict[str, tf.io.FixedLenFeature]) -> tf.data.Dataset:
+def records(files: Sequence[str], spec: Mapping[str, object]) -> tf.data.Dataset:
     """Batches of parsed examples."""
-    return serialized(files).batch(READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec)).prefetch(2)
+    return serialized(files).batch(READ_BATCH).map(lambda batch: tf.io.parse_example(batch, dict(spec))).prefetch(2)
 
 
 def serialized(files: Sequence[str]) -> tf.data.Dataset:
