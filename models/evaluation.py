@@ -12,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.damage import damage
-from models.generator import Generator
+from models.drawing import Drawer
 from models.language_model import LanguageModel
 from models.metrics import psnr_in_graph, ssim_in_graph
 from models.pictures import decode_squares, to_float, to_uint8
@@ -52,7 +52,7 @@ def counted(model: LanguageModel, texts: tf.Tensor) -> tf.Tensor:
     return tf.where((tf.strings.length(texts) > 0)[:, None], scores, 0.0)
 
 
-def evaluate_generator(model: Generator, picture_size: int, other_captions: Sequence[str]) -> Judged:
+def evaluate_generator(model: Drawer, picture_size: int, other_captions: Sequence[str]) -> Judged:
     """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, from another's, the real one.
 
     The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from models.generator import Generator
+from models.drawing import Drawer
 from models.language_model import TEMPERATURE, LanguageModel
 from models.pictures import decode, decode_mask, encode_png, to_float, to_uint8
 from models.restorer import Restorer
@@ -58,7 +58,7 @@ def export_language_model(model: LanguageModel, out: Path, *, judged: Sequence[C
     write(out, tracked, endpoints, judged=judged, language_model=model)
 
 
-def export_generator(model: Generator, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
+def export_generator(model: Drawer, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
     """Write `serving_default` (caption, seed -> image_bytes)."""
 
     def serving_default(caption: tf.Tensor, seed: tf.Tensor) -> Tensors:

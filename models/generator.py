@@ -6,20 +6,16 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from models.batches import as_rows, as_strings
-from models.language_model import LanguageModel, Texts
+from models.drawing import DrawingModel, at_scale
+from models.language_model import LanguageModel
 from models.layers import AffineFrames, Modulated, blend, coordinates, in_patches, leaky, numbered, plane, sine
 from models.noise import NoisePrior
-from models.pictures import to_uint8
 from models.sampling import normal_rows, uniform_rows
-
-MOST_SCALE = 8
 
 
 @keras.saving.register_keras_serializable(package="easel")
-class Generator(keras.Model):
+class Generator(DrawingModel):
     """Noise and a caption embedding become a picture.
 
     Each slot of the embedding draws a layer of its own. A style, computed from the slot and the noise, places affine
@@ -91,18 +87,8 @@ class Generator(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("picture_size", "noise_size", "components", "style_size", "frames", "width", "depth", "block")
-        language_model = keras.saving.serialize_keras_object(self.language_model)
-        return {
-            **super().get_config(),
-            "language_model": language_model,
-            **{name: getattr(self, name) for name in names},
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Generator":
-        """Rebuild the generator and the language model that it reads with."""
-        return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)
+        names = ("noise_size", "components", "style_size", "frames", "width", "depth", "block")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def call(self, inputs: Sequence[tf.Tensor], patches: tf.Tensor | None = None) -> tf.Tensor:
         """Draw, all of the picture or some patches of it.
@@ -169,85 +155,17 @@ class Generator(keras.Model):
             tf.gather(tf.reshape(rows, [-1, count**2, side, side, 3]), patches, axis=1), [-1, side, side, 3]
         )
 
-    def draw(
-        self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
-    ) -> tf.Tensor:
-        """In the graph: captions to pictures.
-
-        Args:
-            captions: string[b].
-            seeds: int64[b].
-            scale: How many times finer than in training, an integer scalar from 1 to `MOST_SCALE`; None stands for 1.
-            compiled: Whether XLA compiles the networks, which a served graph must not ask for; not with a scale.
-
-        Returns:
-            float32[b, scale * s, scale * s, 3] in -1..1.
-        """
-        if compiled and scale is None:
-            ids = self.language_model.tokenizer.tokenize(captions)
-            return self._sketch_compiled(ids, *self._chances(seeds))
-        return self.draw_embedded(self.language_model.embed_texts(captions), seeds, scale)
-
-    def draw_embedded(self, embeddings: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
-        """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
-        return self._sketch(embeddings, *self._chances(seeds), scale)
-
-    def _chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What `NoisePrior.sample` takes of seeds, int64[b]."""
         return uniform_rows(seeds, 1, stream=4)[:, 0], normal_rows(seeds, self.noise_size, stream=1)
 
-    def _sketch(
-        self, embeddings: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor, scale: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        inputs = [self.prior.sample(embeddings, uniform, normal), embeddings]
-        drawn = self(inputs) if scale is None else self._at_scale(inputs, scale)
+    def sketch(self, embeddings: tf.Tensor, *chances: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: embeddings of captions, float32[b, embedding_size], and `chances` to pictures in -1..1."""
+        inputs = [self.prior.sample(embeddings, *chances), embeddings]
+        drawn = at_scale(scale, lambda: self(inputs), lambda times: self.call_finer(inputs, times))
         return tf.clip_by_value(drawn, -1.0, 1.0)
-
-    @tf.function(jit_compile=True, reduce_retracing=True)
-    def _sketch_compiled(self, ids: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
-        return self._sketch(self.language_model(ids)[1], uniform, normal)
-
-    def _at_scale(self, inputs: Sequence[tf.Tensor], scale: tf.Tensor) -> tf.Tensor:
-        message = [f"scale must be from 1 to {MOST_SCALE}, not", scale]
-        with tf.control_dependencies([tf.debugging.Assert((scale >= 1) & (scale <= MOST_SCALE), message)]):
-            times = tf.cast(tf.identity(scale), tf.int32)
-        return tf.cond(times == 1, lambda: self(inputs), lambda: self.call_finer(inputs, times))
 
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
         embedding = self.language_model.embed_texts(captions)
         return tf.clip_by_value(self([self.prior.likeliest(embedding), embedding]), -1.0, 1.0)
-
-    def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
-        """Draw captions as they are, without continuing them.
-
-        Args:
-            captions: A string, a list of strings, or a dataset of string batches.
-            seed: One for all captions, or one for each.
-            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE`.
-
-        Returns:
-            uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
-
-        Raises:
-            ValueError: If there are not as many seeds as captions, or the scale is out of range.
-        """
-        texts, single = as_strings(captions)
-        seeds = as_rows(seed, len(texts), "seed", np.int64)
-        pictures = self._generate(tf.constant(texts), seeds, as_scale(scale)).numpy()
-        return pictures[0] if single else pictures
-
-    @tf.function(reduce_retracing=True)
-    def _generate(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
-        return to_uint8(self.draw(captions, seeds, scale))
-
-
-def as_scale(scale: int) -> tf.Tensor | None:
-    """A scale as `Generator.draw` takes it.
-
-    Raises:
-        ValueError: If it is out of range.
-    """
-    if not 1 <= scale <= MOST_SCALE:
-        raise ValueError(f"scale must be from 1 to {MOST_SCALE}, not {scale}.")
-    return None if scale == 1 else tf.constant(scale, tf.int64)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings, as_temperatures
-from models.generator import Generator, as_scale
+from models.drawing import Drawer, as_scale
 from models.language_model import TEMPERATURE, Texts
 from models.pictures import to_uint8
 from models.restorer import Restorer
@@ -25,7 +25,7 @@ class TextToImage(tf.Module):
         restorer: Refines drawings.
     """
 
-    def __init__(self, generator: Generator, restorer: Restorer) -> None:
+    def __init__(self, generator: Drawer, restorer: Restorer) -> None:
         super().__init__(name="text_to_image")
         self.generator = generator
         self.restorer = restorer
@@ -64,7 +64,7 @@ class TextToImage(tf.Module):
             expand: bool[b], whether to continue the prompt.
             refine: bool[b], whether the restorer has the last word.
             candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
-            scale: Of all pictures; see `Generator.draw`.
+            scale: Of all pictures; see `Drawer.draw_embedded`.
             compiled: Whether XLA compiles the three networks, which a served graph must not ask for.
 
         Returns:
@@ -176,7 +176,7 @@ class TextToImage(tf.Module):
             refine: Whether the restorer has the last word.
             temperature: Of the continuation; 0 takes the likeliest words.
             candidates: Drawings of each prompt to choose from, 1 to `MOST_CANDIDATES`; see `choose`.
-            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE` of `models.generator`.
+            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE` of `models.drawing`.
 
         Returns:
             uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).

@@ -13,6 +13,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
+from models.learning.networks import NETWORKS
 from models.learning.settings import LearningConfig
 from tfx_pipeline.components.pushing import Assembler, Pusher, ServingValidator
 from tfx_pipeline.config import RunConfig
@@ -153,13 +154,17 @@ def create_pipeline(
 def data_steps(root: Root, pictures: Source, config: RunConfig, *, history: bool = True) -> DataSteps:
     """Lay out the components from a folder of captioned pictures to what the Trainers read."""
     nodes, examples, schema = reading_steps(root, pictures, config, history=history)
+    finest = NETWORKS[config.drawing.network].fineness * config.data.picture_size
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="tfx_pipeline.ingesting.preprocessing.preprocessing_fn",
         # Of pictures as bytes they would say nothing, and take most of the time.
         disable_statistics=True,
-        custom_config=config.data.model_dump(include={"picture_size", "caption_length", "vocabulary_size"}),
+        custom_config={
+            "picture_size": finest,
+            **config.data.model_dump(include={"caption_length", "vocabulary_size"}),
+        },
     )
     transform.add_upstream_node(nodes[-1])
     transformed, graph = (transform.outputs[name] for name in ("transformed_examples", "transform_graph"))

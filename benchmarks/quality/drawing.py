@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmarks.quality import Draw, Pictures, judge, noise
 from benchmarks.quality.effort import Effort, Settings
 from benchmarks.quality.prompts import attributes_kept
-from models.generator import Generator
+from models.drawing import Drawer
 from models.learning.inputs import Captioned
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.metrics import psnr, ssim
@@ -107,9 +107,7 @@ def captioned(pictures: Pictures, captions: Sequence[Sequence[str]], config: Run
     return Captioned(pictures, ids.reshape(len(captions), 2, length)), vocabulary
 
 
-def train_generator(
-    pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig, effort: Effort
-) -> Generator:
+def train_generator(pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig, effort: Effort) -> Drawer:
     """Train a language model and a generator.
 
     Args:
@@ -122,7 +120,7 @@ def train_generator(
     arrays, vocabulary = captioned(pictures, captions, config)
     with effort.fitting() as bound:
         language_model = learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
-        return learn_to_draw(arrays, language_model, config, fit=bound).generator
+        return learn_to_draw(arrays, language_model, config, fit=bound)
 
 
 def train(data: Told, config: RunConfig, effort: Effort) -> TextToImage:
@@ -264,7 +262,7 @@ def noise_figures(draw: Draw, scenes: Sequence[Scene]) -> dict[str, float]:
     }
 
 
-def drawing(generator: Generator) -> Draw:
+def drawing(generator: Drawer) -> Draw:
     """What the measures ask for pictures."""
 
     def draw(captions: list[str], seeds: list[int]) -> Pictures:
@@ -281,7 +279,7 @@ def obeyed(draw: Draw, asked: Told) -> float:
     return float(judge.all_right(draw(captions, list(range(2 * count))), asked.scenes * 2).mean())
 
 
-def likeness(generator: Generator, asked: Told) -> dict[str, float]:
+def likeness(generator: Drawer, asked: Told) -> dict[str, float]:
     """PSNR and SSIM of the likeliest drawings, asked for in English, against canonical pictures."""
     captions = tf.constant([english for english, _ in asked.captions])
     drawn = to_uint8(generator.draw_likeliest(captions)).numpy()

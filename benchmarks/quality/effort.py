@@ -11,8 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from benchmarks.quality.programs import fit_elsewhere
 from benchmarks.quality.run_programs import FIGURES
-from models.learning.fit import fit
-from models.learning.recipes import Fit
+from models.learning.fit import Fit, fit
 from tfx_pipeline.config import RunConfig
 
 T = TypeVar("T")

@@ -14,9 +14,11 @@ from models.export import frozen
 from models.generator import Generator
 from models.generator_training import gradients_of
 from models.language_model import LanguageModel, masked_nats
-from models.learning.recipes import new_generator, new_language_model
+from models.learning.plane import new_generator
+from models.learning.recipes import new_language_model
 from models.restorer import Restorer
 from models.text import END
+from models.text_to_image import TextToImage
 from tfx_pipeline.config import load_config
 
 PICTURE_SIZE = 64
@@ -45,6 +47,17 @@ def standard_networks(vocabulary: Sequence[str]) -> Networks:
     # Its last layer begins at zero, of which a library might make something.
     restorer.residual.kernel.assign(tf.random.stateless_normal(restorer.residual.kernel.shape, [SEED, 1], stddev=0.01))
     return Networks(language_model, generator, restorer)
+
+
+def plane_of(model: TextToImage) -> Generator:
+    """The generator of a fused model, whose network must be the one that the twins copy.
+
+    Raises:
+        TypeError: If it is another.
+    """
+    if not isinstance(model.generator, Generator):
+        raise TypeError(f"The speed bench has no twin of {type(model.generator).__name__}.")
+    return model.generator
 
 
 def large_decoder(vocabulary: Sequence[str]) -> LanguageModel:

@@ -27,6 +27,7 @@ from benchmarks.speed.networks import (
     large_decoder,
     our_inference,
     our_training,
+    plane_of,
     standard_networks,
 )
 from benchmarks.speed.rounds import Timing, UnsteadyError, in_turn
@@ -188,7 +189,7 @@ def prompt(bench: Bench) -> Figures:
 def stages(bench: Bench) -> Figures:
     """What the parts of ours take at batch 1, each as a graph of its own: the profile of a prompt."""
     model, seeds = bench.pretrained.generator.language_model, tf.constant([1], tf.int64)
-    generator, restorer = bench.pretrained.generator, bench.pretrained.restorer
+    generator, restorer = plane_of(bench.pretrained), bench.pretrained.restorer
     caption, prompt = tf.constant(["a red circle to the left of a white heart"]), tf.constant(PROMPTS[:1])
     ids, drawn = model.tokenizer.tokenize(caption), generator.draw(caption, seeds)
     noise, embedding = tf.zeros([1, generator.noise_size]), model.embed_ids(ids)
@@ -463,7 +464,7 @@ def check_same(name: str, own: Any, theirs: Any) -> None:
 
 def in_bfloat16(model: TextToImage) -> TextToImage:
     """The same models with the dense layers at each point and the convolutions in bfloat16."""
-    low = low_networks(Networks(model.generator.language_model, model.generator, model.restorer))
+    low = low_networks(Networks(model.generator.language_model, plane_of(model), model.restorer))
     return TextToImage(low.generator, low.restorer)
 
 

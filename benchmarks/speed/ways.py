@@ -11,10 +11,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.speed.networks import plane_of
 from models.language_model import TEMPERATURE, LanguageModel
 from models.pictures import to_uint8
 from models.restorer import noise_sigma
-from models.sampling import normal_rows, uniform_rows
+from models.sampling import uniform_rows
 from models.text import END, PAD, RESERVED
 from models.text_to_image import TextToImage
 
@@ -57,7 +58,7 @@ class Staged:
     """
 
     def __init__(self, model: TextToImage, deploy: Deploy) -> None:
-        self.generator, self.language_model = model.generator, model.generator.language_model
+        self.generator, self.language_model = plane_of(model), model.generator.language_model
         self.step = deploy(OneStep(self.language_model))
         self.read = deploy(self.language_model)
         self.draw = deploy(self.generator)
@@ -67,12 +68,8 @@ class Staged:
         """A PNG and the caption that it shows."""
         caption = self.continued(prompt, seed)
         _, embedding = self.read(self.language_model.tokenizer.tokenize(tf.constant([caption])).numpy())
-        seeds = tf.constant([seed], tf.int64)
-        uniform, normal = (
-            uniform_rows(seeds, 1, stream=4)[:, 0],
-            normal_rows(seeds, self.generator.noise_size, stream=1),
-        )
-        noise = self.generator.prior.sample(tf.constant(embedding), uniform, normal).numpy()
+        chances = self.generator.chances(tf.constant([seed], tf.int64))
+        noise = self.generator.prior.sample(tf.constant(embedding), *chances).numpy()
         drawn = np.clip(self.draw([noise, embedding]), -1, 1)
         sigma = np.minimum(noise_sigma(tf.constant(drawn)).numpy() / 50.0, 1.0)
         known = np.stack([sigma, np.zeros(1), np.zeros(1)], axis=1).astype(np.float32)

@@ -21,7 +21,11 @@ from models.learning.inputs import Batches
 from models.learning.workers import fit_together, is_chief, worker_count
 
 EPOCHS = 20
+GRID_ROWS = 32
 CONSOLE = Console(stderr=True)
+
+Fit = Callable[..., None]
+"""`fit` with its folders bound, as the recipes take it."""
 
 
 class Cosine(keras.optimizers.schedules.LearningRateSchedule):

@@ -2,13 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from models.learning.networks import NETWORKS, PLANE
 
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Width = Annotated[int, Field(ge=8, le=4096)]
 Batch = Annotated[int, Field(ge=2, le=4096, multiple_of=2)]
+
+
+def known_network(name: str) -> str:
+    """The name of a network that there is."""
+    if name not in NETWORKS:
+        raise PydanticCustomError("network", "choose one of {names}", {"names": ", ".join(NETWORKS)})
+    return name
 
 
 class ConfigError(Exception):
@@ -54,8 +64,13 @@ class Language(Section):
 
 
 class Drawing(Section):
-    """The generator; see `models.generator` and `models.generator_training`."""
+    """The generator; see `models.generator` and `models.generator_training`.
 
+    Attributes:
+        network: Which network draws; see `models.learning.networks`. The other settings here are those of `plane`.
+    """
+
+    network: Annotated[str, AfterValidator(known_network)] = PLANE.name
     noise_size: Annotated[int, Field(ge=1, le=512)] = 8
     components: Annotated[int, Field(ge=1, le=256)] = 16
     style_size: Width = 128

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from models.generator import Generator
+from models.drawing import DrawingModel
 from models.language_model import LanguageModel
 
 
@@ -36,7 +36,7 @@ def take_weights(model: keras.Model, source: keras.Model) -> bool:
 
 def own_weights(model: keras.Model) -> list[keras.Variable]:
     """The weights that a training of this model sets."""
-    if isinstance(model, Generator):
+    if isinstance(model, DrawingModel):
         apart = {id(weight) for weight in model.language_model.weights}
     else:
         apart = {id(model.unigram)} if isinstance(model, LanguageModel) else set()

@@ -45,6 +45,15 @@ def test_no_pictures_are_no_bytes() -> None:
     assert from_bytes(tf.zeros([0, 1], tf.string), 8).shape == (0, 8, 8, 3)
 
 
+def test_finer_pictures_are_averaged_down() -> None:
+    pictures = random_pictures(3, 16)
+    packed = raw_squares(encode_png(pictures), 16)
+    blocks = pictures.numpy().reshape(3, 8, 2, 8, 2, 3)
+    np.testing.assert_array_equal(from_bytes(packed, 8), np.round(blocks.mean(axis=(2, 4))))
+    with pytest.raises(ValueError, match="Pictures of 16 pixels cannot be averaged down to 12"):
+        from_bytes(packed, 12)
+
+
 @pytest.mark.parametrize("grey", [0, 255])
 def test_plain_pictures_survive_as_bytes(grey: int) -> None:
     pictures = tf.fill([2, 8, 8, 3], tf.constant(grey, tf.uint8))

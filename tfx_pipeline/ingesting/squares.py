@@ -1,5 +1,7 @@
 """Pictures as Transform keeps them: the plain bytes of squares, since it knows no uint8."""
 
+import math
+
 import tensorflow as tf
 
 from models.pictures import decode, square
@@ -20,6 +22,20 @@ def raw_squares(images: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def from_bytes(images: tf.Tensor, picture_size: int) -> tf.Tensor:
-    """string[b, 1] -> uint8[b, s, s, 3], what `raw_squares` made."""
+    """What `raw_squares` made, string[b, 1] -> uint8[b, s, s, 3]; finer pictures are averaged down to this size.
+
+    Raises:
+        ValueError: If the sides are not a multiple of `picture_size`.
+    """
     flat_pixels = tf.io.decode_raw(tf.reshape(images, [-1]), tf.uint8)
-    return tf.reshape(flat_pixels, [-1, picture_size, picture_size, 3])
+    side = math.isqrt(flat_pixels.shape[1] // 3) or picture_size
+    if side % picture_size:
+        raise ValueError(f"Pictures of {side} pixels cannot be averaged down to {picture_size}.")
+    pictures = tf.reshape(flat_pixels, [-1, side, side, 3])
+    return pictures if side == picture_size else coarser(pictures, side // picture_size)
+
+
+def coarser(pictures: tf.Tensor, times: int) -> tf.Tensor:
+    """Means over blocks of pixels, uint8[b, s, s, 3] -> uint8[b, s / times, s / times, 3]."""
+    means = tf.nn.avg_pool2d(tf.cast(pictures, tf.float32), times, times, "VALID")
+    return tf.cast(tf.round(means), tf.uint8)

@@ -24,6 +24,7 @@ from models.export import export_generator, export_language_model, export_restor
 from models.language_model import LanguageModel
 from models.learning.fit import CONSOLE, fit
 from models.learning.inputs import Batches, Captioned, is_present
+from models.learning.networks import NETWORKS
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.learning.settings import LearningConfig
 from models.learning.warm import take_weights
@@ -62,10 +63,10 @@ class Job:
         """The files that patterns match."""
         return [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]
 
-    def captioned(self) -> Captioned:
-        """The pictures to train on and their captions."""
+    def captioned(self, fineness: int = 1) -> Captioned:
+        """The pictures to train on, `fineness` times as large as the settings say, and their captions."""
         data, files = self.config.data, self.files(self.fn_args.train_files)
-        return read_captioned(files, picture_size=data.picture_size, caption_length=data.caption_length)
+        return read_captioned(files, picture_size=data.picture_size * fineness, caption_length=data.caption_length)
 
     def vocabulary(self) -> list[str]:
         """The pieces that Transform learned."""
@@ -128,8 +129,8 @@ def train_language_model(fn_args: FnArgs) -> None:
 def train_generator(fn_args: FnArgs) -> None:
     """Train the generator on pictures and the embeddings of their captions."""
     job = Job(fn_args, "generator")
-    language_model, data = job.language_model(), job.captioned()
-    generator, _ = learn_to_draw(data, language_model, job.config, fit=job.fit)
+    language_model, data = job.language_model(), job.captioned(NETWORKS[job.config.drawing.network].fineness)
+    generator = learn_to_draw(data, language_model, job.config, fit=job.fit)
     captions = some_captions(data.captions, language_model)
     export_generator(
         generator, job.serving_dir, judged=evaluate_generator(generator, job.config.data.picture_size, captions)

@@ -59,7 +59,7 @@ def main(name: str, folder: Path, steps: int = STEPS) -> None:
         else:
             model = learn_language(data, lines, WORDS, config, fit=train if name == "language_model" else untrained)
         if name == "generator":
-            model = learn_to_draw(data, model, config, fit=train).generator
+            model = learn_to_draw(data, model, config, fit=train)
         if is_chief():
             total = float(sum(np.abs(weight).sum() for weight in model.get_weights()))
             print(json.dumps({"weights": total}))

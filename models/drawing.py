@@ -1,0 +1,166 @@
+"""What the rest of the project asks of a generator, whichever network it is, and what follows from that."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from models.batches import as_rows, as_strings
+from models.language_model import LanguageModel, Texts
+from models.pictures import to_uint8
+
+MOST_SCALE = 8
+
+
+class Drawer(Protocol):
+    """A generator as everything outside of its own network and training knows it.
+
+    It is a `keras.Model` too, saved and loaded as one, with the language model inside. Row i of a batch depends on its
+    own caption and seed alone.
+
+    Attributes:
+        language_model: Reads captions; the generator does not train it.
+        picture_size: Side of a picture in pixels.
+    """
+
+    language_model: LanguageModel
+    picture_size: int
+
+    def draw_embedded(self, embeddings: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: embeddings of captions to pictures.
+
+        Args:
+            embeddings: float32[b, embedding_size].
+            seeds: int64[b].
+            scale: How many times finer than `picture_size`, an integer scalar from 1 to `MOST_SCALE`; None stands for
+                1.
+
+        Returns:
+            float32[b, scale * s, scale * s, 3] in -1..1.
+        """
+
+    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
+        """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
+
+    def draw(
+        self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
+    ) -> tf.Tensor:
+        """In the graph: captions, string[b], to pictures; see `DrawingModel.draw`."""
+
+    def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
+        """Draw captions as they are; see `DrawingModel.generate`."""
+
+
+class DrawingModel(keras.Model):
+    """A `Drawer` by three methods of its own: `chances`, `sketch` and `draw_likeliest`.
+
+    Subclasses take the language model as the first argument of their constructor, keep it as `language_model`, and set
+    `picture_size`.
+    """
+
+    language_model: LanguageModel
+    picture_size: int
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that every generator's constructor has."""
+        language_model = keras.saving.serialize_keras_object(self.language_model)
+        return {**super().get_config(), "language_model": language_model, "picture_size": self.picture_size}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Rebuild the generator and the language model that it reads with."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)
+
+    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """In the graph: everything random in drawings of these seeds, int64[b], as tensors of b rows.
+
+        `models.sampling` draws them row by row. They stand apart from `sketch` since XLA would draw others.
+        """
+        raise NotImplementedError
+
+    def sketch(self, embeddings: tf.Tensor, *chances: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: the drawing, once chance has decided; arguments and result as for `draw_embedded`."""
+        raise NotImplementedError
+
+    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
+        """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
+        raise NotImplementedError
+
+    def draw_embedded(self, embeddings: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
+        return self.sketch(embeddings, *self.chances(seeds), scale=scale)
+
+    def draw(
+        self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
+    ) -> tf.Tensor:
+        """In the graph: captions to pictures.
+
+        Args:
+            captions: string[b].
+            seeds: int64[b].
+            scale: How many times finer than in training, an integer scalar from 1 to `MOST_SCALE`; None stands for 1.
+            compiled: Whether XLA compiles the networks, which a served graph must not ask for; not with a scale.
+
+        Returns:
+            float32[b, scale * s, scale * s, 3] in -1..1.
+        """
+        if compiled and scale is None:
+            return self._sketch_compiled(self.language_model.tokenizer.tokenize(captions), *self.chances(seeds))
+        return self.draw_embedded(self.language_model.embed_texts(captions), seeds, scale)
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def _sketch_compiled(self, ids: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
+        return self.sketch(self.language_model(ids)[1], *chances)
+
+    def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
+        """Draw captions as they are, without continuing them.
+
+        Args:
+            captions: A string, a list of strings, or a dataset of string batches.
+            seed: One for all captions, or one for each.
+            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE`.
+
+        Returns:
+            uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
+
+        Raises:
+            ValueError: If there are not as many seeds as captions, or the scale is out of range.
+        """
+        texts, single = as_strings(captions)
+        seeds = as_rows(seed, len(texts), "seed", np.int64)
+        pictures = self._generate(tf.constant(texts), seeds, as_scale(scale)).numpy()
+        return pictures[0] if single else pictures
+
+    @tf.function(reduce_retracing=True)
+    def _generate(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
+        return to_uint8(self.draw(captions, seeds, scale))
+
+
+def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[[tf.Tensor], Any]) -> tf.Tensor:
+    """In the graph: a drawing of the size of training, or a finer one.
+
+    Args:
+        scale: An integer scalar from 1 to `MOST_SCALE`, which the graph asserts; None stands for 1.
+        whole: Draws at scale 1.
+        finer: Draws at another scale, int32[].
+    """
+    if scale is None:
+        return whole()
+    message = [f"scale must be from 1 to {MOST_SCALE}, not", scale]
+    with tf.control_dependencies([tf.debugging.Assert((scale >= 1) & (scale <= MOST_SCALE), message)]):
+        times = tf.cast(tf.identity(scale), tf.int32)
+    return tf.cond(times == 1, whole, lambda: finer(times))
+
+
+def as_scale(scale: int) -> tf.Tensor | None:
+    """A scale as `Drawer.draw` takes it.
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+    if not 1 <= scale <= MOST_SCALE:
+        raise ValueError(f"scale must be from 1 to {MOST_SCALE}, not {scale}.")
+    return None if scale == 1 else tf.constant(scale, tf.int64)

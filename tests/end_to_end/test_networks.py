@@ -1,0 +1,49 @@
+"""The whole line, in this process, with a generator that the project does not bring along."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from easel_process import easel, write_config
+from toy_network import TOY, ToyGenerator, registered
+
+from models.text_to_image import TextToImage
+from serving.client import Client
+from serving.process import ServerProcess
+from tfx_pipeline.config import RunConfig, load_config
+from tfx_pipeline.local_run import Outcome, run_local
+from tfx_pipeline.runs.root import Root
+
+SIZE = 16
+
+
+def config_with_the_toy(folder: Path) -> RunConfig:
+    tiny = write_config(folder / "tiny.toml").read_text(encoding="utf-8")
+    settings = tiny.replace("[drawing]", f'[data]\npicture_size = {SIZE}\n\n[drawing]\nnetwork = "{TOY.name}"', 1)
+    (folder / "toy.toml").write_text(settings, encoding="utf-8")
+    return load_config("quick", folder / "toy.toml")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Root]:
+    folder = tmp_path_factory.mktemp("toy")
+    made = easel("data", "shapes", "--out", folder / "shapes", "--count", 200, "--size", TOY.fineness * SIZE)
+    assert made.returncode == 0, made.stderr
+    root = Root(folder / "root")
+    with registered():
+        return run_local(root, folder / "shapes", config_with_the_toy(folder), say=lambda line: None), root
+
+
+@pytest.mark.slow
+def test_another_generator_goes_the_whole_way_to_a_served_picture(run: tuple[Outcome, Root]) -> None:
+    outcome, root = run
+    assert outcome.refusal == ""
+    assert "psnr" in {verdict.model: verdict for verdict in outcome.verdicts}["generator"].metrics
+    (version,) = (root.pushed / "text_to_image").iterdir()
+    model = TextToImage.load(version)
+    assert isinstance(model.generator, ToyGenerator)
+    with ServerProcess(root.pushed) as server, Client(server.grpc_address) as client:
+        (drawn,) = client.generate("a red circle", seed=3, expand=False, scale=2)
+    own = model.generate("a red circle", seed=3, expand=False, scale=2)
+    assert own.shape == (2 * SIZE, 2 * SIZE, 3)
+    assert abs(np.asarray(drawn.image).astype(int) - own).max() <= 1

@@ -1,0 +1,95 @@
+"""A generator of its own kind, as a user might bring one along: convolutions that learn to reconstruct, and no more."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import keras
+import tensorflow as tf
+
+from models.drawing import DrawingModel, at_scale
+from models.language_model import LanguageModel
+from models.learning.captions import embedded
+from models.learning.fit import Fit
+from models.learning.inputs import Captioned, embedding_batches
+from models.learning.networks import NETWORKS, Network
+from models.learning.settings import LearningConfig
+from models.pictures import to_float
+from models.sampling import normal_rows
+
+TOY = Network("toy", recipe="toy_network:learn", fineness=2)
+NOISE = 4
+
+
+@keras.saving.register_keras_serializable(package="toy")
+class ToyGenerator(DrawingModel):
+    """An embedding and noise become a picture of twice the side, which is averaged down."""
+
+    def __init__(self, language_model: LanguageModel, *, picture_size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.language_model, self.picture_size = language_model, picture_size
+        language_model.trainable = False
+        side = picture_size // 4
+        self.layers_of_it = keras.Sequential(
+            [
+                keras.Input((language_model.embedding_size + NOISE,)),
+                keras.layers.Dense(side * side * 16, activation="relu"),
+                keras.layers.Reshape((side, side, 16)),
+                *(keras.layers.Conv2DTranspose(16, 4, 2, padding="same", activation="relu") for _ in range(2)),
+                keras.layers.Conv2DTranspose(3, 4, 2, padding="same", activation="tanh"),
+            ]
+        )
+        self([tf.zeros([1, NOISE]), tf.zeros([1, language_model.embedding_size])])
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        return self.layers_of_it(tf.concat(inputs, -1))
+
+    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor]:
+        return (normal_rows(seeds, NOISE, stream=1),)
+
+    def sketch(self, embeddings: tf.Tensor, *chances: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        drawn = self([*chances, embeddings])
+        return at_scale(scale, lambda: tf.nn.avg_pool2d(drawn, 2, 2, "VALID"), lambda times: self.resized(drawn, times))
+
+    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
+        embeddings = self.language_model.embed_texts(captions)
+        return self.sketch(embeddings, tf.zeros([tf.shape(embeddings)[0], NOISE]))
+
+    def resized(self, drawn: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+        return tf.image.resize(drawn, [self.picture_size * times] * 2, antialias=True)
+
+
+class ToyTraining(keras.Model):
+    """Learns to reconstruct, whatever the noise."""
+
+    def __init__(self, generator: ToyGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+        self.built = True
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        embeddings, variables = batch["embedding"], self.generator.trainable_variables
+        noise = tf.random.normal([tf.shape(embeddings)[0], NOISE])
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self.generator([noise, embeddings]) - to_float(batch["image"])) ** 2)
+        self.optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        return {"error": loss}
+
+
+def learn(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> ToyGenerator:
+    """The recipe."""
+    generator = ToyGenerator(language_model, picture_size=config.data.picture_size)
+    training = ToyTraining(generator)
+    training.compile(optimizer=keras.optimizers.Adam(config.drawing.learning_rate))
+    captions = embedded(data, language_model, config.data.unknown_words)
+    batches = embedding_batches(data.image, *captions, batch_size=config.drawing.batch_size, seed=config.seed)
+    fit(training, batches, label="toy", steps=config.drawing.warmup_steps)
+    return generator
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """The toy among the networks that `drawing.network` may name."""
+    with patch.dict(NETWORKS, {TOY.name: TOY}):
+        yield
