@@ -64,10 +64,9 @@ class Language(Section):
 
 
 class Drawing(Section):
-    """The generator; see `models.generator` and `models.generator_training`.
+    """The generator: `network` chooses one of `models.learning.networks`.
 
-    Attributes:
-        network: Which network draws; see `models.learning.networks`. The other settings here are those of `plane`.
+    The other settings are those of the network `plane`; see `models.generator` and `models.generator_training`.
     """
 
     network: Annotated[str, AfterValidator(known_network)] = PLANE.name
