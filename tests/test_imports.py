@@ -10,7 +10,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("models", "tfx_pipeline", "serving", "easel", "benchmarks")
 ALLOWED_TO_MODELS = {"models", "numpy", "keras", "tensorflow", "tensorflow_text"} | set(sys.stdlib_module_names)
-ALLOWED_TO_LEARNING = ALLOWED_TO_MODELS | {"pydantic", "rich", "PIL"}
+ALLOWED_TO_LEARNING = ALLOWED_TO_MODELS | {"pydantic", "pydantic_core", "rich", "PIL"}
 FORBIDDEN = {
     "models": {"tfx_pipeline", "serving", "easel", "benchmarks", "tfx"},
     "tfx_pipeline": {"easel", "benchmarks"},
