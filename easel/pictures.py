@@ -123,10 +123,11 @@ def restore(
 
 def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
     """Pictures in rows of eight, and what they tell."""
-    from serving.provenance import of_pictures
+    from serving.provenance import of_drawings
 
     images = [picture.image.convert("RGB") for picture in drawn]
-    return sheet(images, columns=min(len(drawn), 8)), of_pictures(*drawn)
+    provenance = of_drawings(*(picture.drawing for picture in drawn), version=drawn[0].version)
+    return sheet(images, columns=min(len(drawn), 8)), provenance
 
 
 def connect(server: str, local: bool, root: Path) -> "Client":

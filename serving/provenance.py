@@ -15,8 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from serving.requests import Picture
-
 KEY = "Easel"
 _XMP_KEY = "XML:com.adobe.xmp"
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -121,11 +119,9 @@ class Provenance(BaseModel):
         }
 
 
-def of_pictures(*pictures: "Picture") -> Provenance:
-    """Where generated pictures come from that lie in one file."""
-    names = Drawing.model_fields
-    drawings = tuple(Drawing(**{name: getattr(picture, name) for name in names}) for picture in pictures)
-    return Provenance(made="generated", drawings=drawings, models={"text_to_image": pictures[0].version})
+def of_drawings(*drawings: Drawing, version: int) -> Provenance:
+    """Where generated pictures come from that lie in one file, drawn by one version of the model."""
+    return Provenance(made="generated", drawings=drawings, models={"text_to_image": version})
 
 
 def of_restored(source: bytes, restoring: Restoring, version: int) -> Provenance:

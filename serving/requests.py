@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
+    from serving.provenance import Drawing, Provenance
+
 # The same as in the models themselves, so that leaving an option out and naming its default draw the same picture.
 TEMPERATURE = 0.3
 ESTIMATE_NOISE = -1.0
@@ -69,6 +71,20 @@ class Picture:
         """The decoded picture."""
         return _decode(self.png)
 
+    @property
+    def drawing(self) -> "Drawing":
+        """What it was drawn from."""
+        from serving.provenance import Drawing
+
+        return Drawing(**{name: getattr(self, name) for name in Drawing.model_fields})
+
+    @property
+    def provenance(self) -> "Provenance":
+        """Where it comes from, for its file."""
+        from serving.provenance import of_drawings
+
+        return of_drawings(self.drawing, version=self.version)
+
     def save(self, path: str | Path, *, provenance: bool = True) -> None:
         """Write a PNG that tells, unless asked not to, what it was drawn from; `easel inspect` reads it.
 
@@ -76,9 +92,9 @@ class Picture:
             OSError: the path cannot be written.
 
         """
-        from serving.provenance import inscribe, of_pictures
+        from serving.provenance import inscribe
 
-        Path(path).write_bytes(inscribe(self.png, of_pictures(self)) if provenance else self.png)
+        Path(path).write_bytes(inscribe(self.png, self.provenance) if provenance else self.png)
 
     def _repr_png_(self) -> bytes:
         return self.png

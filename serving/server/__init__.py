@@ -12,7 +12,7 @@ Serving's words.
 import os
 import sys
 
-from serving.server.greeting import check_free
+from serving.greeting import check_free
 from serving.server.settings import Settings
 
 

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2
 
+from serving.greeting import say, say_ready
 from serving.server.batching import Batcher
 from serving.server.errors import StatusError
-from serving.server.greeting import say, say_ready
 from serving.server.grpc_service import Reload
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics

@@ -10,9 +10,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.client import AsyncClient
+from serving.greeting import address, cannot_listen, say
 from serving.server import reflected, rest
 from serving.server.access import TokenInterceptor
-from serving.server.greeting import address, cannot_listen, say
 from serving.server.grpc_service import ModelService, PredictionService, Reload
 from serving.server.options import Options
 from serving.server.predictor import Predictor

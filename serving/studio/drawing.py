@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageStat
 
 from serving.client import AsyncClient, Picture, ServingError
-from serving.provenance import inscribe, of_pictures
+from serving.provenance import inscribe
 from serving.requests import seeds_from
 from serving.studio.problems import RequestError
 from serving.studio.schemas import MOST_SCALE, Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
@@ -185,7 +185,7 @@ def _fields(picture: Picture, asked: Generation) -> Event:
 
 
 def _encoded(picture: Picture, asked: Generation) -> str:
-    return _base64(inscribe(picture.png, of_pictures(picture)) if asked.provenance else picture.png)
+    return _base64(inscribe(picture.png, picture.provenance) if asked.provenance else picture.png)
 
 
 def _base64(content: bytes) -> str:

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
+from serving.http_codes import HTTP_CODES
 from serving.requests import ServingError
-from serving.server.errors import HTTP_CODES
 from serving.studio.schemas import Problem, Refusal
 
 _STATUS = {code.name: status for code, status in HTTP_CODES.items()}

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from serving.client import AsyncClient, Credentials
-from serving.server.greeting import address, cannot_listen, say
+from serving.greeting import address, cannot_listen, say
 from serving.studio.api import Api, refusing
 from serving.studio.problems import RequestError
 

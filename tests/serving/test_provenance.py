@@ -16,7 +16,7 @@ from easel.cli import app
 from serving import signing
 from serving.client import Client
 from serving.process import ServerProcess
-from serving.provenance import Provenance, ProvenanceError, Restoring, inscribe, of_pictures, of_restored, read
+from serving.provenance import Provenance, ProvenanceError, Restoring, inscribe, of_restored, read
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_saved_picture_tells_what_it_was_drawn_from(client: Client, tmp_path: 
 
 
 def test_other_programs_find_the_mark(client: Client) -> None:
-    png = inscribe((picture := client.generate("一个圆")[0]).png, of_pictures(picture))
+    png = inscribe((picture := client.generate("一个圆")[0]).png, picture.provenance)
     with Image.open(io.BytesIO(png)) as image:
         image.load()
         assert image.info["Title"] == "一个圆" and image.info["Description"] == "一个圆 on black"

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, Route, expect, sy
 
 from serving.client import Client
 from serving.process import ServerProcess
-from serving.provenance import Drawing, inscribe, of_pictures, read
+from serving.provenance import Drawing, inscribe, read
 
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 Open = Callable[..., Page]
@@ -318,7 +318,7 @@ def test_a_picture_goes_back_to_the_prompt_or_on_to_be_restored(page: Page) -> N
 
 def test_a_dropped_picture_brings_back_its_prompt(page: Page, client: Client) -> None:
     (picture,) = client.generate("一个蓝色的心形", seed=123, temperature=0.9, refine=False)
-    drop(page, inscribe(picture.png, of_pictures(picture)))
+    drop(page, inscribe(picture.png, picture.provenance))
     expect(page.locator("#prompt")).to_have_value("一个蓝色的心形")
     expect(page.locator("#seed")).to_have_value("123")
     expect(page.locator("#temperature")).to_have_value("0.9")
