@@ -15,17 +15,17 @@ from tfx.types.channel_utils import union
 
 from models.learning.networks import NETWORKS
 from models.learning.settings import LearningConfig
+from tfx_pipeline.components.cards import CardWriter
+from tfx_pipeline.components.copying import CopyCheck
+from tfx_pipeline.components.drift import DriftCheck
+from tfx_pipeline.components.examples import FolderExampleGen, TextExampleGen
+from tfx_pipeline.components.gallery import Gallery
 from tfx_pipeline.components.pushing import Assembler, Pusher, ServingValidator
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.engines import IN_PROCESS
-from tfx_pipeline.ingesting.drift import DriftCheck
-from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
 from tfx_pipeline.ingesting.slices import ATTRIBUTE, Slice
-from tfx_pipeline.judging.copying import CopyCheck
-from tfx_pipeline.judging.gallery import Gallery
 from tfx_pipeline.judging.thresholds import eval_config
 from tfx_pipeline.names import FUSED, MODELS, MODELS_OF_PICTURES
-from tfx_pipeline.pushing.cards import CardWriter
 from tfx_pipeline.runs.root import Root
 
 NAME = "easel"

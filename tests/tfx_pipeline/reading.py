@@ -23,8 +23,8 @@ def read_into(root: Root, folder: Path, lines: Path, known_as: str) -> None:
     # Here, so that tests of the data sets alone need not wait for TFX.
     from tfx import v1 as tfx
 
+    from tfx_pipeline.components.examples import FolderExampleGen, TextExampleGen
     from tfx_pipeline.engines import IN_PROCESS
-    from tfx_pipeline.ingesting.examples import FolderExampleGen, TextExampleGen
     from tfx_pipeline.pipeline import NAME
 
     metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata))

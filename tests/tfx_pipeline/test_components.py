@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pipeline.components.pushing import PARTS_FILE, WARMUP_BATCHES, push, same_model, same_tree, warmups
+from tfx_pipeline.components.pushing import WARMUP_BATCHES, warmups
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
+from tfx_pipeline.pushing.versions import PARTS_FILE, push, same_model, same_tree
 
 
 def saved_model(folder: Path, content: str = "graph") -> Path:

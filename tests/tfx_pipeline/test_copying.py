@@ -6,9 +6,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tfx.types.standard_artifacts import Examples, ModelBlessing
 
+from tfx_pipeline.components.artifacts import Copies, Pictures
+from tfx_pipeline.components.copying import CopyCheck
 from tfx_pipeline.ingesting.examples import example
-from tfx_pipeline.judging.copying import Copies, CopyCheck, Neighbours, differences, neighbours, read_suspects
-from tfx_pipeline.judging.gallery import FILE, Exhibits, Pictures
+from tfx_pipeline.judging.copying import Neighbours, differences, neighbours, read_suspects
+from tfx_pipeline.judging.gallery import FILE, Exhibits
 from tfx_pipeline.judging.verdict import copying, refusal
 from tfx_pipeline.runs.history import Artifact, Run, Step
 

@@ -13,15 +13,10 @@ from tfx.types.standard_artifacts import Examples
 
 from models.pictures import decode
 from serving.images import rendered
+from tfx_pipeline.components.examples import NO_DIGEST, finish
 from tfx_pipeline.datasets.entries import DataSetError, Entry, fingerprint
 from tfx_pipeline.datasets.folder import read_folder
-from tfx_pipeline.ingesting.examples import (
-    NO_DIGEST,
-    example,
-    finish,
-    serialized,
-    trained_caption,
-)
+from tfx_pipeline.ingesting.examples import example, serialized, trained_caption
 from tfx_pipeline.ingesting.slices import EVAL_SHARE, in_tenth, is_eval
 from tfx_pipeline.runs.root import Root
 

@@ -1,8 +1,6 @@
 """The pipeline's own last components: the assembler, the check on a real server, and a pusher that renames."""
 
-import filecmp
 import hashlib
-import shutil
 import time
 from pathlib import Path
 
@@ -18,12 +16,13 @@ from models.language_model import TEMPERATURE
 from models.text_to_image import TextToImage
 from serving.validation import Verdict, validate
 from serving.warmup import Request, write_warmup
+from tfx_pipeline.components.artifacts import ModelCards
 from tfx_pipeline.names import FUSED
-from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard, ModelCards, read_card
+from tfx_pipeline.pushing.cards import read_card
+from tfx_pipeline.pushing.versions import PARTS_FILE, push
 
 PROMPTS = ("a red circle", "今天的天气很好")
 WARMUP_BATCHES = (1, 4, 16)
-PARTS_FILE = "assets.extra/parts.sha256"
 
 
 @component
@@ -109,46 +108,6 @@ def Pusher(
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in (model_blessing, infra_blessing))
     pushed_model.set_int_custom_property("pushed", int(blessed))
     if blessed:
-        place = push(Path(serving_path(model)), Path(base), read_card(cards, name))
+        place = push(Path(serving_path(model)), Path(base), read_card(Path(cards.uri), name))
         pushed_model.set_string_custom_property("pushed_destination", str(place))
         pushed_model.set_string_custom_property("pushed_version", place.name)
-
-
-def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
-    """Make `base/<version>` from a SavedModel and its card in one rename, unless the newest version there is the same.
-
-    Returns:
-        The folder that now serves the model.
-    """
-    base.mkdir(parents=True, exist_ok=True)
-    versions = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
-    if versions and same_model(saved_model, base / str(versions[-1])):
-        return base / str(versions[-1])
-    for left_over in base.glob(".*.partial"):
-        shutil.rmtree(left_over)
-    partial = base / f".{card.version}.partial"
-    try:
-        shutil.copytree(saved_model, partial)
-        card.write(partial)
-        return partial.rename(base / str(card.version))
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def same_model(first: Path, second: Path) -> bool:
-    """Whether two SavedModels are the same; a fused one is known by its parts, since no two exports are equal."""
-    parts = [folder / PARTS_FILE for folder in (first, second)]
-    if all(file.is_file() for file in parts):
-        return parts[0].read_bytes() == parts[1].read_bytes()
-    return same_tree(first, second)
-
-
-def same_tree(first: Path, second: Path) -> bool:
-    """Whether two folders hold the same files with the same bytes, their cards apart."""
-    names = [{str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} for root in (first, second)]
-    held, others = (found - set(CARD_FILES) for found in names)
-    if held != others:
-        return False
-    _, different, unreadable = filecmp.cmpfiles(first, second, sorted(held), shallow=False)
-    return not different and not unreadable

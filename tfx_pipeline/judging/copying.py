@@ -7,24 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tfx.types import Artifact, artifact_utils
-from tfx.types.standard_artifacts import Examples, ModelBlessing
-from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from tfx_pipeline.ingesting.squares import from_bytes
-from tfx_pipeline.judging.gallery import Pictures, read_exhibits
 from tfx_pipeline.training.records import records
 
 NEIGHBOURS = 50
 SUSPICIOUS = 0.5
 KEPT = 12
 FILE = "copies.npz"
-
-
-class Copies(Artifact):
-    """A file `copies.npz` with the arrays of `Suspects`."""
-
-    TYPE_NAME = "tfx_pipeline.Copies"
 
 
 class Suspects(NamedTuple):
@@ -59,33 +49,6 @@ class Neighbours(NamedTuple):
     def copied(self) -> float:
         """The share of copies, 0..1, by the measure of Carlini et al. (2023): an isolation below a half."""
         return float((self.isolation < SUSPICIOUS).mean())
-
-
-@component
-def CopyCheck(
-    examples: InputArtifact[Examples],
-    pictures: InputArtifact[Pictures],
-    most: Parameter[float],
-    copies: OutputArtifact[Copies],
-    blessing: OutputArtifact[ModelBlessing],
-) -> None:
-    """Bless a generator of whose drawings no more than a share `most` are copies of training pictures.
-
-    The share that looks like copies among withheld real pictures is taken off first, since data may repeat itself.
-    `examples` are transformed ones; `pictures` come from the generator's Gallery.
-    """
-    Path(copies.uri).mkdir(parents=True, exist_ok=True)
-    shown, share, usual = read_exhibits(pictures.uri), 0.0, 0.0
-    if shown is not None:
-        folder, side = Path(artifact_utils.get_split_uri([examples], "train")), shown.truth.shape[1]
-        drawn, real = (neighbours(some, training_pictures(folder, side)) for some in (shown.candidate, shown.truth))
-        share, usual = drawn.copied, real.copied
-        rows = np.argsort(drawn.isolation, kind="stable")[:KEPT]
-        suspects = Suspects(shown.captions[rows], shown.candidate[rows], drawn.nearest[rows], drawn.isolation[rows])
-        np.savez_compressed(Path(copies.uri) / FILE, **suspects._asdict())
-    blessing.set_int_custom_property("blessed", int(share - usual <= most))
-    for name, value in {"share": share, "usual": usual, "most": most}.items():
-        blessing.set_float_custom_property(name, value)
 
 
 def training_pictures(folder: Path, side: int) -> Iterator[NDArray[np.uint8]]:

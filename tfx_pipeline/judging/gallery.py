@@ -1,4 +1,4 @@
-"""Some pictures of the eval split, as a model draws or restores them, kept where a report finds them."""
+"""Some pictures of the eval split, as a model draws or restores them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  # The saved graphs use its ops.
 from numpy.typing import NDArray
-from tfx.types import Artifact, artifact_utils
-from tfx.types.standard_artifacts import Examples, Model
-from tfx.utils import path_utils
-from tfx.v1.dsl.components import InputArtifact, OutputArtifact, component
 
 from models.evaluation import PICTURES_OUTPUT, RAW
 from tfx_pipeline.training.records import serialized
@@ -19,12 +14,6 @@ from tfx_pipeline.training.records import serialized
 MOST = 512
 BATCH = 64
 FILE = "pictures.npz"
-
-
-class Pictures(Artifact):
-    """A file `pictures.npz` with the arrays of `Exhibits`."""
-
-    TYPE_NAME = "tfx_pipeline.Pictures"
 
 
 class Exhibits(NamedTuple):
@@ -41,17 +30,6 @@ class Exhibits(NamedTuple):
     candidate: NDArray[np.uint8]
     baseline: NDArray[np.uint8]
     truth: NDArray[np.uint8]
-
-
-@component
-def Gallery(examples: InputArtifact[Examples], model: InputArtifact[Model], pictures: OutputArtifact[Pictures]) -> None:
-    """Let a model's signature `exhibit` work on up to 512 pictures of the eval split, and keep them."""
-    folder = Path(artifact_utils.get_split_uri([examples], "eval"))
-    judged = tf.saved_model.load(path_utils.serving_model_path(model.uri)).signatures["exhibit"]
-    Path(pictures.uri).mkdir(parents=True, exist_ok=True)
-    if batches := list(exhibits(judged, sorted(map(str, folder.iterdir())))):
-        columns = map(np.concatenate, zip(*batches, strict=True))
-        np.savez_compressed(Path(pictures.uri) / FILE, **Exhibits(*columns)._asdict())
 
 
 def exhibits(judged: tf.types.experimental.ConcreteFunction, files: list[str]) -> Iterator[Exhibits]:

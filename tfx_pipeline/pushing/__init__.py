@@ -1,1 +1,1 @@
-"""From blessed models to served ones: assembled, tried on a server, carded and pushed."""
+"""Pushed models: their cards, and their versions in the folder that servers watch."""

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from tfx.types import Artifact
-from tfx.types.standard_artifacts import Examples, ModelBlessing, ModelEvaluation
-from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.judging.evaluations import metrics_by_slice
-from tfx_pipeline.names import FUSED
-from tfx_pipeline.runs.history import plain
 
 CARD_FILES = ("assets.extra/model_card.json", "assets.extra/model_card.md")
 COUNTS = ("pictures", "quarantined", "fingerprint", "spans")
@@ -86,45 +80,6 @@ def limits(config: RunConfig, pictures: int) -> Iterator[str]:
     yield from config.card.limits
 
 
-class ModelCards(Artifact):  # type: ignore[misc]
-    """The cards of a run's models, `<model>.json` each."""
-
-    TYPE_NAME = "tfx_pipeline.ModelCards"
-
-
-@component
-def CardWriter(
-    examples: InputArtifact[Examples],
-    language_model: InputArtifact[ModelEvaluation],
-    generator: InputArtifact[ModelEvaluation],
-    restorer: InputArtifact[ModelEvaluation],
-    blessing: InputArtifact[ModelBlessing],
-    config: Parameter[str],
-    commit: Parameter[str],
-    warm_start: Parameter[str],
-    cards: OutputArtifact[ModelCards],
-) -> None:
-    """Write a card for each model of a run: those that were judged, and the fused one with the numbers of all."""
-    evaluations = {"language_model": language_model, "generator": generator, "restorer": restorer}
-    metrics = {name: metrics_by_slice(evaluation.uri) for name, evaluation in evaluations.items()}
-    settings, origins = RunConfig.model_validate_json(config), json.loads(warm_start)
-    recorded = plain(examples.mlmd_artifact.custom_properties)
-    for name in (*metrics, FUSED):
-        card = ModelCard(
-            model=name,
-            version=blessing.get_int_custom_property("version"),
-            licence=settings.card.licence,
-            commit=commit,
-            data={key: recorded[key] for key in COUNTS if recorded.get(key)},
-            config=settings.model_dump(mode="json"),
-            metrics=metrics if name == FUSED else {name: metrics[name]},
-            warm_start=origins.get(name, ""),
-            limits=list(limits(settings, recorded.get("pictures", 0))),
-        )
-        Path(cards.uri).mkdir(parents=True, exist_ok=True)
-        (Path(cards.uri) / f"{name}.json").write_text(card.model_dump_json(), encoding="utf-8")
-
-
-def read_card(cards: Artifact, name: str) -> ModelCard:
-    """The card of one model."""
-    return ModelCard.model_validate_json((Path(cards.uri) / f"{name}.json").read_text(encoding="utf-8"))
+def read_card(cards: Path, name: str) -> ModelCard:
+    """The card of one model, from the folder of a run's cards."""
+    return ModelCard.model_validate_json((cards / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,21 @@
+"""The types of artifacts that TFX has none for."""
+
+from tfx.types import Artifact
+
+
+class Copies(Artifact):
+    """A file `copies.npz` with the arrays of `Suspects`."""
+
+    TYPE_NAME = "tfx_pipeline.Copies"
+
+
+class ModelCards(Artifact):  # type: ignore[misc]
+    """The cards of a run's models, `<model>.json` each."""
+
+    TYPE_NAME = "tfx_pipeline.ModelCards"
+
+
+class Pictures(Artifact):
+    """A file `pictures.npz` with the arrays of `Exhibits`."""
+
+    TYPE_NAME = "tfx_pipeline.Pictures"

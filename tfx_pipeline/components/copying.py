@@ -1,0 +1,39 @@
+"""The check of a generator's drawings for copies of training pictures."""
+
+from pathlib import Path
+
+import numpy as np
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples, ModelBlessing
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+
+from tfx_pipeline.components.artifacts import Copies, Pictures
+from tfx_pipeline.judging.copying import FILE, KEPT, Suspects, neighbours, training_pictures
+from tfx_pipeline.judging.gallery import read_exhibits
+
+
+@component
+def CopyCheck(
+    examples: InputArtifact[Examples],
+    pictures: InputArtifact[Pictures],
+    most: Parameter[float],
+    copies: OutputArtifact[Copies],
+    blessing: OutputArtifact[ModelBlessing],
+) -> None:
+    """Bless a generator of whose drawings no more than a share `most` are copies of training pictures.
+
+    The share that looks like copies among withheld real pictures is taken off first, since data may repeat itself.
+    `examples` are transformed ones; `pictures` come from the generator's Gallery.
+    """
+    Path(copies.uri).mkdir(parents=True, exist_ok=True)
+    shown, share, usual = read_exhibits(pictures.uri), 0.0, 0.0
+    if shown is not None:
+        folder, side = Path(artifact_utils.get_split_uri([examples], "train")), shown.truth.shape[1]
+        drawn, real = (neighbours(some, training_pictures(folder, side)) for some in (shown.candidate, shown.truth))
+        share, usual = drawn.copied, real.copied
+        rows = np.argsort(drawn.isolation, kind="stable")[:KEPT]
+        suspects = Suspects(shown.captions[rows], shown.candidate[rows], drawn.nearest[rows], drawn.isolation[rows])
+        np.savez_compressed(Path(copies.uri) / FILE, **suspects._asdict())
+    blessing.set_int_custom_property("blessed", int(share - usual <= most))
+    for name, value in {"share": share, "usual": usual, "most": most}.items():
+        blessing.set_float_custom_property(name, value)

@@ -1,0 +1,53 @@
+"""The check of new data against those of the last run."""
+
+import shutil
+from pathlib import Path
+
+import tensorflow_data_validation as tfdv
+from tfx.types import Artifact, artifact_utils
+from tfx.types.standard_artifacts import Examples, ExampleStatistics, Schema
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+
+from tfx_pipeline.ingesting.drift import DriftError, Limits, distances, pictures, sheet
+from tfx_pipeline.ingesting.drift_page import SAMPLES, drift_page
+
+
+@component
+def DriftCheck(
+    examples: InputArtifact[Examples],
+    statistics: InputArtifact[ExampleStatistics],
+    schema: InputArtifact[Schema],
+    limits: Parameter[str],
+    page: Parameter[str],
+    accepted: OutputArtifact[ExampleStatistics],
+    last: InputArtifact[ExampleStatistics] = None,
+) -> None:
+    """Hold the statistics of the data against those of the last run, and its training split against the other.
+
+    `accepted` keeps the statistics and a sheet of pictures for the next run to compare with.
+
+    Raises:
+        DriftError: If something has drifted too far and `limits` says to stop.
+    """
+    allowed = Limits.model_validate_json(limits)
+    before = None if last is None else Path(last.uri)
+    keep(statistics, examples, accepted)
+    found = distances(Path(accepted.uri), before, tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt"), allowed)
+    told = "; ".join(str(distance) for distance in found if distance.too_far)
+    if before is not None:
+        Path(page).write_text(drift_page(found, before, Path(accepted.uri)), encoding="utf-8")
+    if told and allowed.on_drift == "stop":
+        raise DriftError(
+            f"The data have drifted: {told}. Old and new pictures are side by side in {page}; to train on them all the "
+            'same, set on_drift = "warn" under [retraining] in a --config file.'
+        )
+    accepted.set_string_custom_property("drift", told)
+
+
+def keep(statistics: Artifact, examples: Artifact, accepted: Artifact) -> None:
+    """Copy the statistics and draw the sheet of pictures."""
+    accepted.split_names = statistics.split_names
+    accepted.span = statistics.span
+    shutil.copytree(statistics.uri, accepted.uri, dirs_exist_ok=True)
+    files = sorted(Path(artifact_utils.get_split_uri([examples], "train")).iterdir())
+    sheet(pictures(files)).save(Path(accepted.uri) / SAMPLES)

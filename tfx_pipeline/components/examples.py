@@ -1,0 +1,143 @@
+"""ExampleGen components: a folder of captioned pictures, or lines of text, become tf.train.Examples."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples
+from tfx.v1.dsl.components import BeamComponentParameter, OutputArtifact, Parameter, component
+
+from tfx_pipeline.datasets.captions import text_lines
+from tfx_pipeline.datasets.entries import (
+    QUARANTINE,
+    DataSetError,
+    Kind,
+    Quarantined,
+    ReadLimits,
+    combined,
+    write_quarantine,
+)
+from tfx_pipeline.datasets.folder import Reading, check_quarantine
+from tfx_pipeline.datasets.spans import read_spans
+from tfx_pipeline.ingesting.examples import (
+    SPLITS,
+    Reader,
+    as_json,
+    chunks,
+    example,
+    from_json,
+    records_of,
+    trained_caption,
+)
+from tfx_pipeline.ingesting.slices import ATTRIBUTE, in_tenth
+
+ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
+# Of a file that could not be read.
+NO_DIGEST = hashlib.sha256(b"").digest()
+
+
+@component(use_beam=True)
+def FolderExampleGen(
+    folder: Parameter[str],
+    fingerprint: Parameter[str],
+    max_quarantine: Parameter[float],
+    examples: OutputArtifact[Examples],
+    spans: Parameter[str] = "",
+    attributes: Parameter[str] = "",
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Read a data-set folder, or spans in it, into the splits `train` and `eval`.
+
+    Entries marked as withheld are the eval split; where none is marked, a tenth by the hash of the file name is.
+    `spans` and `attributes` are names with spaces between them; the attributes are kept, to slice by.
+
+    Raises:
+        DataSetError: If too many entries are unusable, none is left, or the contents no longer have the fingerprint.
+    """
+    root, names = Path(folder), spans.split()
+    reading = read_spans(root, names, limits=ReadLimits(max_share=max_quarantine), decode=False)
+    check_quarantine(reading, max_share=max_quarantine, allow=ALLOW)
+    any_withheld = any(entry.withheld for entry in reading.entries)
+    reader = Reader(str(root), any_withheld, frozenset(ATTRIBUTE + name for name in attributes.split()))
+    prepare(examples, spans=spans, fingerprint=fingerprint)
+    looked = Path(examples.uri) / "looked-at"
+    with beam_pipeline as pipeline:
+        looked_at = (
+            pipeline
+            | "Chunks" >> beam.Create(list(chunks(reading.entries)))
+            | "Spread" >> beam.Reshuffle()
+            | "Look" >> beam.Map(reader)
+        )
+        _ = looked_at | "Tell" >> beam.Map(as_json) | "Keep" >> beam.io.WriteToText(str(looked))
+        for number, name in enumerate(SPLITS):
+            records = looked_at | f"Records[{name}]" >> beam.FlatMap(records_of, bool(number))
+            write(records, examples, name)
+    finish(examples, reading, from_json(looked), fingerprint, max_quarantine)
+
+
+@component(use_beam=True)
+def TextExampleGen(
+    file: Parameter[str],
+    fingerprint: Parameter[str],
+    examples: OutputArtifact[Examples],
+    beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
+) -> None:
+    """Read a file, one text a line, into the splits `train` and `eval`; blank lines are left out."""
+    prepare(examples, fingerprint=fingerprint)
+    with beam_pipeline as pipeline:
+        lines = pipeline | "File" >> beam.Create([file]) | "Lines" >> beam.FlatMap(text_lines)
+        parts = lines | "Split" >> beam.Partition(lambda line, _: int(in_tenth(line)), len(SPLITS))
+        for name, part in zip(SPLITS, parts, strict=True):
+            records = part | f"Example[{name}]" >> beam.Map(lambda line: example(line=line.encode()))
+            write(records, examples, name, ".gz")
+
+
+def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: str, max_quarantine: float) -> None:
+    """Hold what was read against what was expected, and record it.
+
+    Raises:
+        DataSetError: If too many pictures were refused, the folder has changed since its fingerprint was taken, or
+            Beam's workers do not see it.
+    """
+    digests = [bytes.fromhex(digest) for _, digest, _ in told]
+    if not set(digests) - {NO_DIGEST}:
+        raise DataSetError(
+            f"Of the {len(reading.entries)} pictures in {reading.root} none came back from Beam's workers: they must "
+            "see that folder, and the one that --root names, under the same paths as this machine."
+        )
+    if combined(reading.entries, digests) != fingerprint:
+        raise DataSetError(
+            f"{reading.root} has changed while it was read: let whatever writes there finish, then give the same "
+            "command again; data that keeps arriving belongs into spans (span-0001, span-0002)."
+        )
+    refused = tuple(
+        Quarantined(name, why, Kind(kind)) for *_, refusal in told if refusal for name, why, kind in [refusal]
+    )
+    gone = {item.file_name for item in refused}
+    left = tuple(entry for entry in reading.entries if entry.file_name not in gone)
+    checked = Reading(reading.root, left, (*reading.quarantined, *refused))
+    check_quarantine(checked, max_share=max_quarantine, allow=ALLOW)
+    write_quarantine(Path(examples.uri) / QUARANTINE, checked.quarantined)
+    record(examples, pictures=len(left), quarantined=len(checked.quarantined), caption=trained_caption(left))
+
+
+def prepare(examples: Examples, **properties: int | str) -> None:
+    """Make the folder, name the splits and record what went in, where `easel runs show` finds it."""
+    examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+    Path(examples.uri).mkdir(parents=True, exist_ok=True)
+    record(examples, **properties)
+
+
+def record(examples: Examples, **properties: int | str) -> None:
+    """Set custom properties."""
+    for name, value in properties.items():
+        setter = examples.set_int_custom_property if isinstance(value, int) else examples.set_string_custom_property
+        setter(name, value)
+
+
+def write(records: beam.PCollection, examples: Examples, split: str, suffix: str = "") -> None:
+    """Write serialized examples as TFX lays a split out; the pictures in them are compressed already."""
+    prefix = Path(artifact_utils.get_split_uri([examples], split)) / "data_tfrecord"
+    _ = records | f"Write[{split}]" >> beam.io.WriteToTFRecord(str(prefix), file_name_suffix=suffix)

@@ -1,0 +1,49 @@
+"""Versions of a model in the folder that servers watch."""
+
+import filecmp
+import shutil
+from pathlib import Path
+
+from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
+
+PARTS_FILE = "assets.extra/parts.sha256"
+
+
+def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
+    """Make `base/<version>` from a SavedModel and its card in one rename, unless the newest version there is the same.
+
+    Returns:
+        The folder that now serves the model.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    versions = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
+    if versions and same_model(saved_model, base / str(versions[-1])):
+        return base / str(versions[-1])
+    for left_over in base.glob(".*.partial"):
+        shutil.rmtree(left_over)
+    partial = base / f".{card.version}.partial"
+    try:
+        shutil.copytree(saved_model, partial)
+        card.write(partial)
+        return partial.rename(base / str(card.version))
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def same_model(first: Path, second: Path) -> bool:
+    """Whether two SavedModels are the same; a fused one is known by its parts, since no two exports are equal."""
+    parts = [folder / PARTS_FILE for folder in (first, second)]
+    if all(file.is_file() for file in parts):
+        return parts[0].read_bytes() == parts[1].read_bytes()
+    return same_tree(first, second)
+
+
+def same_tree(first: Path, second: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes, their cards apart."""
+    names = [{str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} for root in (first, second)]
+    held, others = (found - set(CARD_FILES) for found in names)
+    if held != others:
+        return False
+    _, different, unreadable = filecmp.cmpfiles(first, second, sorted(held), shallow=False)
+    return not different and not unreadable
