@@ -30,6 +30,7 @@ LIGHT = {
     "benchmarks.quality.judge": {"tensorflow", "keras", "tfx", "apache_beam"},
     "benchmarks.quality.noise": {"tensorflow", "keras", "tfx", "apache_beam"},
     "tfx_pipeline.runs.root": {"tensorflow", "keras", "tfx", "apache_beam"},
+    "tfx_pipeline.report": {"tfx"},
 }
 
 

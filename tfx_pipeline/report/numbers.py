@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow_model_analysis as tfma
 from markupsafe import Markup
+from tensorflow_model_analysis.proto import config_pb2 as pb
 
 from tfx_pipeline.judging.verdict import SHOWN, number
 from tfx_pipeline.names import MODELS
@@ -71,12 +72,12 @@ def by_slice(evaluation: str, model: str) -> dict[tuple[Any, ...], dict[str, flo
     }
 
 
-def metric_name(metric: tfma.MetricConfig) -> str:
+def metric_name(metric: pb.MetricConfig) -> str:
     """The name of a metric in its own config."""
     return str(json.loads(metric.config)["name"])
 
 
-def demand(metric: tfma.MetricConfig) -> str:
+def demand(metric: pb.MetricConfig) -> str:
     """What a metric must reach, as text."""
     name, bounds = metric_name(metric), held_against_everything(metric)
     value, change = bounds.value_threshold, bounds.change_threshold
@@ -90,7 +91,7 @@ def demand(metric: tfma.MetricConfig) -> str:
     return ", ".join(told)
 
 
-def held_against_everything(metric: tfma.MetricConfig) -> tfma.MetricThreshold:
+def held_against_everything(metric: pb.MetricConfig) -> pb.MetricThreshold:
     """The bounds of a metric that are of no slice."""
     for held in metric.per_slice_thresholds:
         if not any(spec.feature_keys or spec.feature_values for spec in held.slicing_specs):
