@@ -128,7 +128,8 @@ def reader(folder: Path, place: Path) -> Figures:
     import tensorflow as tf
 
     from models.learning.inputs import picture_batches
-    from models.restorer import Restorer, RestorerTraining
+    from models.restorer import Restorer
+    from models.restorer_training import RestorerTraining
     from tfx_pipeline.training.records import read_captioned
 
     config = RunConfig()

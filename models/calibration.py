@@ -5,7 +5,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.language_model import LanguageModel
-from models.text import PAD
+from models.vocabulary import PAD
 
 SHARES = np.linspace(0, 1, 41)
 # Nats per piece that the model may cost more than at the best share: where it is good, it stays as it was trained.

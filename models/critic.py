@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from models.layers import Modulated, coordinates, leaky
+from models.tensors import Tensor
 
 
 class Trunk(keras.layers.Layer):
@@ -29,17 +30,17 @@ class Trunk(keras.layers.Layer):
         ]
         self.modulated = [Modulated(width, dtype=self.dtype_policy) for width in rest]
 
-    def call(self, inputs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Pictures float[b, s, s, 3] and embeddings float[b, d] -> features [b, n] and the caption's, [b, 64]."""
         picture, embedding = inputs
         style = self.read(embedding)
-        x = tf.nn.space_to_depth(picture, self.block) if self.block > 1 else picture
+        x = ops.space_to_depth(picture, self.block) if self.block > 1 else picture
         grid = x.shape[1]
-        place = tf.reshape(tf.constant(coordinates(grid)[:, :2], x.dtype), [1, grid, grid, 2])
-        x = self.first(tf.concat([x, tf.broadcast_to(place, [tf.shape(x)[0], grid, grid, 2])], axis=-1))
+        place = ops.convert_to_tensor(coordinates(grid)[:, :2].reshape(1, grid, grid, 2), x.dtype)
+        x = self.first(ops.concatenate([x, ops.broadcast_to(place, [ops.shape(x)[0], grid, grid, 2])], axis=-1))
         for convolution, modulated in zip(self.strided, self.modulated, strict=True):
             x = modulated([convolution(x), style])
-        return tf.reshape(x, [-1, int(np.prod(x.shape[1:]))]), style
+        return ops.reshape(x, [-1, int(np.prod(x.shape[1:]))]), style
 
 
 class Critic(keras.Model):
@@ -53,15 +54,15 @@ class Critic(keras.Model):
         self.features = keras.layers.Dense(128, activation=leaky)
         self.realism = keras.layers.Dense(1)
         self.projection = keras.layers.Dense(128)
-        self([tf.zeros([1, picture_size, picture_size, 3]), tf.zeros([1, embedding_size])])
+        self([ops.zeros([1, picture_size, picture_size, 3]), ops.zeros([1, embedding_size])])
 
-    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Pictures float[b, s, s, 3] and embeddings float[b, d] -> scores float32[b], higher for real."""
         picture, embedding = inputs
-        flat, _ = self.trunk([tf.cast(picture, self.compute_dtype), embedding])
+        flat, _ = self.trunk([ops.cast(picture, self.compute_dtype), embedding])
         features = self.features(flat)
-        match = tf.reduce_sum(features * self.projection(embedding), axis=-1) / np.sqrt(128)
-        return tf.cast(self.realism(features)[:, 0] + match, tf.float32)
+        match = ops.sum(features * self.projection(embedding), axis=-1) / np.sqrt(128)
+        return ops.cast(self.realism(features)[:, 0] + match, "float32")
 
 
 class Encoder(keras.Model):
@@ -86,10 +87,10 @@ class Encoder(keras.Model):
         self.modulated = [Modulated(width), Modulated(width)]
         self.hidden = keras.layers.Dense(96, activation=leaky)
         self.moments = keras.layers.Dense(2 * noise_size, kernel_initializer=keras.initializers.VarianceScaling(0.1))
-        empty = tf.zeros([1, side, side, 3])
-        self([empty, empty, tf.zeros([1], tf.int32), tf.zeros([1, embedding_size])])
+        empty = ops.zeros([1, side, side, 3])
+        self([empty, empty, ops.zeros([1], "int32"), ops.zeros([1, embedding_size])])
 
-    def call(self, inputs: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Read patches.
 
         Args:
@@ -100,14 +101,15 @@ class Encoder(keras.Model):
             Mean and log deviation of the noise, each float32[b, noise_size].
         """
         real, silent, patches, embedding = inputs
-        shape = [tf.shape(embedding)[0], tf.shape(patches)[0], int(np.prod(real.shape[1:]))]
+        rows, count = ops.shape(embedding)[0], ops.shape(patches)[0]
         # A gather's gradient is sparse, and XLA compiles a sparse one within a conditional anew for every batch.
-        rows = tf.matmul(tf.one_hot(patches, self.places.input_dim), tf.convert_to_tensor(self.places.embeddings))
-        places = tf.broadcast_to(rows[None], [*shape[:2], self.places.output_dim])
-        x = tf.concat([tf.reshape(real - silent, shape), tf.reshape(silent, shape), places], axis=-1)
+        places = ops.matmul(ops.one_hot(patches, self.places.input_dim), self.places.embeddings)
+        places = ops.broadcast_to(places[None], [rows, count, self.places.output_dim])
+        shape = [rows, count, int(np.prod(real.shape[1:]))]
+        x = ops.concatenate([ops.reshape(real - silent, shape), ops.reshape(silent, shape), places], axis=-1)
         style = self.read(embedding)
         for modulated in self.modulated:
             x = modulated([x, style])
-        moments = self.moments(self.hidden(tf.concat([tf.reduce_mean(x, axis=1), style], axis=-1)))
-        mean, log_deviation = tf.split(moments, 2, axis=-1)
-        return mean, tf.clip_by_value(log_deviation - 2.0, -5.0, 2.0)
+        moments = self.moments(self.hidden(ops.concatenate([ops.mean(x, axis=1), style], axis=-1)))
+        mean, log_deviation = ops.split(moments, 2, axis=-1)
+        return mean, ops.clip(log_deviation - 2.0, -5.0, 2.0)

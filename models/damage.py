@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from models.sampling import normal_rows, uniform_rows
+from models.tensors import Tensor
 
 MAX_SIGMA = 50.0
 LEAST_BLUR, MAX_BLUR = 0.4, 2.0
@@ -28,14 +29,14 @@ class Damaged(NamedTuple):
         enlarged: float32[b], 1 where the picture was shrunk to half and enlarged again.
     """
 
-    pictures: tf.Tensor
-    masks: tf.Tensor
-    sigmas: tf.Tensor
-    blurs: tf.Tensor
-    enlarged: tf.Tensor
+    pictures: Tensor
+    masks: Tensor
+    sigmas: Tensor
+    blurs: Tensor
+    enlarged: Tensor
 
 
-def damage(pictures: tf.Tensor, seeds: tf.Tensor) -> Damaged:
+def damage(pictures: Tensor, seeds: Tensor) -> Damaged:
     """Damage pictures: some are shrunk and enlarged; the others get noise, some of them blur and holes.
 
     A fifth are enlarged. Of the others, nine in twenty get holes, rectangles and scratches; a quarter are blurred; and
@@ -58,41 +59,41 @@ def damage(pictures: tf.Tensor, seeds: tf.Tensor) -> Damaged:
     quiet = happens(chances_Bx7[:, 5] < 0.1 + 0.65 * holed)
     sigmas = strength * MAX_SIGMA * (1 - quiet) * (1 - enlarged)
     blurs = (LEAST_BLUR + softness * (MAX_BLUR - LEAST_BLUR)) * blurred
-    softened = tf.where(over(enlarged) > 0, enlarge(shrink(pictures)), blur(pictures, blurs))
+    softened = ops.where(over(enlarged) > 0, enlarge(shrink(pictures)), blur(pictures, blurs))
     noisy = softened + noise(pictures, seeds) * over(sigmas) / 127.5
-    kept = tf.where(over(chances_Bx7[:, 6]) < 0.5, noisy, tf.clip_by_value(noisy, -1.0, 1.0))
+    kept = ops.where(over(chances_Bx7[:, 6]) < 0.5, noisy, ops.clip(noisy, -1.0, 1.0))
     marks = [rectangles(holes_BxHxK[:, i], height, width) for i in range(HOLES)]
     marks += [scratches(scratches_BxSxK[:, i], height, width) for i in range(SCRATCHES)]
-    masks = tf.reduce_max(tf.stack(marks), axis=0) * over(holed)
+    masks = ops.max(ops.stack(marks), axis=0) * over(holed)
     return Damaged(kept * (1 - masks), masks, sigmas, blurs, enlarged)
 
 
-def drawn(seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def drawn(seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Uniform draws for what happens, float32[b, 7], for holes, float32[b, 3, 5], and scratches, float32[b, 8, 5]."""
     chances = uniform_rows(seeds, 7 + 5 * (HOLES + SCRATCHES), stream=2)
-    places = tf.reshape(chances[:, 7:], [-1, HOLES + SCRATCHES, 5])
+    places = ops.reshape(chances[:, 7:], [-1, HOLES + SCRATCHES, 5])
     return chances[:, :7], places[:, :HOLES], places[:, HOLES:]
 
 
-def happens(condition: tf.Tensor) -> tf.Tensor:
+def happens(condition: Tensor) -> Tensor:
     """1 where it does."""
-    return tf.cast(condition, tf.float32)
+    return ops.cast(condition, "float32")
 
 
-def over(rows: tf.Tensor) -> tf.Tensor:
+def over(rows: Tensor) -> Tensor:
     """[b] -> [b, 1, 1, 1]."""
     return rows[:, None, None, None]
 
 
-def noise(pictures: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+def noise(pictures: Tensor, seeds: Tensor) -> Tensor:
     """Standard normal, float32[b, h, w, 3], of static sides; equal in the channels of pictures that are grey."""
     _, height, width, channels = pictures.shape
-    drawn = tf.reshape(normal_rows(seeds, height * width * channels, stream=3), [-1, height, width, channels])
-    grey = tf.reduce_all(tf.equal(pictures, pictures[..., :1]), axis=[1, 2, 3], keepdims=True)
-    return tf.where(grey, drawn[..., :1], drawn)
+    drawn = ops.reshape(normal_rows(seeds, height * width * channels, stream=3), [-1, height, width, channels])
+    grey = ops.all(ops.equal(pictures, pictures[..., :1]), axis=[1, 2, 3], keepdims=True)
+    return ops.where(grey, drawn[..., :1], drawn)
 
 
-def blur(pictures: tf.Tensor, deviations: tf.Tensor) -> tf.Tensor:
+def blur(pictures: Tensor, deviations: Tensor) -> Tensor:
     """A Gaussian blur, each row its own.
 
     Args:
@@ -102,61 +103,61 @@ def blur(pictures: tf.Tensor, deviations: tf.Tensor) -> tf.Tensor:
     Returns:
         float32[b, h, w, c].
     """
-    offsets = tf.range(-BLUR_REACH, BLUR_REACH + 1, dtype=tf.float32)
-    weights_BxK = tf.nn.softmax(-(offsets**2) / (2 * tf.maximum(deviations, 0.05)[:, None] ** 2))
+    offsets = ops.arange(-BLUR_REACH, BLUR_REACH + 1, dtype="float32")
+    weights_BxK = ops.softmax(-(offsets**2) / (2 * ops.maximum(deviations, 0.05)[:, None] ** 2))
 
-    def rows(x: tf.Tensor) -> tf.Tensor:
-        height = tf.shape(x)[1]
+    def rows(x: Tensor) -> Tensor:
+        height = ops.shape(x)[1]
         padded = mirrored(x, BLUR_REACH)
-        return tf.add_n([over(weights_BxK[:, k]) * padded[:, k : k + height] for k in range(2 * BLUR_REACH + 1)])
+        return sum([over(weights_BxK[:, k]) * padded[:, k : k + height] for k in range(2 * BLUR_REACH + 1)])
 
     return turned(rows(turned(rows(pictures))))
 
 
-def shrink(pictures: tf.Tensor) -> tf.Tensor:
+def shrink(pictures: Tensor) -> Tensor:
     """Halve float32[b, h, w, c] by antialiased bicubic interpolation, in whole grey levels as a file has them.
 
     Even sides; mirrored at the borders, as in MATLAB's imresize.
     """
     weights = [weight / 2 for weight in (*reversed(CUBIC), *CUBIC)]
 
-    def rows(x: tf.Tensor) -> tf.Tensor:
-        height = tf.shape(x)[1]
+    def rows(x: Tensor) -> Tensor:
+        height = ops.shape(x)[1]
         padded = mirrored(x, 3)
-        return tf.add_n([weight * padded[:, k : k + height : 2] for k, weight in enumerate(weights)])
+        return sum([weight * padded[:, k : k + height : 2] for k, weight in enumerate(weights)])
 
     small = turned(rows(turned(rows(pictures))))
-    return tf.clip_by_value(tf.round((small + 1) * 127.5) / 127.5 - 1, -1.0, 1.0)
+    return ops.clip(ops.round((small + 1) * 127.5) / 127.5 - 1, -1.0, 1.0)
 
 
-def enlarge(pictures: tf.Tensor) -> tf.Tensor:
+def enlarge(pictures: Tensor) -> Tensor:
     """Double float32[b, h, w, c] by bicubic interpolation (Keys, 1981), mirrored at the borders."""
     near, next_, far, farthest = CUBIC
     weights = (farthest, next_, near, far)
 
-    def rows(x: tf.Tensor) -> tf.Tensor:
-        height = tf.shape(x)[1]
+    def rows(x: Tensor) -> Tensor:
+        height = ops.shape(x)[1]
         padded = mirrored(x, 2)
         parts = [padded[:, k : k + height] for k in range(5)]
-        before = tf.add_n([weight * part for weight, part in zip(weights, parts[:4], strict=True)])
-        after = tf.add_n([weight * part for weight, part in zip(reversed(weights), parts[1:], strict=True)])
-        both = tf.stack([before, after], axis=2)
-        return tf.reshape(both, [tf.shape(x)[0], 2 * height, tf.shape(x)[2], x.shape[3]])
+        before = sum([weight * part for weight, part in zip(weights, parts[:4], strict=True)])
+        after = sum([weight * part for weight, part in zip(reversed(weights), parts[1:], strict=True)])
+        both = ops.stack([before, after], axis=2)
+        return ops.reshape(both, [ops.shape(x)[0], 2 * height, ops.shape(x)[2], x.shape[3]])
 
     return turned(rows(turned(rows(pictures))))
 
 
-def mirrored(pictures: tf.Tensor, margin: int) -> tf.Tensor:
+def mirrored(pictures: Tensor, margin: int) -> Tensor:
     """Rows added above and below."""
-    return tf.pad(pictures, [[0, 0], [margin, margin], [0, 0], [0, 0]], "SYMMETRIC")
+    return ops.pad(pictures, [[0, 0], [margin, margin], [0, 0], [0, 0]], "symmetric")
 
 
-def turned(pictures: tf.Tensor) -> tf.Tensor:
+def turned(pictures: Tensor) -> Tensor:
     """Rows and columns exchanged."""
-    return tf.transpose(pictures, [0, 2, 1, 3])
+    return ops.transpose(pictures, [0, 2, 1, 3])
 
 
-def rectangles(chances_Bx5: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def rectangles(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
     """A rectangle in half of the rows, float32[b, height, width, 1]; draws are uniform in [0, 1)."""
     wanted, top, left, tall, wide = (chances_Bx5[:, i, None, None] for i in range(5))
     smallest, largest = HOLE_SIDES
@@ -167,17 +168,17 @@ def rectangles(chances_Bx5: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return happens(inside_y & inside_x & (wanted < 0.5))[..., None]
 
 
-def scratches(chances_Bx5: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def scratches(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
     """A straight scratch from edge to edge in half of the rows; arguments and result as for `rectangles`."""
     wanted, angle, thickness, through_y, through_x = (chances_Bx5[:, i, None, None] for i in range(5))
     y, x = grid(height, width)
-    distance = (y - through_y) * tf.cos(angle * np.pi) - (x - through_x) * tf.sin(angle * np.pi)
+    distance = (y - through_y) * ops.cos(angle * np.pi) - (x - through_x) * ops.sin(angle * np.pi)
     half = (SCRATCH_WIDTHS[0] + (SCRATCH_WIDTHS[1] - SCRATCH_WIDTHS[0]) * thickness) / 2
     return happens((abs(distance) < half) & (wanted < 0.5))[..., None]
 
 
-def grid(height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
     """The middles of pixels in 0..1: y, float32[1, height, 1], and x, float32[1, 1, width]."""
-    y = (tf.range(height, dtype=tf.float32) + 0.5) / height
-    x = (tf.range(width, dtype=tf.float32) + 0.5) / width
+    y = (ops.arange(height, dtype="float32") + 0.5) / height
+    x = (ops.arange(width, dtype="float32") + 0.5) / width
     return y[None, :, None], x[None, None, :]

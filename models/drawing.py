@@ -1,16 +1,16 @@
 """What the rest of the project asks of a generator, whichever network it is, and what follows from that."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings
+from models.drawing_network import DrawingNetwork
 from models.language_model import LanguageModel, Texts
-from models.pictures import to_uint8
+from models.tensors import to_uint8
 
 MOST_SCALE = 8
 
@@ -54,25 +54,10 @@ class Drawer(Protocol):
         """Draw captions as they are; see `DrawingModel.generate`."""
 
 
-class DrawingModel(keras.Model):
-    """A `Drawer` by three methods of its own: `chances`, `sketch` and `draw_likeliest`.
-
-    Subclasses take the language model as the first argument of their constructor, keep it as `language_model`, and set
-    `picture_size`.
-    """
+class DrawingModel(DrawingNetwork):
+    """A `Drawer` by three methods of its own: `chances`, `sketch` and `draw_likeliest`."""
 
     language_model: LanguageModel
-    picture_size: int
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that every generator's constructor has."""
-        language_model = keras.saving.serialize_keras_object(self.language_model)
-        return {**super().get_config(), "language_model": language_model, "picture_size": self.picture_size}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Rebuild the generator and the language model that it reads with."""
-        return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)
 
     def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """In the graph: everything random in drawings of these seeds, int64[b], as tensors of b rows.

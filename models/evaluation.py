@@ -15,8 +15,9 @@ from models.damage import damage
 from models.drawing import Drawer
 from models.language_model import LanguageModel
 from models.metrics import psnr_in_graph, ssim_in_graph
-from models.pictures import decode_squares, to_float, to_uint8
+from models.pictures import decode_squares
 from models.restorer import Restorer
+from models.tensors import to_float, to_uint8
 
 Evaluate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 Judged = tuple[Evaluate, Evaluate]

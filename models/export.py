@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from models.drawing import Drawer
 from models.language_model import TEMPERATURE, LanguageModel
-from models.pictures import decode, decode_mask, encode_png, to_float, to_uint8
+from models.pictures import decode, decode_mask, encode_png
 from models.restorer import Restorer
+from models.tensors import to_float, to_uint8
 from models.text_to_image import TextToImage
 
 Tensors = dict[str, tf.Tensor]

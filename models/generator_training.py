@@ -9,58 +9,56 @@ and every few steps, and a mismatched caption as a second kind of fake (Reed et 
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
+from keras import ops
 
+from models import sampling
 from models.critic import Critic, Encoder
-from models.generator import Generator
-from models.pictures import to_float
+from models.plane_network import PlaneNetwork
+from models.tensors import Tensor, to_float
+from models.training import Losses, Training, Update
 
-Losses = dict[str, tf.Tensor]
+Batch = dict[str, Tensor]
 
 # How many times as much as in the end noise costs at the beginning, beyond once.
 FIRST_DEARNESS = 5.0
-# What a step draws at random.
-STREAMS = ("patches", "posterior", "critic", "penalty", "generator")
+# Deviation of the moves that the critic's slopes are measured by, in a range of pictures of 2.
+MOVE = 0.05
+# Weight of the squared slopes against the critic's own loss.
+SLOPE_WEIGHT = 0.05
 
 
-def edges(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """Differences between neighbouring rows and columns."""
     return pictures[:, 1:] - pictures[:, :-1], pictures[:, :, 1:] - pictures[:, :, :-1]
 
 
-def squared_error(drawn: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
+def squared_error(drawn: Tensor, real: Tensor) -> Tensor:
     """Squared error at three scales and of the edges; finds a shape from far away. float32[b, s, s, 3] -> scalar."""
     error = drawn - real
-    scales = {k: tf.nn.avg_pool2d(error, k, k, "VALID") if k > 1 else error for k in (1, 2, 4)}
-    by_scale = [k * tf.reduce_mean(scale**2) for k, scale in scales.items()]
-    return tf.add_n(by_scale) + tf.add_n([tf.reduce_mean(edge**2) for edge in edges(error)])
+    scales = {k: ops.average_pool(error, k, k) if k > 1 else error for k in (1, 2, 4)}
+    by_scale = [k * ops.mean(scale**2) for k, scale in scales.items()]
+    return sum(by_scale) + sum(ops.mean(edge**2) for edge in edges(error))
 
 
-def absolute_error(drawn: tf.Tensor, real: tf.Tensor) -> tf.Tensor:
+def absolute_error(drawn: Tensor, real: Tensor) -> Tensor:
     """Absolute error of pixels and edges; draws clean outlines once the shape is there. Returns a scalar."""
     error = drawn - real
-    return tf.reduce_mean(abs(error)) + 0.5 * tf.add_n([tf.reduce_mean(abs(edge)) for edge in edges(error)])
+    return ops.mean(abs(error)) + 0.5 * sum(ops.mean(abs(edge)) for edge in edges(error))
 
 
-def gradients_of(loss: tf.Tensor, variables: list[Any], tape: tf.GradientTape) -> list[tf.Tensor]:
-    """Gradients of a loss, zeros for Keras variables that had no part in it."""
-    # The tape cannot make zeros of Keras's own class of variables.
-    sources = [variable.value for variable in variables]
-    return tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-
-
-def encoder_of(generator: Generator, *, width: int = 128) -> Encoder:
+def encoder_of(generator: PlaneNetwork, *, width: int = 128) -> Encoder:
     """A new encoder of a generator's noise."""
     side, embedding_size = 2 * generator.block, generator.language_model.embedding_size
     return Encoder(len(generator.points), side, embedding_size, generator.noise_size, width)
 
 
-class GeneratorTraining(keras.Model):
+class GeneratorTraining(Training):
     """What both phases share: the generator, the encoder and the reconstruction of a picture from its own noise."""
 
     def __init__(
         self,
-        generator: Generator,
+        generator: PlaneNetwork,
         encoder: Encoder,
         *,
         steps: int,
@@ -68,29 +66,24 @@ class GeneratorTraining(keras.Model):
         prior_weight: float = 0.01,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(seed=seed)
         self.generator = generator
         self.encoder = encoder
         self.steps = steps
         self.kl_weight = kl_weight
         self.prior_weight = prior_weight
-        self.seed = seed
-        self.built = True
 
     @property
-    def progress(self) -> tf.Tensor:
+    def progress(self) -> Tensor:
         """How much of this phase is done, 0..1."""
-        return tf.minimum(tf.cast(self.optimizer.iterations, tf.float32) / self.steps, 1.0)
+        return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.steps, 1.0)
 
-    def chance(self, stream: str) -> tf.Tensor:
-        """The seed, int64[2], of what is drawn for one purpose in this step.
+    @property
+    def drawing_variables(self) -> list[keras.Variable]:
+        """What draws pictures again: the generator's weights and the encoder's."""
+        return self.generator.trainable_variables + self.encoder.trainable_variables
 
-        XLA does not heed the seeds of TensorFlow's other random operations.
-        """
-        step = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(self.optimizer.iterations, tf.int64)])
-        return tf.random.experimental.stateless_fold_in(step, STREAMS.index(stream))
-
-    def encode(self, real: tf.Tensor, embedding: tf.Tensor, patches: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def encode(self, real: Tensor, embedding: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Noise that could have drawn some patches.
 
         Args:
@@ -102,15 +95,15 @@ class GeneratorTraining(keras.Model):
             A sample of the encoder's posterior, float32[b, noise_size], and the posterior's divergence from a standard
             normal in nats, a scalar.
         """
-        silent = tf.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
+        silent = ops.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
         mean, log_deviation = self.encoder([real, silent, patches, embedding])
-        noise = mean + tf.exp(log_deviation) * tf.random.stateless_normal(tf.shape(mean), self.chance("posterior"))
-        divergence = 0.5 * tf.reduce_sum(mean**2 + tf.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
-        return noise, tf.reduce_mean(divergence)
+        noise = mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), self.seed_of("posterior"))
+        divergence = 0.5 * ops.sum(mean**2 + ops.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
+        return noise, ops.mean(divergence)
 
-    def silence(self, embedding: tf.Tensor) -> tf.Tensor:
+    def silence(self, embedding: Tensor) -> Tensor:
         """No noise for as many captions: zeros, float32[b, noise_size]."""
-        return tf.zeros([tf.shape(embedding)[0], self.generator.noise_size])
+        return ops.zeros([ops.shape(embedding)[0], self.generator.noise_size])
 
 
 class GeneratorWarmup(GeneratorTraining):
@@ -132,31 +125,27 @@ class GeneratorWarmup(GeneratorTraining):
         self.patches = max(1, round(len(self.generator.points) * drawn_share))
 
     @property
-    def dearness(self) -> tf.Tensor:
+    def dearness(self) -> Tensor:
         """What noise costs now, in units of what it costs in the end."""
         return 1 + FIRST_DEARNESS * (1 - self.progress) ** 2
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
-        """One step on `image` uint8[b, s, s, 3] and `embedding` float32[b, d]."""
-        variables = self.generator.trainable_variables + self.encoder.trainable_variables
-        chances = tf.random.stateless_uniform([len(self.generator.points)], self.chance("patches"))
-        patches = tf.argsort(chances)[: self.patches]
-        with tf.GradientTape() as tape:
-            loss, losses = self.loss_of(batch, patches)
-        self.optimizer.apply(gradients_of(loss, variables, tape), variables)
-        return losses
+    def updates(self) -> list[Update]:
+        """One update of the generator and the encoder."""
+        return [Update(self.loss_of, self.drawing_variables, self.optimizer)]
 
-    def loss_of(self, batch: dict[str, tf.Tensor], patches: tf.Tensor) -> tuple[tf.Tensor, Losses]:
-        """The loss of a batch and what to report."""
+    def loss_of(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """The loss of `image` uint8[b, s, s, 3] and `embedding` float32[b, d], and what to report."""
+        chances = sampling.uniform([len(self.generator.points)], self.seed_of("patches"))
+        patches = ops.argsort(chances)[: self.patches]
         real, embedding = self.generator.cut(to_float(batch["image"]), patches), batch["embedding"]
-        noise, divergence = tf.cond(
+        noise, divergence = ops.cond(
             self.progress > self.noiseless,
             lambda: self.encode(real, embedding, patches),
-            lambda: (self.silence(embedding), tf.zeros([])),
+            lambda: (self.silence(embedding), ops.zeros([])),
         )
-        surprise = -tf.reduce_mean(self.generator.prior.log_probability(tf.stop_gradient(noise), embedding))
+        surprise = -ops.mean(self.generator.prior.log_probability(ops.stop_gradient(noise), embedding))
         drawn = self.generator([noise, embedding], patches)
-        sharpness = tf.maximum(2 * self.progress - 1, 0.0)
+        sharpness = ops.maximum(2 * self.progress - 1, 0.0)
         absolute = absolute_error(drawn, real)
         reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
         loss = reconstruction + self.dearness * self.kl_weight * divergence + self.prior_weight * surprise
@@ -194,64 +183,64 @@ class GeneratorAdversarial(GeneratorTraining):
         self.penalty_weight = penalty_weight
         self.penalty_every = penalty_every
         critic_optimizer.build(critic.trainable_variables)
+        # Keras keeps the variables of `optimizer` alone.
+        self.critic_state = critic_optimizer.variables
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> Losses:
-        """One step of the critic and one of the generator on `image` uint8[b, s, s, 3], `embedding` float32[b, d]."""
-        variables = self.critic.trainable_variables
-        with tf.GradientTape() as tape:
-            loss, critic_losses = self.critic_loss(batch)
-        self.critic_optimizer.apply(gradients_of(loss, variables, tape), variables)
-        variables = self.generator.trainable_variables + self.encoder.trainable_variables
-        with tf.GradientTape() as tape:
-            loss, losses = self.generator_loss(batch)
-        self.optimizer.apply(gradients_of(loss, variables, tape), variables)
-        return {**losses, **critic_losses}
+    def updates(self) -> list[Update]:
+        """One update of the critic, then one of the generator and the encoder."""
+        return [
+            Update(self.critic_loss, self.critic.trainable_variables, self.critic_optimizer),
+            Update(self.generator_loss, self.drawing_variables, self.optimizer),
+        ]
 
-    def fresh_noise(self, embedding: tf.Tensor, stream: str) -> tf.Tensor:
+    def fresh_noise(self, embedding: Tensor, purpose: str) -> Tensor:
         """Noise from the prior for each caption."""
-        rows, seeds = tf.shape(embedding)[0], tf.random.experimental.stateless_split(self.chance(stream), 2)
-        normal = tf.random.stateless_normal([rows, self.generator.noise_size], seeds[0])
-        return self.generator.prior.sample(embedding, tf.random.stateless_uniform([rows], seeds[1]), normal)
+        rows = ops.shape(embedding)[0]
+        uniform = sampling.uniform([rows], self.seed_of(f"{purpose}: component"))
+        normal = sampling.normal([rows, self.generator.noise_size], self.seed_of(f"{purpose}: place"))
+        return self.generator.prior.sample(embedding, uniform, normal)
 
-    def critic_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
-        """Real pictures should score above drawn ones, and above themselves beside another's caption."""
+    def critic_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """Real pictures should score above drawn ones, and above themselves beside another's caption.
+
+        Takes `image` uint8[b, s, s, 3] and `embedding` float32[b, d].
+        """
         real, embedding = to_float(batch["image"]), batch["embedding"]
-        drawn = tf.stop_gradient(self.generator([self.fresh_noise(embedding, "critic"), embedding]))
-        pictures, captions = [real, drawn, real], [embedding, embedding, tf.roll(embedding, 1, axis=0)]
-        scores = self.critic([tf.concat(pictures, 0), tf.concat(captions, 0)])
-        real_score, drawn_score, mismatched_score = tf.split(scores, 3)
-        adversarial = tf.reduce_mean(tf.nn.softplus(drawn_score - real_score))
-        adversarial += 0.5 * tf.reduce_mean(tf.nn.softplus(mismatched_score - real_score))
-        penalty = tf.cond(
-            self.critic_optimizer.iterations % self.penalty_every == 0,
-            lambda: self.penalty([real, drawn], embedding, tf.concat([real_score, drawn_score], 0)),
-            lambda: 0.0,
+        drawn = ops.stop_gradient(self.generator([self.fresh_noise(embedding, "critic"), embedding]))
+        captions = ops.concatenate([embedding, embedding, ops.roll(embedding, 1, axis=0)], axis=0)
+        scores = self.critic([ops.concatenate([real, drawn, real], axis=0), captions])
+        real_score, drawn_score, mismatched_score = ops.split(scores, 3)
+        adversarial = ops.mean(ops.softplus(drawn_score - real_score))
+        adversarial += 0.5 * ops.mean(ops.softplus(mismatched_score - real_score))
+        penalty = ops.cond(
+            ops.equal(self.critic_optimizer.iterations % self.penalty_every, 0),
+            lambda: self.penalty([real, drawn], embedding, ops.concatenate([real_score, drawn_score], axis=0)),
+            lambda: ops.zeros([]),
         )
         return adversarial + penalty, {"critic": adversarial}
 
-    def penalty(self, pictures: list[tf.Tensor], embedding: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+    def penalty(self, pictures: list[Tensor], embedding: Tensor, scores: Tensor) -> Tensor:
         """How steep the critic is at real and drawn pictures, by a small random step, as a scalar."""
-        pictures_BxSxSx3 = tf.concat(pictures, 0)
-        scale = 0.05
-        moves = tf.random.stateless_normal(tf.shape(pictures_BxSxSx3), self.chance("penalty"))
-        moved = pictures_BxSxSx3 + scale * moves
-        slopes = (self.critic([moved, tf.concat([embedding, embedding], 0)]) - scores) / scale
-        return 0.05 * self.penalty_every * self.penalty_weight * tf.reduce_mean(slopes**2)
+        pictures_BxSxSx3 = ops.concatenate(pictures, axis=0)
+        moves = sampling.normal(ops.shape(pictures_BxSxSx3), self.seed_of("penalty"))
+        moved = pictures_BxSxSx3 + MOVE * moves
+        slopes = (self.critic([moved, ops.concatenate([embedding, embedding], axis=0)]) - scores) / MOVE
+        return SLOPE_WEIGHT * self.penalty_every * self.penalty_weight * ops.mean(slopes**2)
 
-    def generator_loss(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, Losses]:
-        """Drawn pictures should score above real ones, and reconstructions stay true."""
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """Drawn pictures should score above real ones, and reconstructions stay true; takes what the critic's does."""
         real, embedding = to_float(batch["image"]), batch["embedding"]
-        everywhere = tf.range(len(self.generator.points))
+        everywhere = ops.arange(len(self.generator.points))
         noise, divergence = self.encode(self.generator.cut(real, everywhere), embedding, everywhere)
-        fresh = tf.stop_gradient(self.fresh_noise(embedding, "generator"))
-        both = self.generator([tf.concat([noise, fresh], 0), tf.concat([embedding, embedding], 0)])
-        reconstructed, drawn = tf.split(both, 2)
-        real_score = tf.stop_gradient(self.critic([real, embedding]))
-        adversarial = tf.reduce_mean(tf.nn.softplus(real_score - self.critic([drawn, embedding])))
+        fresh = ops.stop_gradient(self.fresh_noise(embedding, "generator"))
+        inputs = [ops.concatenate([noise, fresh], axis=0), ops.concatenate([embedding, embedding], axis=0)]
+        reconstructed, drawn = ops.split(self.generator(inputs), 2)
+        real_score = ops.stop_gradient(self.critic([real, embedding]))
+        adversarial = ops.mean(ops.softplus(real_score - self.critic([drawn, embedding])))
         reconstruction = absolute_error(reconstructed, real)
         start, end = self.reconstruction_weights
-        weight = end + (start - end) * 0.5 * (1 + tf.cos(3.14159265 * self.progress))
-        surprise = -tf.reduce_mean(self.generator.prior.log_probability(tf.stop_gradient(noise), embedding))
+        weight = end + (start - end) * 0.5 * (1 + ops.cos(np.pi * self.progress))
+        surprise = -ops.mean(self.generator.prior.log_probability(ops.stop_gradient(noise), embedding))
         own = reconstruction + self.kl_weight * divergence + self.prior_weight * surprise
         loss = self.adversarial_weight * adversarial + weight * own
         return loss, {"reconstruction": reconstruction, "divergence": divergence, "adversarial": adversarial}

@@ -12,152 +12,36 @@ from numpy.typing import NDArray
 from models.batches import as_lengths, as_rows, as_strings, as_temperatures
 from models.blocks import Block, block_of, read_block
 from models.device import device_policy
-from models.reader import CaptionReader
+from models.language_network import LanguageNetwork, States, masked_nats
 from models.sampling import uniform_rows
-from models.text import END, PAD, RESERVED, START, Tokenizer, as_utf8
+from models.text import Tokenizer, as_utf8
+from models.vocabulary import END, PAD, RESERVED
 
 # Freely enough to vary, and rarely off the language that was learned.
 TEMPERATURE = 0.3
 # By then every piece is as likely as any other, and hotter ones would let pieces through that are never to be written.
 HOTTEST = 1e4
-READING_WIDTH = 64
 # Pieces read at once when a text is scored, and texts side by side: bounds on memory, without effect on the result.
 WINDOW, ROWS = 256, 256
 
 Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
-States: TypeAlias = list[list[tf.Tensor]]
 
 
 @keras.saving.register_keras_serializable(package="easel")
-class LanguageModel(keras.Model):
-    """Predicts the next piece of a caption, and reads a caption into its embedding.
+class LanguageModel(LanguageNetwork):
+    """The network with its tokenizer: texts in and out, in TensorFlow's graph and from Python.
 
     Args:
         vocabulary: The tokenizer's pieces, the reserved ones first.
-        length: Most ids in a caption, START and END included.
-        token_size: Width of a piece's embedding.
-        width: Units of each LSTM layer.
-        depth: LSTM layers.
-        slots: Parts that the caption embedding consists of; see `CaptionReader`.
-        slot_size: Width of a part.
-        reading_depth: Self-attention blocks between the LSTM and the slots.
-        exact: Whether case, spaces and line ends are kept, with single characters for a vocabulary.
+        kwargs: As for `LanguageNetwork`.
+
+    Raises:
+        ValueError: If the vocabulary does not begin with the reserved pieces, or `length` is below 4.
     """
 
-    def __init__(
-        self,
-        vocabulary: Sequence[str],
-        *,
-        length: int = 32,
-        token_size: int = 96,
-        width: int = 128,
-        depth: int = 1,
-        slots: int = 3,
-        slot_size: int = 128,
-        reading_depth: int = 2,
-        exact: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.vocabulary = list(vocabulary)
-        self.length = length
-        self.token_size = token_size
-        self.width = width
-        self.depth = depth
-        self.slots = slots
-        self.slot_size = slot_size
-        self.reading_depth = reading_depth
-        self.exact = exact
-        self.tokenizer = Tokenizer(self.vocabulary, length, exact=exact)
-        self.tokens = keras.layers.Embedding(
-            len(self.vocabulary), token_size, embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0)
-        )
-        self.lstms = [keras.layers.LSTM(width, return_sequences=True, return_state=True) for _ in range(depth)]
-        self.next_piece = keras.layers.Dense(len(self.vocabulary), name="next_piece")
-        self.reader = CaptionReader(
-            slots=slots, slot_size=slot_size, width=READING_WIDTH, depth=reading_depth, length=length
-        )
-        self.unigram = self.add_weight(
-            shape=(len(self.vocabulary),), initializer="zeros", trainable=False, name="unigram_log_probability"
-        )
-        self(tf.constant([[START, END]], tf.int64))
-
-    def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
-        names = ("vocabulary", "length", "token_size", "width", "depth", "slots", "slot_size", "reading_depth", "exact")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-    @property
-    def embedding_size(self) -> int:
-        """Width of the caption embedding."""
-        return self.slots * self.slot_size
-
-    def call(self, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Read captions.
-
-        Args:
-            ids_BxT: Integer ids, padded with PAD on the right.
-
-        Returns:
-            Logits of the next piece after each piece, float32[b, t, vocabulary], and caption embeddings,
-            float32[b, embedding_size].
-        """
-        x, _ = self.read(ids_BxT, self.no_states(tf.shape(ids_BxT)[0]))
-        return self.next_piece(x), self.reader(tf.concat([self.tokens(ids_BxT), x], axis=-1), ids_BxT)
-
-    def read(self, ids_BxT: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
-        """Go on reading.
-
-        Args:
-            ids_BxT: Integer ids.
-            states: Of each layer, its output and its memory so far, float32[b, width] each.
-
-        Returns:
-            What the last layer gives after each piece, float32[b, t, width], and the states after the last piece.
-        """
-        x, after = self.tokens(ids_BxT), []
-        for lstm, state in zip(self.lstms, states, strict=True):
-            x, *state = lstm(x, initial_state=state)
-            after.append(state)
-        return x, after
-
-    def no_states(self, rows: tf.Tensor | int) -> States:
-        """The states before anything was read."""
-        return [[tf.zeros([rows, self.width])] * 2 for _ in self.lstms]
-
-    def fit_unigram(self, ids: NDArray[np.int64]) -> None:
-        """Count pieces, int[n, t], for the unigram baseline that perplexity is held against (add-one smoothing)."""
-        counts = np.bincount(ids.ravel(), minlength=len(self.vocabulary)).astype(np.float32) + 1
-        counts[[PAD, START]] = 1e-9
-        self.unigram.assign(np.log(counts / counts.sum()))
-
-    def blend_unigram(self, share: float) -> None:
-        """Let this model's own guesses count for a share, and the unigram baseline's for the rest.
-
-        The blend is of logits (log-linear interpolation, Klakow, 1998), so the last layer takes it in: nothing costs
-        more, and captions are read as before. A share of 0 leaves the baseline alone, 1 the model as it is.
-
-        Args:
-            share: 0 to 1.
-        """
-        kernel, bias = self.next_piece.weights
-        kernel.assign(share * kernel)
-        bias.assign(share * bias + (1 - share) * self.unigram)
-
-    def negative_log_likelihood(self, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Nats that captions cost, START given.
-
-        Returns:
-            Under this model, float32[b]; under the unigram baseline, float32[b]; and the number of pieces, END
-            included, float32[b].
-        """
-        x, _ = self.read(ids_BxT[:, :-1], self.no_states(tf.shape(ids_BxT)[0]))
-        logits_BxTxV = self.next_piece(x)
-        targets = ids_BxT[:, 1:]
-        mask = tf.cast(tf.not_equal(targets, PAD), tf.float32)
-        unigram_nats = -tf.gather(tf.convert_to_tensor(self.unigram), targets)
-        terms = (masked_nats(logits_BxTxV, targets), unigram_nats * mask, mask)
-        return tuple(tf.reduce_sum(x, axis=1) for x in terms)
+    def __init__(self, vocabulary: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(vocabulary, **kwargs)
+        self.tokenizer = Tokenizer(self.vocabulary, self.length, exact=self.exact)
 
     def embed_texts(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: string[b] -> float32[b, embedding_size]."""
@@ -370,12 +254,6 @@ class LanguageModel(keras.Model):
     def _window_nats(self, ids_BxT: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         x, after = self.read(ids_BxT[:, :-1], states)
         return tf.reduce_sum(masked_nats(self.next_piece(x), ids_BxT[:, 1:]), axis=1), after
-
-
-def masked_nats(logits_BxTxV: tf.Tensor, targets_BxT: tf.Tensor) -> tf.Tensor:
-    """What each target costs, float32[b, t]; PAD costs nothing."""
-    nats = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets_BxT, logits=logits_BxTxV)
-    return nats * tf.cast(tf.not_equal(targets_BxT, PAD), tf.float32)
 
 
 def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.Tensor:

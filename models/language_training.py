@@ -3,17 +3,19 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
+from keras import ops
 
-from models.language_model import LanguageModel, masked_nats
+from models import sampling
+from models.language_network import LanguageNetwork, masked_nats
 from models.layers import blend, numbered
-from models.pictures import to_float
-from models.text import PAD, RESERVED
+from models.tensors import Tensor, to_float
+from models.training import Losses, Training, Update
+from models.vocabulary import PAD, RESERVED
 
 PICTURE_SIDE = 16
 
 
-class GroundedLanguageModel(keras.Model):
+class GroundedLanguageModel(Training):
     """A language model with two heads that only training has, so that its embedding comes to mean the picture.
 
     From a caption's embedding, one head predicts the words of all captions of the same picture, in whatever language.
@@ -30,7 +32,7 @@ class GroundedLanguageModel(keras.Model):
 
     def __init__(
         self,
-        language_model: LanguageModel,
+        language_model: LanguageNetwork,
         *,
         picture_size: int,
         word_weight: float = 0.03,
@@ -53,10 +55,19 @@ class GroundedLanguageModel(keras.Model):
                 keras.layers.Dense(4 * self.side**2, name="colours"),
             ]
         )
-        self.built = True
 
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on a batch of captions.
+    def updates(self) -> list[Update]:
+        """One update of everything."""
+        return [Update(self.loss_of, self.trainable_variables, self.optimizer)]
+
+    def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The weighted sum of the losses, and the losses."""
+        losses = self.losses_of(batch)
+        weighted = self.word_weight * losses["word_loss"] + self.picture_weight * losses["picture_loss"]
+        return losses["nats_per_piece"] + weighted, losses
+
+    def losses_of(self, batch: dict[str, Tensor]) -> Losses:
+        """The three losses of a batch of captions.
 
         Args:
             batch: `ids` int64[b, t], the captions to read; `targets` int64[b, t], the same with PAD for pieces that
@@ -64,57 +75,41 @@ class GroundedLanguageModel(keras.Model):
                 uint8[b, side, side, 3]; `has_picture` float32[b], 0 for a text without one.
 
         Returns:
-            The losses, scalars by name.
+            Scalars by name.
         """
-        with tf.GradientTape() as tape:
-            losses = self.losses_of(batch)
-            total = (
-                losses["nats_per_piece"]
-                + self.word_weight * losses["word_loss"]
-                + self.picture_weight * losses["picture_loss"]
-            )
-        gradients = tape.gradient(total, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
-        return losses
-
-    def losses_of(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The three losses of a batch, each a scalar."""
         targets, has_picture = batch["targets"][:, 1:], batch["has_picture"]
         logits, embedding = self.language_model(batch["ids"])
         nats = masked_nats(logits[:, :-1], targets)
-        error = tf.reduce_mean((self.picture(embedding) - self.shrink(batch["image"])) ** 2, axis=[1, 2, 3])
-        words = tf.nn.sigmoid_cross_entropy_with_logits(
-            labels=self.words_of(batch["all_ids"]), logits=self.word_head(embedding)
-        )
-        pictures = tf.maximum(tf.reduce_sum(has_picture), 1.0)
+        error = ops.mean((self.picture(embedding) - self.shrink(batch["image"])) ** 2, axis=[1, 2, 3])
+        words = ops.binary_crossentropy(self.words_of(batch["all_ids"]), self.word_head(embedding), from_logits=True)
+        pictures = ops.maximum(ops.sum(has_picture), 1.0)
         return {
-            "nats_per_piece": tf.reduce_sum(nats) / tf.reduce_sum(tf.cast(tf.not_equal(targets, PAD), tf.float32)),
-            "word_loss": tf.reduce_sum(tf.reduce_sum(words, axis=1) * has_picture) / pictures,
-            "picture_loss": tf.reduce_sum(error * has_picture) / pictures,
+            "nats_per_piece": ops.sum(nats) / ops.sum(ops.cast(ops.not_equal(targets, PAD), "float32")),
+            "word_loss": ops.sum(ops.sum(words, axis=1) * has_picture) / pictures,
+            "picture_loss": ops.sum(error * has_picture) / pictures,
         }
 
-    def words_of(self, all_ids_BxKxT: tf.Tensor) -> tf.Tensor:
+    def words_of(self, all_ids_BxKxT: Tensor) -> Tensor:
         """1 for each piece that occurs in any caption of a row's picture, float32[b, vocabulary]."""
         size = len(self.language_model.vocabulary)
-        rows = tf.shape(all_ids_BxKxT)[0]
-        ids = tf.reshape(all_ids_BxKxT, [rows, -1])
-        where = tf.stack([tf.broadcast_to(tf.range(rows, dtype=tf.int64)[:, None], tf.shape(ids)), ids], axis=-1)
-        present = tf.minimum(tf.scatter_nd(where, tf.ones_like(ids, tf.float32), [rows, size]), 1.0)
-        meaningful = tf.concat([tf.zeros(len(RESERVED)), tf.ones(size - len(RESERVED))], axis=0)
-        return present * meaningful
+        rows = ops.shape(all_ids_BxKxT)[0]
+        ids = ops.reshape(all_ids_BxKxT, [rows, -1])
+        numbers = ops.broadcast_to(ops.arange(rows, dtype=ids.dtype)[:, None], ops.shape(ids))
+        counts = ops.scatter(ops.stack([numbers, ids], axis=-1), ops.ones_like(ids, "float32"), [rows, size])
+        return ops.minimum(counts, 1.0) * ops.cast(ops.arange(size) >= len(RESERVED), "float32")
 
-    def picture(self, embedding: tf.Tensor) -> tf.Tensor:
+    def picture(self, embedding: Tensor) -> Tensor:
         """float32[b, embedding_size] -> float32[b, side, side, 3]."""
         slots = numbered(embedding, self.language_model.slots)
-        return blend(tf.reshape(self.picture_head(slots), [-1, self.language_model.slots, self.side, self.side, 4]))
+        return blend(ops.reshape(self.picture_head(slots), [-1, self.language_model.slots, self.side, self.side, 4]))
 
-    def shrink(self, image: tf.Tensor) -> tf.Tensor:
+    def shrink(self, image: Tensor) -> Tensor:
         """uint8[b, s, s, 3] -> float32[b, side, side, 3] in -1..1."""
         factor = image.shape[1] // self.side
-        return tf.nn.avg_pool2d(to_float(image), factor, factor, "VALID") if factor > 1 else to_float(image)
+        return ops.average_pool(to_float(image), factor, factor) if factor > 1 else to_float(image)
 
 
-class TextTraining(keras.Model):
+class TextTraining(Training):
     """Teaches a language model to go on with one long text, without captions or pictures.
 
     The text is read at many places side by side, and each window from the states that the last one left, so that the
@@ -127,27 +122,30 @@ class TextTraining(keras.Model):
         dropout: Share of the last layer's outputs that a step leaves out, for models that would learn a text by heart.
     """
 
-    def __init__(self, language_model: LanguageModel, *, streams: int, dropout: float = 0.0, **kwargs: Any) -> None:
+    def __init__(self, language_model: LanguageNetwork, *, streams: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.language_model = language_model
         self.dropout = dropout
         language_model.reader.trainable = False
         shape = (len(language_model.lstms), 2, streams, language_model.width)
         self.states = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="states")
-        self.built = True
 
-    def train_step(self, ids_BxT: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step on the next window of each stream, int64[streams, t]; the last id begins the window after it.
+    def updates(self) -> list[Update]:
+        """One update of all but the reader."""
+        return [Update(self.loss_of, self.trainable_variables, self.optimizer)]
 
-        Returns:
-            The loss, a scalar by name.
-        """
-        model = self.language_model
-        before = [tf.unstack(layer) for layer in tf.unstack(tf.convert_to_tensor(self.states))]
-        with tf.GradientTape() as tape:
-            x, after = model.read(ids_BxT[:, :-1], before)
-            kept = tf.nn.dropout(x, self.dropout) if self.dropout else x
-            loss = tf.reduce_mean(masked_nats(model.next_piece(kept), ids_BxT[:, 1:]))
-        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
-        self.states.assign(tf.stack(after))
-        return {"nats_per_piece": loss}
+    def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The loss of `ids` int64[streams, t], the next window of each stream; the last id begins the window after."""
+        model, ids_BxT = self.language_model, batch["ids"]
+        before = [ops.unstack(layer) for layer in ops.unstack(ops.convert_to_tensor(self.states))]
+        x, after = model.read(ids_BxT[:, :-1], before)
+        loss = ops.mean(masked_nats(model.next_piece(self.thinned(x)), ids_BxT[:, 1:]))
+        self.states.assign(ops.stack([ops.stack(layer) for layer in after]))
+        return loss, {"nats_per_piece": loss}
+
+    def thinned(self, x: Tensor) -> Tensor:
+        """Without some of its elements (dropout, Srivastava et al., 2014)."""
+        if not self.dropout:
+            return x
+        kept = sampling.uniform(ops.shape(x), self.seed_of("dropout")) >= self.dropout
+        return x * ops.cast(kept, x.dtype) / (1 - self.dropout)

@@ -1,33 +1,36 @@
 """Layers that the generator, its critic and the restorer share."""
 
+import functools
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+from models.backends import backend
+from models.tensors import Tensor
 
 SINC = Chebyshev.interpolate(lambda t: np.sinc(np.sqrt(t) / np.pi), 6, [0, np.pi**2]).convert(kind=Polynomial)
 """sin(x) / x as a polynomial of x², for x between half a turn to either side."""
 
 
 @keras.saving.register_keras_serializable(package="easel")
-def leaky(x: tf.Tensor) -> tf.Tensor:
+def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU with slope 0.2."""
-    return keras.ops.leaky_relu(x, 0.2)
+    return ops.leaky_relu(x, 0.2)
 
 
-def sine(x: tf.Tensor) -> tf.Tensor:
+def sine(x: Tensor) -> Tensor:
     """sin(x) of float32; where XLA compiles, within 1e-5 for x in -100..100.
 
     On a CPU XLA's own sine takes four times as long as a polynomial; outside of XLA TensorFlow's is the faster one.
     """
-    if not GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
-        return tf.sin(x)
-    angle = x - 2 * np.pi * tf.round(x / (2 * np.pi))
-    return angle * tf.math.polyval(SINC.coef[::-1].tolist(), angle**2)
+    if not backend.in_xla():
+        return ops.sin(x)
+    angle = x - 2 * np.pi * ops.round(x / (2 * np.pi))
+    return angle * functools.reduce(lambda sum_, coefficient: sum_ * angle**2 + coefficient, SINC.coef[::-1].tolist())
 
 
 def coordinates(grid: int) -> NDArray[np.float32]:
@@ -37,11 +40,11 @@ def coordinates(grid: int) -> NDArray[np.float32]:
     return np.stack([x.ravel(), y.ravel(), np.ones(grid * grid, np.float32)], axis=1)
 
 
-def plane(side: tf.Tensor) -> tf.Tensor:
-    """In the graph: `coordinates` of a grid whose side, int32[], is not known before."""
-    centres = (tf.range(tf.cast(side, tf.float32)) + 0.5) / tf.cast(side, tf.float32) * 2 - 1
-    x, y = tf.meshgrid(centres, centres)
-    return tf.stack([tf.reshape(x, [-1]), tf.reshape(y, [-1]), tf.ones([side * side])], axis=1)
+def plane(side: Tensor) -> Tensor:
+    """`coordinates` as a tensor; TensorFlow takes the side, int32[], from the graph too."""
+    centres = (ops.cast(ops.arange(side), "float32") + 0.5) / ops.cast(side, "float32") * 2 - 1
+    x, y = ops.meshgrid(centres, centres)
+    return ops.stack([ops.reshape(x, [-1]), ops.reshape(y, [-1]), ops.ones([side * side])], axis=1)
 
 
 def in_patches(points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -50,21 +53,20 @@ def in_patches(points: NDArray[np.float32]) -> NDArray[np.float32]:
     return points.reshape(half, 2, half, 2, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 4, 3)
 
 
-def numbered(embedding_BxE: tf.Tensor, slots: int) -> tf.Tensor:
+def numbered(embedding_BxE: Tensor, slots: int) -> Tensor:
     """The slots of embeddings, each beside its number as a one-hot row: float32[b, slots, slot_size + slots]."""
-    parts = tf.reshape(embedding_BxE, [-1, slots, embedding_BxE.shape[-1] // slots])
-    numbers = tf.broadcast_to(tf.eye(slots, dtype=parts.dtype), [tf.shape(parts)[0], slots, slots])
-    return tf.concat([parts, numbers], axis=-1)
+    parts = ops.reshape(embedding_BxE, [-1, slots, embedding_BxE.shape[-1] // slots])
+    numbers = ops.broadcast_to(ops.eye(slots, dtype=parts.dtype), [ops.shape(parts)[0], slots, slots])
+    return ops.concatenate([parts, numbers], axis=-1)
 
 
-def blend(layers_BxKxHxWx4: tf.Tensor) -> tf.Tensor:
+def blend(layers_BxKxHxWx4: Tensor) -> Tensor:
     """Pictures from layers that compete for each pixel by their fourth channel: float32[b, h, w, 3]."""
-    shape = tf.shape(layers_BxKxHxWx4)
-    slots = layers_BxKxHxWx4.shape[1]
+    rows, slots, height, width, _ = ops.shape(layers_BxKxHxWx4)
     # oneDNN's softmax knows no more than five dimensions, and is fastest with few.
-    flat = tf.reshape(layers_BxKxHxWx4, [shape[0], slots, -1, 4])
-    weights = tf.nn.softmax(flat[..., 3:], axis=1)
-    return tf.reshape(tf.reduce_sum(weights * flat[..., :3], axis=1), [shape[0], shape[2], shape[3], 3])
+    flat = ops.reshape(layers_BxKxHxWx4, [rows, slots, -1, 4])
+    weights = ops.softmax(flat[..., 3:], axis=1)
+    return ops.reshape(ops.sum(weights * flat[..., :3], axis=1), [rows, height, width, 3])
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -86,10 +88,11 @@ class AffineFrames(keras.layers.Layer):
         self.bias = self.add_weight(shape=(6 * self.frames,), initializer="zeros")
         self.bias.assign(identity.ravel())
 
-    def call(self, style_BxC: tf.Tensor, points_Px3: tf.Tensor) -> tf.Tensor:
+    def call(self, style_BxC: Tensor, points_Px3: Tensor) -> Tensor:
         """Styles and points (x, y, 1) -> where each frame sees each point, [b, p, 2 frames]."""
-        frames = tf.matmul(style_BxC, tf.cast(self.kernel, style_BxC.dtype)) + tf.cast(self.bias, style_BxC.dtype)
-        return tf.matmul(points_Px3[None], tf.reshape(frames, [-1, 3, 2 * self.frames]))
+        kernel, bias = (ops.cast(weight, style_BxC.dtype) for weight in (self.kernel, self.bias))
+        frames = ops.matmul(style_BxC, kernel) + bias
+        return ops.matmul(points_Px3[None], ops.reshape(frames, [-1, 3, 2 * self.frames]))
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -103,10 +106,10 @@ class Modulated(keras.layers.Layer):
         initializer = keras.initializers.VarianceScaling(0.3)
         self.film = keras.layers.Dense(2 * width, kernel_initializer=initializer, dtype=self.dtype_policy)
 
-    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+    def call(self, inputs: list[Tensor]) -> Tensor:
         """x[b, ..., c] and style[b, d] -> [b, ..., width]."""
         x, style = inputs
-        scale, shift = tf.split(self.film(style), 2, axis=-1)
-        for _ in range(x.shape.rank - 2):
+        scale, shift = ops.split(self.film(style), 2, axis=-1)
+        for _ in range(len(x.shape) - 2):
             scale, shift = scale[:, None], shift[:, None]
         return leaky(self.dense(x) * (1 + scale) + shift)

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
 from models.layers import leaky
+from models.tensors import Tensor
 
 
 class Mixture(NamedTuple):
@@ -18,9 +19,9 @@ class Mixture(NamedTuple):
         log_deviations: float32[b, m, n].
     """
 
-    logits: tf.Tensor
-    means: tf.Tensor
-    log_deviations: tf.Tensor
+    logits: Tensor
+    means: Tensor
+    log_deviations: Tensor
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -49,21 +50,21 @@ class NoisePrior(keras.layers.Layer):
         )
         self.deviations_of = keras.layers.Dense(components * noise_size, kernel_initializer="zeros")
 
-    def call(self, embedding: tf.Tensor) -> Mixture:
+    def call(self, embedding: Tensor) -> Mixture:
         """float32[b, d] -> the mixtures of b captions."""
         x = self.hidden(embedding)
         shape = [-1, self.components, self.noise_size]
-        log_deviations = tf.clip_by_value(tf.reshape(self.deviations_of(x), shape), -5.0, 2.0)
-        return Mixture(self.weights_of(x), tf.reshape(self.means_of(x), shape), log_deviations)
+        log_deviations = ops.clip(ops.reshape(self.deviations_of(x), shape), -5.0, 2.0)
+        return Mixture(self.weights_of(x), ops.reshape(self.means_of(x), shape), log_deviations)
 
-    def log_probability(self, noise: tf.Tensor, embedding: tf.Tensor) -> tf.Tensor:
+    def log_probability(self, noise: Tensor, embedding: Tensor) -> Tensor:
         """Log density, float32[b], of noise, float32[b, n], given captions, float32[b, d]."""
         logits, means, log_deviations = self(embedding)
-        scaled = (noise[:, None] - means) * tf.exp(-log_deviations)
-        of_components = -tf.reduce_sum(0.5 * scaled**2 + log_deviations + 0.5 * np.log(2 * np.pi), axis=-1)
-        return tf.reduce_logsumexp(tf.nn.log_softmax(logits) + of_components, axis=-1)
+        scaled = (noise[:, None] - means) * ops.exp(-log_deviations)
+        of_components = -ops.sum(0.5 * scaled**2 + log_deviations + 0.5 * np.log(2 * np.pi), axis=-1)
+        return ops.logsumexp(ops.log_softmax(logits) + of_components, axis=-1)
 
-    def sample(self, embedding: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
+    def sample(self, embedding: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
         """Noise for captions.
 
         Args:
@@ -75,12 +76,15 @@ class NoisePrior(keras.layers.Layer):
             float32[b, n].
         """
         logits, means, log_deviations = self(embedding)
-        below = tf.cumsum(tf.nn.softmax(logits), axis=-1) <= uniform[:, None]
-        chosen = tf.minimum(tf.reduce_sum(tf.cast(below, tf.int32), axis=-1), self.components - 1)
-        mean, log_deviation = (tf.gather(part, chosen, batch_dims=1) for part in (means, log_deviations))
-        return mean + tf.exp(log_deviation) * normal
+        below = ops.cumsum(ops.softmax(logits), axis=-1) <= uniform[:, None]
+        chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), self.components - 1)
+        return self.of(means, chosen) + ops.exp(self.of(log_deviations, chosen)) * normal
 
-    def likeliest(self, embedding: tf.Tensor) -> tf.Tensor:
+    def likeliest(self, embedding: Tensor) -> Tensor:
         """The middle of each caption's heaviest component: float32[b, d] -> float32[b, n]."""
         logits, means, _ = self(embedding)
-        return tf.gather(means, tf.argmax(logits, axis=-1), batch_dims=1)
+        return self.of(means, ops.argmax(logits, axis=-1))
+
+    def of(self, parts_BxMxN: Tensor, chosen_B: Tensor) -> Tensor:
+        """One component of each row: float32[b, n]."""
+        return ops.sum(ops.one_hot(chosen_B, self.components)[..., None] * parts_BxMxN, axis=1)

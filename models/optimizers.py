@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
-import tensorflow as tf
+from keras import ops
+
+from models.backends import backend
+from models.tensors import Tensor
 
 LEAST_CHANNELS = 16
 
@@ -12,17 +15,15 @@ Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 class OverWorkers:
-    """Gives an optimizer the mean gradients of all workers of a `tf.distribute` strategy, before it clips them.
+    """Gives an optimizer the mean gradients of all workers that share a batch, before it clips them.
 
     Each step is then the one that a single process would take on the whole batch, as long as the workers' shares of it
     are equal. Keras' own optimizers clip each worker's gradients and add them up.
     """
 
-    def _backend_apply_gradients(self, grads: list[tf.Tensor], trainable_variables: list[Any]) -> None:
-        replica = tf.distribute.get_replica_context()
-        if replica.num_replicas_in_sync > 1:
-            grads = replica.all_reduce(tf.distribute.ReduceOp.MEAN, grads)
-        super()._backend_apply_gradients(grads, trainable_variables)  # type: ignore[misc]
+    def _backend_apply_gradients(self, grads: list[Tensor], trainable_variables: list[Any]) -> None:
+        mean = backend.mean_over_workers(grads)
+        super()._backend_apply_gradients(mean, trainable_variables)  # type: ignore[misc]
 
     def _all_reduce_sum_gradients(self, grads_and_vars: list[Any]) -> list[Any]:
         return grads_and_vars
@@ -46,18 +47,18 @@ class KernelMuon(OverWorkers, keras.optimizers.Muon):
             return min(variable.shape[2:]) < LEAST_CHANNELS
         return bool(super()._should_use_adamw(variable))
 
-    def zeropower_via_newtonschulz5(self, x: tf.Tensor, steps: int) -> tf.Tensor:
+    def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
         """The nearest orthogonal matrix, about, to a kernel; the kernel's shape."""
-        return tf.reshape(super().zeropower_via_newtonschulz5(as_matrix(x), steps), x.shape)
+        return ops.reshape(super().zeropower_via_newtonschulz5(as_matrix(x), steps), x.shape)
 
-    def lr_adjust(self, x: tf.Tensor) -> tf.Tensor:
+    def lr_adjust(self, x: Tensor) -> Tensor:
         """A step as large as Adam's would be."""
-        return tf.reshape(super().lr_adjust(as_matrix(x)), x.shape)
+        return ops.reshape(super().lr_adjust(as_matrix(x)), x.shape)
 
 
-def as_matrix(kernel: tf.Tensor) -> tf.Tensor:
+def as_matrix(kernel: Tensor) -> Tensor:
     """[..., in, out] -> [... * in, out]."""
-    return tf.reshape(kernel, [-1, kernel.shape[-1]])
+    return ops.reshape(kernel, [-1, kernel.shape[-1]])
 
 
 def muon(rate: Rate, *, last_layers: Sequence[str] = (), average: float | None = None) -> KernelMuon:

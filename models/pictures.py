@@ -1,19 +1,9 @@
-"""Pictures in the graph: decoding, squaring, and the two number ranges, uint8 and -1..1."""
+"""Pictures in the graph: decoding, encoding and squaring."""
 
 import tensorflow as tf
 
 # The bits of a pixel are the 29th byte and the next; the header before them may hold any bytes.
 PALETTE_BMP = r"BM\C{26}[\x01-\x08]\C"
-
-
-def to_uint8(pictures: tf.Tensor) -> tf.Tensor:
-    """float32[...] in -1..1 -> uint8[...]; values outside are clipped."""
-    return tf.cast(tf.round((tf.clip_by_value(pictures, -1.0, 1.0) + 1.0) * 127.5), tf.uint8)
-
-
-def to_float(pictures: tf.Tensor) -> tf.Tensor:
-    """uint8[...] -> float32[...] in -1..1."""
-    return tf.cast(pictures, tf.float32) / 127.5 - 1.0
 
 
 def encode_png(pictures: tf.Tensor) -> tf.Tensor:

@@ -4,9 +4,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
-from models.text import PAD
+from models.tensors import Tensor
+from models.vocabulary import PAD
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -54,7 +55,7 @@ class CaptionReader(keras.layers.Layer):
         )
         super().build(shape)
 
-    def call(self, pieces_BxTxC: tf.Tensor, ids_BxT: tf.Tensor) -> tf.Tensor:
+    def call(self, pieces_BxTxC: Tensor, ids_BxT: Tensor) -> Tensor:
         """Read captions.
 
         Args:
@@ -66,18 +67,19 @@ class CaptionReader(keras.layers.Layer):
         """
         attention_BxKxHxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
         values = split_heads(self.values(x_BxTxC), self.heads)
-        return tf.reshape(tf.einsum("bkht,bthd->bkhd", attention_BxKxHxT, values), [-1, self.slots * self.slot_size])
+        slots = ops.einsum("bkht,bthd->bkhd", attention_BxKxHxT, values)
+        return ops.reshape(slots, [-1, self.slots * self.slot_size])
 
-    def attend(self, pieces_BxTxC: tf.Tensor, ids_BxT: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def attend(self, pieces_BxTxC: Tensor, ids_BxT: Tensor) -> tuple[Tensor, Tensor]:
         """How much each slot looks at each piece, float32[b, slots, heads, t], and the pieces in their context."""
-        unread = -1e9 * tf.cast(tf.equal(ids_BxT, PAD), pieces_BxTxC.dtype)
-        x = self.enter(pieces_BxTxC) + self.places(tf.range(tf.shape(ids_BxT)[1]))
+        unread = -1e9 * ops.cast(ops.equal(ids_BxT, PAD), pieces_BxTxC.dtype)[:, None, None]
+        x = self.enter(pieces_BxTxC) + self.places(ops.arange(ops.shape(ids_BxT)[1]))
         for block in self.blocks:
             x = block(x, unread)
         x = self.leave(x)
         keys = split_heads(self.keys(x), self.heads)
-        scores = tf.einsum("khd,bthd->bkht", tf.convert_to_tensor(self.queries), keys) / np.sqrt(keys.shape[-1])
-        return tf.nn.softmax(scores + unread[:, None, None]), x
+        scores = ops.einsum("khd,bthd->bkht", self.queries, keys) / np.sqrt(keys.shape[-1])
+        return ops.softmax(scores + unread), x
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -95,17 +97,17 @@ class AttentionBlock(keras.layers.Layer):
         self.widen = keras.layers.Dense(2 * width, activation="gelu")
         self.narrow = keras.layers.Dense(width)
 
-    def call(self, x_BxTxC: tf.Tensor, unread_BxT: tf.Tensor) -> tf.Tensor:
-        """Pieces float32[b, t, width] in, the same in their context out; `unread_BxT` is added to the scores."""
-        parts = tf.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
+    def call(self, x_BxTxC: Tensor, unread_Bx1x1xT: Tensor) -> Tensor:
+        """Pieces float32[b, t, width] in, the same in their context out; `unread_Bx1x1xT` is added to the scores."""
+        parts = ops.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
         queries, keys, values = (split_heads(part, self.heads) for part in parts)
-        scores = tf.einsum("bthd,bshd->bhts", queries, keys) / np.sqrt(keys.shape[-1])
-        weights = tf.nn.softmax(scores + unread_BxT[:, None, None])
-        mixed = tf.reshape(tf.einsum("bhts,bshd->bthd", weights, values), tf.shape(x_BxTxC))
-        x_BxTxC = x_BxTxC + self.collect(mixed)
+        mixed = ops.dot_product_attention(
+            queries, keys, values, bias=unread_Bx1x1xT, scale=(self.width / self.heads) ** -0.5
+        )
+        x_BxTxC = x_BxTxC + self.collect(ops.reshape(mixed, ops.shape(x_BxTxC)))
         return x_BxTxC + self.narrow(self.widen(self.before_network(x_BxTxC)))
 
 
-def split_heads(x_BxTxC: tf.Tensor, heads: int) -> tf.Tensor:
+def split_heads(x_BxTxC: Tensor, heads: int) -> Tensor:
     """[b, t, c] -> [b, t, heads, c / heads]."""
-    return tf.reshape(x_BxTxC, [-1, tf.shape(x_BxTxC)[1], heads, x_BxTxC.shape[-1] // heads])
+    return ops.reshape(x_BxTxC, [-1, ops.shape(x_BxTxC)[1], heads, x_BxTxC.shape[-1] // heads])

@@ -10,93 +10,19 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.damage import MAX_BLUR, MAX_SIGMA, Damaged, damage, enlarge
-from models.pictures import to_float, to_uint8
+from models.damage import Damaged, enlarge
+from models.restorer_network import STRIDE, RestorerNetwork, prepared
+from models.tensors import to_float, to_uint8
 from models.tiling import tiled
 
 Pixels = NDArray[np.uint8]
-STRIDE = 4
 TILE = 320
 BATCH_PIXELS = TILE * TILE
-FILL_LEVELS = 8
-FULL_SIGMA = 2.0
-FILL_STEPS = 6
-LEAST_ERROR = 1e-4
-NOISE_BLOCK = 8
-# Of 8x8 blocks of pure noise, the tenth with the least response shows this share of the true deviation.
-LOWEST_TENTH = 0.79
 
 
 @keras.saving.register_keras_serializable(package="easel")
-class Restorer(keras.Model):
-    """Predicts what to add to a damaged picture, told its noise, blur, holes and whether it was enlarged.
-
-    A U-shaped autoencoder of residual blocks on the picture folded by two, conditioned by constant maps as FFDNet
-    (Zhang et al., 2018) is; no normalisation, as in EDSR (Lim et al., 2017).
-
-    Args:
-        widths: Channels at half the picture's resolution and at a quarter of it.
-        depth: Residual blocks at the quarter.
-        half_depth: Residual blocks at the half, before and after the quarter each.
-    """
-
-    def __init__(
-        self, *, widths: Sequence[int] = (64, 128), depth: int = 2, half_depth: int = 1, **kwargs: Any
-    ) -> None:
-        # Cast by hand: the residual is added to the picture in full precision, whatever the convolutions run in.
-        super().__init__(**{"autocast": False, **kwargs})
-        self.widths = tuple(widths)
-        self.depth = depth
-        self.half_depth = half_depth
-        half, quarter = self.widths
-
-        def convolution(width: int, **options: Any) -> keras.layers.Conv2D:
-            return keras.layers.Conv2D(width, 3, padding="same", dtype=self.dtype_policy, **options)
-
-        def blocks(width: int, count: int) -> list[list[keras.layers.Conv2D]]:
-            # Each block begins as the identity, so that the depth costs no warm-up.
-            last = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01)}
-            return [[convolution(width, activation="relu"), convolution(width, **last)] for _ in range(count)]
-
-        self.encode = convolution(half)
-        self.half_blocks = blocks(half, half_depth)
-        self.down = convolution(quarter, strides=2)
-        self.quarter_blocks = blocks(quarter, depth)
-        self.up = keras.layers.Conv2D(4 * half, 1, dtype=self.dtype_policy)
-        self.last_blocks = blocks(half, half_depth)
-        self.residual = convolution(12, kernel_initializer="zeros")
-        self([tf.zeros([1, 8, 8, 3]), tf.zeros([1, 8, 8, 1]), tf.zeros([1, 3])])
-
-    def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
-        own = {"widths": self.widths, "depth": self.depth, "half_depth": self.half_depth}
-        return {**super().get_config(), **own}
-
-    @property
-    def reach(self) -> int:
-        """Pixels from which an output is influenced, to each side; a multiple of 4, rounded up."""
-        halves, quarters = 4 * self.half_depth + 2, 2 * self.depth + 1
-        return -(-(2 * halves + 4 * quarters + 4) // STRIDE) * STRIDE
-
-    def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Restore pictures whose sides are multiples of 4.
-
-        Args:
-            inputs: Pictures, float32[b, h, w, 3] in -1..1 with holes filled; masks, float32[b, h, w, 1], 1 in holes;
-                conditions, float32[b, 3], as `prepared` gives them.
-
-        Returns:
-            float32[b, h, w, 3], about -1..1, not clipped.
-        """
-        pictures, masks, known = inputs
-        folded = tf.nn.space_to_depth(tf.concat([pictures, masks], axis=-1), 2)
-        maps = tf.ones_like(folded[..., :3]) * known[:, None, None, :]
-        half = self.encode(tf.cast(tf.concat([folded, maps], axis=-1), self.compute_dtype))
-        half = passed(half, self.half_blocks)
-        quarter = passed(self.down(half), self.quarter_blocks)
-        half = passed(half + tf.nn.depth_to_space(self.up(quarter), 2), self.last_blocks)
-        residual = tf.cast(tf.nn.depth_to_space(self.residual(half), 2), tf.float32)
-        return pictures + residual * touched(masks, known)
+class Restorer(RestorerNetwork):
+    """The network on pictures of any size, in TensorFlow's graph and from Python."""
 
     def repair(self, damaged: Damaged, *, holes: bool = True, thorough: bool = False) -> tf.Tensor:
         """In the graph: undo all that is known of the damage, at any size from 8 pixels a side.
@@ -215,34 +141,6 @@ class Restorer(keras.Model):
         return to_uint8(self.enlarge_batch(to_float(pictures), thorough=thorough))
 
 
-def touched(masks: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """How far the network may change each pixel, float32[b, h, w, 1] in 0..1.
-
-    Holes, blurred and enlarged pictures entirely; where there is only noise, less the closer it is to none, so that
-    what is not damaged comes back as it was.
-    """
-    sigmas, blurs, enlarged = tf.unstack(known, axis=1)
-    share = tf.reduce_max(
-        tf.stack([tf.minimum(sigmas * MAX_SIGMA / FULL_SIGMA, 1.0), tf.sign(blurs), enlarged]), axis=0
-    )
-    return tf.maximum(masks, share[:, None, None, None])
-
-
-def passed(x: tf.Tensor, blocks: list[list[keras.layers.Conv2D]]) -> tf.Tensor:
-    """Through residual blocks, one after the other."""
-    for first, second in blocks:
-        x = x + second(first(x))
-    return x
-
-
-def prepared(damaged: Damaged, *, holes: bool = True) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """What the network takes: pictures with filled holes, masks, and its conditions, float32[b, 3]."""
-    pictures, masks, sigmas, blurs, enlarged = damaged
-    estimated = tf.where(sigmas < 0, noise_sigma(pictures, masks) * (1 - enlarged), sigmas)
-    levels = [tf.minimum(estimated, MAX_SIGMA) / MAX_SIGMA, tf.clip_by_value(blurs, 0.0, MAX_BLUR) / MAX_BLUR, enlarged]
-    return filled(pictures, masks) if holes else pictures, masks, tf.stack(levels, axis=1)
-
-
 def oriented(pictures: tf.Tensor, turns: int, mirrored: bool, *, back: bool = False) -> tf.Tensor:
     """Pictures mirrored, if they are to be, and turned by so many right angles, or `back` again; [b, h, w, c]."""
     if back:
@@ -261,65 +159,6 @@ def sides(pictures: tf.Tensor) -> tuple[Any, Any]:
     """Height and width of [b, h, w, c]: numbers where the graph knows them, else scalars."""
     sizes = zip(pictures.shape[1:3], tf.unstack(tf.shape(pictures)[1:3]), strict=True)
     return tuple(there if known is None else known for known, there in sizes)
-
-
-def filled(pictures: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
-    """Fill holes smoothly from what surrounds them.
-
-    Averages fill the holes from coarse to fine (push-pull, Gortler et al., 1996), and a few steps of diffusion on each
-    level bring them close to the harmonic function of their borders.
-
-    Args:
-        pictures: float32[b, h, w, 3].
-        masks: float32[b, h, w, 1], 1 in holes.
-
-    Returns:
-        float32[b, h, w, 3], the picture outside the holes; 0 in holes so large that nothing surrounds them.
-    """
-    known = 1 - masks
-    pyramid = [tf.concat([pictures * known, known], axis=-1)]
-    for _ in range(FILL_LEVELS):
-        pyramid.append(tf.nn.avg_pool2d(pyramid[-1], 2, 2, "SAME"))
-    coarse = tf.zeros_like(pyramid[-1][..., :3])
-    for level in reversed(pyramid):
-        coarse = tf.image.resize(coarse, tf.shape(level)[1:3])
-        share = level[..., 3:]
-        surrounding = tf.math.divide_no_nan(level[..., :3], share)
-        for _ in range(FILL_STEPS):
-            coarse = tf.where(share > 0, surrounding, diffused(coarse))
-    return coarse
-
-
-def diffused(pictures: tf.Tensor) -> tf.Tensor:
-    """The mean of each pixel's four neighbours; float32[b, h, w, c]."""
-    around = tf.pad(pictures, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-    return (around[:, 2:, 1:-1] + around[:, :-2, 1:-1] + around[:, 1:-1, 2:] + around[:, 1:-1, :-2]) / 4
-
-
-def noise_sigma(pictures: tf.Tensor, masks: tf.Tensor | None = None) -> tf.Tensor:
-    """Estimate the deviation of a picture's noise by Immerkaer's operator (1996), which is blind to edges and slopes.
-
-    Its mean over the whole picture takes texture for noise; so it is read in blocks of 8x8 pixels, and the tenth of
-    the blocks with the least response decides. Holes do not count.
-
-    Args:
-        pictures: float32[b, h, w, 3] in -1..1, sides from 8.
-        masks: float32[b, h, w, 1], 1 in holes; None for pictures without.
-
-    Returns:
-        float32[b], grey levels of 0..255; 0 where the holes leave nothing to judge by.
-    """
-    masks = tf.zeros_like(pictures[..., :1]) if masks is None else masks
-    kernel = tf.constant([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
-    kernel = tf.tile(kernel[:, :, None, None], [1, 1, 3, 1])
-    response = abs(tf.nn.depthwise_conv2d(pictures * 127.5, kernel, strides=[1, 1, 1, 1], padding="VALID"))
-    whole = tf.ones_like(response) * (1 - tf.nn.max_pool2d(masks, 3, 1, "VALID"))
-    sums, shares = (tf.nn.avg_pool2d(x, NOISE_BLOCK, NOISE_BLOCK, "SAME") for x in (response * whole, whole))
-    means = tf.where(shares >= 0.5, tf.math.divide_no_nan(sums, shares), np.inf)
-    ranked = tf.sort(tf.reshape(means, [tf.shape(means)[0], -1]))
-    counts = tf.reduce_sum(tf.cast(tf.math.is_finite(ranked), tf.int32), axis=1)
-    lowest = tf.gather(ranked, counts // 10, batch_dims=1)
-    return tf.where(counts > 0, lowest, 0.0) * (np.sqrt(np.pi / 2) / 6 / LOWEST_TENTH)
 
 
 def as_batch(images: Pixels) -> Pixels:
@@ -357,44 +196,3 @@ def in_chunks(apply: Any, batch: Pixels, *rows: NDArray[Any]) -> Pixels:
     starts = range(0, len(batch), step)
     parts = [apply(*(part[start : start + step] for part in (batch, *rows))).numpy() for start in starts]
     return np.concatenate(parts)
-
-
-class RestorerTraining(keras.Model):
-    """How the restorer learns: from clean pictures that it damages itself.
-
-    The loss is `ssim_weight` * (1 - SSIM) - `psnr_weight` * PSNR. By the logarithm in the PSNR of each picture a slight
-    damage counts as much as a heavy one: with the mean squared error, heavy noise and holes drown all else.
-
-    Args:
-        restorer: The model to train.
-        psnr_weight: Weight of a decibel of PSNR; what is above 46 dB counts little.
-        ssim_weight: Weight of one minus the structural similarity (Wang et al., 2004), on pictures from 11 pixels.
-    """
-
-    def __init__(self, restorer: Restorer, *, psnr_weight: float = 0.25, ssim_weight: float = 0.0) -> None:
-        super().__init__()
-        self.restorer = restorer
-        self.psnr_weight = psnr_weight
-        self.ssim_weight = ssim_weight
-        self.built = True
-
-    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One step on `image` uint8[b, s, s, 3] and `seed` int64[b], which decides the damage.
-
-        A quarter of the pictures come with an estimate of the noise and the others with the truth, so that both serve
-        later.
-        """
-        real = to_float(batch["image"])
-        damaged = damage(real, batch["seed"])
-        inputs = prepared(damaged._replace(sigmas=tf.where(batch["seed"] % 4 == 0, -1.0, damaged.sigmas)))
-        with tf.GradientTape() as tape:
-            restored = self.restorer(inputs)
-            squared_B = tf.reduce_mean((restored - real) ** 2, axis=[1, 2, 3])
-            psnr = tf.reduce_mean(10 / np.log(10) * tf.math.log(4 / (squared_B + LEAST_ERROR)))
-            loss, metrics = -self.psnr_weight * psnr, {"psnr": psnr}
-            if self.ssim_weight:
-                similarity = tf.reduce_mean(keras.ops.image.ssim((restored + 1) / 2, (real + 1) / 2))
-                loss, metrics = loss + self.ssim_weight * (1 - similarity), {**metrics, "ssim": similarity}
-        variables = self.restorer.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return {"loss": loss, **metrics}

@@ -1,10 +1,36 @@
-"""Stateless randomness by row: what a row draws depends on its own seed alone, whatever the batch it rides in."""
+"""Stateless randomness: what is drawn depends on a seed alone, and by row on that of the row, whatever its batch.
 
-import tensorflow as tf
+The same seed draws other numbers on TensorFlow than on JAX.
+"""
+
+from collections.abc import Sequence
+
+from keras import ops
+
+from models.backends import backend
+from models.tensors import Tensor
 
 
-def normal_rows(seeds: tf.Tensor, size: int, *, stream: int) -> tf.Tensor:
+def normal(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
     """Standard normal draws.
+
+    Args:
+        shape: Of the draws.
+        seed: int[2], any values.
+
+    Returns:
+        float32 of the shape.
+    """
+    return backend.normal(shape, seed)
+
+
+def uniform(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
+    """Uniform draws in [0, 1); arguments and result as for `normal`."""
+    return backend.uniform(shape, seed)
+
+
+def normal_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
+    """Standard normal draws by row.
 
     Args:
         seeds: int64[b], any values.
@@ -14,19 +40,14 @@ def normal_rows(seeds: tf.Tensor, size: int, *, stream: int) -> tf.Tensor:
     Returns:
         float32[b, size].
     """
-    return draw_rows(tf.random.stateless_normal, seeds, size, stream)
+    return backend.by_row(lambda seed: normal([size], pair(seed, stream)), seeds, [size])
 
 
-def uniform_rows(seeds: tf.Tensor, size: int, *, stream: int) -> tf.Tensor:
+def uniform_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
     """Uniform draws in [0, 1); arguments and result as for `normal_rows`."""
-    return draw_rows(tf.random.stateless_uniform, seeds, size, stream)
+    return backend.by_row(lambda seed: uniform([size], pair(seed, stream)), seeds, [size])
 
 
-def draw_rows(draw: tf.types.experimental.GenericFunction, seeds: tf.Tensor, size: int, stream: int) -> tf.Tensor:
-    """Call a stateless sampler once for each seed."""
-    rows = tf.map_fn(
-        lambda seed: draw([size], seed=tf.stack([seed, tf.constant(stream, tf.int64)])),
-        tf.cast(seeds, tf.int64),
-        fn_output_signature=tf.TensorSpec([size], tf.float32),
-    )
-    return tf.ensure_shape(rows, [None, size])
+def pair(first: Tensor, second: Tensor | int) -> Tensor:
+    """Two integer scalars as one seed, int[2] of the first one's dtype."""
+    return ops.stack([first, ops.convert_to_tensor(second, first.dtype)])

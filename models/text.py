@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-PAD, UNKNOWN, START, END = range(4)
-RESERVED = ("<pad>", "<unk>", "<start>", "<end>")
-SPACE = "▁"
+from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN
+
 # Scripts that write words with spaces between them; every other character is a piece by itself. A longer word is more
 # than one, since the look-up of a word gives up beyond a number of bytes.
 LETTER = r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hangul}\p{Arabic}\p{Hebrew}\p{Devanagari}]"
@@ -93,11 +92,6 @@ def token_ids(
     framed = tf.pad(padded, [[0, 0], [1, int(length is None)]], constant_values=START)
     places, end = tf.range(tf.shape(framed, tf.int64)[1]), ids.row_lengths()[:, None] + 1
     return tf.where(places < end, framed, tf.cast(tf.where(places == end, END, PAD), tf.int64))
-
-
-def character_vocabulary(text: str) -> list[str]:
-    """The vocabulary of an exact tokenizer: the reserved pieces and every character of a text."""
-    return [*RESERVED, *sorted(set(text))]
 
 
 class Tokenizer(tf.Module):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from models.batches import as_rows, as_strings, as_temperatures
 from models.drawing import Drawer, as_scale
 from models.language_model import TEMPERATURE, Texts
-from models.pictures import to_uint8
 from models.restorer import Restorer
+from models.tensors import to_uint8
 
 MOST_CANDIDATES = 16
 

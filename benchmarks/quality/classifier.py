@@ -20,7 +20,7 @@ from benchmarks.quality import Draw, Pictures
 from benchmarks.quality.pictures import load_pictures
 from models.device import device_policy
 from models.learning.fit import Cosine
-from models.pictures import to_float
+from models.tensors import to_float
 from tfx_pipeline.datasets.entries import DataSetError
 from tfx_pipeline.datasets.folder import read_folder
 

@@ -16,10 +16,11 @@ from models.drawing import Drawer
 from models.learning.inputs import Captioned
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.metrics import psnr, ssim
-from models.pictures import to_uint8
 from models.pretrained import load_pretrained
-from models.text import RESERVED, Tokenizer, characters, pieces
+from models.tensors import to_uint8
+from models.text import Tokenizer, characters, pieces
 from models.text_to_image import TextToImage
+from models.vocabulary import RESERVED
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import SHARES, Scene, Thing, is_withheld_pair, pick_open, random_scenes, render

@@ -21,7 +21,7 @@ from models.language_model import LanguageModel
 from models.language_training import TextTraining
 from models.learning.fit import Cosine
 from models.learning.inputs import Batches
-from models.text import character_vocabulary
+from models.vocabulary import character_vocabulary
 
 STREAMS, WINDOW = 32, 128
 TOKEN_SIZE = 64
@@ -97,16 +97,16 @@ def train(model: LanguageModel, ids: NDArray[np.int64], recipe: Recipe, effort: 
 
 
 def windows(ids: NDArray[np.int64]) -> Batches:
-    """Batches of int64[streams, window + 1]: a row goes on where the row of the batch before it ended.
+    """Batches of `ids`, int64[streams, window + 1]: a row goes on where the row of the batch before it ended.
 
     The text is a ring, and the streams begin at even distances on it.
     """
     ring = tf.constant(np.concatenate([ids, ids[: WINDOW + 1]]))
     starts = tf.range(STREAMS, dtype=tf.int64) * (len(ids) // STREAMS)
 
-    def pick(number: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
+    def pick(number: tf.Tensor, _: tf.Tensor) -> dict[str, tf.Tensor]:
         begins = (starts + number * WINDOW) % len(ids)
-        return tf.gather(ring, begins[:, None] + tf.range(WINDOW + 1, dtype=tf.int64))
+        return {"ids": tf.gather(ring, begins[:, None] + tf.range(WINDOW + 1, dtype=tf.int64))}
 
     return Batches(STREAMS, STREAMS, 0, pick)
 

@@ -26,8 +26,9 @@ from models.learning.fit import Cosine
 from models.learning.patches import patch_batches
 from models.metrics import psnr
 from models.optimizers import muon
-from models.pictures import to_float, to_uint8
-from models.restorer import Restorer, RestorerTraining
+from models.restorer import Restorer
+from models.restorer_training import RestorerTraining
+from models.tensors import to_float, to_uint8
 
 PATCH = 64
 SIGMA, BORDER = 25.0, 2

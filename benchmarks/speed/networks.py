@@ -9,16 +9,17 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.speed.limits import wait
+from models.backends.tensorflow import gradients_of
 from models.device import device_policy
 from models.export import frozen
 from models.generator import Generator
-from models.generator_training import gradients_of
-from models.language_model import LanguageModel, masked_nats
+from models.language_model import LanguageModel
+from models.language_network import masked_nats
 from models.learning.plane import new_generator
 from models.learning.recipes import new_language_model
 from models.restorer import Restorer
-from models.text import END
 from models.text_to_image import TextToImage
+from models.vocabulary import END
 from tfx_pipeline.config import load_config
 
 PICTURE_SIZE = 64

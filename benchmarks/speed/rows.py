@@ -36,12 +36,13 @@ from models.device import cpu_has_bfloat16, device_policy
 from models.export import export_generator, export_text_to_image, frozen
 from models.generator import Generator
 from models.language_model import TEMPERATURE, LanguageModel
-from models.pictures import encode_png, to_uint8
+from models.pictures import encode_png
 from models.pretrained import export_pretrained, load_pretrained
 from models.restorer import Restorer
 from models.sampling import normal_rows, uniform_rows
-from models.text import START
+from models.tensors import to_uint8
 from models.text_to_image import TextToImage
+from models.vocabulary import START
 from serving.client import Client
 from serving.process import ServerProcess
 from tfx_pipeline.config import load_config

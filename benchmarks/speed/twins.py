@@ -19,8 +19,9 @@ from models.generator import Generator
 from models.language_model import LanguageModel
 from models.layers import Modulated
 from models.reader import CaptionReader
-from models.restorer import FULL_SIGMA, Restorer
-from models.text import PAD
+from models.restorer import Restorer
+from models.restorer_network import FULL_SIGMA
+from models.vocabulary import PAD
 
 SLOPE = 0.2
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 from benchmarks.speed.networks import plane_of
 from models.language_model import TEMPERATURE, LanguageModel
-from models.pictures import to_uint8
-from models.restorer import noise_sigma
+from models.restorer_network import noise_sigma
 from models.sampling import uniform_rows
-from models.text import END, PAD, RESERVED
+from models.tensors import to_uint8
 from models.text_to_image import TextToImage
+from models.vocabulary import END, PAD, RESERVED
 
 PROMPTS = ("a red circle", "it is snowing today", "a large yellow star on a black background", "今天的天气很好")
 Call = Callable[[Any], Any]

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.learning.inputs import Batches
 from models.learning.workers import fit_together, is_chief, worker_count
+from models.tensors import Tensor
 
 EPOCHS = 20
 GRID_ROWS = 32
@@ -39,12 +40,12 @@ class Cosine(keras.optimizers.schedules.LearningRateSchedule):
         self.steps = steps
         self.floor = floor
 
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+    def __call__(self, step: Tensor) -> Tensor:
         """The rate at a step."""
-        step = tf.cast(step, tf.float32)
-        fall = 0.5 * (1 + tf.cos(np.pi * tf.minimum(step / self.steps, 1.0)))
+        step = ops.cast(step, "float32")
+        fall = 0.5 * (1 + ops.cos(np.pi * ops.minimum(step / self.steps, 1.0)))
         rise = max(1, min(100, self.steps // 10))
-        return self.peak * tf.minimum(1.0, (step + 1) / rise) * (self.floor + (1 - self.floor) * fall)
+        return self.peak * ops.minimum(1.0, (step + 1) / rise) * (self.floor + (1 - self.floor) * fall)
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from models.text import END, PAD, RESERVED, UNKNOWN
+from models.vocabulary import END, PAD, RESERVED, UNKNOWN
 
 BEHEADED = 0.1
 """Share of the captions that the language model reads from some piece after the first."""

@@ -17,7 +17,7 @@ from models.learning.inputs import Captioned, embedding_batches
 from models.learning.optimizing import averaging_muon, averaging_over
 from models.learning.settings import Drawing, LearningConfig
 from models.optimizers import Adam
-from models.pictures import to_uint8
+from models.tensors import to_uint8
 
 
 class Trained(NamedTuple):

@@ -18,8 +18,9 @@ from models.learning.networks import NETWORKS
 from models.learning.optimizing import averaging_muon
 from models.learning.settings import Language, LearningConfig
 from models.optimizers import muon
-from models.pictures import to_float, to_uint8
-from models.restorer import Restorer, RestorerTraining
+from models.restorer import Restorer
+from models.restorer_training import RestorerTraining
+from models.tensors import to_float, to_uint8
 
 
 def learn_language(

@@ -16,7 +16,7 @@ from models.language_training import TextTraining
 from models.learning.fit import Cosine, fit
 from models.learning.inputs import Batches, Captioned
 from models.learning.recipes import learn_language, learn_to_draw
-from models.text import RESERVED
+from models.vocabulary import RESERVED
 from tfx_pipeline.config import RunConfig
 
 IDS = np.random.default_rng(0).integers(len(RESERVED), 12, 10_000)

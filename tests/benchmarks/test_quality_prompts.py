@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.quality.prompts import NATURAL, attributes_kept, parse, partial_prompts, sentences
 from models.language_model import LanguageModel
-from models.text import RESERVED
+from models.vocabulary import RESERVED
 from tfx_pipeline.datasets.shapes import Scene, random_scenes, record
 
 COUNT = 200

@@ -19,8 +19,8 @@ from models.export import export_text_to_image
 from models.generator import Generator
 from models.language_model import LanguageModel
 from models.restorer import Restorer
-from models.text import RESERVED
 from models.text_to_image import TextToImage
+from models.vocabulary import RESERVED
 
 WORDS = ("▁a", "▁red", "▁circle", "▁it", "▁is", "▁snowing", "▁today", "▁large", "▁yellow", "▁star", "▁on")
 VOCABULARY = (*RESERVED, *WORDS, *"▁abcdeghiklnorstuwy今天的气很好")

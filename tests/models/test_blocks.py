@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from models.blocks import block_of, read_block
 from models.language_model import LanguageModel
-from models.text import PAD
+from models.vocabulary import PAD
 
 
 @pytest.fixture(scope="module")

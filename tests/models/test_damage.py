@@ -4,8 +4,8 @@ import tensorflow as tf
 from tiny_models import pictures
 
 from models.damage import MAX_BLUR, MAX_SIGMA, Damaged, blur, damage, enlarge, rectangles, scratches, shrink
-from models.pictures import to_float
-from models.restorer import noise_sigma
+from models.restorer_network import noise_sigma
+from models.tensors import to_float
 
 COUNT, SIZE = 600, 32
 

@@ -8,7 +8,7 @@ from tiny_models import PROMPTS, SIZE, tiny_generator, tiny_language_model
 
 from models.generator import Generator
 from models.language_model import LanguageModel
-from models.pictures import to_uint8
+from models.tensors import to_uint8
 
 
 def test_config_round_trip_with_its_language_model(generator: Generator) -> None:

@@ -16,7 +16,6 @@ from models.generator_training import (
     absolute_error,
     edges,
     encoder_of,
-    gradients_of,
     squared_error,
 )
 
@@ -72,29 +71,6 @@ def test_edges_are_differences_of_neighbours() -> None:
     down, right = edges(tf.constant([[1.0, 2.0], [4.0, 8.0]])[None, :, :, None])
     assert down.numpy().ravel().tolist() == [3, 6]
     assert right.numpy().ravel().tolist() == [1, 4]
-
-
-def test_variables_without_a_part_in_the_loss_have_no_gradient() -> None:
-    weight, unused = keras.Variable([[1.0], [2.0]]), keras.Variable([5.0])
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(tf.convert_to_tensor(weight) ** 2)
-    first, second = gradients_of(loss, [weight, unused], tape)
-    assert (first.numpy().tolist(), second.numpy().tolist()) == ([[2.0], [4.0]], [0.0])
-
-
-@pytest.mark.parametrize("xla", [False, True])
-def test_the_seed_and_the_step_decide_what_a_step_draws_at_random(xla: bool) -> None:
-    def drawn(seed: int, step: int, stream: str) -> tuple[float, ...]:
-        generator = new_generator()
-        training = GeneratorWarmup(generator, encoder_of(generator, width=8), steps=10, kl_weight=0.1, seed=seed)
-        training.compile(optimizer=keras.optimizers.Adam())
-        training.optimizer.iterations.assign(step)
-        draw = tf.function(lambda: tf.random.stateless_normal([4], training.chance(stream)), jit_compile=xla)
-        return tuple(draw().numpy())
-
-    one = drawn(1, 5, "patches")
-    assert drawn(1, 5, "patches") == one
-    assert len({one, drawn(2, 5, "patches"), drawn(1, 6, "patches"), drawn(1, 5, "posterior")}) == 4
 
 
 @pytest.fixture(scope="module")

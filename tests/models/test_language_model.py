@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tiny_models import CHARACTERS, PROMPTS, VOCABULARY, tiny_language_model
 
 from models.language_model import ROWS, WINDOW, LanguageModel, sample
-from models.text import END, PAD, RESERVED, START, character_vocabulary
+from models.vocabulary import END, PAD, RESERVED, START, character_vocabulary
 
 ASCII_SPACE = " \t\n\v\f\r"
 

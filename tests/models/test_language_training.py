@@ -6,7 +6,7 @@ from tiny_models import VOCABULARY, copy_of, moved, pictures, tiny_language_mode
 
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel, TextTraining
-from models.text import END, PAD, START, character_vocabulary
+from models.vocabulary import END, PAD, START, character_vocabulary
 
 CAPTIONS = ("a red circle", "a blue circle", "a red square", "a blue square on red", "红色圆形", "一个蓝色方块")
 Batch = dict[str, tf.Tensor]
@@ -117,7 +117,8 @@ def speller() -> LanguageModel:
 def test_a_text_is_learnt_window_by_window(speller: LanguageModel) -> None:
     """Which of two windows comes next cannot be told from the window itself, only from the state carried into it."""
     ids = speller.tokenizer.tokenize_whole(tf.constant(["aaaabbbb"])).numpy()[0, 1:-1]
-    batches = tf.data.Dataset.from_tensor_slices([[[*ids[:4], ids[4]]], [[*ids[4:], ids[0]]]]).repeat(150)
+    windows = {"ids": [[[*ids[:4], ids[4]]], [[*ids[4:], ids[0]]]]}
+    batches = tf.data.Dataset.from_tensor_slices(windows).repeat(150)
     training = TextTraining(speller, streams=1)
     reader = copy_of(speller.reader.variables)
     training.compile(optimizer=keras.optimizers.Adam(0.02), jit_compile=False)
@@ -132,9 +133,9 @@ def test_states_are_carried_from_window_to_window(speller: LanguageModel) -> Non
     ids = speller.tokenizer.tokenize_whole(tf.constant(["abcdabcd", "dd\ncbadb"]))
     _, expected = speller.read(ids[:, :8], speller.no_states(2))
     for start in (0, 4):
-        training.train_step(ids[:, start : start + 5])
+        training.train_step({"ids": ids[:, start : start + 5]})
     np.testing.assert_allclose(training.states, tf.stack(expected), atol=1e-6)
-    loss = training.train_step(ids[:, 8:10])["nats_per_piece"]
+    loss = training.train_step({"ids": ids[:, 8:10]})["nats_per_piece"]
     assert float(loss) == pytest.approx(float(last_pair_by_hand(speller, ids)), rel=1e-5)
 
 

@@ -5,7 +5,8 @@ from odd_pictures import encoded
 from PIL import Image
 from tiny_models import pictures
 
-from models.pictures import decode, decode_mask, decode_squares, encode_png, square, to_float, to_uint8
+from models.pictures import decode, decode_mask, decode_squares, encode_png, square
+from models.tensors import to_float, to_uint8
 
 
 def test_every_grey_level_survives_the_way_to_float_and_back() -> None:

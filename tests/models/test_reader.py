@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from models.reader import CaptionReader
-from models.text import PAD
+from models.vocabulary import PAD
 
 LENGTH = 6
 

@@ -9,8 +9,10 @@ from tiny_models import copy_of, moved, pictures, shake, tiny_restorer
 from models.damage import damage, enlarge
 from models.metrics import psnr
 from models.optimizers import muon
-from models.pictures import to_float, to_uint8
-from models.restorer import TILE, Restorer, RestorerTraining, filled, oriented
+from models.restorer import TILE, Restorer, oriented
+from models.restorer_network import filled
+from models.restorer_training import RestorerTraining
+from models.tensors import to_float, to_uint8
 
 SIZES = [(8, 8), (16, 16), (9, 11), (37, 50), (8, 31)]
 

@@ -8,19 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import VOCABULARY
 
-from models.text import (
-    END,
-    PAD,
-    RESERVED,
-    SPACE,
-    START,
-    UNKNOWN,
-    Tokenizer,
-    character_vocabulary,
-    characters,
-    normalise,
-    pieces,
-)
+from models.text import Tokenizer, characters, normalise, pieces
+from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN, character_vocabulary
 
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 

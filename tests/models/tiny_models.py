@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.generator import Generator
 from models.language_model import LanguageModel
 from models.restorer import Restorer
-from models.text import RESERVED
+from models.vocabulary import RESERVED
 
 CHARACTERS = "▁abcdefghijklmnopqrstuvwxyz0123456789,.，红蓝色圆形方块一个"
 WORDS = ("▁a", "▁red", "▁blue", "▁circle", "▁square", "▁on", "ing")

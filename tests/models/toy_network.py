@@ -15,8 +15,8 @@ from models.learning.fit import Fit
 from models.learning.inputs import Captioned, embedding_batches
 from models.learning.networks import NETWORKS, Network
 from models.learning.settings import LearningConfig
-from models.pictures import to_float
 from models.sampling import normal_rows
+from models.tensors import to_float
 
 TOY = Network("toy", recipe="toy_network:learn", fineness=2)
 NOISE = 4

@@ -12,7 +12,8 @@ from PIL import Image
 from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 
 from models.pictures import decode_squares, encode_png
-from models.text import END, PAD, RESERVED, START, Tokenizer
+from models.text import Tokenizer
+from models.vocabulary import END, PAD, RESERVED, START
 from tfx_pipeline.ingesting.preprocessing import VOCABULARY, flat, preprocessing_fn
 from tfx_pipeline.ingesting.squares import from_bytes, raw_squares
 

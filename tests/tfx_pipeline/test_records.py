@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.text import END, PAD, RESERVED, START, Tokenizer
+from models.text import Tokenizer
+from models.vocabulary import END, PAD, RESERVED, START
 from tfx_pipeline.training.records import joined, read_captioned, read_captions, read_lines
 
 SIZE, LENGTH = 8, 6

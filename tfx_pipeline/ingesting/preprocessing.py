@@ -5,7 +5,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.text import RESERVED, characters, pieces, token_ids
+from models.text import characters, pieces, token_ids
+from models.vocabulary import RESERVED
 from tfx_pipeline.ingesting.squares import raw_squares
 
 VOCABULARY = "pieces"

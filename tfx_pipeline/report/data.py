@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 
 from models.evaluation import RAW
-from models.text import END, PAD
+from models.vocabulary import END, PAD
 from tfx_pipeline.config import Data as Settings
 from tfx_pipeline.datasets.entries import QUARANTINE, DataSetError, ReadLimits
 from tfx_pipeline.datasets.folder import read_folder

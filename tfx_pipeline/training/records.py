@@ -7,7 +7,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.learning.inputs import Captioned
-from models.text import END, PAD, START, Tokenizer
+from models.text import Tokenizer
+from models.vocabulary import END, PAD, START
 from tfx_pipeline.ingesting.squares import from_bytes
 
 READ_BATCH = 512

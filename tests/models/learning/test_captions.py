@@ -2,7 +2,7 @@ import numpy as np
 
 from models.learning.captions import VERSIONS, versions
 from models.learning.inputs import UnknownWords
-from models.text import END, PAD, START
+from models.vocabulary import END, PAD, START
 
 CAPTIONS = np.array([[[START, 4, 5, 6, END], [START, END, PAD, PAD, PAD]]] * 30, np.int64)
 

@@ -18,7 +18,7 @@ from models.learning.inputs import (
     unknown_words,
     with_unknown_words,
 )
-from models.text import END, PAD, RESERVED, START, UNKNOWN
+from models.vocabulary import END, PAD, RESERVED, START, UNKNOWN
 
 SIZE, LENGTH = 8, 6
 MISSING = [START, END] + [PAD] * (LENGTH - 2)

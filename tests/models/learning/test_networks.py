@@ -17,7 +17,7 @@ from models.learning.recipes import learn_to_draw
 from models.learning.settings import Drawing, LearningConfig
 from models.learning.warm import take_weights
 from models.metrics import psnr
-from models.pictures import to_uint8
+from models.tensors import to_uint8
 from models.text_to_image import TextToImage
 
 STEPS = 200

@@ -9,7 +9,7 @@ from models.generator import Generator
 from models.language_model import LanguageModel
 from models.learning.warm import take_weights
 from models.restorer import Restorer
-from models.text import RESERVED
+from models.vocabulary import RESERVED
 
 PIECES = ["a", "b", " red", " blue"]
 

@@ -13,7 +13,7 @@ from models.learning.inputs import Captioned
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.learning.settings import LearningConfig
 from models.learning.workers import is_chief, new_strategy
-from models.text import RESERVED
+from models.vocabulary import RESERVED
 
 STEPS = 40
 WORDS = [*RESERVED, *"abcdefgh"]

@@ -1,0 +1,62 @@
+"""TensorFlow's part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+if TYPE_CHECKING:
+    from models.training import Losses, Training, Update
+
+normal = tf.random.stateless_normal
+uniform = tf.random.stateless_uniform
+
+
+def by_row(draw: Callable[[tf.Tensor], tf.Tensor], seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Draws of each row's own seed, int64[b]: float32[b, *shape]."""
+    return tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec(shape, tf.float32))
+
+
+def in_xla() -> bool:
+    """Whether XLA compiles what is being traced; TensorFlow has no public way to ask."""
+    return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def resize(pictures: tf.Tensor, size: Sequence[int | tf.Tensor]) -> tf.Tensor:
+    """Bilinear, to a height and a width that only the graph may know, which Keras' own refuses."""
+    return tf.image.resize(pictures, size)
+
+
+def mean_over_workers(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The mean of what the workers of a `tf.distribute` strategy found."""
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return gradients
+    return replica.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+
+
+def train_step(training: Training, batch: Any) -> Losses:
+    """Take a step."""
+    reported: Losses = {}
+    for update in training.updates():
+        reported |= apply(update, batch)
+    return reported
+
+
+def apply(update: Update, batch: Any) -> Losses:
+    """Take one update of a step."""
+    with tf.GradientTape() as tape:
+        loss, losses = update.loss(batch)
+    update.optimizer.apply(gradients_of(loss, update.variables, tape), update.variables)
+    return losses
+
+
+def gradients_of(loss: tf.Tensor, variables: list[keras.Variable], tape: tf.GradientTape) -> list[tf.Tensor]:
+    """Gradients of a loss, zeros for Keras variables that had no part in it."""
+    # The tape cannot make zeros of Keras' own class of variables.
+    sources = [variable.value for variable in variables]
+    return tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)

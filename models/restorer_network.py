@@ -1,0 +1,177 @@
+"""The network of the restorer: damaged pictures and what is known of the damage in, restored ones out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.backends import backend
+from models.damage import MAX_BLUR, MAX_SIGMA, Damaged
+from models.tensors import Tensor
+
+STRIDE = 4
+FILL_LEVELS = 8
+FULL_SIGMA = 2.0
+FILL_STEPS = 6
+NOISE_BLOCK = 8
+# Of 8x8 blocks of pure noise, the tenth with the least response shows this share of the true deviation.
+LOWEST_TENTH = 0.79
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class RestorerNetwork(keras.Model):
+    """Predicts what to add to a damaged picture, told its noise, blur, holes and whether it was enlarged.
+
+    A U-shaped autoencoder of residual blocks on the picture folded by two, conditioned by constant maps as FFDNet
+    (Zhang et al., 2018) is; no normalisation, as in EDSR (Lim et al., 2017).
+
+    Args:
+        widths: Channels at half the picture's resolution and at a quarter of it.
+        depth: Residual blocks at the quarter.
+        half_depth: Residual blocks at the half, before and after the quarter each.
+    """
+
+    def __init__(
+        self, *, widths: Sequence[int] = (64, 128), depth: int = 2, half_depth: int = 1, **kwargs: Any
+    ) -> None:
+        # Cast by hand: the residual is added to the picture in full precision, whatever the convolutions run in.
+        super().__init__(**{"autocast": False, **kwargs})
+        self.widths = tuple(widths)
+        self.depth = depth
+        self.half_depth = half_depth
+        half, quarter = self.widths
+
+        def convolution(width: int, **options: Any) -> keras.layers.Conv2D:
+            return keras.layers.Conv2D(width, 3, padding="same", dtype=self.dtype_policy, **options)
+
+        def blocks(width: int, count: int) -> list[list[keras.layers.Conv2D]]:
+            # Each block begins as the identity, so that the depth costs no warm-up.
+            last = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01)}
+            return [[convolution(width, activation="relu"), convolution(width, **last)] for _ in range(count)]
+
+        self.encode = convolution(half)
+        self.half_blocks = blocks(half, half_depth)
+        self.down = convolution(quarter, strides=2)
+        self.quarter_blocks = blocks(quarter, depth)
+        self.up = keras.layers.Conv2D(4 * half, 1, dtype=self.dtype_policy)
+        self.last_blocks = blocks(half, half_depth)
+        self.residual = convolution(12, kernel_initializer="zeros")
+        self([ops.zeros([1, 8, 8, 3]), ops.zeros([1, 8, 8, 1]), ops.zeros([1, 3])])
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        own = {"widths": self.widths, "depth": self.depth, "half_depth": self.half_depth}
+        return {**super().get_config(), **own}
+
+    @property
+    def reach(self) -> int:
+        """Pixels from which an output is influenced, to each side; a multiple of 4, rounded up."""
+        halves, quarters = 4 * self.half_depth + 2, 2 * self.depth + 1
+        return -(-(2 * halves + 4 * quarters + 4) // STRIDE) * STRIDE
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Restore pictures whose sides are multiples of 4.
+
+        Args:
+            inputs: Pictures, float32[b, h, w, 3] in -1..1 with holes filled; masks, float32[b, h, w, 1], 1 in holes;
+                conditions, float32[b, 3], as `prepared` gives them.
+
+        Returns:
+            float32[b, h, w, 3], about -1..1, not clipped.
+        """
+        pictures, masks, known = inputs
+        folded = ops.space_to_depth(ops.concatenate([pictures, masks], axis=-1), 2)
+        maps = ops.ones_like(folded[..., :3]) * known[:, None, None, :]
+        half = self.encode(ops.cast(ops.concatenate([folded, maps], axis=-1), self.compute_dtype))
+        half = passed(half, self.half_blocks)
+        quarter = passed(self.down(half), self.quarter_blocks)
+        half = passed(half + ops.depth_to_space(self.up(quarter), 2), self.last_blocks)
+        residual = ops.cast(ops.depth_to_space(self.residual(half), 2), "float32")
+        return pictures + residual * touched(masks, known)
+
+
+def touched(masks: Tensor, known: Tensor) -> Tensor:
+    """How far the network may change each pixel, float32[b, h, w, 1] in 0..1.
+
+    Holes, blurred and enlarged pictures entirely; where there is only noise, less the closer it is to none, so that
+    what is not damaged comes back as it was.
+    """
+    sigmas, blurs, enlarged = ops.unstack(known, axis=1)
+    share = ops.max(ops.stack([ops.minimum(sigmas * MAX_SIGMA / FULL_SIGMA, 1.0), ops.sign(blurs), enlarged]), axis=0)
+    return ops.maximum(masks, share[:, None, None, None])
+
+
+def passed(x: Tensor, blocks: list[list[keras.layers.Conv2D]]) -> Tensor:
+    """Through residual blocks, one after the other."""
+    for first, second in blocks:
+        x = x + second(first(x))
+    return x
+
+
+def prepared(damaged: Damaged, *, holes: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network takes: pictures with filled holes, masks, and its conditions, float32[b, 3]."""
+    pictures, masks, sigmas, blurs, enlarged = damaged
+    estimated = ops.where(sigmas < 0, noise_sigma(pictures, masks) * (1 - enlarged), sigmas)
+    levels = [ops.minimum(estimated, MAX_SIGMA) / MAX_SIGMA, ops.clip(blurs, 0.0, MAX_BLUR) / MAX_BLUR, enlarged]
+    return filled(pictures, masks) if holes else pictures, masks, ops.stack(levels, axis=1)
+
+
+def filled(pictures: Tensor, masks: Tensor) -> Tensor:
+    """Fill holes smoothly from what surrounds them.
+
+    Averages fill the holes from coarse to fine (push-pull, Gortler et al., 1996), and a few steps of diffusion on each
+    level bring them close to the harmonic function of their borders.
+
+    Args:
+        pictures: float32[b, h, w, 3].
+        masks: float32[b, h, w, 1], 1 in holes.
+
+    Returns:
+        float32[b, h, w, 3], the picture outside the holes; 0 in holes so large that nothing surrounds them.
+    """
+    known = 1 - masks
+    pyramid = [ops.concatenate([pictures * known, known], axis=-1)]
+    for _ in range(FILL_LEVELS):
+        pyramid.append(ops.average_pool(pyramid[-1], 2, 2, "same"))
+    coarse = ops.zeros_like(pyramid[-1][..., :3])
+    for level in reversed(pyramid):
+        coarse = backend.resize(coarse, ops.shape(level)[1:3])
+        share = level[..., 3:]
+        surrounding = ops.divide_no_nan(level[..., :3], share)
+        for _ in range(FILL_STEPS):
+            coarse = ops.where(share > 0, surrounding, diffused(coarse))
+    return coarse
+
+
+def diffused(pictures: Tensor) -> Tensor:
+    """The mean of each pixel's four neighbours; float32[b, h, w, c]."""
+    around = ops.pad(pictures, [[0, 0], [1, 1], [1, 1], [0, 0]], "symmetric")
+    return (around[:, 2:, 1:-1] + around[:, :-2, 1:-1] + around[:, 1:-1, 2:] + around[:, 1:-1, :-2]) / 4
+
+
+def noise_sigma(pictures: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Estimate the deviation of a picture's noise by Immerkaer's operator (1996), which is blind to edges and slopes.
+
+    Its mean over the whole picture takes texture for noise; so it is read in blocks of 8x8 pixels, and the tenth of
+    the blocks with the least response decides. Holes do not count.
+
+    Args:
+        pictures: float32[b, h, w, 3] in -1..1, sides from 8.
+        masks: float32[b, h, w, 1], 1 in holes; None for pictures without.
+
+    Returns:
+        float32[b], grey levels of 0..255; 0 where the holes leave nothing to judge by.
+    """
+    masks = ops.zeros_like(pictures[..., :1]) if masks is None else masks
+    kernel = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)[:, :, None, None].repeat(3, axis=2)
+    response = abs(ops.depthwise_conv(pictures * 127.5, kernel))
+    whole = ops.ones_like(response) * (1 - ops.max_pool(masks, 3, 1))
+    sums, shares = (ops.average_pool(x, NOISE_BLOCK, NOISE_BLOCK, "same") for x in (response * whole, whole))
+    means = ops.where(shares >= 0.5, ops.divide_no_nan(sums, shares), np.inf)
+    ranked = ops.sort(ops.reshape(means, [ops.shape(means)[0], -1]))
+    counts = ops.sum(ops.cast(ops.isfinite(ranked), "int32"), axis=1)
+    in_place = ops.equal(ops.arange(ops.shape(ranked)[1]), counts[:, None] // 10)
+    lowest = ops.sum(ops.where(in_place, ranked, 0.0), axis=1)
+    return ops.where(counts > 0, lowest, 0.0) * (np.sqrt(np.pi / 2) / 6 / LOWEST_TENTH)

@@ -1,0 +1,18 @@
+"""Tensors of whichever backend Keras runs on, and the two ranges of pictures in them, uint8 and -1..1."""
+
+from typing import Any, TypeAlias
+
+from keras import ops
+
+Tensor: TypeAlias = Any
+"""A tensor of Keras' backend; the suffix of a name gives its shape."""
+
+
+def to_uint8(pictures: Tensor) -> Tensor:
+    """float32[...] in -1..1 -> uint8[...]; values outside are clipped."""
+    return ops.cast(ops.round((ops.clip(pictures, -1.0, 1.0) + 1.0) * 127.5), "uint8")
+
+
+def to_float(pictures: Tensor) -> Tensor:
+    """uint8[...] -> float32[...] in -1..1."""
+    return ops.cast(pictures, "float32") / 127.5 - 1.0
