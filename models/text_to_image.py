@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from models.batches import as_rows, as_strings, as_temperatures
 from models.drawing import Drawer, as_scale
 from models.language_model import TEMPERATURE, Texts
 from models.restorer import Restorer
+from models.saving import load_model
 from models.tensors import to_uint8
 
 MOST_CANDIDATES = 16
@@ -40,7 +40,7 @@ class TextToImage(tf.Module):
         extra = Path(saved_model) / "assets.extra"
         if not (extra / "generator.keras").is_file():
             raise FileNotFoundError(f"{extra} holds no generator.keras: name a version folder of text_to_image.")
-        generator, restorer = (keras.saving.load_model(extra / f"{name}.keras") for name in ("generator", "restorer"))
+        generator, restorer = (load_model(extra / f"{name}.keras") for name in ("generator", "restorer"))
         return cls(generator, restorer)
 
     def draw(

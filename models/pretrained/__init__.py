@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import keras
-
 from models.export import export_language_model, export_restorer, export_text_to_image
+from models.saving import load_model
 from models.text_to_image import TextToImage
 
 HERE = Path(__file__).parent
@@ -12,7 +11,7 @@ HERE = Path(__file__).parent
 
 def load_pretrained() -> TextToImage:
     """The models that come with the project, from three megabytes of weights."""
-    generator, restorer = (keras.saving.load_model(HERE / f"{name}.keras") for name in ("generator", "restorer"))
+    generator, restorer = (load_model(HERE / f"{name}.keras") for name in ("generator", "restorer"))
     return TextToImage(generator, restorer)
 
 

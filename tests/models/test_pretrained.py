@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -14,6 +17,12 @@ def model() -> TextToImage:
 
 def test_the_weights_are_small_enough_to_carry() -> None:
     assert sum(file.stat().st_size for file in HERE.glob("*.keras")) < 10_000_000
+
+
+def test_a_fresh_process_loads_them() -> None:
+    program = "from models.pretrained import load_pretrained; print(type(load_pretrained().generator).__module__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "models.generator\n"), done.stderr
 
 
 def test_captions_of_single_objects_that_were_withheld_are_obeyed(model: TextToImage) -> None:

@@ -4,7 +4,6 @@ import hashlib
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 from tfx.types import Artifact
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
@@ -13,6 +12,7 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 
 from models.export import export_text_to_image
 from models.language_model import TEMPERATURE
+from models.saving import load_model
 from models.text_to_image import TextToImage
 from serving.validation import Verdict, validate
 from serving.warmup import Request, write_warmup
@@ -53,7 +53,7 @@ def Assembler(
         for name, artifact in (("generator", generator), ("restorer", restorer))
     ]
     out = Path(serving_path(model))
-    export_text_to_image(TextToImage(*map(keras.saving.load_model, files)), out)
+    export_text_to_image(TextToImage(*map(load_model, files)), out)
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     (out / PARTS_FILE).write_text("\n".join(digests), encoding="utf-8")
     write_warmup(out, FUSED, [request for batch in WARMUP_BATCHES for request in warmups(batch)])

@@ -29,6 +29,7 @@ from models.learning.recipes import learn_language, learn_to_draw, learn_to_rest
 from models.learning.settings import LearningConfig
 from models.learning.warm import take_weights
 from models.learning.workers import is_chief
+from models.saving import load_model
 from models.text import Tokenizer
 from tfx_pipeline.ingesting.preprocessing import VOCABULARY
 from tfx_pipeline.training.records import read_captioned, read_captions, read_lines
@@ -75,19 +76,19 @@ class Job:
 
     def language_model(self) -> LanguageModel:
         """The language model that this training builds on."""
-        return keras.saving.load_model(Path(self.fn_args.base_model) / "assets.extra" / "language_model.keras")
+        return load_model(Path(self.fn_args.base_model) / "assets.extra" / "language_model.keras")
 
     def fit(self, model: keras.Model, batches: Batches, **options: Any) -> None:
         """Train with this job's folders, the first phase from the weights of the last pushed model."""
         if self.warm_start:
-            self.take_over(getattr(model, self.warm_start.stem))
+            self.take_over(getattr(model, self.warm_start.stem), self.warm_start)
             self.warm_start = None
         fit(model, batches, checkpoints=self.checkpoints, run_dir=self.run_dir, **options)
 
-    def take_over(self, model: keras.Model) -> None:
+    def take_over(self, model: keras.Model, pushed: Path) -> None:
         """Begin with the weights of the last pushed model, if it is of the same shape."""
-        taken = take_weights(model, keras.saving.load_model(self.warm_start))
-        how = f"begins with the weights of {self.warm_start}" if taken else "begins anew: its shape has changed"
+        taken = take_weights(model, load_model(pushed))
+        how = f"begins with the weights of {pushed}" if taken else "begins anew: its shape has changed"
         CONSOLE.print(f"  {model.name} {how}", soft_wrap=True)
 
     def calibrate(self, model: LanguageModel) -> None:
