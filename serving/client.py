@@ -4,6 +4,7 @@
 TensorFlow Serving and the embedded server alike.
 """
 
+import asyncio
 import copy
 import dataclasses
 import json
@@ -345,11 +346,13 @@ class AsyncClient:
         label: str = "",
     ) -> "Image.Image":
         """As `Client.restore`."""
-        return await self._predict(requests.restore(image, mask, noise_sigma, blur_sigma, label))
+        # Pictures are decoded and encoded, which would hold up everything else in the event loop.
+        ask = await asyncio.to_thread(requests.restore, image, mask, noise_sigma, blur_sigma, label)
+        return await self._predict(ask)
 
     async def enlarge(self, image: ImageLike, *, label: str = "") -> "Image.Image":
         """As `Client.enlarge`."""
-        return await self._predict(requests.enlarge(image, label))
+        return await self._predict(await asyncio.to_thread(requests.enlarge, image, label))
 
     async def continue_prompt(
         self,

@@ -1,5 +1,6 @@
 """Pictures that were there before: cleaned, filled, sharpened and enlarged."""
 
+import asyncio
 import base64
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -31,8 +32,8 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
         ServingError: a mask of another size, and what the model server refuses.
 
     """
-    picture = _read(images.read_picture, image, "image", most_pixels)
-    holes = _read(images.read_mask, mask, "mask", most_pixels) if mask else images.transparent(picture)
+    picture = await _read(images.read_picture, image, "image", most_pixels)
+    holes = await _read(images.read_mask, mask, "mask", most_pixels) if mask else images.transparent(picture)
     if holes and asked.blur_sigma:
         raise RequestError("blur_sigma and holes exclude each other: fill first, then sharpen.", param="blur_sigma")
     noise = asked.noise_sigma if asked.noise_sigma >= 0 else None
@@ -64,8 +65,8 @@ async def restore_by_steps(
     yield {"type": "image_edit.completed", **picture, **told, "usage": usage | details}
 
 
-def _read(read: Callable[..., Image.Image], content: bytes, name: str, most_pixels: int) -> Image.Image:
+async def _read(read: Callable[..., Image.Image], content: bytes, name: str, most_pixels: int) -> Image.Image:
     try:
-        return read(content, max_pixels=most_pixels or images.MOST_PIXELS)
+        return await asyncio.to_thread(read, content, max_pixels=most_pixels or images.MOST_PIXELS)
     except images.PictureError as error:
         raise RequestError(f"{name}: {error}", param=name) from error
