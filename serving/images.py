@@ -259,12 +259,12 @@ def _parted(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _from_16_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    whole = picture if picture.mode == "F" else picture.convert("I")
-    low, high = cast(tuple[float, float], whole.getextrema())
-    if whole.mode == "F" or low < 0 or high > 65535:
+    # PNM of more than 8 bits is scaled to 16 where it is decoded, into a mode that others use for numbers of any range.
+    if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
+        low, high = cast(tuple[float, float], picture.getextrema())
         told = f"its values run from {low:g} to {high:g}, and which of them is white is not known"
         raise ValueError(f"{told}; save it with 8 or 16 bits a channel")
-    key = picture.info.get("transparency")
+    whole, key = picture.convert("I"), picture.info.get("transparency")
     alpha = None if key is None else whole.point([255 * (value != key) for value in range(2**16)], "L")
     return whole.point(_HIGH_BYTES, "L"), alpha
 

@@ -94,6 +94,7 @@ def test_16_bit_pnm_is_scaled_by_the_largest_value_that_it_names() -> None:
     [
         (Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)), "from 0 to 1, and which of them is"),
         (Image.fromarray(np.full((8, 8), -3, np.int32)), "its values run from -3 to -3"),
+        (Image.new("L", (8, 8), 200).convert("I"), "its values run from 200 to 200"),
     ],
 )
 def test_values_of_no_known_range_are_refused(picture: Image.Image, told: str) -> None:
