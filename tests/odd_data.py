@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from odd_pictures import chunk, encoded, png, profile, turned
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 GROUP = 16
 """Pictures that one folder holds, whose captions are laid out in one way."""
@@ -143,7 +143,7 @@ def odd_pictures(count: int, seed: int = 0) -> Iterator[Odd]:
     ways = [(kind, mode) for kind, form in FORMATS.items() for mode in form.modes] + list(DEPTHS)
     for number in range(count):
         way = ways[number % len(ways)]
-        orientation, icc = rng.choice(range(1, 9)), rng.choice(list(PROFILES))
+        orientation, icc = rng.choice(range(9)), rng.choice(list(PROFILES))
         made = deep(way, rng) if isinstance(way, str) else written(*way, orientation, icc, rng)
         yield damaged(made, rng) if rng.random() < 0.2 else made
 
@@ -167,9 +167,15 @@ def written(kind: str, mode: str, orientation: int, icc: str, rng: random.Random
     if mode.endswith("A"):
         stored.putalpha(whole.getchannel("A"))
         shows = Image.composite(shows, Image.new("RGB", shows.size, "white"), whole.getchannel("A"))
-    options = dict(form.options)
+    options: dict[str, Any] = dict(form.options)
+    if kind == "PNG" and rng.random() < 0.1:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_text("workflow", "much " * 250_000, zip=True)
     if form.has_exif:
-        options |= {"exif": turned(orientation)} | ({"icc_profile": PROFILES[icc]} if PROFILES[icc] else {})
+        # Into these alone, Pillow writes rubbish as it is.
+        rubbish = not orientation and kind in ("PNG", "JPEG", "WEBP")
+        options["exif"] = b"Exif\0\0rubbish" if rubbish else turned(orientation)
+        options |= {"icc_profile": PROFILES[icc]} if PROFILES[icc] else {}
         stored = stored.transpose(_BACK[orientation]) if orientation in _BACK else stored
     return Odd(rng.choice(form.endings), encoded(stored, kind, **options), shows, form.off + 2, mode.endswith("A"))
 
