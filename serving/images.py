@@ -315,4 +315,4 @@ def _is_text(head: bytes) -> bool:
 
 def _plain(error: BaseException) -> str:
     told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(told.split()).rstrip(".") or type(error).__name__
+    return " ".join(told.split()).rstrip(".") or "its data make no sense"
