@@ -135,8 +135,12 @@ def connect(server: str, local: bool, root: Path) -> "Client":
     if local:
         with quiet():
             from serving.local import LocalClient
+            from serving.server.storage import passed_over
 
-        return LocalClient(models_here(root))
+        models = models_here(root)
+        for line in passed_over(models):
+            typer.echo(line, err=True)
+        return LocalClient(models)
     from serving.client import Client
 
     return Client(server)

@@ -15,8 +15,17 @@ from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN
 
 # Scripts that write words with spaces between them; every other character is a piece by itself. A longer word is more
 # than one, since the look-up of a word gives up beyond a number of bytes.
-LETTER = r"[\p{Latin}\p{Greek}\p{Cyrillic}\p{Hangul}\p{Arabic}\p{Hebrew}\p{Devanagari}]"
-PIECE = rf"{SPACE}?{LETTER}{{1,40}}|(?s:.)"
+SCRIPTS = r"\p{Latin}\p{Greek}\p{Cyrillic}\p{Hangul}\p{Arabic}\p{Hebrew}\p{Devanagari}"
+LETTER = f"[{SCRIPTS}]"
+# They decide how letters of Persian and Hindi look, and which emoji are one picture: part of the text, not spaces.
+JOINERS = r"\x{200C}\x{200D}"
+PIECE = rf"{SPACE}?{LETTER}[{SCRIPTS}{JOINERS}]{{0,39}}|(?s:.)"
+# Marks of line breaking, of direction and of byte order, which say nothing to a reader.
+UNSEEN = (
+    r"[\x{AD}\x{61C}\x{180E}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{206F}"
+    r"\x{FEFF}\x{FFF9}-\x{FFFB}]"
+)
+SPACES = rf"[\s\pZ\p{{Cc}}\p{{Co}}\x{{200B}}{SPACE}]+"
 
 
 def as_utf8(texts: tf.Tensor) -> tf.Tensor:
@@ -27,7 +36,7 @@ def as_utf8(texts: tf.Tensor) -> tf.Tensor:
 def normalise(texts: tf.Tensor) -> tf.Tensor:
     """NFC, lower case, single spaces, none at the ends; bytes that are not UTF-8 become U+FFFD.
 
-    Control characters count as spaces, and so does `SPACE`.
+    Control characters count as spaces, and so does `SPACE`; marks that nobody sees go, except for the joiners.
 
     Args:
         texts: string[b].
@@ -35,7 +44,8 @@ def normalise(texts: tf.Tensor) -> tf.Tensor:
     Returns:
         string[b].
     """
-    spaced = tf.strings.regex_replace(tf_text.normalize_utf8(as_utf8(texts), "NFC"), rf"[\s\pZ\pC{SPACE}]+", " ")
+    seen = tf.strings.regex_replace(as_utf8(texts), UNSEEN, "")
+    spaced = tf.strings.regex_replace(tf_text.normalize_utf8(seen, "NFC"), SPACES, " ")
     # Not case_fold_utf8: it would also make the Chinese comma an ASCII one. Not before the line above: a text would
     # end at its first NUL.
     return tf.strings.strip(tf.strings.lower(spaced, encoding="utf-8"))

@@ -9,6 +9,7 @@ from serving.client import Client, ServingError
 from serving.requests import Ask
 from serving.server.errors import StatusError
 from serving.server.servable import Servable
+from serving.server.storage import versions_on_disk
 from serving.wire import serving_pb2 as wire
 
 Answer = TypeVar("Answer")
@@ -38,12 +39,12 @@ class LocalClient(Client):
 
     def _servable(self, model: str, version: int | None) -> Servable:
         folder = self.models / model
-        versions = [int(path.name) for path in folder.glob("[0-9]*") if (path / "saved_model.pb").is_file()]
+        versions = versions_on_disk(folder) if folder.is_dir() else {}
         if not versions:
             raise ServingError(f"{folder} holds no version: train and push one with `easel run`.", "NOT_FOUND")
         wanted = max(versions) if version is None else version
         if wanted not in versions:
             raise ServingError(f"{folder} holds no version {wanted}, but {sorted(versions)}.", "NOT_FOUND")
         if (model, wanted) not in self._servables:
-            self._servables[model, wanted] = Servable(model, wanted, folder / str(wanted))
+            self._servables[model, wanted] = Servable(model, wanted, versions[wanted])
         return self._servables[model, wanted]

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2
@@ -24,7 +23,7 @@ from serving.server.limits import Limits
 from serving.server.metrics import Metrics
 from serving.server.model_config import Configs
 from serving.server.options import Options
-from serving.server.ports import grpc_port_open, rest_port_open, studio_port_open
+from serving.server.ports import grpc_port_open, private_address, rest_port_open, studio_port_open
 from serving.server.predictor import Predictor
 from serving.server.repository import Repository
 from serving.server.request_log import RequestLog
@@ -69,7 +68,7 @@ async def _run(settings: Settings, options: Options, configs: Configs) -> None:
         predictor = _predictor(settings, options, workers, metrics)
         # REST first, since a started gRPC server cannot be left behind when the other port is taken.
         rest_port = await stack.enter_async_context(rest_port_open(settings, options, repository, predictor, stop))
-        inside = f"unix:{stack.enter_context(TemporaryDirectory())}/grpc" if settings.studio_port else ""
+        inside = stack.enter_context(private_address()) if settings.studio_port else ""
         port, health_servicer = await stack.enter_async_context(
             grpc_port_open(settings, options, repository, predictor, _reloader(source, loader), inside)
         )

@@ -24,12 +24,13 @@ Run: TypeAlias = Callable[[Tensors], dict[str, np.ndarray]]
 Answer: TypeAlias = asyncio.Future[dict[str, np.ndarray]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Task:
     inputs: Tensors
     rows: int
     deadline: float
     done: Answer
+    is_waiting: bool = True
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Batcher:
             StatusError: INVALID_ARGUMENT, inputs that cannot be part of a batch; UNAVAILABLE, the queue is full;
                 RESOURCE_EXHAUSTED, the deadline passed in the queue; FAILED_PRECONDITION, shapes that do not fit
                 together; or what the model says to these inputs.
+            TimeoutError: the deadline passed while a batch ran.
 
         """
         rows = _rows(inputs)
@@ -78,11 +80,11 @@ class Batcher:
             raise invalid(f"Task size {rows} is larger than maximum input batch size {limit}")
         parts = [self._enqueue(queue, run, part, deadline) for part in self._split(inputs, rows)]
         try:
-            outputs = await asyncio.gather(*parts)
+            outputs = await _answered(parts, deadline)
         finally:
             # Whoever has gone away takes no place in a batch.
             for part in parts:
-                part.cancel()
+                part.done.cancel()
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     def close(self) -> None:
@@ -96,9 +98,7 @@ class Batcher:
             return [inputs]
         return [{name: tensor[start : start + largest] for name, tensor in inputs.items()} for start in starts]
 
-    def _enqueue(
-        self, key: Hashable, run: Run, inputs: Tensors, deadline: float
-    ) -> asyncio.Future[dict[str, np.ndarray]]:
+    def _enqueue(self, key: Hashable, run: Run, inputs: Tensors, deadline: float) -> _Task:
         loop, task_rows = asyncio.get_running_loop(), _rows(inputs)
         task = _Task(inputs, task_rows, deadline, loop.create_future())
         queue = self._queues.setdefault(key, deque())
@@ -114,7 +114,7 @@ class Batcher:
         queue[-1].tasks.append(task)
         queue[-1].rows += task_rows
         self._start_batches()
-        return task.done
+        return task
 
     def _start_batches(self) -> None:
         while self._idle and (batch := self._next()):
@@ -140,6 +140,8 @@ class Batcher:
 
     async def _execute(self, batch: _Batch) -> None:
         tasks = [task for task in batch.tasks if not task.done.done()]
+        for task in tasks:
+            task.is_waiting = False
         try:
             answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._answers, batch.run, tasks)
             for task, answer in zip(tasks, answers, strict=True):
@@ -149,11 +151,10 @@ class Batcher:
             self._start_batches()
 
     def _answers(self, run: Run, tasks: Sequence[_Task]) -> list[dict[str, np.ndarray] | StatusError]:
-        late = StatusError(StatusCode.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue")
         now = time.monotonic()
         waiting = [task for task in tasks if task.deadline > now]
         answers = iter(self._answers_in_time(run, waiting))
-        return [next(answers) if task.deadline > now else late for task in tasks]
+        return [next(answers) if task.deadline > now else _late() for task in tasks]
 
     def _answers_in_time(self, run: Run, tasks: Sequence[_Task]) -> Sequence[dict[str, np.ndarray] | StatusError]:
         if not tasks:
@@ -189,6 +190,23 @@ class Batcher:
             _check_same_shapes(name, parts)
             merged[name] = np.concatenate(parts + [parts[-1][:1]] * filling)
         return merged, sizes + [filling] * (filling > 0)
+
+
+async def _answered(parts: Sequence[_Task], deadline: float) -> list[dict[str, np.ndarray]]:
+    """Wait for all parts of a request, or for the first that fails, until the deadline."""
+    futures = [part.done for part in parts]
+    seconds = max(deadline - time.monotonic(), 0)
+    _, unanswered = await asyncio.wait(futures, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
+    outputs = [future.result() for future in futures if future not in unanswered]
+    if any(part.is_waiting for part in parts):
+        raise _late()
+    if unanswered:
+        raise TimeoutError
+    return outputs
+
+
+def _late() -> StatusError:
+    return StatusError(StatusCode.RESOURCE_EXHAUSTED, "Run() timeout exceeded while waiting in batching queue")
 
 
 def _rows(inputs: Tensors) -> int:

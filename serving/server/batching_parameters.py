@@ -30,14 +30,18 @@ class Parameters:
                 raise ValueError(f"{name} must be positive; was {getattr(self, name)}")
         if self.batch_timeout_micros < 0:
             raise ValueError(f"batch_timeout_micros must be non-negative; was {self.batch_timeout_micros}")
+        # The rule and the words are TensorFlow Serving's, also with large batches split; it asks for no order.
         sizes = self.allowed_batch_sizes
-        if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != self.largest_batch):
+        if sizes and sizes[-1] != self.max_batch_size:
             raise ValueError(
-                f"allowed_batch_sizes must increase and end with the largest batch, {self.largest_batch}; was {sizes}"
+                "Last entry in allowed_batch_sizes must match max_batch_size; last entry was "
+                f"{sizes[-1]}; expected {self.max_batch_size}"
             )
         if self.largest_batch > self.max_batch_size:
             raise ValueError(
-                f"max_execution_batch_size {self.largest_batch} must not exceed max_batch_size {self.max_batch_size}"
+                "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+                f"max_execution_batch_size: max_batch_size is {self.max_batch_size}, and max_execution_batch_size "
+                f"{self.largest_batch}"
             )
 
     @property

@@ -1,11 +1,15 @@
 """What can go wrong with a request, with one code for gRPC and for HTTP."""
 
+import logging
 import re
+from pathlib import Path
 
 import grpc
 from grpc import StatusCode
 
 from serving.http_codes import HTTP_CODES
+
+_LOG = logging.getLogger(__name__)
 
 _BY_NUMBER = {code.value[0]: code for code in StatusCode}
 _LONGEST_GRPC_MESSAGE = 1024
@@ -57,7 +61,12 @@ def as_status_error(error: Exception) -> StatusError:
     number = getattr(error, "error_code", None)
     if number is not None:
         return StatusError(_BY_NUMBER.get(number, StatusCode.UNKNOWN), _cleaned(str(getattr(error, "message", error))))
-    return StatusError(StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+    if isinstance(error, OSError) and error.strerror:
+        file = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
+        return StatusError(StatusCode.INTERNAL, f"{file}{error.strerror}")
+    # What it says is for whoever runs the server: it may name files, and clients cannot mend it.
+    _LOG.error("the server failed", exc_info=error)
+    return StatusError(StatusCode.INTERNAL, "The server failed at this; its log says why.")
 
 
 def _cleaned(message: str) -> str:

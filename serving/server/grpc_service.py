@@ -70,6 +70,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
     async def _predict(self, request: PredictRequest, seconds: float | None) -> PredictResponse:
         predictor = self._predictor
         with predictor.observed(Call("Predict", "GRPC")) as call:
+            _check_spec(request)
             servable = find(self._repository, request.model_spec)
             call.found(servable)
             predictor.limits.check_sizes(request.inputs)
@@ -84,8 +85,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
 
     async def _metadata(self, request: metadata_pb2.GetModelMetadataRequest) -> metadata_pb2.GetModelMetadataResponse:
         with self._predictor.observed(Call("GetModelMetadata", "GRPC")) as call:
-            if not request.HasField("model_spec"):
-                raise invalid("Missing ModelSpec")
+            _check_spec(request)
             if not request.metadata_field:
                 raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
             for field in request.metadata_field:
@@ -122,8 +122,7 @@ class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
         return await self._answer(context, self._reloaded(request))
 
     async def _status(self, request: status_pb2.GetModelStatusRequest) -> status_pb2.GetModelStatusResponse:
-        if not request.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
+        _check_spec(request)
         version = request.model_spec.version.value if request.model_spec.HasField("version") else None
         return status_response(self._repository.states(request.model_spec.name, version))
 
@@ -132,6 +131,11 @@ class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
         response = management_pb2.ReloadConfigResponse()
         response.status.error_code = 0
         return response
+
+
+def _check_spec(request: Message) -> None:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
 
 
 def find(repository: Repository, spec: ModelSpec) -> Servable:

@@ -8,6 +8,7 @@ from tensorflow_serving.config.model_server_config_pb2 import TENSORFLOW, ModelC
 
 from serving.server.errors import StatusError, invalid
 from serving.server.settings import Settings
+from serving.server.storage import is_folder, models_on_disk
 from serving.server.text_protos import read_text_proto
 
 PLATFORM = "tensorflow"
@@ -61,11 +62,11 @@ def folder_configs(folder: Path) -> Configs:
 
     """
     chosen = read_overrides(folder)
+    named = {name: folder / name for name in chosen if is_folder(folder / name)}
     found = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_dir() and (path.name in chosen or _has_versions(path)):
-            found[path.name] = ModelConfig(name=path.name, base_path=str(path), model_platform=PLATFORM)
-            found[path.name].MergeFrom(chosen.get(path.name, ModelConfig()))
+    for name, path in sorted((models_on_disk(folder) | named).items()):
+        found[name] = ModelConfig(name=name, base_path=str(path), model_platform=PLATFORM)
+        found[name].MergeFrom(chosen.get(name, ModelConfig()))
     return found
 
 
@@ -134,7 +135,3 @@ def _by_name(configs: Iterable[ModelConfig]) -> Configs:
             )
         found[config.name] = config
     return found
-
-
-def _has_versions(folder: Path) -> bool:
-    return any(path.name.isdecimal() for path in folder.iterdir())

@@ -1,11 +1,16 @@
 """The two ports: what listens on them, from the moment it opens until it has closed in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import quote
 
 from aiohttp import web
-from grpc import aio
+from grpc import ServerCredentials, aio
 from grpc_health.v1 import health, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
@@ -19,6 +24,9 @@ from serving.server.predictor import Predictor
 from serving.server.repository import Repository
 from serving.server.settings import FREE_PORT, Settings
 from serving.studio.site import studio_open
+
+# Of a socket's path in bytes; the system's field is one longer.
+LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 
 
 @asynccontextmanager
@@ -47,12 +55,11 @@ async def grpc_port_open(
     _add_services(server, settings, repository, predictor, reload, health_servicer)
     asked = address(settings.host, 0 if settings.port == FREE_PORT else settings.port)
     try:
-        if options.credentials:
-            port = server.add_secure_port(asked, options.credentials)
-        else:
-            port = server.add_insecure_port(asked)
+        port = _add_port(server, asked, options.credentials)
     except RuntimeError as error:
         raise cannot_listen("gRPC", asked, "--port") from error
+    if settings.grpc_socket_path:
+        _add_socket(server, settings.grpc_socket_path, options.credentials)
     if inside:
         server.add_insecure_port(inside)
     await server.start()
@@ -60,6 +67,48 @@ async def grpc_port_open(
         yield port, health_servicer
     finally:
         await server.stop(settings.drain_seconds)
+
+
+def _add_port(server: aio.Server, where: str, credentials: ServerCredentials | None) -> int:
+    if credentials:
+        return server.add_secure_port(where, credentials)
+    return server.add_insecure_port(where)
+
+
+def _add_socket(server: aio.Server, path: str, credentials: ServerCredentials | None) -> None:
+    """Listen on a Unix socket; one that a server has left behind is replaced, one that still answers is not."""
+    refused = OSError(
+        f"gRPC cannot listen on the socket {path}: --grpc_socket_path must have at most {LONGEST_SOCKET_PATH} bytes, "
+        "lie in a folder that can be written, and be no other server's"
+    )
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            pass
+        else:
+            raise refused
+    try:
+        _add_port(server, f"unix:{quote(path)}", credentials)
+    except RuntimeError as error:
+        raise refused from error
+
+
+@contextmanager
+def private_address() -> Iterator[str]:
+    """Yield an address of gRPC within this machine, which only this user can reach.
+
+    Raises:
+        OSError: there is no folder for its socket.
+
+    """
+    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
+        # Eight letters of its own, and the name of the socket.
+        if len(os.fsencode(folder)) + len("/12345678/grpc") <= LONGEST_SOCKET_PATH and os.access(folder, os.W_OK):
+            with tempfile.TemporaryDirectory(prefix="", dir=folder) as made:
+                yield f"unix:{quote(made)}/grpc"
+            return
+    raise OSError("The studio needs a folder for a socket: set TMPDIR to one with a short path that can be written")
 
 
 def _add_services(

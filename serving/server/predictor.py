@@ -90,10 +90,10 @@ class Predictor:
         deadline = time.monotonic() + seconds
         run = partial(self._run, servable, signature, wanted)
         try:
+            if self.batcher and inputs:
+                queue = (servable, signature, tuple(sorted(wanted)))
+                return await self.batcher.run(queue, run, inputs, deadline)
             async with asyncio.timeout(seconds):
-                if self.batcher and inputs:
-                    queue = (servable, signature, tuple(sorted(wanted)))
-                    return await self.batcher.run(queue, run, inputs, deadline)
                 return await self.off_loop(_unless_late, run, inputs, deadline)
         except TimeoutError as error:
             raise StatusError(StatusCode.DEADLINE_EXCEEDED, f"No answer within {seconds:g} s.") from error

@@ -68,6 +68,9 @@ class Repository:
         any_labels: let labels name versions that are not loaded.
         new_labels: let labels that are new do so.
 
+    Attributes:
+        troubles: what could not be read at the last look at the disk, a sentence each.
+
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Repository:
         self._any_labels = any_labels
         self._new_labels = new_labels
         self._models: Mapping[str, _Model] = {}
+        self.troubles: list[str] = []
 
     # ---- what requests ask ------------------------------------------------------------------------------------------
 
@@ -132,6 +136,10 @@ class Repository:
         """Return the models that are configured or were."""
         return sorted(self._models)
 
+    def base_paths(self) -> list[Path]:
+        """Return where the versions of the configured models are looked for."""
+        return [Path(model.config.base_path) for model in self._models.values() if model.config]
+
     def ready(self) -> list[str]:
         """Return the models that answer now."""
         return [name for name, model in sorted(self._models.items()) if model.active]
@@ -166,12 +174,13 @@ class Repository:
             raise StatusError(StatusCode.UNKNOWN, self._why_unavailable(unavailable))
 
     def poll(self) -> None:
-        """Look at the disk once, and load and let go what it asks for."""
+        """Look at the disk once, load and let go what it asks for, and note in `troubles` what cannot be read."""
+        self.troubles = []
         for name in self.names():
             try:
                 self._update(name)
             except OSError as error:
-                self._announce(f"{name} cannot be looked for, and what is loaded stays: {error}")
+                self.troubles.append(f"{name} cannot be looked for, and what is loaded stays: {error.strerror}")
 
     def _check_labels(self, configs: Configs) -> None:
         for name, config in configs.items():

@@ -1,7 +1,6 @@
 """TensorFlow Serving's REST API over a repository, and beside it what watches a server asks for."""
 
 import json
-import logging
 import re
 import zlib
 from collections.abc import Callable
@@ -23,7 +22,6 @@ from serving.server.predictor import Call, Predictor
 from serving.server.repository import Repository
 from serving.server.servable import Servable
 
-_LOG = logging.getLogger(__name__)
 _LARGEST_VERSION = 2**63 - 1
 _LARGEST_UNPACKED = 100 * 2**20
 _MODEL = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -69,8 +67,6 @@ class RestApi:
             return _reply(error_body(f"The request is larger than the {limit} bytes allowed"), 413, self._headers)
         except Exception as error:
             status = as_status_error(error)
-            if not isinstance(error, StatusError):
-                _LOG.error("a request met an error of the server", exc_info=error)
             return _reply(error_body(status.message), status.http_code, self._headers)
 
     async def _answer(self, method: str, path: str, body: bytes) -> bytes:

@@ -40,6 +40,7 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 opens the server to the network")
     port: int = Field(8500, ge=-1, le=65535, description="port of gRPC; -1 takes a free one")
+    grpc_socket_path: str = Field("", description="also serve gRPC over a Unix socket at this path")
     rest_api_port: int = Field(8501, ge=-1, le=65535, description="port of REST; 0 serves none, -1 takes a free one")
     studio_port: int = Field(
         0,

@@ -1,7 +1,7 @@
 """Where the configuration comes from, and when it is read again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
@@ -10,6 +10,7 @@ from serving.server.errors import StatusError, invalid
 from serving.server.model_config import Configs, checked, folder_configs, read_configs
 from serving.server.repository import Repository
 from serving.server.settings import Settings
+from serving.server.storage import no_versions, passed_over
 
 
 class Source:
@@ -28,6 +29,7 @@ class Source:
         self._announce = announce
         self._next_read = 0.0
         self._content = b""
+        self._told: set[str] = set()
 
     def start(self, configs: Configs) -> None:
         """Load the first configuration.
@@ -40,6 +42,7 @@ class Source:
         self._content = file.read_bytes() if file else b""
         self._next_read = time.monotonic() + self._settings.model_config_file_poll_wait_seconds
         new = self._repository.configure(configs)
+        self._tell(self._troubles())
         if self._settings.models is None:
             failed = [name for name in new if self._repository.errors(name)]
             self._repository.check_available(failed)
@@ -67,8 +70,26 @@ class Source:
                 self._repository.poll()
             else:
                 self._repository.configure(configs)
+            self._tell(self._troubles())
         except (OSError, ValueError, StatusError) as error:
-            self._announce(f"the configuration cannot be used, and what is loaded stays: {error}")
+            told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            self._tell([f"the configuration cannot be used, and what is loaded stays: {told}"])
+
+    def _troubles(self) -> list[str]:
+        """What is on the disk and cannot be served, a sentence each."""
+        models = self._settings.models
+        if models is not None:
+            return [*self._repository.troubles, *passed_over(models.resolve())]
+        odd = [line for path in self._repository.base_paths() for line in no_versions(path)]
+        return [*self._repository.troubles, *odd]
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        """Say what has not been said at the last look."""
+        found = list(dict.fromkeys(lines))
+        for line in found:
+            if line not in self._told:
+                self._announce(line)
+        self._told = set(found)
 
     def _changed_configs(self) -> Configs | None:
         if self._settings.models is not None:

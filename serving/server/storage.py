@@ -1,11 +1,14 @@
-"""The versions of a model on disk, and which of them its policy asks for."""
+"""The versions of a model on disk, which of them its policy asks for, and what is no version."""
 
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 _LARGEST_VERSION = 2**63 - 1
+_LAYOUT = "a model lies in <model>/<version>/saved_model.pb, and its version is a number"
 
 Stamp: TypeAlias = tuple[int, ...]
 
@@ -17,11 +20,42 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
         OSError: the base path cannot be read.
 
     """
-    found = {}
-    for path in sorted(base_path.iterdir()):
-        if path.name.isdecimal() and path.name.isascii() and int(path.name) <= _LARGEST_VERSION and path.is_dir():
-            found[int(path.name)] = path
-    return found
+    return {int(path.name): path for path in sorted(base_path.iterdir()) if _is_version(path)}
+
+
+def models_on_disk(folder: Path) -> dict[str, Path]:
+    """Return the sub-folders that hold a version, by name; those that cannot be read hold none.
+
+    Raises:
+        OSError: the folder itself cannot be read.
+
+    """
+    return {path.name: path for path in sorted(folder.iterdir()) if any(map(_is_version, _inside(path)))}
+
+
+def passed_over(folder: Path) -> Iterator[str]:
+    """Say of everything in a folder of models that is not served, and looks as if it should be, what it should be like.
+
+    Raises:
+        OSError: the folder itself cannot be read.
+
+    """
+    children = sorted(folder.iterdir())
+    if numbers := [path.name for path in children if _is_version(path) and _is_saved_model(path)]:
+        what = f"{folder} is one model, of version {', '.join(numbers)}"
+        yield f"{what}: serve {folder.parent}, or give --model_base_path={folder}"
+    for path in children:
+        if is_folder(path) and not path.name.startswith((".", "@")) and path.name not in numbers:
+            yield from _passed_over_in(path)
+
+
+def no_versions(base_path: Path) -> Iterator[str]:
+    """Say of everything in the folder of one model that looks like a version, and is none, what it should be like."""
+    if _is_saved_model(base_path):
+        yield f"{base_path} is passed over, since it has no version: move what it holds to {base_path / '1'}"
+    for path in _inside(base_path):
+        if _is_saved_model(path) and not _is_version(path):
+            yield f"{path} is passed over, since a version is a number: name it {base_path / '1'} or the like"
 
 
 def wanted_versions(config: ModelConfig, *, fall_back: bool = False) -> tuple[dict[int, Path], int]:
@@ -51,4 +85,47 @@ def wanted_versions(config: ModelConfig, *, fall_back: bool = False) -> tuple[di
 def stamp(folder: Path) -> Stamp:
     """Return what changes when a half-written version is completed, so that it is tried again."""
     parts = (folder, folder / "saved_model.pb", folder / "variables", folder / "assets.extra")
-    return tuple(part.stat().st_mtime_ns if part.exists() else 0 for part in parts)
+    return tuple(_mode_and_time(part)[1] for part in parts)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder that can be looked at; where pathlib would raise, there is none."""
+    return stat.S_ISDIR(_mode_and_time(path)[0])
+
+
+def _mode_and_time(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mode, found.st_mtime_ns
+
+
+def _passed_over_in(path: Path) -> Iterator[str]:
+    try:
+        inside = list(path.iterdir())
+    except OSError as error:
+        yield f"{path} is passed over: {error.strerror}; let this user read it, or move it away"
+        return
+    told = list(no_versions(path))
+    yield from told
+    # An empty folder waits for its first version, and a pusher's own names begin with a dot.
+    if not told and not any(map(_is_version, inside)) and any(not each.name.startswith(".") for each in inside):
+        yield f"{path} is passed over, since it holds no version: {_LAYOUT}"
+
+
+def _inside(path: Path) -> list[Path]:
+    """What a folder holds; nothing where it is none, or cannot be read."""
+    try:
+        return sorted(path.iterdir())
+    except OSError:
+        return []
+
+
+def _is_version(path: Path) -> bool:
+    name = path.name
+    return name.isdecimal() and name.isascii() and int(name) <= _LARGEST_VERSION and is_folder(path)
+
+
+def _is_saved_model(path: Path) -> bool:
+    return stat.S_ISREG(_mode_and_time(path / "saved_model.pb")[0])

@@ -11,7 +11,10 @@ from tiny_models import VOCABULARY
 from models.text import Tokenizer, characters, normalise, pieces
 from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN, character_vocabulary
 
-INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+INVISIBLE = {"Cc", "Cs", "Co", "Zl", "Zp"}
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+I_WANT = "می\u200cخواهم"
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 
 
 def normalised(text: str | bytes) -> str:
@@ -42,6 +45,15 @@ def spelled(text: str, vocabulary: tuple[str, ...] = VOCABULARY, length: int = 1
         ("Δ Ж", "δ ж"),
         (f"a{SPACE}b", "a b"),
         ("\U0001f600", "\U0001f600"),
+        (f"A {FAMILY}", f"a {FAMILY}"),
+        (I_WANT, I_WANT),
+        ("क्\u200dष", "क्\u200dष"),
+        (ENGLAND, ENGLAND),
+        ("❤\ufe0f", "❤\ufe0f"),
+        ("\ufeffa c\u00adat\u2060", "a cat"),
+        ("e\u00ad\u0301", "é"),
+        ("\u202bשלום\u202c \u200fa\u200e", "שלום a"),
+        ("\u0661\u06dd", "\u0661\u06dd"),
         ("", ""),
         (" \u3000 ", ""),
     ],
@@ -77,6 +89,8 @@ def test_normalised_text_is_lower_case_with_single_spaces(text: bytes) -> None:
         ("红色 圆", ["红", "色", "▁", "圆"]),
         ("a red圆, 12", ["▁a", "▁red", "圆", ",", "▁", "1", "2"]),
         ("naïve Жук don't", ["▁naïve", "▁жук", "▁don", "'", "t"]),
+        (f"{FAMILY}a", [*FAMILY, "a"]),
+        (f"a {I_WANT}!", ["▁a", f"▁{I_WANT}", "!"]),
         ("", []),
     ],
 )
@@ -93,7 +107,7 @@ def test_characters_hold_the_space() -> None:
 @example("A\0B\u3000c")
 @example(f"a{SPACE}{SPACE}b {SPACE}")
 @example("".join(RESERVED))
-@example("İÉ\u0345ǅ \U0001f468\u200d\U0001f469")
+@example(f"İÉ\u0345ǅ {FAMILY} {I_WANT}{ENGLAND}\u200d")
 def test_pieces_concatenate_back_to_the_normalised_text(text: str) -> None:
     expected = normalised(text)
     assert "".join(pieces_of(text)) in (expected.replace(" ", SPACE), SPACE + expected.replace(" ", SPACE))

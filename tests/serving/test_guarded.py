@@ -1,5 +1,6 @@
 """A server behind TLS, client certificates, bearer tokens and small limits, and what watches it."""
 
+import base64
 import json
 import ssl
 import urllib.error
@@ -186,6 +187,24 @@ def test_what_cannot_be_measured_is_not_decoded(client: Client, data: bytes) -> 
     inputs = {"image_bytes": np.array([data], object), "noise_sigma": np.zeros(1, np.float32)}
     with pytest.raises(ServingError, match="size of a picture in input image_bytes cannot be read: send PNG or JPEG"):
         client.predict("restorer", inputs)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (base64.b64encode(png(8)).decode(), "base64 text"),
+        (base64.encodebytes(png(64)).decode(), "base64 text"),
+        (f"data:image/png;base64,{base64.b64encode(png(8)).decode()}", "a data URL"),
+        ("https://example.org/picture.png", "a URL"),
+    ],
+    ids=["base64", "lines of base64", "data URL", "URL"],
+)
+def test_a_text_where_a_picture_belongs_gets_a_hint(get: Get, text: str, what: str) -> None:
+    for sent in (text, {"b64": base64.b64encode(text.encode()).decode()}):
+        body = json.dumps({"instances": [{"image_bytes": sent, "noise_sigma": 0.0}]}).encode()
+        code, answer = get("/v1/models/restorer:predict", body)
+        hint = f'Input image_bytes holds {what} where the bytes of a picture belong: REST takes {{"b64": "..."}}'
+        assert (code, json.loads(answer)["error"]) == (400, hint)
 
 
 def test_limits_of_rest(get: Get) -> None:

@@ -79,6 +79,7 @@ def batching(command: str, models: Path, tmp_path_factory: pytest.TempPathFactor
     flags = [
         f"--model_config_file={text_file(folder, 'models.config', served_models.config(*listed))}",
         "--enable_batching=true",
+        f"--grpc_socket_path={folder / 'grpc.sock'}",
         f"--batching_parameters_file={text_file(folder, 'batching.config', BATCHING)}",
         "--file_system_poll_wait_seconds=0",
         "--enable_serialization_as_tensor_content=true",

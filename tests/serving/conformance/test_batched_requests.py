@@ -101,6 +101,17 @@ def test_a_full_queue_refuses_at_once(batching: Server) -> None:
     assert codes == [None, None, None, grpc.StatusCode.UNAVAILABLE]
 
 
+def test_a_rest_call_that_is_late_in_the_queue(batching: Server) -> None:
+    """It waits behind a batch that runs longer than REST's own timeout of a second."""
+    running = batching.stubs.prediction.Predict.future(request(1, 2, 3, 4, seconds=2.0), timeout=30)
+    time.sleep(0.2)
+    code, answer = batching.ask("/v1/models/slow:predict", {"instances": [{"x": 1.0, "seconds": 0.0}]})
+    assert (code, answer) == (429, {"error": "Run() timeout exceeded while waiting in batching queue"})
+    assert array(running, "y") == [2, 4, 6, 8]
+    code, answer = batching.ask("/v1/models/slow:predict", {"instances": [{"x": 1.0, "seconds": 0.0}]})
+    assert (code, answer["predictions"][0]["y"]) == (200, 2.0)
+
+
 def test_models_never_meet(batching: Server) -> None:
     def ask(number: int) -> tuple[str, list[float]]:
         model = "half_plus_three" if number % 2 else "with_signatures"

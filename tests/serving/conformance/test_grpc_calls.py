@@ -4,7 +4,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from asking import Stubs, predict_request, refusal
+from asking import Stubs, predict_request, refusal, states
 from fake_models import ECHO_TYPES
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -15,7 +15,9 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
+    model_service_pb2_grpc,
     predict_pb2,
+    prediction_service_pb2_grpc,
     regression_pb2,
 )
 
@@ -74,10 +76,19 @@ def test_dtypes_come_back(stubs: Stubs, name: str) -> None:
     np.testing.assert_array_equal(returned, sent.numpy())
 
 
+def without_spec(message: predict_pb2.PredictRequest) -> predict_pb2.PredictRequest:
+    message.ClearField("model_spec")
+    return message
+
+
 @pytest.mark.parametrize(
     ("message", "code", "details"),
     [
         pytest.param(predict_request("", x=[1.0]), INVALID, "no name specified", id="B08"),
+        pytest.param(
+            without_spec(predict_request("half_plus_two", x=[1.0])), INVALID, "Missing ModelSpec", id="no spec"
+        ),
+        pytest.param(predict_pb2.PredictRequest(), INVALID, "Missing ModelSpec", id="nothing"),
         pytest.param(predict_request("nope", x=[1.0]), NOT_FOUND, "Servable not found", id="B10"),
         pytest.param(
             predict_request("half_plus_two", version=5, x=[1.0]), NOT_FOUND, "Specific(half_plus_two, 5)", id="version"
@@ -236,6 +247,15 @@ def test_status_of_what_is_unknown(stubs: Stubs, name: str, version: int | None,
     if version is not None:
         message.model_spec.version.value = version
     assert refusal(stubs.model.GetModelStatus, message) == (NOT_FOUND, text)
+
+
+def test_a_unix_socket_serves_too(batching: Server) -> None:
+    with grpc.insecure_channel(f"unix:{batching.folder / 'grpc.sock'}") as channel:
+        prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        response = prediction.Predict(predict_request("half_plus_three", x=[2.0]), timeout=30)
+        np.testing.assert_array_equal(tf.make_ndarray(response.outputs["y"]), [4.0])
+        model = model_service_pb2_grpc.ModelServiceStub(channel)
+        assert states(Stubs(prediction, model), "half_plus_three") == {1: "AVAILABLE"}
 
 
 def test_status_without_a_spec(stubs: Stubs) -> None:

@@ -1,6 +1,7 @@
 """Cases A, G and K of REST: paths, status, metadata, transport."""
 
 import gzip
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -106,8 +107,23 @@ def test_calls_on_examples_are_unimplemented(ask: Ask, verb: str) -> None:
     assert verb in answer["error"]
 
 
-def test_gzipped_bodies_are_read(server: Server) -> None:
-    assert post_gzipped(server, gzip.compress(json.dumps(ROW).encode())) == (200, {"predictions": [4.5, 5.0]})
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "gzip, identity", "GZIP"])
+def test_gzipped_bodies_are_read(server: Server, encoding: str) -> None:
+    body = gzip.compress(json.dumps(ROW).encode())
+    assert post_gzipped(server, body, encoding) == (200, {"predictions": [4.5, 5.0]})
+
+
+@pytest.mark.parametrize("path", [TWO, f"{TWO}/versions/123", f"{TWO}/metadata", "/v1/models/foo", "/v1/models"])
+def test_a_head_is_a_get_without_a_body(server: Server, path: str) -> None:
+    answers = []
+    for method in ("GET", "HEAD"):
+        connection = http.client.HTTPConnection(server.rest_address, timeout=30)
+        connection.request(method, path)
+        response = connection.getresponse()
+        answers.append((response.status, response.headers["Content-Type"]))
+        assert bool(response.read()) == (method == "GET")
+        connection.close()
+    assert answers[0] == answers[1]
 
 
 def test_K03_a_body_that_unpacks_too_far_counts_as_empty(server: Server) -> None:
@@ -116,9 +132,9 @@ def test_K03_a_body_that_unpacks_too_far_counts_as_empty(server: Server) -> None
     assert "The document is empty" in answer["error"]
 
 
-def post_gzipped(server: Server, body: bytes) -> tuple[int, dict[str, object]]:
+def post_gzipped(server: Server, body: bytes, encoding: str = "gzip") -> tuple[int, dict[str, object]]:
     url = f"http://{server.rest_address}{TWO}:predict"
-    request = urllib.request.Request(url, body, headers={"Content-Encoding": "gzip"})
+    request = urllib.request.Request(url, body, headers={"Content-Encoding": encoding})
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
             return response.status, json.loads(response.read())

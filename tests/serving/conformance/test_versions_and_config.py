@@ -229,6 +229,45 @@ def test_H31_batching_parameters_without_batching(command: str, models: Path, tm
     assert "INVALID_ARGUMENT" in said or command != EMBEDDED
 
 
+LAST = "Last entry in allowed_batch_sizes must match max_batch_size; last entry was"
+SPLIT = "enable_large_batch_splitting { value: true }"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("max_batch_size { value: 8 } allowed_batch_sizes: [2, 4]", f"{LAST} 4; expected 8"),
+        ("allowed_batch_sizes: [4]", f"{LAST} 4; expected 1000"),
+        (
+            f"{SPLIT} max_batch_size {{ value: 8 }} max_execution_batch_size {{ value: 4 }} allowed_batch_sizes: 4",
+            f"{LAST} 4; expected 8",
+        ),
+        (
+            f"max_batch_size {{ value: 4 }} max_execution_batch_size {{ value: 8 }} {SPLIT}",
+            "When enable_large_batch_splitting is true, input_batch_size_limit must be greater than or equal to "
+            "max_execution_batch_size",
+        ),
+    ],
+    ids=["last", "default", "splitting", "execution"],
+)
+def test_batching_parameters_that_contradict_each_other(
+    command: str, models: Path, tmp_path: Path, parameters: str, told: str
+) -> None:
+    file = text_file(tmp_path, "batching.config", parameters)
+    flags = [f"--model_base_path={models / 'half_plus_two'}", "--enable_batching", f"--batching_parameters_file={file}"]
+    assert told in failed_start(command, flags)
+
+
+def test_splitting_takes_allowed_sizes_beyond_an_execution(command: str, models: Path, tmp_path: Path) -> None:
+    sizes = "max_batch_size { value: 8 } max_execution_batch_size { value: 2 } allowed_batch_sizes: [4, 8]"
+    file = text_file(tmp_path, "batching.config", f"{sizes} {SPLIT}")
+    flags = [f"--model_base_path={models / 'half_plus_two'}", "--enable_batching", f"--batching_parameters_file={file}"]
+    with launched(command, ["--model_name=half_plus_two", *flags]) as running:
+        values = [float(number) for number in range(8)]
+        response = running.stubs.prediction.Predict(predict_request("half_plus_two", x=values), timeout=30)
+        assert list(response.outputs["y"].float_val) == [0.5 * value + 3 for value in values]
+
+
 def test_H32_a_first_model_that_does_not_load_ends_the_server(command: str, models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / "half_plus_three" / "1", tmp_path / "base" / "1")
     (tmp_path / "base" / "1" / "saved_model.pb").write_bytes(b"half a file")
