@@ -79,7 +79,8 @@ class CaptionReader(keras.layers.Layer):
         x = self.leave(x)
         keys = split_heads(self.keys(x), self.heads)
         scores = ops.einsum("khd,bthd->bkht", self.queries, keys) / np.sqrt(keys.shape[-1])
-        return ops.softmax(scores + unread), x
+        # Of a single piece; Keras warns of a softmax over one.
+        return ops.exp(ops.log_softmax(scores + unread)), x
 
 
 @keras.saving.register_keras_serializable(package="easel")
