@@ -1,0 +1,327 @@
+"""Reads pictures of the storybook: who is in them, in which colours and variants, where, when and in what weather.
+
+The reading is told nothing but the pixels. The place, the hour and the weather are those of the bare scene that is
+nearest where nothing stands before it. The figures are then found one after the other by matching pursuit (Mallat and
+Zhang, 1993), each before or behind those found so far, and fitted anew where the others are known; a figure stays where
+it explains more than it costs. No weights are learnt and no data are drawn, so the judge shares neither with what it
+judges.
+"""
+
+import functools
+import itertools
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality import Pictures
+from benchmarks.quality.storybook_matching import (
+    CERTAIN,
+    LEAST,
+    SIZE,
+    Candidate,
+    Floats,
+    View,
+    best_figure,
+    document,
+    explains,
+    lit,
+    over,
+    premultiplied,
+    recoloured,
+    refined,
+    shrunk,
+    spot,
+)
+from tfx_pipeline.datasets.storybook.layout import upper_side
+from tfx_pipeline.datasets.storybook.samples import sample
+from tfx_pipeline.datasets.storybook.scene import PATTERNS, Figure, Scene, hidden, rasterised, render
+from tfx_pipeline.datasets.storybook.story import ORDINALS, may_be
+from tfx_pipeline.datasets.storybook.things import PLACES, SKIES, SKY_DRAWINGS, THINGS
+
+TRUNCATED = 40.0
+"""Differences of a channel beyond this many grey levels are those of a figure, not of another place."""
+CLOSE = 0.04
+"""How far, as a share of the picture's side, a figure may be from what it stands on."""
+TOUCHED = 0.1
+"""The share of a figure beyond which it counts as hidden by another."""
+COVERED = 0.1
+"""The coverage beyond which a pixel says nothing of what lies behind."""
+MOST_FIGURES = 6
+
+
+class Setting(NamedTuple):
+    """A bare scene."""
+
+    place: str
+    backdrop: str
+    mirrored: bool
+    time: str
+    weather: str
+    pattern: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a picture shows: its setting, and its figures from back to front."""
+
+    setting: Setting
+    figures: tuple[Figure, ...]
+
+
+@functools.cache
+def falls(weather: str, pattern: int) -> Floats:
+    """What falls in a weather: float32[64, 64, 4], premultiplied."""
+    name = SKIES.weathers[weather].falls
+    markup = SKY_DRAWINGS[f"{name}-{pattern}"].markup if name else ""
+    return premultiplied(rasterised(document(markup), SIZE, SIZE))
+
+
+@functools.cache
+def bare(place: str, backdrop: str, mirrored: bool, time: str, weather: str) -> Floats:
+    """A place without figures and without what falls: float32[64, 64, 3]."""
+    sky, land = (
+        premultiplied(rasterised(document(drawing.markup), SIZE, SIZE))
+        for drawing in (SKY_DRAWINGS[f"{time}-{weather}"], PLACES[place].drawings[backdrop])
+    )
+    whole = sky.copy()
+    whole[..., :3] = over(land[:, ::-1] if mirrored else land, sky[..., :3])
+    return lit(whole, time)[..., :3]
+
+
+@functools.cache
+def settings() -> tuple[list[Setting], Floats]:
+    """Every bare scene, with what falls in it, at 32 pixels: float32[n, 32, 32, 3]."""
+    found = list(all_settings())
+    shown = (over(falls(each.weather, each.pattern), bare(*each[:-1])) for each in found)
+    return found, np.stack([shrunk(picture, SIZE // 2) for picture in shown])
+
+
+def all_settings() -> Iterator[Setting]:
+    """The settings of all places."""
+    for place in PLACES.values():
+        for backdrop, mirrored, time, weather in itertools.product(
+            place.drawings, (False, True), place.times, place.weathers
+        ):
+            for pattern in range(1, PATTERNS + 1 if SKIES.weathers[weather].falls else 2):
+                yield Setting(place.name, backdrop, mirrored, time, weather, pattern)
+
+
+def read_setting(picture: Floats) -> Setting:
+    """The nearest bare scene, where differences count up to a limit alone."""
+    found, shown = settings()
+    errors = np.minimum(np.abs(shown - shrunk(picture, SIZE // 2)), TRUNCATED).mean((1, 2, 3))
+    return found[int(errors.argmin())]
+
+
+def cover(figures: Sequence[Candidate]) -> Floats:
+    """How much of each pixel figures cover: float32[64, 64]."""
+    clear = np.ones((SIZE, SIZE), np.float32)
+    for at in map(spot, figures):
+        clear[at.rows, at.columns] *= 1 - at.parts.fixed[..., 3]
+    return 1 - clear
+
+
+def painted(figures: Sequence[Candidate], setting: Setting) -> Floats:
+    """A setting with figures, from back to front: float32[64, 64, 3]."""
+    whole = bare(*setting[:-1]).copy()
+    for each in figures:
+        at = spot(each)
+        whole[at.rows, at.columns] = over(at.layer(each.look.colour, setting.time), whole[at.rows, at.columns])
+    return whole
+
+
+def read(picture: NDArray[np.uint8]) -> Reading:
+    """What a picture shows.
+
+    Args:
+        picture: uint8[64, 64, 3].
+    """
+    values = picture.astype(np.float32)
+    setting = read_setting(values)
+    page = Page(values, setting, (falls(setting.weather, setting.pattern)[..., 3] < COVERED).astype(np.float32))
+    figures: list[Candidate] = []
+    while len(figures) < MOST_FIGURES:
+        grown = with_another(page, figures)
+        if len(grown) == len(figures):
+            break
+        figures = reconsidered(page, grown)
+    return Reading(setting, tuple(as_figure(each, order) for order, each in enumerate(figures)))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A picture whose setting is known, and where neither rain nor snow covers it: float32[64, 64]."""
+
+    picture: Floats
+    setting: Setting
+    clear: Floats
+
+    def between(self, behind: Sequence[Candidate], before: Sequence[Candidate]) -> View:
+        """What a figure between others has to explain."""
+        weight = self.clear * (cover(before) < COVERED)
+        return View(self.picture, painted(behind, self.setting), weight, self.setting.time)
+
+    def around(self, figures: Sequence[Candidate], figure: Candidate) -> View:
+        """What one of the figures has to explain."""
+        number = figures.index(figure)
+        return self.between(figures[:number], figures[number + 1 :])
+
+    def cost(self, figures: Sequence[Candidate]) -> float:
+        """The squared error that figures leave, and what each of them must be worth."""
+        view = View(self.picture, painted(figures, self.setting), self.clear, self.setting.time)
+        return float(view.error.sum()) + LEAST * len(figures)
+
+
+def with_another(page: Page, figures: list[Candidate]) -> list[Candidate]:
+    """The figures and one more, before or behind the others, where there is one."""
+    options = []
+    for behind, before in ((figures, []), ([], figures)) if figures else (([], []),):
+        view = page.between(behind, before)
+        found = best_figure(view)
+        if found:
+            options.append((found.gain, [*behind, found, *before]))
+    return max(options)[1] if options else figures
+
+
+def reconsidered(page: Page, figures: list[Candidate]) -> list[Candidate]:
+    """The figures fitted anew, with another in the place of a poor one, and without the superfluous."""
+    figures = fitted(page, figures)
+    for each in list(figures):
+        if each in figures and explains(page.around(figures, each), each) < CERTAIN:
+            figures = min(figures, replaced(page, figures, each), key=page.cost)
+    for each in sorted(figures, key=lambda figure: figure.size):
+        figures = min(figures, fitted(page, [other for other in figures if other is not each]), key=page.cost)
+    return figures
+
+
+def replaced(page: Page, figures: list[Candidate], poor: Candidate) -> list[Candidate]:
+    """The figures with the best one in the place of a poor one and of the poor ones that it touches."""
+    others = [
+        each
+        for each in figures
+        if each is poor or not touch(each, poor) or explains(page.around(figures, each), each) > CERTAIN
+    ]
+    number = others.index(poor)
+    best = best_figure(page.around(others, poor))
+    return fitted(page, [*others[:number], *([best] if best else []), *others[number + 1 :]])
+
+
+def touch(one: Candidate, other: Candidate) -> bool:
+    """Whether the boxes of two figures may meet."""
+    return max(abs(one.x - other.x), abs(one.y - other.y)) < (one.size + other.size) / 2
+
+
+def fitted(page: Page, figures: Sequence[Candidate]) -> list[Candidate]:
+    """The figures, each refined where the others are known."""
+    figures = list(figures)
+    for number, each in enumerate(figures):
+        view = page.around(figures, each)
+        figures[number] = recoloured(view, refined(view, each, (1.0, 0.5, 0.25)))
+    return figures
+
+
+def as_figure(candidate: Candidate, order: int) -> Figure:
+    """The figure of a candidate."""
+    noun, variant, flipped, colour = candidate.look
+    return Figure(noun, variant, colour, candidate.size, flipped, candidate.x, candidate.y, order)
+
+
+def read_all(pictures: Pictures, workers: int | None = None) -> list[Reading]:
+    """What each of many pictures shows, read by several processes; by default one for each core.
+
+    Args:
+        pictures: uint8[n, 64, 64, 3].
+        workers: Processes.
+    """
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        return pool.map(read, pictures, chunksize=8)
+
+
+def reliability(count: int, *, seed: int, workers: int | None = None) -> dict[str, float]:
+    """How often the judge is right about real pictures of withheld scenes, by what it reads: shares, 0 to 1.
+
+    Args:
+        count: Pictures; singles, counts, pairs and triples as in the data set.
+        seed: Of the scenes.
+        workers: Processes that read.
+    """
+    scenes = [each.scene for each in sample(count, seed, withheld=True)]
+    readings = read_all(np.stack([render(scene, SIZE) for scene in scenes]), workers)
+    verdicts = [verdict(reading, scene) for reading, scene in zip(readings, scenes, strict=True)]
+    by_part: dict[str, list[bool]] = {}
+    for told in verdicts:
+        for path, right in told.items():
+            by_part.setdefault(path.rpartition(".")[-1].removeprefix("third_"), []).append(right)
+    return {part: float(np.mean(right)) for part, right in by_part.items()}
+
+
+def verdict(reading: Reading, scene: Scene) -> dict[str, bool]:
+    """Whether a picture shows each part of a scene that was asked for.
+
+    Args:
+        reading: What it shows.
+        scene: What it should show.
+
+    Returns:
+        By path, those of `Captions.open` and `first.noun` and so on: whether it is right. `count` is the number of all
+        figures; a relation is right where both of its nouns are there and stand so.
+    """
+    story, setting = scene.story, reading.setting
+    found = {role.noun: [figure for figure in reading.figures if figure.noun == role.noun] for role in story.roles}
+    right = {path: getattr(setting, path) == getattr(story, path) for path in ("place", "time", "weather")}
+    right["count"] = len(reading.figures) == len(scene.figures)
+    for ordinal, role in zip(ORDINALS, story.roles, strict=False):
+        figures = found[role.noun]
+        asked = Counter(figure.variant for figure in scene.figures if figure.noun == role.noun)
+        right[f"{ordinal}.noun"] = bool(figures)
+        right[f"{ordinal}.variant"] = Counter(figure.variant for figure in figures) == asked
+        right[f"{ordinal}.colour"] = bool(figures) and {figure.colour for figure in figures} == {role.colour}
+    for path, role, asked_for in zip(("relation", "third_relation"), story.roles[::2], story.relations, strict=False):
+        pairs = itertools.product(found[role.noun], found[story.roles[1].noun])
+        right[path] = any(relation(first, second) == asked_for for first, second in pairs)
+    return right
+
+
+def relation(first: Figure, second: Figure) -> str:
+    """How the first of two figures stands to the second, one of `story.RELATIONS`.
+
+    What is on or at the foot of another touches its upper side or its base; what hides a part of another is in front of
+    it; what stands clear of it is left or right of it, or above or below where their widths overlap.
+    """
+    if is_on(first, second):
+        return "on"
+    if is_under(first, second):
+        return "under"
+    if max(hidden(first, second), hidden(second, first)) > TOUCHED:
+        return "in front of" if first.order > second.order else "behind"
+    across = max(first.left, second.left) - min(first.right, second.right)
+    down = max(first.top, second.top) - min(first.base, second.base)
+    if across > 0 or across > down:
+        return "left of" if first.x < second.x else "right of"
+    return "above" if first.y < second.y else "below"
+
+
+def is_on(first: Figure, second: Figure) -> bool:
+    """Whether a figure stands on the upper side of another."""
+    return (
+        may_be(THINGS[first.noun], "on", THINGS[second.noun])
+        and first.order > second.order
+        and second.left < first.x < second.right
+        and abs(first.base - upper_side(second, first.x, first.width)) < CLOSE
+    )
+
+
+def is_under(first: Figure, second: Figure) -> bool:
+    """Whether a figure stands at the foot of another, in the room beneath it."""
+    return (
+        may_be(THINGS[first.noun], "under", THINGS[second.noun])
+        and first.order > second.order
+        and second.left < first.x < second.right
+        and abs(first.base - second.base) < CLOSE
+        and first.height < second.height
+    )
