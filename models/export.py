@@ -24,6 +24,10 @@ Tensors = dict[str, tf.Tensor]
 DTYPES: Mapping[str, tf.DType] = {
     "prompt": tf.string,
     "caption": tf.string,
+    "language": tf.string,
+    "to_prompt": tf.string,
+    "to_seed": tf.int64,
+    "share": tf.float32,
     "seed": tf.int64,
     "temperature": tf.float32,
     "length": tf.int32,
@@ -117,17 +121,44 @@ def export_restorer(model: Restorer, out: Path, *, judged: Sequence[Callable[...
     write(out, [model], endpoints, judged=judged, restorer=model)
 
 
-def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = False) -> None:
-    """Write `serving_default` (prompt, seed), and three signatures that take more.
+def export_text_to_image(
+    model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None, compiled: bool = False
+) -> None:
+    """Write `serving_default` (prompt, seed), and four signatures that take more.
 
     `options` also takes temperature, expand and refine; `candidates` also candidates, the number of drawings to choose
-    from; `scaled` also scale, how many times finer a picture is than those of training. All go by row, and give
-    image_bytes and expanded_prompt. With `compiled`, XLA compiles the networks, which the stock server refuses.
+    from; `scaled` also scale, how many times finer a picture is than in training; `blend` also to_prompt, to_seed
+    and share, the share of the way to walk from the picture of the one prompt and seed to that of the other. All go by
+    row, and give image_bytes, expanded_prompt (of the nearer prompt), and unknown_words, the prompts' words that the
+    vocabulary lacks. With `compiled`, XLA compiles the networks, which the stock server refuses.
+
+    `facts` (language -> prompts, picture_size) tells of the model itself: the `prompts` to try in a language, such as
+    `en`, padded with empty ones, and the side in pixels of a picture at scale 1.
     """
 
-    def drawn(*inputs: tf.Tensor) -> Tensors:
-        pictures, captions = model.draw(*inputs, compiled=compiled)
-        return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
+    def answered(prompts: tf.Tensor, captions: tf.Tensor, image_bytes: tf.Tensor) -> Tensors:
+        unknown = model.generator.language_model.tokenizer.unknown(prompts)
+        return {"image_bytes": image_bytes, "expanded_prompt": captions, "unknown_words": unknown}
+
+    def drawn(prompt: tf.Tensor, *how: tf.Tensor) -> Tensors:
+        pictures, captions = model.draw(prompt, *how, compiled=compiled)
+        return answered(prompt, captions, encode_png(pictures))
+
+    def embedded(
+        prompts: tf.Tensor, seeds: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, candidates: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        captions = model.captions(prompts, seeds, temperature, expand)
+        embeddings = model.generator.language_model.embed_texts(captions)
+        return captions, embeddings, model.choose(embeddings, seeds, candidates)
+
+    def each(draw: Callable[..., tf.Tensor], *rows: tf.Tensor) -> tf.Tensor:
+        """Draw row by row, since each has a size of its own; the last of the rows is their scale."""
+
+        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            *inputs, scale = row
+            return tf.io.encode_png(draw(*(part[None] for part in inputs), scale)[0])
+
+        return tf.map_fn(one, rows, fn_output_signature=tf.string)
 
     def scaled(
         prompt: tf.Tensor,
@@ -138,18 +169,26 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
         candidates: tf.Tensor,
         scale: tf.Tensor,
     ) -> Tensors:
-        captions = model.captions(prompt, seed, temperature, expand)
-        embeddings = model.generator.language_model.embed_texts(captions)
+        captions, *drawn = embedded(prompt, seed, temperature, expand, candidates)
+        return answered(prompt, captions, each(model.draw_embedded, *drawn, refine, scale))
 
-        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            embedding, seed, refine, times = row
-            return tf.io.encode_png(model.draw_embedded(embedding[None], seed[None], refine[None], times)[0])
-
-        rows = (embeddings, model.choose(embeddings, seed, candidates), refine, scale)
-        return {
-            "image_bytes": tf.map_fn(one, rows, fn_output_signature=tf.string),
-            "expanded_prompt": captions,
-        }
+    def blend(
+        prompt: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor,
+        scale: tf.Tensor,
+        to_prompt: tf.Tensor,
+        to_seed: tf.Tensor,
+        share: tf.Tensor,
+    ) -> Tensors:
+        captions, *drawn = embedded(prompt, seed, temperature, expand, candidates)
+        to_captions, *to_drawn = embedded(to_prompt, to_seed, temperature, expand, candidates)
+        both = tf.where(prompt == to_prompt, prompt, tf.strings.join([prompt, to_prompt], " "))
+        nearer = tf.where(share < 0.5, captions, to_captions)
+        return answered(both, nearer, each(model.draw_between, *drawn, *to_drawn, share, refine, scale))
 
     def candidates(
         prompt: tf.Tensor,
@@ -168,15 +207,31 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
 
     generator, restorer = model.generator, model.restorer
     tracked = [generator, generator.language_model.tokenizer, restorer]
-    endpoints: list[Callable[..., Tensors]] = [options, candidates, scaled]
-    endpoints = endpoints if compiled else frozen(tracked, *endpoints)
+    drawing: list[Callable[..., Tensors]] = [options, candidates, scaled]
+    drawing = drawing if compiled else frozen(tracked, *drawing)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
         # The frozen options themselves: their weights stand in the file once.
-        return endpoints[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
+        return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
 
-    write(out, tracked, [serving_default, *endpoints], generator=generator, restorer=restorer)
+    endpoints: list[Callable[..., Tensors]] = [serving_default, *drawing, blend, facts_of(model, prompts or {})]
+    write(out, tracked, endpoints, generator=generator, restorer=restorer)
+
+
+def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callable[..., Tensors]:
+    """The endpoint `facts`; see `export_text_to_image`."""
+    longest = max(map(len, prompts.values()), default=0)
+    padded = {code: tf.constant([*some, *[""] * (longest - len(some))], tf.string) for code, some in prompts.items()}
+
+    def facts(language: tf.Tensor) -> Tensors:
+        told = tf.fill([tf.shape(language)[0], longest], "")
+        for code, some in padded.items():
+            told = tf.where((language == code)[:, None], some, told)
+        size = tf.constant(model.generator.picture_size, tf.int64)
+        return {"prompts": told, "picture_size": tf.fill(tf.shape(language), size)}
+
+    return facts
 
 
 def write(

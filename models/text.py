@@ -26,6 +26,7 @@ UNSEEN = (
     r"\x{FEFF}\x{FFF9}-\x{FFFB}]"
 )
 SPACES = rf"[\s\pZ\p{{Cc}}\p{{Co}}\x{{200B}}{SPACE}]+"
+WORD = rf"{SPACE}?[\pL\pM\pN\p{{So}}{JOINERS}]+"
 
 
 def as_utf8(texts: tf.Tensor) -> tf.Tensor:
@@ -142,6 +143,25 @@ class Tokenizer(tf.Module):
     def tokenize_whole(self, texts: tf.Tensor) -> tf.Tensor:
         """string[b] -> int64[b, t], as long as the longest text needs."""
         return token_ids(texts, self.table, None, exact=self.exact)
+
+    def unknown(self, texts: tf.Tensor) -> tf.Tensor:
+        """The words that the vocabulary lacks, whose meaning no model that reads with it can have learned.
+
+        Args:
+            texts: string[b].
+
+        Returns:
+            string[b], the words of each text in their order, with a space between them; lower case unless exact.
+            Unknown characters of scripts without spaces are one word where they stand together; punctuation is none.
+        """
+        split = tf.strings.unicode_split(as_utf8(texts), "UTF-8") if self.exact else pieces(texts)
+        words = split.flat_values
+        # A word after punctuation has no space of its own.
+        ids = tf.minimum(self.table.lookup(words), self.table.lookup(tf.strings.join([SPACE, words])))
+        lacking = (ids >= len(self.words) + len(RESERVED)) & tf.strings.regex_full_match(words, WORD)
+        kept = split.with_flat_values(tf.where(lacking, words, SPACE)).to_tensor("")
+        spaced = tf.strings.regex_replace(tf.strings.reduce_join(kept, axis=-1), rf"[\s{SPACE}]+", " ")
+        return tf.strings.strip(spaced)
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
         """int64[b, n] -> string[b]; reserved ids become nothing, and so does the space of a text's first word."""

@@ -111,6 +111,20 @@ class TextToImage(tf.Module):
         drawn = self.generator.draw_embedded(embeddings, seeds, scale)
         return self._refined(drawn, self._restore(drawn), refine)
 
+    def draw_between(
+        self,
+        embeddings: tf.Tensor,
+        seeds: tf.Tensor,
+        to_embeddings: tf.Tensor,
+        to_seeds: tf.Tensor,
+        shares: tf.Tensor,
+        refine: tf.Tensor,
+        scale: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """In the graph: pictures on the way to others, see `models.drawing.DrawingModel`; the rest as for `draw`."""
+        drawn = self.generator.draw_between(embeddings, seeds, to_embeddings, to_seeds, shares, scale)
+        return self._refined(drawn, self._restore(drawn), refine)
+
     def _refined(self, drawn: tf.Tensor, restored: tf.Tensor, refine: tf.Tensor) -> tf.Tensor:
         return to_uint8(tf.where(refine[:, None, None, None], restored, drawn))
 

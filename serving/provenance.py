@@ -46,6 +46,9 @@ class Drawing(BaseModel):
         refine: whether the restorer had the last word.
         candidates: how many drawings it was chosen from.
         scale: how many times finer it is than the pictures of training.
+        to_prompt: of another picture, a `share` of the way to which it lies; None for the prompt itself.
+        to_seed: of that picture; None for the seed itself.
+        share: of the way.
 
     """
 
@@ -59,6 +62,9 @@ class Drawing(BaseModel):
     refine: bool
     candidates: int = Field(default=1, ge=1, le=16)
     scale: int = Field(default=1, ge=1, le=8)
+    to_prompt: str | None = None
+    to_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    share: float = Field(default=0.0, ge=0, le=1)
 
 
 class Restoring(BaseModel):

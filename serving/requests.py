@@ -52,6 +52,11 @@ class Picture:
         candidates: how many drawings it was chosen from.
         scale: how many times finer it is than the pictures of training.
         version: of the model that drew.
+        unknown_words: the words of the prompt that the model has never read, in lower case; empty too where a model of
+            an earlier release does not tell.
+        to_prompt: of another picture, a `share` of the way to which this one lies; None for the prompt itself.
+        to_seed: of that picture; None for the seed itself.
+        share: of the way, from 0 to 1.
 
     """
 
@@ -65,6 +70,10 @@ class Picture:
     candidates: int
     scale: int
     version: int
+    unknown_words: tuple[str, ...] = ()
+    to_prompt: str | None = None
+    to_seed: int | None = None
+    share: float = 0.0
 
     @property
     def image(self) -> "Image.Image":
@@ -98,6 +107,20 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         return self.png
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model tells of itself.
+
+    Attributes:
+        picture_size: side in pixels of a picture at scale 1.
+        prompts: prompts to try, by the code of their language; none where the model brings none along.
+
+    """
+
+    picture_size: int
+    prompts: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -139,34 +162,65 @@ def generate(
     refine: bool = True,
     candidates: int = 1,
     scale: int = 1,
+    to_prompt: str | None = None,
+    to_seed: int | None = None,
+    share: float = 0.0,
     label: str = "",
     version: int | None = None,
 ) -> Ask[list[Picture]]:
     """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
     prompts, seeds = _paired(prompt, seed)
     count = len(prompts)
+    if not 0 <= share <= 1:
+        raise ServingError(f"share is {share}: it must be from 0 to 1", "INVALID_ARGUMENT")
     inputs = {"prompt": _texts(prompts), "seed": _tensor(wire.DT_INT64, count, int64_val=seeds)}
     signature = "serving_default"
-    if temperature is not None or not expand or not refine or candidates != 1 or scale != 1:
+    if temperature is not None or not expand or not refine or candidates != 1 or scale != 1 or share:
         signature = "options"
         warmth = TEMPERATURE if temperature is None else temperature
         inputs["temperature"] = _tensor(wire.DT_FLOAT, count, float_val=[warmth] * count)
         inputs["expand"] = _tensor(wire.DT_BOOL, count, bool_val=[expand] * count)
         inputs["refine"] = _tensor(wire.DT_BOOL, count, bool_val=[refine] * count)
-    if candidates != 1 or scale != 1:
+    if candidates != 1 or scale != 1 or share:
         signature = "candidates"
         inputs["candidates"] = _tensor(wire.DT_INT64, count, int64_val=[candidates] * count)
-    if scale != 1:
+    if scale != 1 or share:
         signature = "scaled"
         inputs["scale"] = _tensor(wire.DT_INT64, count, int64_val=[scale] * count)
+    if share:
+        signature = "blend"
+        to_seed = None if to_seed is None else seeds_from(to_seed, 1)[0]
+        ends = seeds if to_seed is None else [to_seed] * count
+        inputs["to_prompt"] = _texts(prompts if to_prompt is None else [to_prompt] * count)
+        inputs["to_seed"] = _tensor(wire.DT_INT64, count, int64_val=ends)
+        inputs["share"] = _tensor(wire.DT_FLOAT, count, float_val=[share] * count)
 
     def read(response: wire.PredictResponse) -> list[Picture]:
-        pngs, captions = response.outputs["image_bytes"].string_val, response.outputs["expanded_prompt"].string_val
-        drawn = zip(pngs, prompts, captions, seeds, strict=True)
+        pngs, captions, unknown = (
+            response.outputs[name].string_val for name in ("image_bytes", "expanded_prompt", "unknown_words")
+        )
+        drawn = zip(pngs, prompts, captions, seeds, unknown or [b""] * count, strict=True)
         how = (temperature, expand, refine, candidates, scale, response.model_spec.version.value)
-        return [Picture(png, asked, caption.decode(), at, *how) for png, asked, caption, at in drawn]
+        way = (to_prompt, to_seed, share) if share else ()
+        return [
+            Picture(png, asked, caption.decode(), at, *how, tuple(words.decode().split()), *way)
+            for png, asked, caption, at, words in drawn
+        ]
 
     return Ask(_request("text_to_image", signature, inputs, label, version), read)
+
+
+def facts(languages: Sequence[str], label: str) -> Ask[Facts]:
+    """Ask what the model that draws tells of itself; see `serving.client.Client.facts`."""
+
+    def read(response: wire.PredictResponse) -> Facts:
+        (size, *_), prompts = response.outputs["picture_size"].int64_val, response.outputs["prompts"].string_val
+        count = len(prompts) // len(languages)
+        rows = (prompts[row * count : (row + 1) * count] for row in range(len(languages)))
+        told = ((code, tuple(each.decode() for each in row if each)) for code, row in zip(languages, rows, strict=True))
+        return Facts(size, dict(told))
+
+    return Ask(_request("text_to_image", "facts", {"language": _texts(languages)}, label), read)
 
 
 def restore(

@@ -51,9 +51,16 @@ def first_requests() -> dict[str, list[Request]]:
     heated = prompt | {"temperature": np.full(1, TEMPERATURE, np.float32)}
     switches = {"expand": np.ones(1, bool), "refine": np.ones(1, bool)}
     finer = heated | switches | {"candidates": np.ones(1, np.int64), "scale": np.full(1, 4, np.int64)}
+    other = {"to_prompt": prompt["prompt"], "to_seed": np.ones(1, np.int64), "share": np.full(1, 0.5, np.float32)}
     damaged = {"image_bytes": np.array([image.getvalue()], object), "noise_sigma": np.full(1, -1, np.float32)}
     return {
-        "text_to_image": [("serving_default", prompt), ("options", heated | switches), ("scaled", finer)],
+        "text_to_image": [
+            ("facts", {"language": np.array(["en"], object)}),
+            ("serving_default", prompt),
+            ("options", heated | switches),
+            ("scaled", finer),
+            ("blend", finer | other),
+        ],
         "language_model": [("serving_default", heated), ("continue_by", heated | {"length": np.ones(1, np.int32)})],
         "restorer": [("serving_default", damaged), ("inpaint", damaged | {"mask_bytes": damaged["image_bytes"]})],
     }

@@ -112,6 +112,11 @@ class Generation(_Common):
     refine: bool = Field(True, description="Let the restorer have the last word.")
     candidates: Candidates = Field(1, description="Drawings, of which the one most like the others is taken.")
     scale: Scale = Field(1, description="How many times finer than the pictures of training.")
+    to_prompt: Text | None = Field(
+        None, description="Of another picture, a `share` of the way to which all are drawn; without one, their own."
+    )
+    to_seed: Seed | None = Field(None, description="Of that picture; without one, their own.")
+    share: float = Field(0.0, ge=0, le=1, description="How far, from the prompt and its seed to the other's.")
 
 
 class Edit(_Common):
@@ -199,6 +204,7 @@ class Drawn(BaseModel):
     )
     revised_prompt: str | None = Field(None, description="The caption that was drawn.")
     seed: int | None = None
+    unknown_words: list[str] = Field(default=[], description="Words of the prompt that the model has never read.")
 
 
 class Images(_Answer):
@@ -219,6 +225,13 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="The version that answers.")
     owned_by: Literal["easel"] = "easel"
+    picture_size: int | None = Field(
+        default=None, description="Side in pixels of a picture at scale 1; null where the model does not tell."
+    )
+    prompts: dict[str, list[str]] = Field(default={}, description="Prompts to try, by the code of their language.")
+    signatures: list[str] = Field(
+        default=[], description="What can be asked of it over TensorFlow Serving's gRPC and REST."
+    )
 
 
 class Models(BaseModel):

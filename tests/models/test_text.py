@@ -209,3 +209,35 @@ def test_a_character_vocabulary_is_sorted_and_exact() -> None:
 def test_what_an_exact_vocabulary_lacks_is_unknown(text: str | bytes, expected: list[int]) -> None:
     ids = Tokenizer([*RESERVED, "a"], 4, exact=True).tokenize_whole(tf.constant([text])).numpy()
     assert ids.tolist() == [[START, *expected, END]]
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("a red circle", ""),
+        ("A  RED zorb, on a Quux!", "zorb quux"),
+        ("zorb", "zorb"),
+        ("(red) it's a circle... 3", "it"),
+        ("一个可爱的红色猫咪", "可爱的 猫咪"),
+        ("红, 蓝色zorb", "zorb"),
+        ("a 😀 — …", "😀"),
+        ("", ""),
+        ("b" * 90, "b" * 90),
+        (f"a{SPACE}red", ""),
+    ],
+)
+def test_words_that_the_vocabulary_lacks(text: str, unknown: str) -> None:
+    told = Tokenizer(VOCABULARY, 16).unknown(tf.constant([text, "a red circle", "quux"])).numpy()
+    assert [words.decode() for words in told] == [unknown, "", "quux"]
+
+
+def test_an_exact_tokenizer_lacks_characters_alone() -> None:
+    tokenizer = Tokenizer(character_vocabulary("To be\n"), 16, exact=True)
+    assert tokenizer.unknown(tf.constant(["To be", "to Be or not"])).numpy().tolist() == [b"", b"t B r n t"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text())
+def test_nothing_is_unknown_to_a_vocabulary_of_the_text_itself(text: str) -> None:
+    own = {*pieces_of(text), *(c.decode() for c in characters(tf.constant([text])).to_list()[0])} - set(RESERVED)
+    assert Tokenizer([*RESERVED, *sorted(own)], 16).unknown(tf.constant([text])).numpy().tolist() == [b""]

@@ -69,6 +69,6 @@ def test_needs_a_saved_model(tmp_path: Path) -> None:
 
 def test_what_the_studio_asks_first_is_answered(client: Client) -> None:
     asked = [(name, *request) for name, requests in first_requests().items() for request in requests]
-    assert len(asked) == 7
+    assert len(asked) == 9
     for name, signature, inputs in asked:
         assert client.predict(name, inputs, signature=signature)

@@ -135,18 +135,21 @@ def test_trees_are_the_same_by_names_and_bytes(tmp_path: Path) -> None:
 
 def test_every_batch_size_warms_up_every_signature() -> None:
     requests = [(batch, *request) for batch in WARMUP_BATCHES for request in warmups(batch)]
-    assert [(len(inputs["prompt"]), signature) for _, signature, inputs in requests] == [
-        (batch, signature) for batch in WARMUP_BATCHES for signature in ("serving_default", "options", "scaled")
+    names = ("serving_default", "options", "scaled", "blend", "facts")
+    assert [(batch, signature) for batch, signature, _ in requests] == [
+        (batch, name) for batch in WARMUP_BATCHES for name in names
     ]
+    assert all({array.shape for array in inputs.values()} == {(batch,)} for batch, _, inputs in requests)
 
 
 def test_warm_up_requests_have_the_inputs_of_the_signatures() -> None:
     asked = {"prompt": "object", "seed": "int64"}
-    chosen = {"temperature": "float32", "expand": "bool", "refine": "bool"}
-    finer = {"candidates": "int64", "scale": "int64"}
-    for (_, inputs), expected in zip(warmups(4), (asked, asked | chosen, asked | chosen | finer), strict=True):
-        assert {name: array.dtype.name for name, array in inputs.items()} == expected
-        assert {array.shape for array in inputs.values()} == {(4,)}
+    chosen = asked | {"temperature": "float32", "expand": "bool", "refine": "bool"}
+    finer = chosen | {"candidates": "int64", "scale": "int64"}
+    blend = finer | {"to_prompt": "object", "to_seed": "int64", "share": "float32"}
+    expected = (asked, chosen, finer, blend, {"language": "object"})
+    for (_, inputs), dtypes in zip(warmups(4), expected, strict=True):
+        assert {name: array.dtype.name for name, array in inputs.items()} == dtypes
 
 
 def test_warm_up_requests_speak_both_languages() -> None:

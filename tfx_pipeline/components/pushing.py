@@ -12,6 +12,7 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 
 from models.export import export_text_to_image
 from models.language_model import TEMPERATURE
+from models.proposals import proposals
 from models.saving import load_model
 from models.text_to_image import TextToImage
 from serving.validation import Verdict, validate
@@ -53,7 +54,8 @@ def Assembler(
         for name, artifact in (("generator", generator), ("restorer", restorer))
     ]
     out = Path(serving_path(model))
-    export_text_to_image(TextToImage(*map(load_model, files)), out)
+    fused = TextToImage(*map(load_model, files))
+    export_text_to_image(fused, out, prompts=proposals(fused.generator.language_model))
     digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     (out / PARTS_FILE).write_text("\n".join(digests), encoding="utf-8")
     write_warmup(out, FUSED, [request for batch in WARMUP_BATCHES for request in warmups(batch)])
@@ -69,8 +71,15 @@ def warmups(batch: int) -> list[Request]:
     yes = np.ones(batch, bool)
     inputs = {"prompt": np.resize(np.asarray(PROMPTS, object), batch), "seed": np.arange(batch, dtype=np.int64)}
     options = {"temperature": np.full(batch, TEMPERATURE, np.float32), "expand": yes, "refine": yes}
-    finer = {"candidates": np.ones(batch, np.int64), "scale": np.full(batch, 4, np.int64)}
-    return [("serving_default", inputs), ("options", inputs | options), ("scaled", inputs | options | finer)]
+    finer = inputs | options | {"candidates": np.ones(batch, np.int64), "scale": np.full(batch, 4, np.int64)}
+    other = {"to_prompt": inputs["prompt"], "to_seed": inputs["seed"] + 1, "share": np.full(batch, 0.5, np.float32)}
+    return [
+        ("serving_default", inputs),
+        ("options", inputs | options),
+        ("scaled", finer),
+        ("blend", finer | other),
+        ("facts", {"language": np.resize(np.asarray(["en", "zh"], object), batch)}),
+    ]
 
 
 @component

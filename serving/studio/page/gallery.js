@@ -3,7 +3,7 @@
 import { provenance } from "./png.js";
 import { $, copyOf, showIn } from "./page.js";
 import { clear, drop, keep, sheets } from "./store.js";
-import { text } from "./text.js";
+import { listOf, text } from "./text.js";
 
 const all = [];
 let open = () => {};
@@ -37,7 +37,6 @@ export function show(sheet, index, blob) {
 export async function add(sheet, index, picture) {
   sheet.pictures[index] = picture;
   fill(sheet, index);
-  $(".caption", sheet.element).textContent = captionOf(sheet);
   await keep(bare(sheet));
 }
 
@@ -81,7 +80,6 @@ function show_(sheet) {
   sheet.element = copyOf("sheet");
   $("h2", sheet.element).textContent = sheet.asked.prompt;
   sheet.pictures.forEach((picture, index) => fill(sheet, index));
-  $(".caption", sheet.element).textContent = captionOf(sheet);
   all.unshift(sheet);
   $("#history").prepend(sheet.element);
 }
@@ -117,6 +115,9 @@ function fill(sheet, index) {
 }
 
 function label(sheet) {
+  const unknown = [...new Set(sheet.pictures.filter(Boolean).flatMap((picture) => picture.unknown ?? []))];
+  $(".caption", sheet.element).textContent = captionOf(sheet);
+  $(".unknown", sheet.element).textContent = unknown.length ? text("unknown", listOf(unknown)) : "";
   sheet.pictures.forEach((picture, index) => {
     const button = frame(sheet, index);
     const [seed, time] = [document.createElement("span"), document.createElement("span")];
@@ -132,6 +133,5 @@ export const milliseconds = (seconds) => (seconds < 0.01 ? (seconds * 1000).toFi
 const bare = ({ id, asked, pictures }) => ({ id, asked, pictures: pictures.filter(Boolean) });
 
 function tidy() {
-  $("#welcome").hidden = all.length > 0;
   $("#after").hidden = all.length === 0;
 }
