@@ -134,7 +134,9 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
         return
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")
-    say_next(f"easel serve --root {root}", f"easel generate {shlex.quote(outcome.run.caption)} -o out.png")
+    say_next(
+        f"easel serve --root {shlex.quote(str(root))}", f"easel generate {shlex.quote(outcome.run.caption)} -o out.png"
+    )
 
 
 def told_spans(run: "Run") -> str:

@@ -31,7 +31,18 @@ def watch_data(data: Path, every: float) -> int:
     return code if code == WRONG_USE else 0
 
 
-def stamp(data: Path) -> dict[str, int]:
-    """When the folder, its spans and their tables were last written, by path; empty where there is no folder."""
-    found = [data, *data.glob("span-*"), *data.glob("metadata.*"), *data.glob("span-*/metadata.*")]
-    return {str(path): path.stat().st_mtime_ns for path in found if path.exists()}
+def stamp(data: Path) -> dict[str, tuple[int, ...]]:
+    """What changes with any picture, caption or table: time, size and number of each file, by name, and all spans."""
+    from tfx_pipeline.datasets.files import files_below
+
+    files = {name: found for name in files_below(data).names if (found := _state(data / name))}
+    return files | {path.name: () for path in data.glob("span-*")}
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    """Empty for a file that has gone while it was looked for."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino

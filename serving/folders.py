@@ -1,14 +1,20 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, and paths that every tool reads."""
 
 import errno
 import fcntl
 import glob
+import os
+import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+SHORT = 60
+"""Letters of a temporary folder's path; a socket's path, which lies in it, may have about a hundred."""
 
 
 class FolderError(Exception):
@@ -83,3 +89,23 @@ def _clear_stale(parent: Path, prefix: str) -> None:
             elif folder.exists():
                 continue
             _lock_of(folder).unlink(missing_ok=True)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a path has letters, digits and `._-/` alone, which every tool reads as they are."""
+    return re.fullmatch(r"[A-Za-z0-9._/-]+", str(path)) is not None
+
+
+@contextmanager
+def plain_folder() -> Iterator[Path]:
+    """Make a folder for a while, this user's alone, with a short and plain path whatever TMPDIR says.
+
+    Raises:
+        OSError: There is nowhere to make one.
+    """
+    for place in (Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")):
+        if len(str(place)) <= SHORT and is_plain(place) and os.access(place, os.W_OK):
+            with tempfile.TemporaryDirectory(prefix="easel-", dir=place) as made:
+                yield Path(made)
+            return
+    raise OSError(f"No temporary folder can be made: set TMPDIR to one of at most {SHORT} plain letters")

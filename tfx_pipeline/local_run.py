@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,26 @@ from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.captions import text_lines
 from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, counted, fingerprint
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
-from tfx_pipeline.engines import IN_PROCESS
+from tfx_pipeline.engines import IN_PROCESS, is_in_process
 from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.ingesting.slices import eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
 from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.report import Remarks, write_report
 from tfx_pipeline.runs.commit import code_commit
-from tfx_pipeline.runs.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
+from tfx_pipeline.runs.guards import (
+    RunError,
+    check_metadata,
+    check_plain,
+    check_serving_folder,
+    cure,
+    keep_metadata,
+    only_run,
+)
 from tfx_pipeline.runs.history import History, Run
 from tfx_pipeline.runs.memory import PeakMemory
-from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.moving import plain_view, settle
+from tfx_pipeline.runs.root import Root, within
 
 Say = Callable[[str], None]
 
@@ -83,22 +92,29 @@ def run_local(
     """
     started = time.monotonic()
     root.path.mkdir(parents=True, exist_ok=True)
-    with only_run(root):
+    root = Root(root.path.resolve())
+    if not is_in_process(beam):
+        check_plain(root)
+    with only_run(root), plain_view(root) as view:
         check_serving_folder(root)
         check_metadata(root)
+        settle(root, view)
         say(f"reading {data}")
         lines = None if text is None else Source(text.resolve(), file_fingerprint(text))
         pictures = source_of(data, config, say)
         if pictures.spans and (seen := last_on(root, pictures, lines, config)):
             return outcome(seen, started, new=False)
-        start = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
-        memory = PeakMemory()
+        begun = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
+        start = {name: within(place) for name, place in begun.items()}
+        memory, commit = PeakMemory(), code_commit()
         with narrated(root, say, memory.begin) as log:
-            pipeline = create_pipeline(
-                root, pictures, config, text=lines, warm_start=start, commit=code_commit(), beam=beam
-            )
             try:
-                execute(pipeline, root, log)
+                # From inside, so that the settings of no component change where the root is moved.
+                with chdir(root.path):
+                    pipeline = create_pipeline(
+                        Root(Path(), view), pictures, config, text=lines, warm_start=start, commit=commit, beam=beam
+                    )
+                    execute(pipeline, root, log)
             except (DataSetError, DriftError, RunError) as error:
                 leave_report(root, Remarks(str(error), memory.peaks), say)
                 raise
@@ -175,8 +191,8 @@ def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
     except Exception as error:
         logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(
-            f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
-            f"{log}; {cure(error, root)}, then the same command goes on from here."
+            f"{last_component(log)} failed: {first_line(error)} The whole story is in {log}; {cure(error, root)}, then "
+            "the same command goes on from here."
         ) from error
 
 
@@ -192,7 +208,7 @@ def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
         file = write_report(root, History(root).run("latest"), remarks)
     except Exception as error:
         logging.exception("The report could not be written.")
-        say(f"no report could be written: {type(error).__name__}: {first_line(error)}")
+        say(f"no report could be written: {first_line(error)}")
         return None
     say(f"report: {file}")
     return file

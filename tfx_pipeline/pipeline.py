@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+import tensorflow_data_validation as tfdv
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
@@ -180,7 +181,9 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
         spans=" ".join(pictures.spans),
         attributes=pictures.attributes,
     )
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    statistics = tfx.components.StatisticsGen(
+        examples=examples.outputs["examples"], stats_options=tfdv.StatsOptions(num_quantiles_histogram_buckets=100)
+    )
     schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]

@@ -1,10 +1,8 @@
 """The two ports: what listens on them, from the moment it opens until it has closed in order."""
 
 import asyncio
-import os
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import quote
@@ -15,6 +13,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.client import AsyncClient
+from serving.folders import plain_folder
 from serving.greeting import address, cannot_listen, say
 from serving.server import reflected, rest
 from serving.server.access import TokenInterceptor
@@ -102,13 +101,8 @@ def private_address() -> Iterator[str]:
         OSError: there is no folder for its socket.
 
     """
-    for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
-        # Eight letters of its own, and the name of the socket.
-        if len(os.fsencode(folder)) + len("/12345678/grpc") <= LONGEST_SOCKET_PATH and os.access(folder, os.W_OK):
-            with tempfile.TemporaryDirectory(prefix="", dir=folder) as made:
-                yield f"unix:{quote(made)}/grpc"
-            return
-    raise OSError("The studio needs a folder for a socket: set TMPDIR to one with a short path that can be written")
+    with plain_folder() as folder:
+        yield f"unix:{folder}/grpc"
 
 
 def _add_services(

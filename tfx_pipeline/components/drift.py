@@ -37,9 +37,10 @@ def DriftCheck(
     if before is not None:
         Path(page).write_text(drift_page(found, before, Path(accepted.uri)), encoding="utf-8")
     if told and allowed.on_drift == "stop":
+        shown = f" Old and new pictures are side by side in {Path(page).resolve()}." if before is not None else ""
         raise DriftError(
-            f"The data have drifted: {told}. Old and new pictures are side by side in {page}; to train on them all the "
-            'same, set on_drift = "warn" under [retraining] in a --config file.'
+            f'The data have drifted: {told}.{shown} To train on them all the same, set on_drift = "warn" under '
+            "[retraining] in a --config file."
         )
     accepted.set_string_custom_property("drift", told)
 

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from serving.folders import is_plain
 from tfx_pipeline.runs.root import Root
 
 
@@ -67,6 +69,19 @@ def check_serving_folder(root: Root) -> None:
         raise RunError(f"Nothing can be pushed to {root.pushed}: {error.strerror}; {cure(error, root)}.") from error
 
 
+def check_plain(root: Root) -> None:
+    """Refuse a root for workers elsewhere whose path they would misread; see `tfx_pipeline.runs.moving.plain_view`.
+
+    Raises:
+        RunError: If it has other letters than plain ones.
+    """
+    if not is_plain(root.path.resolve()):
+        raise RunError(
+            f"The engine's workers cannot read {root.path.resolve()}: choose a --root of letters, digits and ._- "
+            "alone, or leave --beam-runner out."
+        )
+
+
 def check_metadata(root: Root) -> None:
     """Refuse to run on a damaged MLMD store.
 
@@ -80,13 +95,13 @@ def check_metadata(root: Root) -> None:
 
 def damaged_metadata(root: Root, problem: str) -> str:
     """What is wrong with the MLMD store, and what brings it back."""
-    store, kept = root.metadata, root.kept_metadata
+    store, kept = shlex.quote(str(root.metadata)), shlex.quote(str(root.kept_metadata))
     aside = f"mv {store} {store}.damaged"
-    if kept.is_file():
+    if root.kept_metadata.is_file():
         way = f"`{aside} && cp {kept} {store}` brings back what was known after the last run that ended"
     else:
         way = f"`{aside}` starts a new one, and what is pushed stays"
-    return f"The record of all runs, {store}, is damaged ({problem}): {way}."
+    return f"The record of all runs, {root.metadata}, is damaged ({problem}): {way}."
 
 
 def damage(store: Path) -> str:
@@ -94,7 +109,7 @@ def damage(store: Path) -> str:
     if not store.is_file() or not store.stat().st_size:
         return ""
     try:
-        with closing(sqlite3.connect(f"file:{store}?mode=rw", uri=True)) as database:
+        with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as database:
             (told,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         return str(error)

@@ -6,14 +6,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Root:
-    """The folder that holds everything of a project's runs."""
+    """The folder that holds everything of a project's runs.
+
+    Attributes:
+        path: To it; `Path()` for what works from inside, so that no path changes where the root is moved.
+        view: Another path to it, by which artifacts are named; None for the same.
+    """
 
     path: Path
+    view: Path | None = None
 
     @property
     def pipeline(self) -> Path:
         """Artifacts of all components."""
-        return self.path / "pipeline"
+        return (self.view or self.path) / "pipeline"
 
     @property
     def metadata(self) -> Path:
@@ -45,6 +51,15 @@ class Root:
         """`<model>/<version>/` for servers."""
         return self.path / "pushed"
 
+    def place(self, uri: str) -> Path:
+        """Where an artifact is now, by the URI that was recorded of it; the root may have been moved since."""
+        return self.path / within(uri)
+
     def report(self, run_id: str) -> Path:
         """What people look at of a run, an HTML file."""
         return self.path / "reports" / f"{run_id}.html"
+
+
+def within(uri: str) -> str:
+    """The part of an artifact's URI that stays true wherever its root is: `pipeline/<component>/<output>/<number>`."""
+    return f"pipeline/{uri.rpartition('pipeline/')[2]}"
