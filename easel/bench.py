@@ -47,11 +47,9 @@ def quality(
     budget_minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row on two idle cores.")] = 10,
     rows: Annotated[str, typer.Option(help="Rows to run, with commas between them; all if left out.")] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of the data, the weights and the noise.")] = 0,
-    programs: Annotated[
+    jobs: Annotated[
         Path | None,
-        typer.Option(
-            help="Write the trainings here as programs for a GPU that has JAX; read what it learned from here."
-        ),
+        typer.Option(help="Write the trainings here as jobs for a GPU that has JAX; read what it learned from here."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
@@ -66,7 +64,7 @@ def quality(
         try:
             figures = measure(
                 data,
-                effort=Effort(budget_minutes, seed, programs),
+                effort=Effort(budget_minutes, seed, jobs),
                 rows=chosen,
                 say=lambda line: say(f"  {line}", as_json=as_json),
             )

@@ -43,6 +43,7 @@ class Trunk(keras.layers.Layer):
         return ops.reshape(x, [-1, int(np.prod(x.shape[1:]))]), style
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class Critic(keras.Model):
     """How real a picture looks for its caption: a projection discriminator (Miyato and Koyama, 2018)."""
 
@@ -50,11 +51,19 @@ class Critic(keras.Model):
         self, picture_size: int, embedding_size: int, widths: Sequence[int] = (32, 64, 96), **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        self.picture_size = picture_size
+        self.embedding_size = embedding_size
+        self.widths = tuple(widths)
         self.trunk = Trunk(widths, block=max(2, picture_size // 16), dtype=self.dtype_policy)
         self.features = keras.layers.Dense(128, activation=leaky)
         self.realism = keras.layers.Dense(1)
         self.projection = keras.layers.Dense(128)
         self([ops.zeros([1, picture_size, picture_size, 3]), ops.zeros([1, embedding_size])])
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        own = {"picture_size": self.picture_size, "embedding_size": self.embedding_size, "widths": self.widths}
+        return {**super().get_config(), **own}
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Pictures float[b, s, s, 3] and embeddings float[b, d] -> scores float32[b], higher for real."""
@@ -65,6 +74,7 @@ class Critic(keras.Model):
         return ops.cast(self.realism(features)[:, 0] + match, "float32")
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class Encoder(keras.Model):
     """What noise could have drawn a picture: the posterior of a conditional VAE (Sohn et al., 2015).
 
@@ -79,8 +89,15 @@ class Encoder(keras.Model):
         width: Channels of a patch.
     """
 
-    def __init__(self, patches: int, side: int, embedding_size: int, noise_size: int, width: int = 128) -> None:
-        super().__init__()
+    def __init__(
+        self, patches: int, side: int, embedding_size: int, noise_size: int, width: int = 128, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.patches = patches
+        self.side = side
+        self.embedding_size = embedding_size
+        self.noise_size = noise_size
+        self.width = width
         self.read = keras.layers.Dense(64, activation=leaky)
         self.places = keras.layers.Embedding(patches, 64, embeddings_initializer=keras.initializers.RandomNormal(0.5))
         self.places.build()
@@ -89,6 +106,11 @@ class Encoder(keras.Model):
         self.moments = keras.layers.Dense(2 * noise_size, kernel_initializer=keras.initializers.VarianceScaling(0.1))
         empty = ops.zeros([1, side, side, 3])
         self([empty, empty, ops.zeros([1], "int32"), ops.zeros([1, embedding_size])])
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        names = ("patches", "side", "embedding_size", "noise_size", "width")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def call(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Read patches.

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from models import sampling
 from models.critic import Critic, Encoder
 from models.plane_network import PlaneNetwork
 from models.tensors import Tensor, to_float
@@ -64,14 +63,19 @@ class GeneratorTraining(Training):
         steps: int,
         kl_weight: float,
         prior_weight: float = 0.01,
-        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(seed=seed)
+        super().__init__(**kwargs)
         self.generator = generator
         self.encoder = encoder
         self.steps = steps
         self.kl_weight = kl_weight
         self.prior_weight = prior_weight
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor that both phases have."""
+        names = ("generator", "encoder", "steps", "kl_weight", "prior_weight")
+        return {**super().get_config(), **self.arguments(*names)}
 
     @property
     def progress(self) -> Tensor:
@@ -97,7 +101,7 @@ class GeneratorTraining(Training):
         """
         silent = ops.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
         mean, log_deviation = self.encoder([real, silent, patches, embedding])
-        noise = mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), self.seed_of("posterior"))
+        noise = mean + ops.exp(log_deviation) * self.chance.normal("posterior", ops.shape(mean))
         divergence = 0.5 * ops.sum(mean**2 + ops.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
         return noise, ops.mean(divergence)
 
@@ -106,6 +110,7 @@ class GeneratorTraining(Training):
         return ops.zeros([ops.shape(embedding)[0], self.generator.noise_size])
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class GeneratorWarmup(GeneratorTraining):
     """The reconstruction phase. The encoder's noise comes in after `noiseless` of the steps.
 
@@ -122,7 +127,12 @@ class GeneratorWarmup(GeneratorTraining):
     def __init__(self, *args: Any, noiseless: float = 0.35, drawn_share: float = 0.25, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.noiseless = noiseless
+        self.drawn_share = drawn_share
         self.patches = max(1, round(len(self.generator.points) * drawn_share))
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        return {**super().get_config(), **self.arguments("noiseless", "drawn_share")}
 
     @property
     def dearness(self) -> Tensor:
@@ -135,7 +145,7 @@ class GeneratorWarmup(GeneratorTraining):
 
     def loss_of(self, batch: Batch) -> tuple[Tensor, Losses]:
         """The loss of `image` uint8[b, s, s, 3] and `embedding` float32[b, d], and what to report."""
-        chances = sampling.uniform([len(self.generator.points)], self.seed_of("patches"))
+        chances = self.chance.uniform("patches", [len(self.generator.points)])
         patches = ops.argsort(chances)[: self.patches]
         real, embedding = self.generator.cut(to_float(batch["image"]), patches), batch["embedding"]
         noise, divergence = ops.cond(
@@ -152,6 +162,7 @@ class GeneratorWarmup(GeneratorTraining):
         return loss, {"reconstruction": absolute, "divergence": divergence, "surprise": surprise}
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class GeneratorAdversarial(GeneratorTraining):
     """The adversarial phase.
 
@@ -186,6 +197,11 @@ class GeneratorAdversarial(GeneratorTraining):
         # Keras keeps the variables of `optimizer` alone.
         self.critic_state = critic_optimizer.variables
 
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        names = ("critic", "critic_optimizer", "adversarial_weight", "reconstruction_weights")
+        return {**super().get_config(), **self.arguments(*names, "penalty_weight", "penalty_every")}
+
     def updates(self) -> list[Update]:
         """One update of the critic, then one of the generator and the encoder."""
         return [
@@ -196,8 +212,8 @@ class GeneratorAdversarial(GeneratorTraining):
     def fresh_noise(self, embedding: Tensor, purpose: str) -> Tensor:
         """Noise from the prior for each caption."""
         rows = ops.shape(embedding)[0]
-        uniform = sampling.uniform([rows], self.seed_of(f"{purpose}: component"))
-        normal = sampling.normal([rows, self.generator.noise_size], self.seed_of(f"{purpose}: place"))
+        uniform = self.chance.uniform(f"{purpose}: component", [rows])
+        normal = self.chance.normal(f"{purpose}: place", [rows, self.generator.noise_size])
         return self.generator.prior.sample(embedding, uniform, normal)
 
     def critic_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
@@ -222,7 +238,7 @@ class GeneratorAdversarial(GeneratorTraining):
     def penalty(self, pictures: list[Tensor], embedding: Tensor, scores: Tensor) -> Tensor:
         """How steep the critic is at real and drawn pictures, by a small random step, as a scalar."""
         pictures_BxSxSx3 = ops.concatenate(pictures, axis=0)
-        moves = sampling.normal(ops.shape(pictures_BxSxSx3), self.seed_of("penalty"))
+        moves = self.chance.normal("penalty", ops.shape(pictures_BxSxSx3))
         moved = pictures_BxSxSx3 + MOVE * moves
         slopes = (self.critic([moved, ops.concatenate([embedding, embedding], axis=0)]) - scores) / MOVE
         return SLOPE_WEIGHT * self.penalty_every * self.penalty_weight * ops.mean(slopes**2)

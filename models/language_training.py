@@ -5,7 +5,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from models import sampling
 from models.language_network import LanguageNetwork, masked_nats
 from models.layers import blend, numbered
 from models.tensors import Tensor, to_float
@@ -15,6 +14,7 @@ from models.vocabulary import PAD, RESERVED
 PICTURE_SIDE = 16
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class GroundedLanguageModel(Training):
     """A language model with two heads that only training has, so that its embedding comes to mean the picture.
 
@@ -41,6 +41,7 @@ class GroundedLanguageModel(Training):
     ) -> None:
         super().__init__(**kwargs)
         self.language_model = language_model
+        self.picture_size = picture_size
         self.side = max(side for side in range(1, PICTURE_SIDE + 1) if picture_size % side == 0)
         self.word_weight = word_weight
         self.picture_weight = picture_weight
@@ -55,6 +56,13 @@ class GroundedLanguageModel(Training):
                 keras.layers.Dense(4 * self.side**2, name="colours"),
             ]
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        return {
+            **super().get_config(),
+            **self.arguments("language_model", "picture_size", "word_weight", "picture_weight"),
+        }
 
     def updates(self) -> list[Update]:
         """One update of everything."""
@@ -109,6 +117,7 @@ class GroundedLanguageModel(Training):
         return ops.average_pool(to_float(image), factor, factor) if factor > 1 else to_float(image)
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class TextTraining(Training):
     """Teaches a language model to go on with one long text, without captions or pictures.
 
@@ -125,10 +134,15 @@ class TextTraining(Training):
     def __init__(self, language_model: LanguageNetwork, *, streams: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.language_model = language_model
+        self.streams = streams
         self.dropout = dropout
         language_model.reader.trainable = False
         shape = (len(language_model.lstms), 2, streams, language_model.width)
         self.states = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="states")
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        return {**super().get_config(), **self.arguments("language_model", "streams", "dropout")}
 
     def updates(self) -> list[Update]:
         """One update of all but the reader."""
@@ -147,5 +161,5 @@ class TextTraining(Training):
         """Without some of its elements (dropout, Srivastava et al., 2014)."""
         if not self.dropout:
             return x
-        kept = sampling.uniform(ops.shape(x), self.seed_of("dropout")) >= self.dropout
+        kept = self.chance.uniform("dropout", ops.shape(x)) >= self.dropout
         return x * ops.cast(kept, x.dtype) / (1 - self.dropout)

@@ -1,5 +1,8 @@
 """How the restorer learns: from clean pictures that it damages itself."""
 
+from typing import Any
+
+import keras
 import numpy as np
 from keras import ops
 
@@ -11,6 +14,7 @@ from models.training import Losses, Training, Update
 LEAST_ERROR = 1e-4
 
 
+@keras.saving.register_keras_serializable(package="easel")
 class RestorerTraining(Training):
     """The restoration of damaged pictures.
 
@@ -23,11 +27,17 @@ class RestorerTraining(Training):
         ssim_weight: Weight of one minus the structural similarity (Wang et al., 2004), on pictures from 11 pixels.
     """
 
-    def __init__(self, restorer: RestorerNetwork, *, psnr_weight: float = 0.25, ssim_weight: float = 0.0) -> None:
-        super().__init__()
+    def __init__(
+        self, restorer: RestorerNetwork, *, psnr_weight: float = 0.25, ssim_weight: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
         self.restorer = restorer
         self.psnr_weight = psnr_weight
         self.ssim_weight = ssim_weight
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        return {**super().get_config(), **self.arguments("restorer", "psnr_weight", "ssim_weight")}
 
     def updates(self) -> list[Update]:
         """One update of the restorer."""

@@ -3,7 +3,9 @@
 The same seed draws other numbers on TensorFlow than on JAX.
 """
 
+import zlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from keras import ops
 
@@ -11,22 +13,36 @@ from models.backends import backend
 from models.tensors import Tensor
 
 
-def normal(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
-    """Standard normal draws.
+class Chance(NamedTuple):
+    """What decides everything that a step leaves to chance.
 
-    Args:
-        shape: Of the draws.
-        seed: int[2], any values.
-
-    Returns:
-        float32 of the shape.
+    Attributes:
+        seed: Of all steps.
+        step: The number of this one, an integer scalar.
     """
-    return backend.normal(shape, seed)
 
+    seed: int
+    step: Tensor
 
-def uniform(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
-    """Uniform draws in [0, 1); arguments and result as for `normal`."""
-    return backend.uniform(shape, seed)
+    def uniform(self, purpose: str, shape: Sequence[int | Tensor]) -> Tensor:
+        """Uniform draws in [0, 1), float32 of a shape; those for another purpose are independent."""
+        return backend.uniform(shape, self.of(purpose))
+
+    def normal(self, purpose: str, shape: Sequence[int | Tensor]) -> Tensor:
+        """Standard normal draws, float32 of a shape; those for another purpose are independent."""
+        return backend.normal(shape, self.of(purpose))
+
+    def of(self, purpose: str) -> Tensor:
+        """The seed of what is drawn for one purpose, int32[2]."""
+        return pair(ops.cast(self.step, "int32"), zlib.crc32(f"{self.seed} {purpose}".encode()) >> 1)
+
+    def seeds(self, rows: int | Tensor) -> Tensor:
+        """A seed for each row of this step, int32[rows], that no other step has."""
+        return (
+            ops.cast(self.step, "int32") * rows
+            + ops.arange(rows, dtype="int32")
+            + (zlib.crc32(f"{self.seed}".encode()) >> 1)
+        )
 
 
 def normal_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
@@ -40,12 +56,12 @@ def normal_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
     Returns:
         float32[b, size].
     """
-    return backend.by_row(lambda seed: normal([size], pair(seed, stream)), seeds, [size])
+    return backend.by_row(lambda seed: backend.normal([size], pair(seed, stream)), seeds, [size])
 
 
 def uniform_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
     """Uniform draws in [0, 1); arguments and result as for `normal_rows`."""
-    return backend.by_row(lambda seed: uniform([size], pair(seed, stream)), seeds, [size])
+    return backend.by_row(lambda seed: backend.uniform([size], pair(seed, stream)), seeds, [size])
 
 
 def pair(first: Tensor, second: Tensor | int) -> Tensor:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.quality import Draw, Pictures
 from benchmarks.quality.pictures import load_pictures
 from models.device import device_policy
-from models.learning.fit import Cosine
+from models.learning.optimizing import Cosine
 from models.tensors import to_float
 from tfx_pipeline.datasets.entries import DataSetError
 from tfx_pipeline.datasets.folder import read_folder

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from benchmarks.quality.programs import fit_elsewhere
-from benchmarks.quality.run_programs import FIGURES
+from benchmarks.quality.jobs import FIGURES, fit_elsewhere
 from models.learning.fit import Fit, fit
 from tfx_pipeline.config import RunConfig
 
@@ -36,16 +35,16 @@ class Effort(NamedTuple):
     Attributes:
         minutes: Training time of all models of the row; it decides the number of steps, not the clock does.
         seed: Of everything.
-        programs: Folder of the programs that a GPU elsewhere runs; None trains here, on the CPU's settings.
+        jobs: Folder of the trainings that a GPU elsewhere runs; None trains here, on the CPU's settings.
     """
 
     minutes: float
     seed: int = 0
-    programs: Path | None = None
+    jobs: Path | None = None
 
     def within(self, name: str) -> "Effort":
-        """The same with a folder of its own for some part's programs."""
-        return self._replace(programs=self.programs and self.programs / name)
+        """The same with a folder of its own for some part's jobs."""
+        return self._replace(jobs=self.jobs and self.jobs / name)
 
     def steps(self, in_a_minute: float) -> int:
         """The steps that the minutes buy, at least one."""
@@ -53,7 +52,7 @@ class Effort(NamedTuple):
 
     def config(self, settings: Settings) -> RunConfig:
         """Settings with as many steps as the minutes buy."""
-        share, sections = (self.minutes / 20, settings.gpu) if self.programs else (self.minutes / 10, settings.cpu)
+        share, sections = (self.minutes / 20, settings.gpu) if self.jobs else (self.minutes / 10, settings.cpu)
         scaled = {
             section: {
                 name: max(1, round(value * share)) if name.endswith("steps") and value else value
@@ -65,9 +64,9 @@ class Effort(NamedTuple):
 
     @contextmanager
     def fitting(self) -> Iterator[Fit]:
-        """What trains a model: `fit` with folders that are gone afterwards, or its relative for programs."""
-        if self.programs:
-            yield functools.partial(fit_elsewhere, folder=self.programs)
+        """What trains a model: `fit` with folders that are gone afterwards, or its relative for jobs."""
+        if self.jobs:
+            yield functools.partial(fit_elsewhere, folder=self.jobs)
             return
         with tempfile.TemporaryDirectory() as folder:
             yield functools.partial(fit, checkpoints=Path(folder, "checkpoints"), run_dir=Path(folder, "run"))
@@ -77,7 +76,7 @@ class Effort(NamedTuple):
         started = time.monotonic()
         trained = train()
         seconds = time.monotonic() - started
-        if self.programs:
-            figures = [json.loads(file.read_text(encoding="utf-8")) for file in self.programs.glob(f"*/{FIGURES}")]
+        if self.jobs:
+            figures = [json.loads(file.read_text(encoding="utf-8")) for file in self.jobs.glob(f"*/{FIGURES}")]
             seconds = sum(each["seconds"] for each in figures)
         return trained, {"training_minutes": seconds / 60}

@@ -19,8 +19,8 @@ from benchmarks.quality.effort import Effort
 from models.device import device_policy
 from models.language_model import LanguageModel
 from models.language_training import TextTraining
-from models.learning.fit import Cosine
-from models.learning.inputs import Batches
+from models.learning.optimizing import Cosine
+from models.learning.windows import window_batches
 from models.vocabulary import character_vocabulary
 
 STREAMS, WINDOW = 32, 128
@@ -65,7 +65,7 @@ def measure(text: Path, effort: Effort) -> dict[str, float]:
     """
     training, validation = split(text.read_bytes().decode("utf-8"))
     keras.utils.set_random_seed(effort.seed)
-    recipe = GPU if effort.programs else CPU
+    recipe = GPU if effort.jobs else CPU
     vocabulary = character_vocabulary(training)
     model = LanguageModel(vocabulary, length=WINDOW, token_size=TOKEN_SIZE, width=recipe.width, exact=True)
     ids = model.tokenizer.tokenize_whole(tf.constant([training])).numpy()[0]
@@ -93,22 +93,7 @@ def train(model: LanguageModel, ids: NDArray[np.int64], recipe: Recipe, effort: 
     optimizer = keras.optimizers.Adam(Cosine(LEARNING_RATE, steps, floor=0.02), beta_2=0.99, clipnorm=1.0)
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_dense)
     with effort.fitting() as fit:
-        fit(training, windows(ids), label="text", steps=steps)
-
-
-def windows(ids: NDArray[np.int64]) -> Batches:
-    """Batches of `ids`, int64[streams, window + 1]: a row goes on where the row of the batch before it ended.
-
-    The text is a ring, and the streams begin at even distances on it.
-    """
-    ring = tf.constant(np.concatenate([ids, ids[: WINDOW + 1]]))
-    starts = tf.range(STREAMS, dtype=tf.int64) * (len(ids) // STREAMS)
-
-    def pick(number: tf.Tensor, _: tf.Tensor) -> dict[str, tf.Tensor]:
-        begins = (starts + number * WINDOW) % len(ids)
-        return {"ids": tf.gather(ring, begins[:, None] + tf.range(WINDOW + 1, dtype=tf.int64))}
-
-    return Batches(STREAMS, STREAMS, 0, pick)
+        fit(training, window_batches(ids, streams=STREAMS, window=WINDOW), label="text", steps=steps)
 
 
 def nats_per_character(model: LanguageModel, text: str) -> float:

@@ -22,7 +22,7 @@ from benchmarks.quality.effort import Effort
 from benchmarks.quality.photographs import Pixels, read_photographs
 from models.damage import enlarge, shrink
 from models.device import device_policy
-from models.learning.fit import Cosine
+from models.learning.optimizing import Cosine
 from models.learning.patches import patch_batches
 from models.metrics import psnr
 from models.optimizers import muon
@@ -73,7 +73,7 @@ def measure(photos: Path, effort: Effort) -> dict[str, float]:
         ImportError: If OpenCV is not installed.
     """
     training, set12, set5 = (read_photographs(photos / name) for name in ("train", "Set12", "Set5"))
-    restorer, minutes_spent = effort.timed(lambda: train(training, GPU if effort.programs else CPU, effort))
+    restorer, minutes_spent = effort.timed(lambda: train(training, GPU if effort.jobs else CPU, effort))
     return {**score(restorer, set12, set5, seed=effort.seed), **minutes_spent}
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.quality import captions, drawing, language, restoration
 from benchmarks.quality.effort import Effort
-from benchmarks.quality.programs import ElsewhereError
+from benchmarks.quality.jobs import ElsewhereError
 
 Figures = dict[str, float]
 
@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 ROWS: dict[str, Row] = {
     "pretrained": Row(None, lambda _, effort: drawing.measure_pretrained(seed=effort.seed)),
-    "shapes": Row(None, lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.programs else 3)),
+    "shapes": Row(None, lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.jobs else 3)),
     "scenes": Row(None, lambda _, effort: drawing.measure_scenes(effort)),
     "prompts": Row(None, lambda _, effort: drawing.measure_prompts(effort)),
     "emoji": Row("emoji", captions.measure_emoji),
@@ -70,7 +70,7 @@ def measure(
     Args:
         data: Folder of `emoji`, `cifar10`, `photos` and `tinyshakespeare.txt`, as far as there are; rows whose data are
             missing are not run, and `say` is told.
-        effort: What each row may spend; with a folder of programs, rows whose programs wait there are not measured
+        effort: What each row may spend; with a folder of jobs, rows whose jobs wait there are not measured
             yet, and `say` is told what to do.
         rows: Which ones.
         say: Told what is going on.

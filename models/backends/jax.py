@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from models.learning.inputs import Batches
     from models.training import Losses, Training, Update
 
 Values: TypeAlias = list[jax.Array]
@@ -35,6 +38,23 @@ def in_xla() -> bool:
     return True
 
 
+def dataset(batches: Batches) -> Iterator[tuple[dict[str, jax.Array]]]:
+    """Batches, picked by compiled code from arrays on the device; Keras wants each in a tuple."""
+    arrays = {name: jax.device_put(array) for name, array in batches.arrays.items()}
+    pick = jax.jit(batches.batch)
+    return ((pick(arrays, number, rows),) for number, rows in enumerate(orders(batches)))
+
+
+def orders(batches: Batches) -> Iterator[NDArray[np.int64]]:
+    """The rows of each batch: all of them in a new order, again and again."""
+    random, left = np.random.default_rng(batches.seed), np.zeros(0, np.int64)
+    while True:
+        while len(left) < batches.batch_size:
+            left = np.concatenate([left, random.permutation(batches.total)])
+        yield left[: batches.batch_size]
+        left = left[batches.batch_size :]
+
+
 def resize(pictures: jax.Array, size: Sequence[int]) -> jax.Array:
     """Bilinear, to a height and a width."""
     return ops.image.resize(pictures, size)
@@ -45,8 +65,9 @@ def mean_over_workers(gradients: list[jax.Array]) -> list[jax.Array]:
     return gradients
 
 
-def train_step(training: Training, state: tuple[Values, ...], batch: Any) -> tuple[Losses, tuple[Values, ...]]:
+def train_step(training: Training, state: tuple[Values, ...], data: Any) -> tuple[Losses, tuple[Values, ...]]:
     """Take a step: from the values of the variables before it to those after it, grouped as Keras groups them."""
+    batch, *_ = keras.utils.unpack_x_y_sample_weight(data)
     groups = (
         training.trainable_variables,
         training.non_trainable_variables,

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 if TYPE_CHECKING:
+    from models.learning.inputs import Batches
     from models.training import Losses, Training, Update
 
 normal = tf.random.stateless_normal
@@ -24,6 +25,14 @@ def by_row(draw: Callable[[tf.Tensor], tf.Tensor], seeds: tf.Tensor, shape: Sequ
 def in_xla() -> bool:
     """Whether XLA compiles what is being traced; TensorFlow has no public way to ask."""
     return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
+
+
+def dataset(batches: Batches) -> tf.data.Dataset:
+    """Batches, a few of them made ahead of their use."""
+    arrays = {name: tf.constant(array) for name, array in batches.arrays.items()}
+    rows = tf.data.Dataset.range(batches.total).shuffle(batches.total, seed=batches.seed).repeat()
+    numbered = rows.batch(batches.batch_size, drop_remainder=True).enumerate()
+    return numbered.map(lambda number, rows: batches.batch(arrays, number, rows)).prefetch(8)
 
 
 def resize(pictures: tf.Tensor, size: Sequence[int | tf.Tensor]) -> tf.Tensor:

@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
 from models.language_model import LanguageModel
 from models.learning.inputs import Captioned, UnknownWords, is_present, unknown_words, with_unknown_words
+from models.sampling import Chance
 
 # Of a caption that a generator learns from, where some words are to be unknown.
 VERSIONS = 8
@@ -53,9 +55,10 @@ def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.i
         int64[n, k * `VERSIONS`, t]; the captions as they are come first.
     """
     length = captions.shape[-1]
-    rows = tf.constant(captions.reshape(-1, length))
-    others = [with_unknown_words(rows, unknown)[0][:, :length].numpy() for _ in range(VERSIONS - 1)]
-    return np.concatenate([captions, *(each.reshape(captions.shape) for each in others)], axis=1)
+    rows = ops.convert_to_tensor(captions.reshape(-1, length))
+    others = [with_unknown_words(rows, unknown, Chance(0, number))[0][:, :length] for number in range(1, VERSIONS)]
+    versions = [ops.convert_to_numpy(each).reshape(captions.shape) for each in others]
+    return np.concatenate([captions, *versions], axis=1)
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:

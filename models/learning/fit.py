@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
@@ -19,7 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from models.learning.inputs import Batches
 from models.learning.workers import fit_together, is_chief, worker_count
-from models.tensors import Tensor
 
 EPOCHS = 20
 GRID_ROWS = 32
@@ -27,29 +25,6 @@ CONSOLE = Console(stderr=True)
 
 Fit = Callable[..., None]
 """`fit` with its folders bound, as the recipes take it."""
-
-
-class Cosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises over the first 100 steps, at most a tenth of all, and falls along a cosine.
-
-    At `steps` it has come down to `floor` of its peak.
-    """
-
-    def __init__(self, peak: float, steps: int, *, floor: float) -> None:
-        self.peak = peak
-        self.steps = steps
-        self.floor = floor
-
-    def __call__(self, step: Tensor) -> Tensor:
-        """The rate at a step."""
-        step = ops.cast(step, "float32")
-        fall = 0.5 * (1 + ops.cos(np.pi * ops.minimum(step / self.steps, 1.0)))
-        rise = max(1, min(100, self.steps // 10))
-        return self.peak * ops.minimum(1.0, (step + 1) / rise) * (self.floor + (1 - self.floor) * fall)
-
-    def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
-        return {"peak": self.peak, "steps": self.steps, "floor": self.floor}
 
 
 class Backup(keras.callbacks.Callback):

@@ -1,18 +1,24 @@
-"""Arrays in memory become batches for training."""
+"""Arrays in memory become batches for training, on whichever backend Keras has."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
+from models.backends import backend
+from models.sampling import Chance
+from models.tensors import Tensor
 from models.vocabulary import END, PAD, RESERVED, UNKNOWN
 
 BEHEADED = 0.1
 """Share of the captions that the language model reads from some piece after the first."""
 LONGEST_WORD = 8
 """Most pieces that an unknown word falls apart into in training."""
+
+Tensors: TypeAlias = Mapping[str, Tensor]
 
 
 class Captioned(NamedTuple):
@@ -44,21 +50,26 @@ class Batches(NamedTuple):
     """Endless batches for training, picked from arrays in memory.
 
     Attributes:
+        arrays: What they are picked from, by name.
         total: Rows to choose from.
         batch_size: Rows in a batch; each row comes once an epoch.
-        seed: Of the order.
-        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch.
+        seed: Of the order, and of what is drawn at random.
+        pick: In `keras.ops`, from the arrays, the chance of a batch and its rows, int[batch_size], to the batch.
     """
 
+    arrays: Mapping[str, NDArray[Any]]
     total: int
     batch_size: int
     seed: int
-    pick: Callable[[tf.Tensor, tf.Tensor], Any]
+    pick: Callable[[Tensors, Chance, Tensor], Tensors]
 
-    def dataset(self) -> tf.data.Dataset:
-        """The batches, a few of them made ahead of their use."""
-        rows = tf.data.Dataset.range(self.total).shuffle(self.total, seed=self.seed).repeat()
-        return rows.batch(self.batch_size, drop_remainder=True).enumerate().map(self.pick).prefetch(8)
+    def batch(self, arrays: Tensors, number: Tensor, rows: Tensor) -> Tensors:
+        """The batch of a number, int[], that consists of some rows; the arrays are given as tensors."""
+        return self.pick(arrays, Chance(self.seed, number), rows)
+
+    def dataset(self) -> Any:
+        """The batches as Keras' fit takes them: a `tf.data.Dataset` on TensorFlow, an iterator on JAX."""
+        return backend.dataset(self)
 
 
 def caption_batches(
@@ -78,31 +89,35 @@ def caption_batches(
         data: Captioned pictures.
         lines: Ids of texts without a picture, int64[n, t].
         batch_size: Captions in a batch.
-        seed: Of the order.
+        seed: Of the order and of what is left to chance.
         unknown: Which captions are read with unknown words; None for none.
 
     Returns:
         Batches of what `models.language_training.GroundedLanguageModel` takes.
     """
     length = max(used_length(data.captions), used_length(lines))
-    captions, texts = tf.constant(data.captions[..., :length]), tf.constant(lines[..., :length])
-    image = tf.constant(data.image)
-    count = len(data.image)
+    arrays = {"captions": data.captions[..., :length], "lines": lines[..., :length], "image": data.image}
+    total = len(data.image) + len(lines)
+    return Batches(arrays, total, batch_size, seed, partial(pick_captions, unknown=unknown))
 
-    def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        has_picture = rows < count
-        picture_rows = tf.minimum(rows, count - 1)
-        both = tf.gather(captions, picture_rows)
-        ids = some_beheaded(one_caption(both))
-        if len(lines):
-            line = tf.gather(texts, tf.maximum(rows - count, 0))
-            ids = tf.where(has_picture[:, None], ids, line)
-        ids, targets = with_unknown_words(ids, unknown) if unknown else (ids, ids)
-        picture = tf.gather(image, picture_rows)
-        has_picture = tf.cast(has_picture, tf.float32)
-        return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture}
 
-    return Batches(count + len(lines), batch_size, seed, pick)
+def pick_captions(arrays: Tensors, chance: Chance, rows: Tensor, *, unknown: UnknownWords | None) -> Tensors:
+    """Pick for `caption_batches`: rows beyond the pictures are lines."""
+    pictures, lines = (ops.shape(arrays[name])[0] for name in ("image", "lines"))
+    has_picture, picture_rows = rows < pictures, ops.minimum(rows, pictures - 1)
+    both = ops.take(arrays["captions"], picture_rows, axis=0)
+    ids = some_beheaded(one_caption(both, chance), chance)
+    if lines:
+        line = ops.take(arrays["lines"], ops.maximum(rows - pictures, 0), axis=0)
+        ids = ops.where(has_picture[:, None], ids, line)
+    ids, targets = with_unknown_words(ids, unknown, chance) if unknown else (ids, ids)
+    return {
+        "ids": ids,
+        "targets": targets,
+        "all_ids": both,
+        "image": ops.take(arrays["image"], picture_rows, axis=0),
+        "has_picture": ops.cast(has_picture, "float32"),
+    }
 
 
 def used_length(ids: NDArray[np.int64]) -> int:
@@ -123,25 +138,24 @@ def embedding_batches(
         batch_size: Pictures in a batch.
         seed: Of the order and the choice of captions.
     """
-    image, embeddings, present = tf.constant(image), tf.constant(embeddings), tf.constant(present)
+    arrays = {"image": image, "embeddings": embeddings, "present": present}
+    return Batches(arrays, len(image), batch_size, seed, pick_embeddings)
 
-    def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        choice = choose(tf.gather(present, rows))
-        embedding = tf.gather(tf.gather(embeddings, rows), choice, batch_dims=1)
-        return {"image": tf.gather(image, rows), "embedding": embedding}
 
-    return Batches(len(image), batch_size, seed, pick)
+def pick_embeddings(arrays: Tensors, chance: Chance, rows: Tensor) -> Tensors:
+    """Pick for `embedding_batches`."""
+    image, embeddings, present = (ops.take(arrays[name], rows, axis=0) for name in ("image", "embeddings", "present"))
+    return {"image": image, "embedding": choose(embeddings, present, chance)}
 
 
 def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> Batches:
     """Batches for the restorer: a picture and the seed of its damage."""
-    image = tf.constant(image)
+    return Batches({"image": image}, len(image), batch_size, seed, pick_pictures)
 
-    def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        seeds = tf.random.stateless_uniform([batch_size], [seed, number], 0, 2**31, tf.int64)
-        return {"image": tf.gather(image, rows), "seed": seeds}
 
-    return Batches(len(image), batch_size, seed, pick)
+def pick_pictures(arrays: Tensors, chance: Chance, rows: Tensor) -> Tensors:
+    """Pick for `picture_batches`."""
+    return {"image": ops.take(arrays["image"], rows, axis=0), "seed": chance.seeds(ops.shape(rows)[0])}
 
 
 def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -149,49 +163,62 @@ def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
     return captions[..., 1] != END
 
 
-def one_caption(both_BxKxT: tf.Tensor) -> tf.Tensor:
+def one_caption(both_BxKxT: Tensor, chance: Chance) -> Tensor:
     """One caption of each row at random, int64[b, t]; never a missing one."""
-    return tf.gather(both_BxKxT, choose(tf.not_equal(both_BxKxT[..., 1], END)), batch_dims=1)
+    return choose(both_BxKxT, ops.not_equal(both_BxKxT[..., 1], END), chance)
 
 
-def some_beheaded(ids_BxT: tf.Tensor) -> tf.Tensor:
+def choose(parts_BxKxN: Tensor, present_BxK: Tensor, chance: Chance) -> Tensor:
+    """One part of each row at random, [b, n], of those that are there."""
+    chances = chance.uniform("caption", ops.shape(present_BxK)) + ops.cast(present_BxK, "float32")
+    return ops.take_along_axis(parts_BxKxN, ops.argmax(chances, axis=1)[:, None, None], axis=1)[:, 0]
+
+
+def some_beheaded(ids_BxT: Tensor, chance: Chance) -> Tensor:
     """Captions, a tenth of them without some of their first pieces, int64[b, t]; one piece is always left."""
-    rows, length = tf.shape(ids_BxT)[0], tf.shape(ids_BxT)[1]
-    pieces = tf.reduce_sum(tf.cast(ids_BxT != PAD, tf.float32), axis=1) - 2
-    taken = tf.cast(tf.random.uniform([rows]) * pieces, tf.int32)
-    taken = tf.where(tf.random.uniform([rows]) < BEHEADED, taken, 0)
-    where = tf.range(1, length)[None] + taken[:, None]
-    padded = tf.concat([ids_BxT, tf.fill([rows, length], tf.constant(PAD, tf.int64))], axis=1)
-    return tf.concat([ids_BxT[:, :1], tf.gather(padded, where, batch_dims=1)], axis=1)
+    rows, length = ops.shape(ids_BxT)
+    pieces = ops.sum(ops.cast(ops.not_equal(ids_BxT, PAD), "float32"), axis=1) - 2
+    taken = ops.cast(chance.uniform("pieces taken", [rows]) * pieces, "int32")
+    taken = ops.where(chance.uniform("beheaded", [rows]) < BEHEADED, taken, 0)
+    padded = ops.pad(ids_BxT, [[0, 0], [0, length]], constant_values=PAD)
+    rest = ops.take_along_axis(padded, ops.arange(1, length)[None] + taken[:, None], axis=1)
+    return ops.concatenate([ids_BxT[:, :1], rest], axis=1)
 
 
-def with_unknown_words(ids_BxT: tf.Tensor, unknown: UnknownWords) -> tuple[tf.Tensor, tf.Tensor]:
+def with_unknown_words(ids_BxT: Tensor, unknown: UnknownWords, chance: Chance) -> tuple[Tensor, Tensor]:
     """Captions, a share of them with some pieces replaced by words that no caption has.
 
     Such a word means nothing, so a model comes to read over it, and draws what the rest of a caption says.
 
     Args:
-        ids_BxT: int64[b, t], of a static number of rows.
+        ids_BxT: int64[b, t], of static sides.
         unknown: How many, and by what.
+        chance: Decides which.
 
     Returns:
         The captions, int64[b, t + `LONGEST_WORD`], cut where they would be longer; and the same with PAD for the pieces
         of unknown words, which nothing is to be learned of.
     """
-    rows, length, most = ids_BxT.shape[0], tf.shape(ids_BxT)[1], LONGEST_WORD
-    letters, share = unknown
-    rate_B = tf.where(tf.random.uniform([rows]) < share, tf.random.uniform([rows]), 0.0)
-    is_piece_BxT = ids_BxT >= len(RESERVED)
-    unknown_BxT = is_piece_BxT & (tf.random.uniform([rows, length]) < rate_B[:, None])
-    spelled = tf.random.uniform([rows, length, most], 0, len(letters), tf.int32) * tf.cast(tf.range(most) > 0, tf.int32)
-    ends = tf.random.uniform([rows, length, 1], 2, most + 1, tf.int32)
-    words_BxTxM = tf.where(tf.range(most) < ends, tf.gather(tf.constant(letters, tf.int64), spelled), PAD)
-    whole_BxTxM = tf.pad(ids_BxT[..., None], [[0, 0], [0, 0], [0, most - 1]], constant_values=PAD)
-    read = tf.reshape(tf.where(unknown_BxT[..., None], words_BxTxM, whole_BxTxM), [rows, -1])
-    learned = tf.reshape(tf.where(unknown_BxT[..., None], tf.constant(PAD, tf.int64), whole_BxTxM), [rows, -1])
+    (rows, length), most = ops.shape(ids_BxT), LONGEST_WORD
+    is_read_so_B = chance.uniform("captions with unknown words", [rows]) < unknown.share
+    rate_B = ops.where(is_read_so_B, chance.uniform("share of unknown words", [rows]), 0.0)
+    unknown_BxT = (ids_BxT >= len(RESERVED)) & (chance.uniform("unknown words", [rows, length]) < rate_B[:, None])
+    whole_BxTxM = ops.pad(ids_BxT[..., None], [[0, 0], [0, 0], [0, most - 1]], constant_values=PAD)
+    words_BxTxM = words(unknown.letters, [rows, length], chance)
+    read = ops.reshape(ops.where(unknown_BxT[..., None], words_BxTxM, whole_BxTxM), [rows, -1])
+    learned = ops.reshape(ops.where(unknown_BxT[..., None], PAD, whole_BxTxM), [rows, -1])
     # What is not padding moves to the front, in the order in which it stands.
-    order = tf.argsort(tf.cast(tf.equal(read, PAD), tf.int32), axis=1, stable=True)[:, : length + most]
-    return tf.gather(read, order, batch_dims=1), tf.gather(learned, order, batch_dims=1)
+    places = ops.arange(length * most) + ops.where(ops.equal(read, PAD), length * most, 0)
+    order = ops.argsort(places, axis=1)[:, : length + most]
+    return tuple(ops.take_along_axis(ids, order, axis=1) for ids in (read, learned))
+
+
+def words(letters: Sequence[int], shape: Sequence[int], chance: Chance) -> Tensor:
+    """Unknown words, int[*shape, `LONGEST_WORD`]: the first letter, then any of them, then PAD."""
+    others = chance.uniform("letters", [*shape, LONGEST_WORD - 1])
+    spelled = ops.pad(ops.cast(others * len(letters), "int32"), [[0, 0], [0, 0], [1, 0]])
+    ends = 2 + ops.cast(chance.uniform("ends of words", [*shape, 1]) * (LONGEST_WORD - 1), "int32")
+    return ops.where(ops.arange(LONGEST_WORD) < ends, ops.take(ops.convert_to_tensor(letters), spelled), PAD)
 
 
 def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int64]) -> UnknownWords | None:
@@ -208,9 +235,3 @@ def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int6
         return None
     met = np.unique(np.concatenate([each.ravel() for each in ids]))
     return UnknownWords(np.setdiff1d(np.arange(len(RESERVED), len(vocabulary)), met).tolist() or [UNKNOWN], share)
-
-
-def choose(present_BxK: tf.Tensor) -> tf.Tensor:
-    """A column of each row at random where it is true, int64[b]."""
-    chances = tf.random.uniform(tf.shape(present_BxK)) + tf.cast(present_BxK, tf.float32)
-    return tf.argmax(chances, axis=1)

@@ -1,9 +1,38 @@
 """How fast a training learns: its learning rate, its optimizer and the average of its weights."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from models.learning.fit import Cosine
+import keras
+import numpy as np
+from keras import ops
+
 from models.optimizers import KernelMuon, muon
+from models.tensors import Tensor
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class Cosine(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that rises over the first 100 steps, at most a tenth of all, and falls along a cosine.
+
+    At `steps` it has come down to `floor` of its peak.
+    """
+
+    def __init__(self, peak: float, steps: int, *, floor: float) -> None:
+        self.peak = peak
+        self.steps = steps
+        self.floor = floor
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """The rate at a step."""
+        step = ops.cast(step, "float32")
+        fall = 0.5 * (1 + ops.cos(np.pi * ops.minimum(step / self.steps, 1.0)))
+        rise = max(1, min(100, self.steps // 10))
+        return self.peak * ops.minimum(1.0, (step + 1) / rise) * (self.floor + (1 - self.floor) * fall)
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        return {"peak": self.peak, "steps": self.steps, "floor": self.floor}
 
 
 def averaging_muon(rate: float, steps: int, *, last_layers: Sequence[str]) -> KernelMuon:

@@ -12,9 +12,9 @@ from models.generator import Generator
 from models.generator_training import GeneratorAdversarial, GeneratorWarmup, encoder_of
 from models.language_model import LanguageModel
 from models.learning.captions import embedded
-from models.learning.fit import GRID_ROWS, Cosine, Fit
+from models.learning.fit import GRID_ROWS, Fit
 from models.learning.inputs import Captioned, embedding_batches
-from models.learning.optimizing import averaging_muon, averaging_over
+from models.learning.optimizing import Cosine, averaging_muon, averaging_over
 from models.learning.settings import Drawing, LearningConfig
 from models.optimizers import Adam
 from models.tensors import to_uint8

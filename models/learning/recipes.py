@@ -12,10 +12,10 @@ from models.device import device_policy
 from models.drawing import Drawer
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
-from models.learning.fit import GRID_ROWS, Cosine, Fit
+from models.learning.fit import GRID_ROWS, Fit
 from models.learning.inputs import Captioned, caption_batches, is_present, picture_batches, unknown_words
 from models.learning.networks import NETWORKS
-from models.learning.optimizing import averaging_muon
+from models.learning.optimizing import Cosine, averaging_muon
 from models.learning.settings import Language, LearningConfig
 from models.optimizers import muon
 from models.restorer import Restorer

@@ -2,8 +2,7 @@ import json
 from pathlib import Path
 
 from benchmarks.quality.effort import Effort, Settings
-from benchmarks.quality.programs import fit_elsewhere
-from benchmarks.quality.run_programs import FIGURES
+from benchmarks.quality.jobs import FIGURES, fit_elsewhere
 
 SETTINGS = Settings(
     cpu={"language": {"steps": 1000, "width": 64}, "drawing": {"warmup_steps": 50, "adversarial_steps": 0}},
@@ -31,7 +30,7 @@ def test_what_trains_here_leaves_no_folder() -> None:
     assert not folder.exists()
 
 
-def test_programs_lie_in_a_folder_of_their_part_and_tell_their_time(tmp_path: Path) -> None:
+def test_jobs_lie_in_a_folder_of_their_part_and_tell_their_time(tmp_path: Path) -> None:
     effort = Effort(1, 0, tmp_path).within("shapes")
     with effort.fitting() as fit:
         assert fit.func is fit_elsewhere and fit.keywords == {"folder": tmp_path / "shapes"}
@@ -39,4 +38,4 @@ def test_programs_lie_in_a_folder_of_their_part_and_tell_their_time(tmp_path: Pa
         (tmp_path / "shapes" / name).mkdir(parents=True)
         (tmp_path / "shapes" / name / FIGURES).write_text(json.dumps({"seconds": seconds}))
     assert effort.timed(lambda: "trained") == ("trained", {"training_minutes": 2.0})
-    assert Effort(1).within("shapes").programs is None
+    assert Effort(1).within("shapes").jobs is None

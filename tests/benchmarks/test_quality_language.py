@@ -1,8 +1,6 @@
-import itertools
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -50,16 +48,6 @@ def test_a_short_text_is_refused() -> None:
     assert language.split("a" * 4552)
     with pytest.raises(ValueError, match="4551 characters"):
         language.split("a" * 4551)
-
-
-def test_each_stream_goes_on_around_the_text(tiny: None) -> None:
-    ids = np.arange(1000, dtype=np.int64)
-    batches = [batch["ids"] for batch in language.windows(ids).dataset().take(60).as_numpy_iterator()]
-    assert batches[0].shape == (4, 25) and batches[0][:, 0].tolist() == [0, 250, 500, 750]
-    for before, after in itertools.pairwise(batches):
-        np.testing.assert_array_equal(before[:, -1], after[:, 0])
-    for batch in batches:
-        assert (np.diff(batch, axis=1) % 1000 == 1).all()
 
 
 def test_every_character_is_counted_with_all_before_it() -> None:

@@ -4,12 +4,12 @@ import pytest
 
 from benchmarks.quality import rows
 from benchmarks.quality.effort import Effort
-from benchmarks.quality.programs import ElsewhereError
+from benchmarks.quality.jobs import ElsewhereError
 from benchmarks.quality.rows import KEYS, BenchError, Row, measure
 
 
 def waiting(path: Path, effort: Effort) -> dict[str, float]:
-    raise ElsewhereError(f"language_model waits in {effort.programs}.")
+    raise ElsewhereError(f"language_model waits in {effort.jobs}.")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import sampling
 from models.backends.tensorflow import gradients_of
 from models.training import Training, Update
 
@@ -51,7 +50,7 @@ def test_the_seed_the_step_and_the_purpose_decide_what_is_drawn(xla: bool) -> No
         training = Race(seed=seed)
         training.compile(optimizer=keras.optimizers.Adam())
         training.optimizer.iterations.assign(step)
-        draw = tf.function(lambda: sampling.normal([4], training.seed_of(purpose)), jit_compile=xla)
+        draw = tf.function(lambda: training.chance.normal(purpose, [4]), jit_compile=xla)
         return tuple(np.asarray(draw()).tolist())
 
     one = drawn(1, 5, "patches")

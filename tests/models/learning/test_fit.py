@@ -10,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.learning.fit import EPOCHS, Cosine, backups, fit, save_grid
+from models.learning.fit import EPOCHS, backups, fit, save_grid
 from models.learning.inputs import Batches
+from models.learning.optimizing import Cosine
 
 STEPS = 2 * EPOCHS
 
