@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,52 +20,27 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make a data set of captioned pictures, or bring in your own.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", help="The folder to make; it must be empty or not exist.")]
+Count = Annotated[int, typer.Option("--count", min=1, help="How many pictures to draw.")]
 Size = Annotated[int, typer.Option("--size", min=16, max=512, help="Side of the square pictures in pixels.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same pictures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @app.command()
-def shapes(
-    out: Out,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many pictures to draw.")] = 20_000,
-    size: Size = 32,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same pictures.")] = 0,
-    as_json: AsJson = False,
-) -> None:
+def shapes(out: Out, count: Count = 20_000, size: Size = 32, seed: Seed = 0, as_json: AsJson = False) -> None:
     """Draw coloured shapes and plain landscapes, captioned in English and Chinese."""
-    from serving.folders import fresh_folder
     from tfx_pipeline.datasets.shapes import write_shapes
 
-    say(
-        f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(count * _seconds(size))}.",
-        as_json=as_json,
-    )
-    with _plain_errors(), _progress() as report, fresh_folder(out) as made:
-        summary = write_shapes(
-            made, count=count, size=size, seed=seed, progress=lambda done: report("drawing shapes", done, count)
-        )
-    _finish(out, asdict(summary), as_json)
+    _draw(write_shapes, "shapes", out, count, size, seed, count * _seconds(size), as_json)
 
 
 @app.command()
-def storybook(
-    out: Out,
-    count: Annotated[int, typer.Option("--count", min=1, help="How many pictures to draw.")] = 20_000,
-    size: Size = 64,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same pictures.")] = 0,
-    as_json: AsJson = False,
-) -> None:
+def storybook(out: Out, count: Count = 20_000, size: Size = 64, seed: Seed = 0, as_json: AsJson = False) -> None:
     """Draw scenes of animals, plants, people, houses and vehicles, captioned in English and Chinese."""
-    from serving.folders import fresh_folder
     from tfx_pipeline.datasets.storybook.samples import write_storybook
 
     seconds = count * _storybook_seconds(size) / (os.cpu_count() or 1)
-    say(f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(seconds)}.", as_json=as_json)
-    with _plain_errors(), _progress() as report, fresh_folder(out) as made:
-        summary = write_storybook(
-            made, count=count, size=size, seed=seed, progress=lambda done: report("drawing scenes", done, count)
-        )
-    _finish(out, asdict(summary), as_json)
+    _draw(write_storybook, "scenes", out, count, size, seed, seconds, as_json)
 
 
 @app.command()
@@ -106,6 +81,20 @@ def import_(
         summary = import_data(src, out, limits=limits, progress=report)
     _say_passed_over(summary.passed_over, as_json)
     _say_quarantine(out, summary.quarantined, summary.kinds, as_json)
+    _finish(out, asdict(summary), as_json)
+
+
+def _draw(
+    write: Callable[..., Any], what: str, out: Path, count: int, size: int, seed: int, seconds: float, as_json: bool
+) -> None:
+    """Fill a new folder with drawings by `write`, which takes about so many seconds."""
+    from serving.folders import fresh_folder
+
+    say(f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(seconds)}.", as_json=as_json)
+    with _plain_errors(), _progress() as report, fresh_folder(out) as made:
+        summary = write(
+            made, count=count, size=size, seed=seed, progress=lambda done: report(f"drawing {what}", done, count)
+        )
     _finish(out, asdict(summary), as_json)
 
 
