@@ -42,6 +42,17 @@ class Drawer(Protocol):
             float32[b, scale * s, scale * s, 3] in -1..1.
         """
 
+    def draw_between(
+        self,
+        embeddings: tf.Tensor,
+        seeds: tf.Tensor,
+        to_embeddings: tf.Tensor,
+        to_seeds: tf.Tensor,
+        shares: tf.Tensor,
+        scale: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """In the graph: pictures between two drawings; see `DrawingModel.draw_between`."""
+
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
 
@@ -55,28 +66,68 @@ class Drawer(Protocol):
 
 
 class DrawingModel(DrawingNetwork):
-    """A `Drawer` by three methods of its own: `chances`, `sketch` and `draw_likeliest`."""
+    """A `Drawer` by four methods of its own: `chances`, `noise`, `likeliest` and `sketch`."""
 
     language_model: LanguageModel
 
     def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """In the graph: everything random in drawings of these seeds, int64[b], as tensors of b rows.
 
-        `models.sampling` draws them row by row. They stand apart from `sketch` since XLA would draw others.
+        `models.sampling` draws them row by row. They stand apart from `noise` since XLA would draw others.
         """
         raise NotImplementedError
 
-    def sketch(self, embeddings: tf.Tensor, *chances: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
-        """In the graph: the drawing, once chance has decided; arguments and result as for `draw_embedded`."""
+    def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
+        """In the graph: what captions leave open, decided by `chances`, as float32[b, ...].
+
+        Anything between the noise of two drawings must be drawable too, since `draw_between` interpolates.
+        """
+        raise NotImplementedError
+
+    def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
+        """In the graph: each caption's most likely noise, shaped as `noise` returns it."""
+        raise NotImplementedError
+
+    def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: embeddings and noise to pictures; scale and result as for `draw_embedded`."""
         raise NotImplementedError
 
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
-        raise NotImplementedError
+        embeddings = self.language_model.embed_texts(captions)
+        return self.sketch(embeddings, self.likeliest(embeddings))
 
     def draw_embedded(self, embeddings: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
-        return self.sketch(embeddings, *self.chances(seeds), scale=scale)
+        return self.sketch(embeddings, self.noise(embeddings, *self.chances(seeds)), scale)
+
+    def draw_between(
+        self,
+        embeddings: tf.Tensor,
+        seeds: tf.Tensor,
+        to_embeddings: tf.Tensor,
+        to_seeds: tf.Tensor,
+        shares: tf.Tensor,
+        scale: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """In the graph: pictures between two drawings, by linear interpolation of their embeddings and noise.
+
+        Spherical interpolation would suit noise from a standard normal; here each caption has a prior of its own.
+
+        Args:
+            embeddings: float32[b, embedding_size], the captions of the first drawings.
+            seeds: int64[b], their seeds.
+            to_embeddings: float32[b, embedding_size], the captions of the second drawings.
+            to_seeds: int64[b], their seeds.
+            shares: float32[b] in 0..1: 0 is the first drawing, 1 the second.
+            scale: As for `draw`.
+
+        Returns:
+            As for `draw`.
+        """
+        noise = self.noise(embeddings, *self.chances(seeds))
+        to_noise = self.noise(to_embeddings, *self.chances(to_seeds))
+        return self.sketch(between(embeddings, to_embeddings, shares), between(noise, to_noise, shares), scale)
 
     def draw(
         self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
@@ -98,7 +149,8 @@ class DrawingModel(DrawingNetwork):
 
     @tf.function(jit_compile=True, reduce_retracing=True)
     def _sketch_compiled(self, ids: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
-        return self.sketch(self.language_model(ids)[1], *chances)
+        embeddings = self.language_model(ids)[1]
+        return self.sketch(embeddings, self.noise(embeddings, *chances))
 
     def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
         """Draw captions as they are, without continuing them.
@@ -122,6 +174,11 @@ class DrawingModel(DrawingNetwork):
     @tf.function(reduce_retracing=True)
     def _generate(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
         return to_uint8(self.draw(captions, seeds, scale))
+
+
+def between(start: tf.Tensor, end: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """In the graph: linear interpolation between tensors of b rows, each by its own share, float32[b] in 0..1."""
+    return start + tf.reshape(shares, [-1, *[1] * (start.shape.rank - 1)]) * (end - start)
 
 
 def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[[tf.Tensor], Any]) -> tf.Tensor:

@@ -16,13 +16,16 @@ class Generator(PlaneNetwork, DrawingModel):
         """What `NoisePrior.sample` takes of seeds, int64[b]."""
         return uniform_rows(seeds, 1, stream=4)[:, 0], normal_rows(seeds, self.noise_size, stream=1)
 
-    def sketch(self, embeddings: tf.Tensor, *chances: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
-        """In the graph: embeddings of captions, float32[b, embedding_size], and `chances` to pictures in -1..1."""
-        inputs = [self.prior.sample(embeddings, *chances), embeddings]
+    def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
+        """In the graph: noise, float32[b, noise_size], sampled from each caption's own prior."""
+        return self.prior.sample(embeddings, *chances)
+
+    def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
+        """In the graph: the mean of the heaviest component of each caption's prior, float32[b, noise_size]."""
+        return self.prior.likeliest(embeddings)
+
+    def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: embeddings of captions, float32[b, embedding_size], and noise to pictures in -1..1."""
+        inputs = [noise, embeddings]
         drawn = at_scale(scale, lambda: self(inputs), lambda times: self.call_finer(inputs, times))
         return tf.clip_by_value(drawn, -1.0, 1.0)
-
-    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
-        """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
-        embedding = self.language_model.embed_texts(captions)
-        return tf.clip_by_value(self([self.prior.likeliest(embedding), embedding]), -1.0, 1.0)

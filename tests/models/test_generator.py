@@ -75,6 +75,20 @@ def test_seeds_and_captions_decide_the_picture(generator: Generator) -> None:
     assert abs(one.astype(int) - other_caption).max() > 1
 
 
+@pytest.mark.parametrize("scale", [None, 2])
+def test_interpolated_drawings_lead_from_the_one_to_the_other(generator: Generator, scale: int | None) -> None:
+    embeddings = generator.language_model.embed_texts(tf.constant(["a red", "红"]))
+    (start, end), seeds = embeddings[:, None], tf.constant([1, 2], tf.int64)[:, None]
+    first, nearer, further, last = (
+        generator.draw_between(start, seeds[0], end, seeds[1], tf.constant([share]), scale)[0]
+        for share in (0.0, 0.4, 0.6, 1.0)
+    )
+    ends = generator.draw(tf.constant(["a red", "红"]), tf.constant([1, 2], tf.int64), scale)
+    np.testing.assert_allclose(tf.stack([first, last]), ends, atol=1e-5)
+    distances = [float(tf.reduce_mean(abs(drawn - first))) for drawn in (nearer, further)]
+    assert 0 < distances[0] < distances[1]
+
+
 def test_case_and_spaces_of_a_caption_do_not_matter(generator: Generator) -> None:
     first, second = generator.generate(["a red circle", "  A  Red\tCIRCLE "])
     np.testing.assert_array_equal(first, second)

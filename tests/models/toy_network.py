@@ -48,13 +48,15 @@ class ToyGenerator(DrawingModel):
     def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor]:
         return (normal_rows(seeds, NOISE, stream=1),)
 
-    def sketch(self, embeddings: tf.Tensor, *chances: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
-        drawn = self([*chances, embeddings])
-        return at_scale(scale, lambda: tf.nn.avg_pool2d(drawn, 2, 2, "VALID"), lambda times: self.resized(drawn, times))
+    def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
+        return chances[0]
 
-    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
-        embeddings = self.language_model.embed_texts(captions)
-        return self.sketch(embeddings, tf.zeros([tf.shape(embeddings)[0], NOISE]))
+    def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
+        return tf.zeros([tf.shape(embeddings)[0], NOISE])
+
+    def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        drawn = self([noise, embeddings])
+        return at_scale(scale, lambda: tf.nn.avg_pool2d(drawn, 2, 2, "VALID"), lambda times: self.resized(drawn, times))
 
     def resized(self, drawn: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
         return tf.image.resize(drawn, [self.picture_size * times] * 2, antialias=True)
