@@ -49,7 +49,8 @@ docs: install-dev  ## The documentation as a site, in work/site; a warning is an
 
 pretrained: install  ## Train the weights in models/pretrained anew, by a demo of an hour at most
 	$(RUN) easel demo --root work/pretrained --config models/pretrained/settings.toml --count 24000
-	cp work/pretrained/pushed/text_to_image/*/assets.extra/*.keras models/pretrained/
+	cp work/pretrained/pipeline/Trainer.generator/model/*/Format-Serving/*.keras models/pretrained/
+	cp work/pretrained/pipeline/Trainer.restorer/model/*/Format-Serving/*.keras models/pretrained/
 
 bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes
 	$(UV) sync --frozen --extra bench --python $(PYTHON)

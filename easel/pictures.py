@@ -162,12 +162,12 @@ def unpacked(root: Path) -> Path:
         with quiet():
             from models.pretrained import export_pretrained
             from serving.folders import fresh_folder
-            from serving.warmup import first_requests, write_warmup
+            from serving.warmup import example_requests, write_warmup
 
         with fresh_folder(pretrained) as folder:
             export_pretrained(folder)
-            for name, requests in first_requests().items():
-                write_warmup(folder / name / "1", name, requests)
+            for version in folder.glob("*/1"):
+                write_warmup(version, version.parent.name, example_requests(version))
     return pretrained
 
 

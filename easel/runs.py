@@ -24,7 +24,6 @@ ALL_THE_SAME = """Nothing was pushed. Look at the report; then train otherwise, 
   [thresholds]
   restorer_psnr = 15  # also generator_psnr, generator_ssim, generator_gain, generator_copies, perplexity_share, ...
 What is trained already is not trained again."""
-MINUTES = {"quick": "about ten minutes", "standard": "an hour at most, by its number of steps,"}
 
 
 def run(
@@ -81,7 +80,9 @@ def run(
 
 def plan(data: Path, root: Path, profile: str, config: Path | None) -> str:
     """What a run will do, and about how long that takes."""
-    time = f"{MINUTES[profile]} on two recent cores"
+    from tfx_pipeline.config import PROFILES
+
+    time = f"{PROFILES[profile].time} on two recent cores"
     if config is None:
         return f"Training on {data} with the {profile} profile: {time}; results go to {root}."
     return (

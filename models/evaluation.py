@@ -5,7 +5,7 @@ part of. The signatures read raw examples rather than transformed ones, so that 
 beside the new one even where vocabulary or picture size have changed since.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -14,21 +14,24 @@ from numpy.typing import NDArray
 from models.damage import damage
 from models.drawing import Drawer
 from models.language_model import LanguageModel
-from models.metrics import psnr_in_graph, ssim_in_graph
 from models.pictures import decode_squares
 from models.restorer import Restorer
 from models.tensors import to_float, to_uint8
 
 Evaluate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 Judged = tuple[Evaluate, Evaluate]
+Measures = Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]
+"""By name, how near pictures are to the true ones: two of uint8[b, s, s, 3] to float32[b]."""
+BASELINE = "baseline_"
+"""Begins the name of what was measured of the baseline."""
 RAW = {
     name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh", "language")
 }
-NATS_OUTPUT, FIGURES_OUTPUT, PICTURES_OUTPUT = "nats", "figures", "pictures"
+PICTURES_OUTPUT = "pictures"
 
 
 def evaluate_language_model(model: LanguageModel) -> Evaluate:
-    """Nats of this model, nats of the unigram baseline and pieces, float32[b, 3].
+    """`model_nats`, `unigram_nats` and `pieces`, float32[b] each.
 
     They are of the caption in the example's `language`; of both captions where it names none.
     """
@@ -37,7 +40,8 @@ def evaluate_language_model(model: LanguageModel) -> Evaluate:
         raw = tf.io.parse_example(examples, RAW)
         english = counted(model, in_language(raw["text"], raw["language"] != "zh"))
         chinese = counted(model, in_language(raw["text_zh"], raw["language"] != "en"))
-        return {NATS_OUTPUT: english + chinese}
+        names = ("model_nats", "unigram_nats", "pieces")
+        return {name: sum(both) for name, *both in zip(names, english, chinese, strict=True)}
 
     return evaluate
 
@@ -47,13 +51,13 @@ def in_language(texts: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
     return tf.where(asked, texts, "")
 
 
-def counted(model: LanguageModel, texts: tf.Tensor) -> tf.Tensor:
-    """float32[b, 3] of captions, string[b]; zeros for an empty one."""
-    scores = tf.stack(model.negative_log_likelihood(model.tokenizer.tokenize(texts)), axis=1)
-    return tf.where((tf.strings.length(texts) > 0)[:, None], scores, 0.0)
+def counted(model: LanguageModel, texts: tf.Tensor) -> list[tf.Tensor]:
+    """What `negative_log_likelihood` says of captions, string[b]: three of float32[b]; zeros for an empty one."""
+    scores = model.negative_log_likelihood(model.tokenizer.tokenize(texts))
+    return [tf.where(tf.strings.length(texts) > 0, score, 0.0) for score in scores]
 
 
-def evaluate_generator(model: Drawer, picture_size: int, other_captions: Sequence[str]) -> Judged:
+def evaluate_generator(model: Drawer, other_captions: Sequence[str], measures: Measures) -> Judged:
     """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, from another's, the real one.
 
     The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.
@@ -67,12 +71,12 @@ def evaluate_generator(model: Drawer, picture_size: int, other_captions: Sequenc
         seeds = seeds_of(raw["image"])
         other = tf.gather(others, seeds % len(other_captions))
         drawn = [to_uint8(model.draw(texts, seeds)) for texts in (captions, other)]
-        return {PICTURES_OUTPUT: tf.stack([*drawn, decode_squares(raw["image"], picture_size)], axis=1)}
+        return {PICTURES_OUTPUT: tf.stack([*drawn, decode_squares(raw["image"], model.picture_size)], axis=1)}
 
-    return exhibit, measured(exhibit)
+    return exhibit, measured(exhibit, measures)
 
 
-def evaluate_restorer(model: Restorer, picture_size: int) -> Judged:
+def evaluate_restorer(model: Restorer, picture_size: int, measures: Measures) -> Judged:
     """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: restored, damaged and clean.
 
     The restorer estimates the noise level itself.
@@ -85,16 +89,16 @@ def evaluate_restorer(model: Restorer, picture_size: int) -> Judged:
         restored = model.repair(damaged._replace(sigmas=tf.fill(tf.shape(damaged.sigmas), -1.0)))
         return {PICTURES_OUTPUT: tf.stack([to_uint8(restored), to_uint8(damaged.pictures), clean], axis=1)}
 
-    return exhibit, measured(exhibit)
+    return exhibit, measured(exhibit, measures)
 
 
-def measured(exhibit: Evaluate) -> Evaluate:
-    """`evaluate` for a picture model, float32[b, 4]: PSNR and SSIM of its picture to the truth, and of the baseline."""
+def measured(exhibit: Evaluate, measures: Measures) -> Evaluate:
+    """`evaluate` for a picture model: its picture held against the truth, and the baseline's; float32[b] each."""
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        *made, truth = tf.unstack(exhibit(examples)[PICTURES_OUTPUT], axis=1)
-        figures = [measure(picture, truth) for picture in made for measure in (psnr_in_graph, ssim_in_graph)]
-        return {FIGURES_OUTPUT: tf.stack(figures, axis=1)}
+        candidate, baseline, truth = tf.unstack(exhibit(examples)[PICTURES_OUTPUT], axis=1)
+        own = {name: measure(candidate, truth) for name, measure in measures.items()}
+        return own | {BASELINE + name: measure(baseline, truth) for name, measure in measures.items()}
 
     return evaluate
 

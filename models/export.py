@@ -39,7 +39,7 @@ DTYPES: Mapping[str, tf.DType] = {
 }
 
 
-def export_language_model(model: LanguageModel, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
+def export_language_model(model: LanguageModel, out: Path) -> None:
     """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding).
 
     `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written.
@@ -54,22 +54,19 @@ def export_language_model(model: LanguageModel, out: Path, *, judged: Sequence[C
     def embed(caption: tf.Tensor) -> Tensors:
         return {"embedding": model.embed_texts(caption)}
 
-    tracked = [model, model.tokenizer]
-    endpoints = frozen(tracked, serving_default, continue_by, embed)
-    write(out, tracked, endpoints, judged=judged, language_model=model)
+    write(out, model, frozen([model], serving_default, continue_by, embed))
 
 
-def export_generator(model: Drawer, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
+def export_generator(model: Drawer, out: Path) -> None:
     """Write `serving_default` (caption, seed -> image_bytes)."""
 
     def serving_default(caption: tf.Tensor, seed: tf.Tensor) -> Tensors:
         return {"image_bytes": encode_png(to_uint8(model.draw(caption, seed)))}
 
-    tracked = [model, model.language_model.tokenizer]
-    write(out, tracked, frozen(tracked, serving_default), judged=judged, generator=model)
+    write(out, model, frozen([model], serving_default))
 
 
-def export_restorer(model: Restorer, out: Path, *, judged: Sequence[Callable[..., Tensors]] = ()) -> None:
+def export_restorer(model: Restorer, out: Path) -> None:
     """Write `serving_default` (image_bytes, noise_sigma -> image_bytes) and what else the restorer does.
 
     `inpaint` also takes mask_bytes, `sharpen` also takes blur_sigma, and `enlarge` takes image_bytes alone and doubles
@@ -113,8 +110,7 @@ def export_restorer(model: Restorer, out: Path, *, judged: Sequence[Callable[...
     def enlarge(image_bytes: tf.Tensor) -> Tensors:
         return each(enlarge_one, image_bytes)
 
-    endpoints = frozen([model], serving_default, sharpen, inpaint, enlarge)
-    write(out, [model], endpoints, judged=judged, restorer=model)
+    write(out, model, frozen([model], serving_default, sharpen, inpaint, enlarge))
 
 
 def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = False) -> None:
@@ -166,62 +162,56 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
     ) -> Tensors:
         return drawn(prompt, seed, temperature, expand, refine)
 
-    generator, restorer = model.generator, model.restorer
-    tracked = [generator, generator.language_model.tokenizer, restorer]
     endpoints: list[Callable[..., Tensors]] = [options, candidates, scaled]
-    endpoints = endpoints if compiled else frozen(tracked, *endpoints)
+    endpoints = endpoints if compiled else frozen([model.generator, model.restorer], *endpoints)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
-        # The frozen options themselves: their weights stand in the file once.
         return endpoints[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
 
-    write(out, tracked, [serving_default, *endpoints], generator=generator, restorer=restorer)
+    write(out, model.generator, [serving_default, *endpoints])
 
 
-def write(
-    out: Path,
-    tracked: list[Any],
-    endpoints: list[Callable[..., Tensors]],
-    *,
-    judged: Sequence[Callable[..., Tensors]] = (),
-    **keras_models: keras.Model,
-) -> None:
-    """Write a SavedModel whose signatures are the endpoints, by name, and the Keras models in its `assets.extra`.
+def export_judged(model: Any, endpoints: Sequence[Callable[..., Tensors]], out: Path) -> None:
+    """Write what the pipeline's judges call, on serialized examples; the weights are variables."""
+    write(out, model, endpoints)
+
+
+def write(out: Path, model: Any, endpoints: Sequence[Callable[..., Tensors]]) -> None:
+    """Write a SavedModel whose signatures are the endpoints, by name.
 
     Args:
         out: Folder to write.
-        tracked: Models and tokenizers whose variables and tables the endpoints use.
+        model: The model of the endpoints, whose tokenizer they may use.
         endpoints: Functions of batched tensors; their arguments' names decide the dtypes.
-        judged: Endpoints for the pipeline's judges, on serialized examples; their weights stay variables.
-        keras_models: Saved as `assets.extra/<name>.keras`.
     """
     archive = keras.export.ExportArchive()
-    for resource in tracked:
-        archive.track(resource)
-    for endpoint in [*endpoints, *judged]:
+    reader = getattr(model, "language_model", model)
+    if isinstance(reader, LanguageModel):
+        archive.track(reader.tokenizer)
+    for endpoint in endpoints:
         names = inspect.signature(endpoint).parameters
         signature = [tf.TensorSpec([None], DTYPES[name], name=name) for name in names]
         archive.add_endpoint(endpoint.__name__, endpoint, input_signature=signature)
     archive.write_out(str(out), verbose=False)
-    extra = Path(out) / "assets.extra"
-    extra.mkdir(exist_ok=True)
-    for name, model in keras_models.items():
-        model.save(extra / f"{name}.keras")
 
 
-def frozen(tracked: list[Any], *endpoints: Callable[..., Tensors]) -> list[Callable[..., Tensors]]:
+def frozen(models: Sequence[keras.Model], *endpoints: Callable[..., Tensors]) -> list[Callable[..., Tensors]]:
     """The endpoints with weights as constants, which TensorFlow lays out for its kernels once, not at every call.
 
-    Each is one function of the graph, however many others call it.
+    The constants stand in one function that all endpoints call, so a SavedModel holds them once. TensorFlow inlines it
+    when it loads an endpoint, and leaves out what that one does not use.
     """
-    models = [each for each in tracked if isinstance(each, keras.Model)]
-    weights = [(variable, variable.numpy()) for model in models for variable in model.variables]
+    variables = [(variable, variable.numpy()) for model in models for variable in model.variables]
+
+    @tf.function(autograph=False)
+    def weights() -> list[tf.Tensor]:
+        return [tf.constant(value) for _, value in variables]
 
     def one(endpoint: Callable[..., Tensors]) -> Callable[..., Tensors]:
         @functools.wraps(endpoint)
         def with_constants(*inputs: tf.Tensor) -> Tensors:
-            constants = [(variable, tf.constant(value)) for variable, value in weights]
+            constants = zip((variable for variable, _ in variables), weights(), strict=True)
             with keras.StatelessScope(state_mapping=constants):
                 return endpoint(*inputs)
 

@@ -31,17 +31,17 @@ class TextToImage(tf.Module):
         self.restorer = restorer
 
     @classmethod
-    def load(cls, saved_model: Path) -> "TextToImage":
-        """Load the Keras models that an exported SavedModel carries beside its graph.
+    def load(cls, folder: Path) -> "TextToImage":
+        """Compose the Keras models `generator.keras` and `restorer.keras` of a folder.
 
         Raises:
-            FileNotFoundError: If the folder carries none.
+            FileNotFoundError: If one is missing.
         """
-        extra = Path(saved_model) / "assets.extra"
-        if not (extra / "generator.keras").is_file():
-            raise FileNotFoundError(f"{extra} holds no generator.keras: name a version folder of text_to_image.")
-        generator, restorer = (load_model(extra / f"{name}.keras") for name in ("generator", "restorer"))
-        return cls(generator, restorer)
+        files = [Path(folder) / f"{name}.keras" for name in ("generator", "restorer")]
+        for file in files:
+            if not file.is_file():
+                raise FileNotFoundError(f"{file.parent} holds no {file.name}: name a folder with Keras models.")
+        return cls(*map(load_model, files))
 
     def draw(
         self,

@@ -1,4 +1,4 @@
-"""Prove that a SavedModel serves before it is pushed.
+"""Prove that SavedModels serve before they are pushed.
 
 On the command line: `python -m serving.validation MODEL_DIR --name text_to_image`.
 """
@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,10 @@ from serving.warmup import WARMUP_FILE, read_warmup
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a model serves.
+    """Whether models serve.
 
     Attributes:
-        ok: it loaded, and every request was answered with the outputs of its signature.
+        ok: all loaded, and every request was answered with the outputs of its signature.
         reason: one sentence: what was proven, or what failed and what to do.
         requests: how many requests were answered.
         median_ms: the median time of an answer in milliseconds, seen by a client on the same machine; 0 without one.
@@ -40,19 +40,18 @@ class Verdict:
     median_ms: float
 
 
-def validate(model_dir: Path, *, name: str = "model", timeout_s: float = 120.0) -> Verdict:
-    """Serve one exported SavedModel in a process of its own and send it its warm-up requests over gRPC.
+def validate(models: Mapping[str, Path], *, timeout_s: float = 300.0) -> Verdict:
+    """Serve exported SavedModels in a process of their own and send each its warm-up requests over gRPC.
 
     Args:
-        model_dir: the folder that holds `saved_model.pb`.
-        name: the name to serve it under.
+        models: the folders that hold a `saved_model.pb`, by the names to serve them under.
         timeout_s: seconds for the start, and again for each answer.
 
     """
     try:
-        requests = _requests(model_dir)
-        with tempfile.TemporaryDirectory() as folder, _server(model_dir, Path(folder), name, timeout_s) as server:
-            return _verdict(server, name, requests, timeout_s)
+        requests = {name: _requests(folder) for name, folder in models.items()}
+        with tempfile.TemporaryDirectory() as folder, _server(models, Path(folder), timeout_s) as server:
+            return _verdict(server, requests, timeout_s)
     except (OSError, ValueError, RuntimeError, ServingError) as error:
         return Verdict(False, str(error), 0, 0.0)
 
@@ -62,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.validation", description="Prove that a SavedModel serves.")
     parser.add_argument("model_dir", type=Path, help="the folder that holds saved_model.pb")
     parser.add_argument("--name", default="model", help="the name to serve it under")
-    parser.add_argument("--timeout_s", type=float, default=120.0, help="seconds for the start and for each answer")
+    parser.add_argument("--timeout_s", type=float, default=300.0, help="seconds for the start and for each answer")
     options = parser.parse_args(arguments)
-    verdict = validate(options.model_dir, name=options.name, timeout_s=options.timeout_s)
+    verdict = validate({options.name: options.model_dir}, timeout_s=options.timeout_s)
     print(json.dumps(dataclasses.asdict(verdict)))
     return 0 if verdict.ok else 1
 
@@ -78,21 +77,24 @@ def _requests(model_dir: Path) -> list[PredictRequest]:
     return requests
 
 
-def _server(model_dir: Path, folder: Path, name: str, timeout_s: float) -> ServerProcess:
-    """Return a server of this one model, by a link, so that nothing is copied."""
-    (folder / name).mkdir()
-    (folder / name / "1").symlink_to(model_dir.resolve(), target_is_directory=True)
+def _server(models: Mapping[str, Path], folder: Path, timeout_s: float) -> ServerProcess:
+    """Return a server of these models, by links, so that nothing is copied."""
+    for name, model_dir in models.items():
+        (folder / name).mkdir()
+        (folder / name / "1").symlink_to(model_dir.resolve(), target_is_directory=True)
     return ServerProcess(folder, start_timeout=timeout_s)
 
 
-def _verdict(server: ServerProcess, name: str, requests: list[PredictRequest], timeout_s: float) -> Verdict:
+def _verdict(server: ServerProcess, requests: Mapping[str, list[PredictRequest]], timeout_s: float) -> Verdict:
     with Client(server.grpc_address, timeout=timeout_s) as client:
-        _, state, message = client.version_states(name)[0]
-        if state != "AVAILABLE":
-            return Verdict(False, f'"{name}" does not load: {message}', 0, 0.0)
-        times = [_answer_time(client, name, request) for request in requests]
+        for name in requests:
+            _, state, message = client.version_states(name)[0]
+            if state != "AVAILABLE":
+                return Verdict(False, f'"{name}" does not load: {message}', 0, 0.0)
+        times = [_answer_time(client, name, request) for name, asked in requests.items() for request in asked]
     median = round(1000 * statistics.median(times), 3)
-    return Verdict(True, f'"{name}" answered {len(times)} of its own warm-up requests', len(times), median)
+    told = " and ".join(f'"{name}"' for name in requests)
+    return Verdict(True, f"{told} answered {len(times)} of their own warm-up requests", len(times), median)
 
 
 def _answer_time(client: Client, name: str, request: PredictRequest) -> float:

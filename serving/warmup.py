@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from PIL import Image
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.requests import TEMPERATURE
@@ -18,6 +19,31 @@ from serving.requests import TEMPERATURE
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 
 Request = tuple[str, Mapping[str, np.ndarray]]
+
+
+def _png(grey: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), (grey, grey, grey)).save(out, "PNG")
+    return out.getvalue()
+
+
+TEXTS = np.array([b"a red circle", "今天的天气很好".encode()], object)
+EXAMPLES: Mapping[str, np.ndarray] = {
+    "prompt": TEXTS,
+    "caption": TEXTS,
+    "seed": np.arange(64),
+    "temperature": np.array([TEMPERATURE], np.float32),
+    "length": np.array([4], np.int32),
+    "expand": np.array([True]),
+    "refine": np.array([True]),
+    "candidates": np.array([1]),
+    "scale": np.array([4]),
+    "image_bytes": np.array([_png(128)], object),
+    "mask_bytes": np.array([_png(0)], object),
+    "noise_sigma": np.array([-1], np.float32),
+    "blur_sigma": np.array([1], np.float32),
+}
+"""What can be asked for, by the name of the input."""
 
 
 def write_warmup(saved_model_dir: Path, model_name: str, requests: Sequence[Request]) -> Path:
@@ -43,20 +69,37 @@ def write_warmup(saved_model_dir: Path, model_name: str, requests: Sequence[Requ
     return path
 
 
-def first_requests() -> dict[str, list[Request]]:
-    """Return what the studio asks first of each model, so that nobody's first picture waits for a trace."""
-    image = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(image, "PNG")
-    prompt = {"prompt": np.array(["a red circle"], object), "seed": np.zeros(1, np.int64)}
-    heated = prompt | {"temperature": np.full(1, TEMPERATURE, np.float32)}
-    switches = {"expand": np.ones(1, bool), "refine": np.ones(1, bool)}
-    finer = heated | switches | {"candidates": np.ones(1, np.int64), "scale": np.full(1, 4, np.int64)}
-    damaged = {"image_bytes": np.array([image.getvalue()], object), "noise_sigma": np.full(1, -1, np.float32)}
-    return {
-        "text_to_image": [("serving_default", prompt), ("options", heated | switches), ("scaled", finer)],
-        "language_model": [("serving_default", heated), ("continue_by", heated | {"length": np.ones(1, np.int32)})],
-        "restorer": [("serving_default", damaged), ("inpaint", damaged | {"mask_bytes": damaged["image_bytes"]})],
-    }
+def example_requests(saved_model_dir: Path, batches: Sequence[int] = (1,)) -> list[Request]:
+    """Return a request of each size for each signature of an exported SavedModel.
+
+    Args:
+        saved_model_dir: the folder that holds `saved_model.pb`.
+        batches: rows of the requests.
+
+    Raises:
+        ValueError: a signature takes something that there is no example of.
+
+    """
+    signatures = signatures_of(saved_model_dir)
+    return [
+        (signature, {name: _example(name, rows) for name in inputs})
+        for rows in batches
+        for signature, inputs in signatures.items()
+    ]
+
+
+def signatures_of(saved_model_dir: Path) -> dict[str, list[str]]:
+    """Return the names of a SavedModel's signatures, and of the inputs of each."""
+    content = (saved_model_dir / "saved_model.pb").read_bytes()
+    (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    found = {name: sorted(signature.inputs) for name, signature in sorted(graph.signature_def.items())}
+    return {name: inputs for name, inputs in found.items() if inputs}
+
+
+def _example(name: str, rows: int) -> np.ndarray:
+    if name not in EXAMPLES:
+        raise ValueError(f'there is no example of the input "{name}": add one to EXAMPLES in {__name__}')
+    return np.resize(EXAMPLES[name], rows)
 
 
 def read_warmup(saved_model_dir: Path) -> list[predict_pb2.PredictRequest]:

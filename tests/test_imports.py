@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).parents[1]
 ROOMS = ("models", "tfx_pipeline", "serving", "easel", "benchmarks")
 ALLOWED_TO_MODELS = {"models", "numpy", "keras", "tensorflow", "tensorflow_text"} | set(sys.stdlib_module_names)
 ALLOWED_TO_LEARNING = ALLOWED_TO_MODELS | {"pydantic", "pydantic_core", "rich", "PIL"}
-WITH_TFX = ("components", "training/trainers.py", "pipeline.py", "local_run.py", "kubeflow.py")
+WITH_TFX = ("components", "pipeline.py", "local_run.py", "kubeflow.py")
 LIGHT = {
     "easel.cli": {"tensorflow", "keras", "tfx", "apache_beam", "ml_metadata", "models"},
     "serving.studio.site": {"tensorflow", "keras", "tfx", "numpy"},

@@ -17,7 +17,7 @@ from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, counted, fin
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
 from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftError
-from tfx_pipeline.ingesting.slices import eval_slices
+from tfx_pipeline.ingesting.slices import attributes_to_slice_by, eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
 from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.report import Remarks, write_report
@@ -147,7 +147,8 @@ def source_of(data: Path, config: RunConfig, say: Say = lambda _: None) -> Sourc
     if reading.passed_over:
         say(f"passed over, as no part of the data set: {counted(reading.passed_over)}")
     slices = eval_slices(data, reading.entries, config.slices.smallest)
-    return Source(data.resolve(), fingerprint(data, reading.entries), spans, slices)
+    attributes = attributes_to_slice_by(reading.entries)
+    return Source(data.resolve(), fingerprint(data, reading.entries), spans, slices, attributes)
 
 
 def warm_start(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:

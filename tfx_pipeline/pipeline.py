@@ -7,25 +7,23 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
 from models.learning.networks import NETWORKS
-from models.learning.settings import LearningConfig
 from tfx_pipeline.components.cards import CardWriter
 from tfx_pipeline.components.copying import CopyCheck
 from tfx_pipeline.components.drift import DriftCheck
 from tfx_pipeline.components.examples import FolderExampleGen, TextExampleGen
+from tfx_pipeline.components.exporting import Assembler, Exporter
 from tfx_pipeline.components.gallery import Gallery
-from tfx_pipeline.components.pushing import Assembler, Pusher, ServingValidator
+from tfx_pipeline.components.pushing import Pusher, ServingValidator
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.engines import IN_PROCESS
-from tfx_pipeline.ingesting.slices import ATTRIBUTE, Slice
-from tfx_pipeline.judging.thresholds import eval_config
-from tfx_pipeline.names import FUSED, MODELS, MODELS_OF_PICTURES
+from tfx_pipeline.ingesting.slices import Slice
+from tfx_pipeline.kinds import FUSED, FUSED_FROM, GENERATOR, KINDS, Kind
 from tfx_pipeline.runs.root import Root
 
 NAME = "easel"
@@ -40,17 +38,14 @@ class Source:
         fingerprint: Of its contents, by which the cache knows it.
         spans: Names of the spans that are read in the folder; none where it is a data set itself.
         slices: What of it is judged by itself.
+        attributes: Names of the attributes that are kept to slice by, whatever `slices` come of them.
     """
 
     path: Path
     fingerprint: str
     spans: tuple[str, ...] = ()
     slices: tuple[Slice, ...] = ()
-
-    @property
-    def attributes(self) -> str:
-        """The names of the attributes that there are slices of, with spaces between them."""
-        return " ".join(sorted({name.removeprefix(ATTRIBUTE) for name, _ in self.slices if name.startswith(ATTRIBUTE)}))
+    attributes: tuple[str, ...] = ()
 
 
 class Reading(NamedTuple):
@@ -68,6 +63,14 @@ class DataSteps(NamedTuple):
     examples: BaseChannel
     transformed: BaseChannel
     graph: BaseChannel
+
+
+class ModelSteps(NamedTuple):
+    """The components of one model."""
+
+    trainer: BaseNode
+    exporter: BaseNode
+    evaluator: BaseNode
 
 
 def create_pipeline(
@@ -101,35 +104,38 @@ def create_pipeline(
         captions = union([transformed, lines.outputs["examples"]])
         nodes.append(lines)
 
-    trainers: dict[str, BaseNode] = {}
-    evaluators: dict[str, BaseNode] = {}
-    for name in MODELS:
-        base = trainers["language_model"].outputs["model"] if name == "generator" else None
-        data = captions if name == "language_model" else transformed
-        start = warm_start.get(name, "")
-        trainers[name] = trainer(name, data, steps.graph, root, config, base, start)
-        baseline = latest_blessed(name) if history else None
-        judged = eval_config(name, config.thresholds, config.slices, pictures.slices)
-        evaluators[name] = evaluator(name, examples, trainers[name], baseline, judged)
-        nodes += [node for node in (trainers[name], baseline, evaluators[name]) if node]
+    models: dict[str, ModelSteps] = {}
+    for kind in KINDS.values():
+        data = captions if kind.reads_lines else transformed
+        base = models[kind.base].trainer.outputs["model"] if kind.base else None
+        trained = trainer(kind, data, steps.graph, root, config, base, warm_start.get(kind.name, ""))
+        exported = exporter(kind, transformed, trained, config)
+        baseline = latest_blessed(kind.name) if history else None
+        judge = evaluator(kind, examples, exported, baseline, config, pictures.slices)
+        models[kind.name] = ModelSteps(trained, exported, judge)
+        nodes += [node for node in (trained, exported, baseline, judge) if node]
 
     galleries = {
-        name: Gallery(examples=examples, model=trainers[name].outputs["model"]).with_id(f"Gallery.{name}")
-        for name in MODELS_OF_PICTURES
+        name: Gallery(examples=examples, model=steps.exporter.outputs["judged"]).with_id(f"Gallery.{name}")
+        for name, steps in models.items()
+        if KINDS[name].makes
     }
     copies = CopyCheck(
         examples=transformed,
-        pictures=galleries["generator"].outputs["pictures"],
+        pictures=galleries[GENERATOR.name].outputs["pictures"],
+        name=GENERATOR.name,
         most=config.thresholds.generator_copies,
     )
     assembler = Assembler(
-        **{name: node.outputs["model"] for name, node in trainers.items()},
-        **{f"{name}_blessing": node.outputs["blessing"] for name, node in evaluators.items()},
+        **{name: models[name].trainer.outputs["model"] for name in FUSED_FROM},
+        **{f"{name}_blessing": model.evaluator.outputs["blessing"] for name, model in models.items()},
         copies_blessing=copies.outputs["blessing"],
     )
-    check = ServingValidator(model=assembler.outputs["model"], model_blessing=assembler.outputs["blessing"])
+    served = {name: model.exporter.outputs["serving"] for name, model in models.items()}
+    served[FUSED] = assembler.outputs["model"]
+    check = ServingValidator(**served, model_blessing=assembler.outputs["blessing"])
     cards = CardWriter(
-        **{name: node.outputs["evaluation"] for name, node in evaluators.items()},
+        **{name: model.evaluator.outputs["evaluation"] for name, model in models.items()},
         examples=examples,
         blessing=assembler.outputs["blessing"],
         config=config.model_dump_json(),
@@ -138,7 +144,7 @@ def create_pipeline(
     )
     pushers = [
         Pusher(
-            model=node.outputs["model"],
+            model=model,
             model_blessing=assembler.outputs["blessing"],
             infra_blessing=check.outputs["blessing"],
             cards=cards.outputs["cards"],
@@ -146,7 +152,7 @@ def create_pipeline(
             base=str(root.pushed / name),
             standing=" ".join(sorted(path.name for path in (root.pushed / name).glob("[0-9]*"))),
         ).with_id(f"Pusher.{name}")
-        for name, node in {**trainers, FUSED: assembler}.items()
+        for name, model in served.items()
     ]
     return bound(root, [*nodes, *galleries.values(), copies, assembler, check, cards, *pushers], beam)
 
@@ -178,7 +184,7 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
         fingerprint=pictures.fingerprint,
         max_quarantine=config.data.max_quarantine,
         spans=" ".join(pictures.spans),
-        attributes=pictures.attributes,
+        attributes=" ".join(pictures.attributes),
     )
     statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
     schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
@@ -223,7 +229,7 @@ def accepted_statistics() -> BaseNode:
 
 
 def trainer(
-    name: str,
+    kind: Kind,
     data: BaseChannel,
     graph: BaseChannel,
     root: Root,
@@ -232,21 +238,30 @@ def trainer(
     warm_start: str,
 ) -> BaseNode:
     """The Trainer of one model. Only the settings that it reads enter its cache key."""
-    section = {"language_model": "language", "generator": "drawing", "restorer": "restoration"}[name]
-    own = LearningConfig(seed=config.seed, data=config.data, **{section: getattr(config, section)})
     return tfx.components.Trainer(
-        run_fn=f"tfx_pipeline.training.trainers.train_{name}",
+        run_fn="tfx_pipeline.components.training.train",
         examples=data,
         transform_graph=graph,
         base_model=base,
         train_args=tfx.proto.TrainArgs(splits=["train"]),
         eval_args=tfx.proto.EvalArgs(splits=["eval"]),
         custom_config={
-            "config": own.model_dump_json(),
-            "checkpoints": str(root.checkpoints / name),
+            "model": kind.name,
+            "config": kind.settings(config).model_dump_json(),
+            "checkpoints": str(root.checkpoints / kind.name),
             "warm_start": warm_start,
         },
-    ).with_id(f"Trainer.{name}")
+    ).with_id(f"Trainer.{kind.name}")
+
+
+def exporter(kind: Kind, transformed: BaseChannel, trained: BaseNode, config: RunConfig) -> BaseNode:
+    """The Exporter of one model."""
+    return Exporter(
+        examples=transformed,
+        model=trained.outputs["model"],
+        name=kind.name,
+        picture_size=config.data.picture_size,
+    ).with_id(f"Exporter.{kind.name}")
 
 
 def latest_blessed(name: str) -> BaseNode:
@@ -254,7 +269,7 @@ def latest_blessed(name: str) -> BaseNode:
     return tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(
-            type=tfx.types.standard_artifacts.Model, producer_component_id=f"Trainer.{name}", output_key="model"
+            type=tfx.types.standard_artifacts.Model, producer_component_id=f"Exporter.{name}", output_key="judged"
         ),
         model_blessing=tfx.dsl.Channel(
             type=tfx.types.standard_artifacts.ModelBlessing,
@@ -265,13 +280,18 @@ def latest_blessed(name: str) -> BaseNode:
 
 
 def evaluator(
-    name: str, examples: BaseChannel, model: BaseNode, baseline: BaseNode | None, judged: EvalConfig
+    kind: Kind,
+    examples: BaseChannel,
+    exported: BaseNode,
+    baseline: BaseNode | None,
+    config: RunConfig,
+    slices: Sequence[Slice],
 ) -> BaseNode:
     """The Evaluator of one model, on the eval split; without a baseline it is held to the thresholds alone."""
     return tfx.components.Evaluator(
         examples=examples,
         example_splits=["eval"],
-        model=model.outputs["model"],
+        model=exported.outputs["judged"],
         baseline_model=baseline.outputs["model"] if baseline else None,
-        eval_config=judged,
-    ).with_id(f"Evaluator.{name}")
+        eval_config=kind.eval_config(config, slices),
+    ).with_id(f"Evaluator.{kind.name}")

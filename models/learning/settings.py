@@ -1,6 +1,6 @@
 """What a training can be told: the size of its pictures and captions, its networks and how long it learns."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -90,6 +90,14 @@ class Drawing(Section):
     reconstruction_weights: tuple[Weight, Weight] = (60.0, 40.0)
     penalty_weight: Weight = 1.0
     penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8
+
+    @property
+    def chosen(self) -> Self:
+        """These settings, with the defaults for those that the chosen network does not read."""
+        own = NETWORKS[self.network].section
+        sections = {network.section for network in NETWORKS.values()}
+        read = {"network", own} if own else set(type(self).model_fields) - sections
+        return type(self)(**{name: getattr(self, name) for name in read})
 
 
 class Restoration(Section):

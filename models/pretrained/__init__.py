@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from models.export import export_language_model, export_restorer, export_text_to_image
-from models.saving import load_model
 from models.text_to_image import TextToImage
 
 HERE = Path(__file__).parent
@@ -11,8 +10,7 @@ HERE = Path(__file__).parent
 
 def load_pretrained() -> TextToImage:
     """The models that come with the project, from three megabytes of weights."""
-    generator, restorer = (load_model(HERE / f"{name}.keras") for name in ("generator", "restorer"))
-    return TextToImage(generator, restorer)
+    return TextToImage.load(HERE)
 
 
 def export_pretrained(out: Path) -> None:

@@ -7,11 +7,14 @@ import pytest
 from easel_process import easel, write_config
 from toy_network import TOY, ToyGenerator, registered
 
+from models.saving import load_model
 from models.text_to_image import TextToImage
 from serving.client import Client
 from serving.process import ServerProcess
 from tfx_pipeline.config import RunConfig, load_config
+from tfx_pipeline.kinds import FUSED, FUSED_FROM, KINDS
 from tfx_pipeline.local_run import Outcome, run_local
+from tfx_pipeline.runs.history import Run
 from tfx_pipeline.runs.root import Root
 
 SIZE = 16
@@ -34,14 +37,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Root]:
         return run_local(root, folder / "shapes", config_with_the_toy(folder), say=lambda line: None), root
 
 
+def keras_of(run: Run, name: str) -> Path:
+    (file,) = Path(run.models[name]).rglob("*.keras")
+    return file
+
+
 @pytest.mark.slow
 def test_another_generator_goes_the_whole_way_to_a_served_picture(run: tuple[Outcome, Root]) -> None:
     outcome, root = run
     assert outcome.refusal == ""
     assert "psnr" in {verdict.model: verdict for verdict in outcome.verdicts}["generator"].metrics
-    (version,) = (root.pushed / "text_to_image").iterdir()
-    model = TextToImage.load(version)
-    assert isinstance(model.generator, ToyGenerator)
+    assert {path.name for path in root.pushed.iterdir()} == {*KINDS, FUSED}
+    generator, restorer = (load_model(keras_of(outcome.run, name)) for name in FUSED_FROM)
+    assert isinstance(generator, ToyGenerator)
+    model = TextToImage(generator, restorer)
     with ServerProcess(root.pushed) as server, Client(server.grpc_address) as client:
         (drawn,) = client.generate("a red circle", seed=3, expand=False, scale=2)
     own = model.generate("a red circle", seed=3, expand=False, scale=2)

@@ -23,7 +23,7 @@ from serving.client import AsyncClient, Client
 from serving.process import ServerProcess
 from serving.studio.drawing import draw_by_steps
 from serving.studio.schemas import Generation
-from serving.warmup import read_warmup
+from serving.warmup import read_warmup, signatures_of
 
 Tensors = dict[str, str]
 DRAWN = {"image_bytes": "string", "expanded_prompt": "string"}
@@ -116,8 +116,6 @@ def test_a_pushed_model_has_the_signatures_that_clients_see(pushed: Path, model:
     content = (only_version(pushed, model) / "saved_model.pb").read_bytes()
     definitions = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0].signature_def
     found = {name: (dtypes(each.inputs), dtypes(each.outputs)) for name, each in definitions.items() if name[0] != "_"}
-    judged = {name for name in ("evaluate", "exhibit") if found.pop(name, None)}
-    assert judged == {"language_model": {"evaluate"}, "text_to_image": set()}.get(model, {"evaluate", "exhibit"})
     assert found == SIGNATURES[model]
 
 
@@ -125,9 +123,27 @@ def dtypes(tensors: Any) -> Tensors:
     return {name: tf.as_dtype(each.dtype).name for name, each in tensors.items()}
 
 
-def test_the_fused_model_carries_its_warm_up(pushed: Path) -> None:
-    signatures = [request.model_spec.signature_name for request in read_warmup(only_version(pushed, "text_to_image"))]
-    assert set(signatures) == {"serving_default", "options", "scaled"}
+@pytest.mark.parametrize("model", MODELS)
+def test_a_pushed_model_warms_up_every_signature(pushed: Path, model: str) -> None:
+    signatures = [request.model_spec.signature_name for request in read_warmup(only_version(pushed, model))]
+    assert set(signatures) == set(SIGNATURES[model])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_pushed_model_holds_nothing_but_what_is_served(pushed: Path, model: str) -> None:
+    version = only_version(pushed, model)
+    extra = {"model_card.json", "model_card.md", "parts.sha256", "tf_serving_warmup_requests"}
+    assert {file.name for file in (version / "assets.extra").iterdir()} == extra
+    assert list(version.rglob("*.keras")) == []
+
+
+def test_what_the_judges_call_stands_beside_what_is_served(whole_line: Stage) -> None:
+    for model in MODELS[:3]:
+        (folder,) = whole_line.root.glob(f"pipeline/Exporter.{model}/judged/*/Format-Serving")
+        asked = {"evaluate"} if model == "language_model" else {"evaluate", "exhibit"}
+        assert set(signatures_of(folder)) == asked
+        (trained,) = whole_line.root.glob(f"pipeline/Trainer.{model}/model/*/Format-Serving/{model}.keras")
+        assert trained.is_file()
 
 
 def test_a_run_leaves_what_a_person_looks_at(whole_line: Stage) -> None:
@@ -542,5 +558,5 @@ def test_a_run_that_stopped_is_remembered_as_failed(damaged_run: Stage) -> None:
 
 
 @pytest.mark.parametrize("name", ON_WHAT_WAS_PUSHED)
-def test_a_notebook_runs_on_what_was_pushed(name: str, pushed: Path) -> None:
-    assert pictures_of(name, EASEL_ROOT=str(pushed), EASEL_REQUESTS="20") >= 5
+def test_a_notebook_runs_on_what_was_pushed(name: str, whole_line: Stage) -> None:
+    assert pictures_of(name, EASEL_ROOT=str(whole_line.root), EASEL_REQUESTS="20") >= 5

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -96,14 +95,14 @@ def test_wrong_options_are_refused(text_to_image: TextToImage, options: dict[str
         text_to_image.generate(["a", "b"], **options)
 
 
-def test_an_export_carries_the_models_that_it_serves(
-    text_to_image: TextToImage, exported: Callable[[str], Path]
-) -> None:
-    again = TextToImage.load(exported("text_to_image"))
+def test_it_is_loaded_from_a_folder_of_keras_models(text_to_image: TextToImage, tmp_path: Path) -> None:
+    text_to_image.generator.save(tmp_path / "generator.keras")
+    text_to_image.restorer.save(tmp_path / "restorer.keras")
+    again = TextToImage.load(tmp_path)
     np.testing.assert_array_equal(again.generate(PROMPTS, seed=5), text_to_image.generate(PROMPTS, seed=5))
 
 
-@pytest.mark.parametrize("name", ["language_model", "restorer"])
-def test_a_folder_of_another_model_is_refused(exported: Callable[[str], Path], name: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"holds no generator\.keras: name a version folder of text_to_image"):
-        TextToImage.load(exported(name))
+def test_a_folder_that_lacks_a_model_is_refused(text_to_image: TextToImage, tmp_path: Path) -> None:
+    text_to_image.generator.save(tmp_path / "generator.keras")
+    with pytest.raises(FileNotFoundError, match=r"holds no restorer\.keras: name a folder with Keras models"):
+        TextToImage.load(tmp_path)

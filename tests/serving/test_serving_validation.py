@@ -40,7 +40,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 @pytest.fixture(scope="module", autouse=True)
 def verdict_on_broken(pool: ThreadPoolExecutor, broken: Path) -> Future[Verdict]:
     """Begun before the other tests, since each start of a server takes a core for some seconds."""
-    return pool.submit(validate, broken)
+    return pool.submit(validate, {"model": broken})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +61,7 @@ def test_good_model_on_the_command_line(good: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     verdict = json.loads(run.stdout)
     assert (run.returncode, verdict["ok"], verdict["requests"]) == (0, True, 3)
-    assert verdict["reason"] == '"counter" answered 3 of its own warm-up requests'
+    assert verdict["reason"] == '"counter" answered 3 of their own warm-up requests'
     assert verdict["median_ms"] > 0
 
 
@@ -74,8 +74,8 @@ def test_broken_model(verdict_on_broken: Future[Verdict]) -> None:
 
 def test_model_without_requests(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").touch()
-    assert validate(tmp_path).reason.endswith("write some with serving.warmup.write_warmup")
-    assert "holds no saved_model.pb" in validate(tmp_path / "nowhere").reason
+    assert validate({"model": tmp_path}).reason.endswith("write some with serving.warmup.write_warmup")
+    assert "holds no saved_model.pb" in validate({"model": tmp_path / "nowhere"}).reason
 
 
 def test_sigterm_ends_the_server_cleanly(end_of_an_empty_server: Future[tuple[int, str]]) -> None:

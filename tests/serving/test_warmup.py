@@ -1,12 +1,15 @@
+from collections.abc import Callable
 from pathlib import Path
 
+import fake_models
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.client import Client
-from serving.warmup import WARMUP_FILE, first_requests, read_records, read_warmup, write_warmup
+from serving.warmup import WARMUP_FILE, example_requests, read_records, read_warmup, write_warmup
+
+Make = Callable[[Path], Path]
 
 
 @pytest.fixture
@@ -67,8 +70,31 @@ def test_needs_a_saved_model(tmp_path: Path) -> None:
     assert not (tmp_path / WARMUP_FILE).exists()
 
 
-def test_what_the_studio_asks_first_is_answered(client: Client) -> None:
-    asked = [(name, *request) for name, requests in first_requests().items() for request in requests]
-    assert len(asked) == 7
-    for name, signature, inputs in asked:
-        assert client.predict(name, inputs, signature=signature)
+@pytest.mark.parametrize(
+    ("make", "signatures"),
+    [
+        (fake_models.text_to_image, {"serving_default", "options", "candidates", "scaled"}),
+        (fake_models.language_model, {"serving_default", "continue_by"}),
+    ],
+)
+def test_there_are_examples_of_every_signature(make: Make, signatures: set[str], tmp_path: Path) -> None:
+    model = make(tmp_path / "model")
+    requests = example_requests(model, batches=(1, 3))
+    assert {name for name, _ in requests} == signatures and len(requests) == 2 * len(signatures)
+    functions = tf.saved_model.load(str(model)).signatures
+    for name, inputs in requests:
+        _, taken = functions[name].structured_input_signature
+        assert {key: spec.dtype for key, spec in taken.items()} == {
+            key: tf.as_dtype(array.dtype) if array.dtype != object else tf.string for key, array in inputs.items()
+        }
+        assert {array.shape for array in inputs.values()} in ({(1,)}, {(3,)})
+
+
+def test_examples_speak_both_languages(tmp_path: Path) -> None:
+    (inputs, *_) = (inputs for _, inputs in example_requests(fake_models.language_model(tmp_path / "model"), (2,)))
+    assert {prompt.isascii() for prompt in inputs["prompt"]} == {True, False}
+
+
+def test_an_input_without_an_example_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='there is no example of the input "who": add one to EXAMPLES'):
+        example_requests(fake_models.counter(tmp_path / "model"))

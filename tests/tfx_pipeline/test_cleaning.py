@@ -50,9 +50,9 @@ def test_what_was_removed_is_not_taken_from_the_cache(cleaned: Path) -> None:
 
 
 def blessed(model: str, run: str, value: int) -> tuple[Step, Step]:
-    trained = Artifact("model", "Model", f"/{run}/{model}", {})
-    judged = Artifact("blessing", "ModelBlessing", f"/{run}/{model}-blessing", {"blessed": value})
-    return Step(f"Trainer.{model}", "ran", 1.0, {}, (trained,)), Step(f"Evaluator.{model}", "ran", 1.0, {}, (judged,))
+    exported = tuple(Artifact(name, "Model", f"/{run}/{model}-{name}", {}) for name in ("judged", "serving"))
+    blessing = Artifact("blessing", "ModelBlessing", f"/{run}/{model}-blessing", {"blessed": value})
+    return Step(f"Exporter.{model}", "ran", 1.0, {}, exported), Step(f"Evaluator.{model}", "ran", 1.0, {}, (blessing,))
 
 
 def test_the_next_run_finds_what_it_is_compared_with() -> None:
@@ -62,10 +62,10 @@ def test_the_next_run_finds_what_it_is_compared_with() -> None:
     middle = Run("b", (*blessed("restorer", "b", 1), *blessed("generator", "b", 0), drift))
     oldest = Run("a", (*blessed("restorer", "a", 1), *blessed("generator", "a", 1)))
     assert set(compared_with([newest, middle, oldest])) == {
-        "/b/restorer",
+        "/b/restorer-judged",
         "/b/restorer-blessing",
         "/b/accepted",
-        "/a/generator",
+        "/a/generator-judged",
         "/a/generator-blessing",
     }
 
@@ -78,4 +78,4 @@ def test_a_pushed_model_counts_while_its_folder_stands(tmp_path: Path) -> None:
     assert list(standing(Root(tmp_path), [run])) == []
     for name in ("restorer", "text_to_image"):
         (tmp_path / f"pushed/{name}/7").mkdir(parents=True)
-    assert list(standing(Root(tmp_path), [run])) == ["/a/restorer", "/a/fused"]
+    assert list(standing(Root(tmp_path), [run])) == ["/a/restorer-serving", "/a/fused"]

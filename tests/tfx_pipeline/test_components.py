@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from tfx_pipeline.components.pushing import WARMUP_BATCHES, warmups
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
 from tfx_pipeline.pushing.versions import PARTS_FILE, push, same_model, same_tree
 
@@ -131,24 +130,3 @@ def test_trees_are_the_same_by_names_and_bytes(tmp_path: Path) -> None:
     assert same_tree(first, second)
     (second / "more").rename(second / "less")
     assert not same_tree(first, second)
-
-
-def test_every_batch_size_warms_up_every_signature() -> None:
-    requests = [(batch, *request) for batch in WARMUP_BATCHES for request in warmups(batch)]
-    assert [(len(inputs["prompt"]), signature) for _, signature, inputs in requests] == [
-        (batch, signature) for batch in WARMUP_BATCHES for signature in ("serving_default", "options", "scaled")
-    ]
-
-
-def test_warm_up_requests_have_the_inputs_of_the_signatures() -> None:
-    asked = {"prompt": "object", "seed": "int64"}
-    chosen = {"temperature": "float32", "expand": "bool", "refine": "bool"}
-    finer = {"candidates": "int64", "scale": "int64"}
-    for (_, inputs), expected in zip(warmups(4), (asked, asked | chosen, asked | chosen | finer), strict=True):
-        assert {name: array.dtype.name for name, array in inputs.items()} == expected
-        assert {array.shape for array in inputs.values()} == {(4,)}
-
-
-def test_warm_up_requests_speak_both_languages() -> None:
-    prompts = warmups(4)[0][1]["prompt"]
-    assert {prompt.isascii() for prompt in prompts} == {True, False}

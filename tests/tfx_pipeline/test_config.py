@@ -2,13 +2,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import annotated_types
 import pytest
 from pydantic.fields import FieldInfo
 
+from easel.runs import plan
 from models.learning.settings import ConfigError, Section
-from tfx_pipeline.config import PROFILES, RunConfig, load_config, merged
+from tfx_pipeline.config import PROFILES, Profile, RunConfig, load_config, merged
 
 
 def sections(kind: type[Section] = RunConfig, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
@@ -66,6 +68,14 @@ def toml(tmp_path: Path, name: str, value: Any) -> Path:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_loads(profile: str) -> None:
     assert load_config(profile).seed == 0
+
+
+def test_a_new_profile_needs_its_settings_and_its_time_alone(tmp_path: Path) -> None:
+    with patch.dict(PROFILES, {"tiny": Profile({"language": {"steps": 5}}, "a minute")}):
+        assert load_config("tiny").language.steps == 5
+        assert plan(tmp_path, tmp_path, "tiny", None).startswith(
+            f"Training on {tmp_path} with the tiny profile: a minute on two recent cores; "
+        )
 
 
 def test_the_standard_profile_trains_longer_than_the_quick_one() -> None:

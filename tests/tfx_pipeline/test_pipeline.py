@@ -1,18 +1,26 @@
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import tensorflow_model_analysis as tfma
+from pydantic import ValidationError
+from toy_network import TOY, registered
 
+from models.learning.networks import NETWORKS, Network
+from models.learning.settings import Drawing, Section
 from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config
-from tfx_pipeline.judging.metrics import MEASURES
-from tfx_pipeline.judging.thresholds import demands, eval_config
-from tfx_pipeline.names import MODELS, MODELS_OF_PICTURES
+from tfx_pipeline.judging.metrics import METRICS
+from tfx_pipeline.judging.thresholds import Demand, demanded
+from tfx_pipeline.kinds import KINDS
 from tfx_pipeline.pipeline import Source, create_pipeline
 from tfx_pipeline.runs.root import Root
 
 PICTURES = Source(Path("/data/pictures"), "abc")
+SLICES = (("language", "en"), ("language", "zh"))
 TEXT = Source(Path("/data/lines.txt"), "def")
 COMPONENTS = {
     "FolderExampleGen",
@@ -26,9 +34,10 @@ COMPONENTS = {
     "Assembler",
     "ServingValidator",
     "CardWriter",
-    *(f"{kind}.{name}" for kind in ("Trainer", "Baseline", "Evaluator") for name in MODELS),
-    *(f"Gallery.{name}" for name in MODELS_OF_PICTURES),
-    *(f"Pusher.{name}" for name in (*MODELS, "text_to_image")),
+    *(f"{step}.{name}" for step in ("Trainer", "Exporter", "Baseline", "Evaluator") for name in KINDS),
+    "Gallery.generator",
+    "Gallery.restorer",
+    *(f"Pusher.{name}" for name in (*KINDS, "text_to_image")),
 }
 
 
@@ -39,7 +48,7 @@ def components(root: Path, config: RunConfig | None = None, text: Source | None 
 
 def settings_of_trainers(root: Path, config: RunConfig) -> dict[str, Any]:
     found = components(root, config)
-    return {name: found[f"Trainer.{name}"].exec_properties["custom_config"] for name in MODELS}
+    return {name: found[f"Trainer.{name}"].exec_properties["custom_config"] for name in KINDS}
 
 
 def test_the_line_is_whole(tmp_path: Path) -> None:
@@ -63,7 +72,7 @@ def test_laying_it_out_twice_gives_the_same(tmp_path: Path) -> None:
 def test_everything_stays_in_the_root(tmp_path: Path) -> None:
     made = create_pipeline(Root(tmp_path), PICTURES, RunConfig())
     assert made.pipeline_info.pipeline_root == str(tmp_path / "pipeline")
-    for name in (*MODELS, "text_to_image"):
+    for name in (*KINDS, "text_to_image"):
         pusher = components(tmp_path)[f"Pusher.{name}"]
         assert pusher.exec_properties["base"] == str(tmp_path / "pushed" / name)
 
@@ -74,27 +83,88 @@ def test_a_pusher_is_not_served_from_the_cache_once_its_folder_changed(tmp_path:
     assert components(tmp_path)["Pusher.restorer"].exec_properties != before
 
 
-@pytest.mark.parametrize(
-    ("change", "retrained"),
-    [
-        ({"seed": 1}, MODELS),
-        ({"data": {"picture_size": 48}}, MODELS),
-        ({"language": {"steps": 5}}, ("language_model",)),
-        ({"drawing": {"warmup_steps": 5}}, ("generator",)),
-        ({"restoration": {"steps": 5}}, ("restorer",)),
-        ({"thresholds": {"restorer_ssim": 0.9}}, ()),
-        ({"slices": {"restorer_ssim": 0.9}}, ()),
-        ({"retraining": {"window": 2}}, ()),
-        ({"card": {"licence": "CC0-1.0"}}, ()),
-    ],
-    ids=str,
-)
-def test_a_setting_retrains_only_the_models_that_read_it(
-    tmp_path: Path, change: dict[str, Any], retrained: tuple[str, ...]
-) -> None:
-    before = settings_of_trainers(tmp_path, RunConfig())
-    after = settings_of_trainers(tmp_path, RunConfig.model_validate(change))
-    assert {name for name in MODELS if before[name] != after[name]} == set(retrained)
+TRAINERS, EXPORTERS = ({f"{step}.{name}" for name in KINDS} for step in ("Trainer", "Exporter"))
+# Beside the writer of model cards, which tells of all settings. The first prefix that fits counts.
+READERS: dict[str, set[str]] = {
+    "seed": TRAINERS,
+    "data.picture_size": {"Transform"} | TRAINERS | EXPORTERS,
+    "data.caption_length": {"Transform"} | TRAINERS,
+    "data.unknown_words": {"Trainer.language_model", "Trainer.generator"},
+    "data.vocabulary_size": {"Transform"},
+    "data.max_quarantine": {"FolderExampleGen"},
+    "language": {"Trainer.language_model"},
+    "drawing.network": {"Transform", "Trainer.generator"},
+    "drawing": {"Trainer.generator"},
+    "restoration": {"Trainer.restorer"},
+    "thresholds.perplexity_share": {"Evaluator.language_model"},
+    "thresholds.generator_copies": {"CopyCheck"},
+    "thresholds.generator": {"Evaluator.generator"},
+    "thresholds.restorer": {"Evaluator.restorer"},
+    "thresholds.": {"Evaluator.generator", "Evaluator.restorer"},
+    "slices.smallest": set(),
+    "slices.perplexity_share": {"Evaluator.language_model"},
+    "slices.generator": {"Evaluator.generator"},
+    "slices.restorer": {"Evaluator.restorer"},
+    "retraining.window": set(),
+    "retraining.warm_start": set(),
+    "retraining": {"DriftCheck"},
+    "card": set(),
+}
+
+
+def leaves(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting by its dotted name, with its value."""
+    for name, value in section:
+        if isinstance(value, Section):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def nested(name: str, value: Any) -> dict[str, Any]:
+    """A setting as a config file has it."""
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return value
+
+
+def changed(name: str, value: Any) -> RunConfig:
+    """The defaults but for one setting, which has some other value that is allowed."""
+    if isinstance(value, str):
+        others: list[Any] = [TOY.name, "stop", "other"]
+    elif isinstance(value, tuple):
+        others = [tuple(2 * number for number in value), ("other",)]
+    elif isinstance(value, bool):
+        others = [not value]
+    else:
+        others = [0.25, value and value * 2, value and value / 2]
+    for other in others:
+        with contextlib.suppress(ValidationError):
+            return RunConfig.model_validate(nested(name, other))
+    raise AssertionError(f"no other value of {name} was tried")
+
+
+@pytest.mark.parametrize(("name", "value"), leaves(RunConfig()), ids=lambda part: str(part))
+def test_a_setting_runs_the_components_that_read_it_and_no_other(tmp_path: Path, name: str, value: Any) -> None:
+    with registered():
+        before, after = (settings_of_all(tmp_path, config) for config in (RunConfig(), changed(name, value)))
+    readers = next(found for prefix, found in READERS.items() if name.startswith(prefix))
+    assert {step for step in before if before[step] != after[step]} == readers | {"CardWriter"}
+
+
+def settings_of_all(root: Path, config: RunConfig) -> dict[str, Any]:
+    """What enters the cache key of each component, beside its inputs."""
+    pictures = Source(PICTURES.path, PICTURES.fingerprint, slices=SLICES)
+    made = create_pipeline(Root(root), pictures, config)
+    return {component.id: component.exec_properties for component in made.components}
+
+
+def test_settings_of_another_network_train_nothing() -> None:
+    """A network with a section of its own reads that one alone, and the first network reads all but such sections."""
+    other = Network("other", recipe="nowhere:learn", section="penalty_weight")
+    with patch.dict(NETWORKS, {other.name: other}):
+        assert Drawing(penalty_weight=7, width=32).chosen == Drawing(width=32)
+        assert Drawing(network="other", penalty_weight=7, width=32).chosen == Drawing(network="other", penalty_weight=7)
 
 
 def test_trainers_get_settings_that_they_can_read(tmp_path: Path) -> None:
@@ -112,17 +182,11 @@ def test_a_warm_start_is_part_of_what_a_training_is(tmp_path: Path) -> None:
         if "Trainer." in node.id
     }
     before = settings_of_trainers(tmp_path, RunConfig())
-    assert {name for name in MODELS if before[name] != after[name]} == {"restorer"}
+    assert {name for name in KINDS if before[name] != after[name]} == {"restorer"}
 
 
 def test_spans_and_attributes_reach_the_reader(tmp_path: Path) -> None:
-    slices = (
-        ("attribute.kind", "pair"),
-        ("attribute.kind", "single"),
-        ("attribute.colour", "red"),
-        ("size", "up to 32"),
-    )
-    source = Source(Path("/data"), "abc", ("span-1", "span-2"), slices)
+    source = Source(Path("/data"), "abc", ("span-1", "span-2"), SLICES, ("colour", "kind"))
     made = create_pipeline(Root(tmp_path), source, RunConfig())
     reader = next(node for node in made.components if node.id == "FolderExampleGen").exec_properties
     assert (reader["spans"], reader["attributes"]) == ("span-1 span-2", "colour kind")
@@ -134,19 +198,23 @@ def test_new_contents_are_new_data(tmp_path: Path) -> None:
     assert reader.exec_properties["fingerprint"] == "other"
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_what_is_demanded_can_be_measured(name: str) -> None:
-    rows = demands(name, Thresholds())
-    assert {metric for metric, *_ in rows} <= set(MEASURES)
-    assert any(least is not None or most is not None for _, least, most, _ in rows)
+@pytest.mark.parametrize("name", KINDS)
+def test_something_is_demanded_of_every_model(name: str) -> None:
+    demands = [demanded(metric, name, Thresholds()) for metric in KINDS[name].metrics]
+    assert any(demand.bound is not None for demand in demands)
 
 
-def test_every_threshold_is_demanded_of_some_model() -> None:
-    marked = Thresholds(
-        **{name: 0.5 + number / 100 for number, name in enumerate(Thresholds.model_fields)}
-    ).model_dump()
-    used = {value for name in MODELS for _, *bounds in demands(name, Thresholds(**marked)) for value in bounds}
-    assert {name for name, value in marked.items() if value not in used} == {"generator_copies"}
+def test_every_bound_is_demanded_of_some_model() -> None:
+    marked = {name: 0.5 + number / 1000 for number, name in enumerate(Thresholds.model_fields)}
+    sliced = {name: 0.9 + number / 1000 for number, name in enumerate(Slices.model_fields) if name != "smallest"}
+    thresholds, worst = Thresholds(**marked), Slices(**sliced)
+    used = {
+        value
+        for kind in KINDS.values()
+        for metric in kind.metrics
+        for value in demanded(metric, kind.name, thresholds, worst)
+    }
+    assert {name for name, value in (marked | sliced).items() if value not in used} == {"generator_copies"}
 
 
 def test_copies_are_held_to_their_threshold(tmp_path: Path) -> None:
@@ -154,29 +222,27 @@ def test_copies_are_held_to_their_threshold(tmp_path: Path) -> None:
     assert components(tmp_path, config)["CopyCheck"].exec_properties["most"] == 0.125
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
 def test_tfma_takes_what_an_evaluator_is_told(name: str) -> None:
-    config = tfma.utils.update_eval_config_with_defaults(eval_config(name, Thresholds()), has_baseline=True)
+    told = KINDS[name].eval_config(RunConfig(), ())
+    config = tfma.utils.update_eval_config_with_defaults(told, has_baseline=True)
     tfma.utils.verify_eval_config(config)
     assert config.model_specs[0].signature_name == "evaluate"
-    assert [json.loads(metric.config)["name"] for metric in config.metrics_specs[0].metrics] == [
-        metric for metric, *_ in demands(name, Thresholds())
-    ]
+    names = [json.loads(metric.config)["name"] for metric in config.metrics_specs[0].metrics]
+    assert names == [metric.name for metric in KINDS[name].metrics]
 
 
 def test_restoring_is_not_held_to_the_demands_on_drawing() -> None:
-    thresholds = Thresholds(generator_psnr=1, restorer_psnr=2)
-    least = {name: demands(name, thresholds)[0][1] for name in ("generator", "restorer")}
-    assert least == {"generator": 1, "restorer": 2}
+    thresholds = Thresholds(generator_psnr=1, restorer_psnr=2, psnr_drop=3)
+    psnr = METRICS["psnr"]
+    assert demanded(psnr, "generator", thresholds, Slices(restorer_psnr=4)) == Demand(1, 3, None)
+    assert demanded(psnr, "restorer", thresholds, Slices(restorer_psnr=4)) == Demand(2, 3, 4)
 
 
-SLICES = (("language", "en"), ("language", "zh"))
-
-
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
 def test_every_bound_on_the_worst_slice_is_held_against_each_slice(name: str) -> None:
     worst = Slices(perplexity_share=0.9, generator_psnr=1, generator_ssim=0.1, restorer_psnr=2, restorer_ssim=0.2)
-    config = eval_config(name, Thresholds(), worst, SLICES)
+    config = KINDS[name].eval_config(RunConfig(slices=worst), SLICES)
     held = {
         json.loads(metric.config)["name"]: [dict(spec.feature_values) for spec in threshold.slicing_specs]
         for metric in config.metrics_specs[0].metrics
@@ -188,7 +254,7 @@ def test_every_bound_on_the_worst_slice_is_held_against_each_slice(name: str) ->
 
 
 def test_without_bounds_slices_are_reported_and_hold_nothing_up() -> None:
-    config = eval_config("generator", Thresholds(), Slices(), SLICES)
+    config = KINDS["generator"].eval_config(RunConfig(), SLICES)
     assert len(config.slicing_specs) == 3
     held = [threshold for metric in config.metrics_specs[0].metrics for threshold in metric.per_slice_thresholds]
     assert all([dict(spec.feature_values) for spec in threshold.slicing_specs] == [{}] for threshold in held)

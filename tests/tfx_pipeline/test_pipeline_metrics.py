@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types
 
 from models.evaluation import measured
-from tfx_pipeline.config import Thresholds
-from tfx_pipeline.judging.metrics import MEASURES, EaselMetric
-from tfx_pipeline.judging.thresholds import eval_config
+from tfx_pipeline.config import RunConfig
+from tfx_pipeline.judging.metrics import METRICS, EaselMetric
+from tfx_pipeline.kinds import GENERATOR
 
-CONFIG = eval_config("generator", Thresholds())
+CONFIG = GENERATOR.eval_config(RunConfig(), ())
+Outputs = dict[str, NDArray[Any]]
 SIZE = 16
 
 
@@ -25,10 +26,15 @@ def rows_of_pictures(count: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.stack([near, far, truth], 1).astype(np.uint8)
 
 
-def figures(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
+def figures(rows: NDArray[np.uint8]) -> Outputs:
     """What the `evaluate` signature of a picture model gives for these rows."""
-    evaluate = measured(lambda pictures: {"pictures": pictures})
-    return evaluate(tf.constant(rows))["figures"].numpy()
+    evaluate = measured(lambda pictures: {"pictures": pictures}, GENERATOR.measures)
+    return {name: value.numpy() for name, value in evaluate(tf.constant(rows)).items()}
+
+
+def some(outputs: Outputs, rows: slice) -> Outputs:
+    """Some rows of what a signature gave."""
+    return {name: value[rows] for name, value in outputs.items()}
 
 
 def psnr_by_hand(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -37,20 +43,17 @@ def psnr_by_hand(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray
 
 
 def combiner(name: str) -> Any:
-    config = eval_config("language_model", Thresholds()) if "perplexity" in name else CONFIG
-    (computation,) = EaselMetric(name).computations(eval_config=config, model_names=[""], output_names=[""])
+    (computation,) = EaselMetric(name).computations(eval_config=CONFIG, model_names=[""], output_names=[""])
     return computation.combiner
 
 
-def inputs(rows: NDArray[Any], output: str) -> metric_types.StandardMetricInputs:
-    return metric_types.StandardMetricInputs(labels=np.array([""]), predictions={output: rows})
-
-
-def total(name: str, rows: NDArray[Any], output: str = "figures") -> Any:
+def total(name: str, outputs: Outputs) -> Any:
     fold = combiner(name)
     accumulator = fold.create_accumulator()
-    for row in rows:
-        accumulator = fold.add_input(accumulator, inputs(row, output))
+    for row in range(len(next(iter(outputs.values())))):
+        predictions = {output: values[row] for output, values in outputs.items()}
+        element = metric_types.StandardMetricInputs(labels=np.array([""]), predictions=predictions)
+        accumulator = fold.add_input(accumulator, element)
     return accumulator
 
 
@@ -89,8 +92,9 @@ def test_flat_pictures_have_the_ssim_of_their_luminance() -> None:
 
 
 def test_perplexity_is_nats_by_piece_over_all_texts() -> None:
-    rows = np.array([[10.0, 30.0, 5.0], [2.0, 20.0, 4.0], [0.0, 0.0, 0.0]], np.float32)
-    measured = {name: result(name, total(name, rows, "nats")) for name in MEASURES if "perplexity" in name}
+    columns = np.array([[10.0, 30.0, 5.0], [2.0, 20.0, 4.0], [0.0, 0.0, 0.0]], np.float32).T
+    outputs = dict(zip(("model_nats", "unigram_nats", "pieces"), columns, strict=True))
+    measured = {name: result(name, total(name, outputs)) for name in METRICS if "perplexity" in name}
     assert measured == {
         "perplexity": pytest.approx(np.exp(12 / 9)),
         "unigram_perplexity": pytest.approx(np.exp(50 / 9)),
@@ -102,7 +106,7 @@ def test_perplexity_is_nats_by_piece_over_all_texts() -> None:
 def test_accumulators_merge_in_any_order(name: str) -> None:
     rows = figures(rows_of_pictures(6))
     whole = result(name, total(name, rows))
-    cuts = (rows[:1], rows[1:4], rows[4:])
+    cuts = [some(rows, cut) for cut in (slice(1), slice(1, 4), slice(4, None))]
     for order in permutations(cuts):
         parts = [combiner(name).create_accumulator(), *(total(name, part) for part in order)]
         assert result(name, combiner(name).merge_accumulators(parts)) == pytest.approx(whole, abs=1e-6)
@@ -115,7 +119,7 @@ def test_merging_in_two_stages_is_merging_at_once() -> None:
     assert result("psnr", staged) == pytest.approx(result("psnr", fold.merge_accumulators(parts)))
 
 
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", METRICS)
 def test_nothing_measured_is_not_a_number(name: str) -> None:
     assert np.isnan(result(name, combiner(name).create_accumulator()))
     assert np.isnan(result(name, combiner(name).merge_accumulators([])))
@@ -150,7 +154,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
         spec = {"image": tf.io.FixedLenFeature([], tf.string)}
         pixels = tf.io.decode_raw(tf.io.parse_example(examples, spec)["image"], tf.uint8)
         rows = tf.reshape(pixels, [-1, 3, SIZE, SIZE, 3])
-        return measured(lambda pictures: {"pictures": pictures})(rows)
+        return measured(lambda pictures: {"pictures": pictures}, GENERATOR.measures)(rows)
 
     tf.saved_model.save(tf.Module(), str(out / "model"), signatures={"evaluate": evaluate})
     config = tfma.utils.update_eval_config_with_defaults(CONFIG, has_baseline=False, rubber_stamp=True)

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from tfx_pipeline.judging.gallery import Exhibits
+from tfx_pipeline.kinds import GENERATOR
 from tfx_pipeline.report import Remarks, duration, plain, write_report
 from tfx_pipeline.report.headline import commands, headline
 from tfx_pipeline.report.pictures import films_of, wall
@@ -89,7 +90,7 @@ def test_the_commands_can_be_copied(state: str) -> None:
 def test_the_worst_and_the_best_pictures_are_found() -> None:
     truth = np.full((20, 16, 16, 3), 128, np.uint8)
     candidate = truth + np.arange(20, dtype=np.uint8)[:, None, None, None]
-    found = wall("generator", Exhibits(np.array([str(i) for i in range(20)]), candidate, candidate, truth))
+    found = wall(GENERATOR, Exhibits(np.array([str(i) for i in range(20)]), candidate, candidate, truth))
     assert [item.caption for item in found.best[:3]] == ["0", "1", "2"]
     assert [item.caption for item in found.worst[:3]] == ["19", "18", "17"]
     assert found.best[0].psnr == 100

@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from tfx_pipeline.datasets.entries import Entry
-from tfx_pipeline.ingesting.slices import eval_slices, language, size_class, slices_of
+from tfx_pipeline.ingesting.slices import (
+    MOST_VALUES,
+    attributes_to_slice_by,
+    eval_slices,
+    language,
+    size_class,
+    slices_of,
+)
 
 
 def entries(count: int, **attributes: Sequence[object]) -> list[Entry]:
@@ -72,3 +79,21 @@ def test_a_picture_that_cannot_be_read_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(b"not a picture")
     found = eval_slices(tmp_path, entries(2, kind=["a", "b"]), 1)
     assert [name for name in found if name[0] != "language"] == [("attribute.kind", "a"), ("attribute.kind", "b")]
+
+
+VALUES = {
+    "kind": ["a", "b"],
+    "one": ["same"],
+    "id": list(range(200)),
+    "sixteen": list(range(MOST_VALUES)),
+    "seventeen": list(range(MOST_VALUES + 1)),
+    "uneven": [0, 0, 0, 1, 1, *range(2, 37)],
+}
+
+
+def test_attributes_are_kept_that_may_be_sliced_by_whatever_is_the_smallest_slice(tmp_path: Path) -> None:
+    shown = entries(200, **VALUES)
+    kept = attributes_to_slice_by(shown)
+    assert set(kept) == {"kind", "sixteen", "seventeen", "uneven"}
+    found = {name for smallest in range(1, 101) for name, _ in eval_slices(tmp_path, shown, smallest)}
+    assert found - {"language", "size"} == {f"attribute.{name}" for name in kept}

@@ -6,9 +6,10 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
 from tensorflow_model_analysis.metrics import metric_types
 
-from tfx_pipeline.config import Thresholds
-from tfx_pipeline.judging.thresholds import demands, eval_config
+from tfx_pipeline.config import RunConfig, Thresholds
+from tfx_pipeline.judging.thresholds import demanded
 from tfx_pipeline.judging.verdict import Verdict, clause, verdict, verdicts
+from tfx_pipeline.kinds import KINDS
 from tfx_pipeline.runs.history import Artifact, Run, Step
 
 LENIENT = {"restorer_psnr": 0, "restorer_ssim": -1, "restorer_gain": -100}
@@ -22,7 +23,7 @@ def with_baseline(config: tfma.EvalConfig) -> tfma.EvalConfig:
 
 def validated(model: str, metrics: dict[str, float], changes: dict[str, float], **thresholds: float) -> Any:
     """TFMA's own verdict on these values, and on these differences from the last blessed model."""
-    config = with_baseline(eval_config(model, Thresholds(**thresholds)))
+    config = with_baseline(KINDS[model].eval_config(RunConfig(thresholds=Thresholds(**thresholds)), ()))
     values = {metric_types.MetricKey(name, model_name="candidate"): value for name, value in metrics.items()}
     values |= {
         metric_types.MetricKey(name, model_name="candidate", is_diff=True): value for name, value in changes.items()
@@ -105,11 +106,12 @@ def test_every_missed_bound_is_told() -> None:
     ]
 
 
-@pytest.mark.parametrize("model", ["language_model", "generator", "restorer"])
+@pytest.mark.parametrize("model", KINDS)
 def test_what_meets_every_demand_is_blessed(model: str) -> None:
     most = {"perplexity": 1.0, "unigram_perplexity": 50.0, "perplexity_share": 0.01, "psnr": 40.0, "psnr_gain": 20.0}
-    metrics = {name: most.get(name, 0.9) for name, *_ in demands(model, Thresholds())}
-    changes = {name: 0.0 for name, _, _, loss in demands(model, Thresholds()) if loss is not None}
+    demands = {metric.name: demanded(metric, model, Thresholds()) for metric in KINDS[model].metrics}
+    metrics = {name: most.get(name, 0.9) for name in demands}
+    changes = {name: 0.0 for name, demand in demands.items() if demand.most_lost is not None}
     result = validated(model, metrics, changes)
     assert result.validation_ok
     assert refusals(model, metrics, changes) == []

@@ -9,7 +9,7 @@ from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, comp
 from tfx_pipeline.components.artifacts import ModelCards
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.judging.evaluations import metrics_by_slice
-from tfx_pipeline.names import FUSED
+from tfx_pipeline.kinds import FUSED, KINDS
 from tfx_pipeline.pushing.cards import COUNTS, ModelCard, limits
 from tfx_pipeline.runs.history import plain
 
@@ -27,7 +27,7 @@ def CardWriter(
     cards: OutputArtifact[ModelCards],
 ) -> None:
     """Write a card for each model of a run: those that were judged, and the fused one with the numbers of all."""
-    evaluations = {"language_model": language_model, "generator": generator, "restorer": restorer}
+    evaluations = dict(zip(KINDS, (language_model, generator, restorer), strict=True))
     metrics = {name: metrics_by_slice(evaluation.uri) for name, evaluation in evaluations.items()}
     settings, origins = RunConfig.model_validate_json(config), json.loads(warm_start)
     recorded = plain(examples.mlmd_artifact.custom_properties)

@@ -16,14 +16,15 @@ from tfx_pipeline.judging.gallery import read_exhibits
 def CopyCheck(
     examples: InputArtifact[Examples],
     pictures: InputArtifact[Pictures],
+    name: Parameter[str],
     most: Parameter[float],
     copies: OutputArtifact[Copies],
     blessing: OutputArtifact[ModelBlessing],
 ) -> None:
-    """Bless a generator of whose drawings no more than a share `most` are copies of training pictures.
+    """Bless a model of whose drawings no more than a share `most` are copies of training pictures.
 
     The share that looks like copies among withheld real pictures is taken off first, since data may repeat itself.
-    `examples` are transformed ones; `pictures` come from the generator's Gallery.
+    `examples` are transformed ones; `pictures` come from the model's Gallery.
     """
     Path(copies.uri).mkdir(parents=True, exist_ok=True)
     shown, share, usual = read_exhibits(pictures.uri), 0.0, 0.0
@@ -35,5 +36,6 @@ def CopyCheck(
         suspects = Suspects(shown.captions[rows], shown.candidate[rows], drawn.nearest[rows], drawn.isolation[rows])
         np.savez_compressed(Path(copies.uri) / FILE, **suspects._asdict())
     blessing.set_int_custom_property("blessed", int(share - usual <= most))
-    for name, value in {"share": share, "usual": usual, "most": most}.items():
-        blessing.set_float_custom_property(name, value)
+    blessing.set_string_custom_property("model", name)
+    for key, value in {"share": share, "usual": usual, "most": most}.items():
+        blessing.set_float_custom_property(key, value)

@@ -34,6 +34,22 @@ def eval_slices(folder: Path, entries: Sequence[Entry], smallest: int) -> tuple[
     return tuple((feature, value) for feature, value in large if 2 <= values[feature] <= MOST_VALUES)
 
 
+def attributes_to_slice_by(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The attributes that `eval_slices` could find slices of, were it asked for those of some size."""
+    _, kept = by_split(entries)
+    counts: dict[str, Counter[str]] = {}
+    for feature, value in (found for entry in kept for found in slices_of(entry)):
+        counts.setdefault(feature, Counter())[value] += 1
+    sliced = (feature for feature, values in counts.items() if any_slices(sorted(values.values(), reverse=True)))
+    return tuple(sorted(name.removeprefix(ATTRIBUTE) for name in sliced if name.startswith(ATTRIBUTE)))
+
+
+def any_slices(counts: Sequence[int]) -> bool:
+    """Whether from 2 to `MOST_VALUES` of the counts, the largest first, reach some size."""
+    smaller = [*counts[1:], 0]
+    return any(smaller[most - 1] < counts[most - 1] for most in range(2, 1 + min(MOST_VALUES, len(counts))))
+
+
 def slices_of(entry: Entry) -> Iterator[Slice]:
     """What is known of an entry without its picture."""
     yield LANGUAGE, language(entry)

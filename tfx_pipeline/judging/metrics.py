@@ -1,84 +1,144 @@
-"""PSNR, SSIM and perplexity as metrics of TensorFlow Model Analysis."""
+"""What is measured of models, a row a metric: name, formula and bounds. TensorFlow Model Analysis adds it up."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from numpy.typing import NDArray
+import tensorflow as tf
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
-Sums = NDArray[np.float64]
-# What a row of a picture model holds, and what one of a language model holds.
-PSNR, SSIM, BASELINE_PSNR, BASELINE_SSIM = range(4)
-MODEL_NATS, UNIGRAM_NATS, PIECES = range(3)
+from models.evaluation import BASELINE
+from models.metrics import psnr_in_graph, ssim_in_graph
+
+Sums = Mapping[str, float]
+"""The outputs of an `evaluate` signature by name, added up over rows."""
 
 
 @dataclass(frozen=True)
-class Total:
-    """Sums of the columns of the rows that an `evaluate` signature gives, and the number of rows."""
+class Metric:
+    """A number by which models are judged, of everything and of each slice.
 
-    sums: Sums | float = 0.0
+    Attributes:
+        name: In reports for scripts, and in TensorFlow Model Analysis.
+        label: For people.
+        formula: From sums over rows, and the number of rows.
+        unit: With the space before it.
+        rises: Whether more is better.
+        measure: In the graph, how near pictures are to the true ones, uint8[b, s, s, 3] both, as float32[b]: an output
+            of the `evaluate` signatures of picture models under this metric's name. None for what follows from others.
+        bound: The setting in `[thresholds]` with the worst value that is blessed; `{}` stands for the model's name.
+        most_lost: The setting in `[thresholds]` with the most that may be lost against the last blessed model.
+        slice_bound: The setting in `[slices]` with the worst value on any slice.
+    """
+
+    name: str
+    label: str
+    formula: Callable[[Sums, int], float]
+    unit: str = ""
+    rises: bool = True
+    measure: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    bound: str = ""
+    most_lost: str = ""
+    slice_bound: str = ""
+
+
+def mean(name: str) -> Callable[[Sums, int], float]:
+    """The mean of an output."""
+    return lambda sums, count: sums[name] / count
+
+
+def gain(name: str) -> Callable[[Sums, int], float]:
+    """The mean of an output above that of the baseline."""
+    return lambda sums, count: (sums[name] - sums[BASELINE + name]) / count
+
+
+def perplexity(nats: str, baseline: str | None = None) -> Callable[[Sums, int], float]:
+    """exp(nats per piece), over that of a baseline where one is named."""
+    return lambda sums, _: float(np.exp((sums[nats] - (sums[baseline] if baseline else 0.0)) / sums["pieces"]))
+
+
+OF_PICTURES = (
+    Metric(
+        "psnr",
+        "PSNR",
+        mean("psnr"),
+        unit=" dB",
+        measure=psnr_in_graph,
+        bound="{}_psnr",
+        most_lost="psnr_drop",
+        slice_bound="{}_psnr",
+    ),
+    Metric(
+        "ssim",
+        "SSIM",
+        mean("ssim"),
+        measure=ssim_in_graph,
+        bound="{}_ssim",
+        most_lost="ssim_drop",
+        slice_bound="{}_ssim",
+    ),
+    Metric("psnr_gain", "PSNR gain", gain("psnr"), unit=" dB", bound="{}_gain"),
+    Metric("ssim_gain", "SSIM gain", gain("ssim")),
+)
+OF_TEXT = (
+    Metric("perplexity", "perplexity", perplexity("model_nats"), rises=False),
+    Metric("unigram_perplexity", "unigram perplexity", perplexity("unigram_nats"), rises=False),
+    Metric(
+        "perplexity_share",
+        "perplexity share",
+        perplexity("model_nats", "unigram_nats"),
+        rises=False,
+        bound="perplexity_share",
+        most_lost="perplexity_share_rise",
+        slice_bound="perplexity_share",
+    ),
+)
+METRICS = {metric.name: metric for metric in (*OF_PICTURES, *OF_TEXT)}
+
+
+@dataclass
+class Total:
+    """Sums by output, and the number of rows."""
+
+    sums: Counter[str] = field(default_factory=Counter)
     count: int = 0
 
 
-Measure = Callable[[Sums, int], float]
-
-
-def mean_of(column: int, baseline: int | None = None) -> Measure:
-    """The mean of a column, less that of a baseline column where one is given."""
-    return lambda sums, count: float(sums[column] - (0 if baseline is None else sums[baseline])) / count
-
-
-def exp_of(column: int, baseline: int | None = None) -> Measure:
-    """exp(nats per piece) of a column, over that of a baseline column where one is given."""
-    return lambda sums, _: float(np.exp((sums[column] - (0 if baseline is None else sums[baseline])) / sums[PIECES]))
-
-
-MEASURES = {
-    "psnr": mean_of(PSNR),
-    "ssim": mean_of(SSIM),
-    "psnr_gain": mean_of(PSNR, BASELINE_PSNR),
-    "ssim_gain": mean_of(SSIM, BASELINE_SSIM),
-    "perplexity": exp_of(MODEL_NATS),
-    "unigram_perplexity": exp_of(UNIGRAM_NATS),
-    "perplexity_share": exp_of(MODEL_NATS, UNIGRAM_NATS),
-}
-
-
 class _Total(beam.CombineFn):  # type: ignore[misc]
-    """Adds up the rows of a measure."""
+    """Adds up the rows of a metric."""
 
-    def __init__(self, key: metric_types.MetricKey, measure: Measure, names: dict[str, Any]) -> None:
+    def __init__(self, key: metric_types.MetricKey, metric: str, model_name: str) -> None:
         self.key = key
-        self.measure = measure
-        self.names = names
+        self.metric = metric
+        self.model_name = model_name
 
     def create_accumulator(self) -> Total:
         return Total()
 
     def add_input(self, total: Total, element: metric_types.StandardMetricInputs) -> Total:
-        triples = metric_util.to_label_prediction_example_weight(
-            element, **self.names, flatten=False, squeeze=False, allow_none=True
-        )
-        for _, prediction, _ in triples:
-            rows = np.atleast_2d(np.asarray(prediction, np.float64))
-            total = Total(total.sums + rows.sum(axis=0), total.count + len(rows))
+        outputs = element.get_by_key("predictions", self.model_name)
+        rows = {name: np.ravel(values).astype(np.float64) for name, values in outputs.items()}
+        total.sums.update({name: float(values.sum()) for name, values in rows.items()})
+        total.count += max(len(values) for values in rows.values())
         return total
 
     def merge_accumulators(self, totals: Iterable[Total]) -> Total:
         merged = Total()
         for total in totals:
-            merged = Total(merged.sums + total.sums, merged.count + total.count)
+            merged.sums.update(total.sums)
+            merged.count += total.count
         return merged
 
     def extract_output(self, total: Total) -> dict[metric_types.MetricKey, float]:
-        return {self.key: self.measure(np.asarray(total.sums), total.count) if total.count else float("nan")}
+        value = METRICS[self.metric].formula(total.sums, total.count) if total.count else float("nan")
+        return {self.key: float(value)}
 
 
-def _computations(measure: Measure) -> Callable[..., list[metric_types.MetricComputation]]:
+def _computations(metric: str) -> Callable[..., list[metric_types.MetricComputation]]:
     def computations(
         name: str,
         eval_config: EvalConfig | None = None,
@@ -89,17 +149,17 @@ def _computations(measure: Measure) -> Callable[..., list[metric_types.MetricCom
         key = metric_types.MetricKey(
             name=name, model_name=model_name, output_name=output_name, example_weighted=example_weighted
         )
-        names = {"eval_config": eval_config, "model_name": model_name, "output_name": output_name}
-        return [metric_types.MetricComputation([key], preprocessors=None, combiner=_Total(key, measure, names))]
+        combiner = _Total(key, metric, model_name)
+        return [metric_types.MetricComputation([key], preprocessors=None, combiner=combiner)]
 
     return computations
 
 
 class EaselMetric(metric_types.Metric):  # type: ignore[misc]
-    """One of `MEASURES`, by its name."""
+    """One of `METRICS`, by its name."""
 
     def __init__(self, name: str = "psnr") -> None:
-        computations = metric_util.merge_per_key_computations(_computations(MEASURES[name]))
+        computations = metric_util.merge_per_key_computations(_computations(METRICS[name].name))
         super().__init__(computations, name=name)
 
     def get_config(self) -> dict[str, Any]:

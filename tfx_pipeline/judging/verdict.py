@@ -8,11 +8,9 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 
 from tfx_pipeline.judging.evaluations import OVERALL, metrics_by_slice, slice_name
-from tfx_pipeline.names import MODELS
+from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.runs.history import Run
 
-SHOWN = {"psnr": "PSNR", "ssim": "SSIM", "psnr_gain": "PSNR gain", "ssim_gain": "SSIM gain"}
-UNITS = {"psnr": " dB", "psnr_gain": " dB"}
 CHANGE = "_diff"
 """Ends the name under which TFMA tells how far a metric is from that of the last blessed model."""
 CLEANED = "its numbers went with `easel runs clean`"
@@ -57,7 +55,7 @@ class Verdict:
 
 def verdicts(run: Run) -> list[Verdict]:
     """The verdicts of a run, as far as its Evaluators came."""
-    return [found for name in MODELS if (found := verdict(run, name)) is not None]
+    return [found for name in run.judged if (found := verdict(run, name)) is not None]
 
 
 def verdict(run: Run, model: str) -> Verdict | None:
@@ -87,12 +85,12 @@ def refusal(run: Run, found: list[Verdict]) -> str:
         return "; ".join(missed)
     check = run.step("ServingValidator")
     if check and check.outputs and check.outputs[0].properties.get("blessed") != 1:
-        return f"text_to_image not pushed: {check.outputs[0].properties.get('reason', 'the server refused it')}"
+        return f"nothing pushed: {check.outputs[0].properties.get('reason', 'the server refused it')}"
     return ""
 
 
 def copying(run: Run) -> str:
-    """Why a generator's drawings are taken for copies, as a clause; empty where they are not, or nobody looked."""
+    """Why a model's drawings are taken for copies, as a clause; empty where they are not, or nobody looked."""
     step = run.step("CopyCheck")
     refused = (
         [artifact.properties for artifact in step.outputs if artifact.properties.get("blessed") == 0] if step else []
@@ -100,7 +98,7 @@ def copying(run: Run) -> str:
     if not refused:
         return ""
     share, most = told_apart("share of copies", refused[0]["share"] - refused[0]["usual"], refused[0]["most"])
-    return f"generator not blessed: {share} > {most}"
+    return f"{refused[0]['model']} not blessed: {share} > {most}"
 
 
 def where(validation: Any) -> str:
@@ -138,9 +136,15 @@ def told_apart(name: str, value: float, bound: float) -> tuple[str, str]:
 
 def shown(name: str, value: float, digits: int = 2) -> str:
     """A metric with its value and unit."""
-    return f"{SHOWN.get(name, name.replace('_', ' '))} {number(name, value, digits)}"
+    return f"{label(name)} {number(name, value, digits)}"
+
+
+def label(name: str) -> str:
+    """A metric's name for people."""
+    return METRICS[name].label if name in METRICS else name
 
 
 def number(name: str, value: float, digits: int = 2) -> str:
     """A value with its unit; 0.0 is added so that no zero is negative."""
-    return f"{round(value, digits) + 0.0:.{digits}f}{UNITS.get(name, '')}"
+    unit = METRICS[name].unit if name in METRICS else ""
+    return f"{round(value, digits) + 0.0:.{digits}f}{unit}"

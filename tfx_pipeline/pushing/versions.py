@@ -1,12 +1,22 @@
 """Versions of a model in the folder that servers watch."""
 
 import filecmp
+import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from serving.warmup import signatures_of
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
 
 PARTS_FILE = "assets.extra/parts.sha256"
+
+
+def write_parts(saved_model: Path, parts: Sequence[Path]) -> None:
+    """Lay beside a SavedModel what it was made of: digests of the trained models, and its signatures."""
+    digests = [hashlib.sha256(part.read_bytes()).hexdigest() for part in parts]
+    (saved_model / PARTS_FILE).parent.mkdir(exist_ok=True)
+    (saved_model / PARTS_FILE).write_text("\n".join([*digests, *sorted(signatures_of(saved_model))]), encoding="utf-8")
 
 
 def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
@@ -32,7 +42,7 @@ def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
 
 
 def same_model(first: Path, second: Path) -> bool:
-    """Whether two SavedModels are the same; a fused one is known by its parts, since no two exports are equal."""
+    """Whether two SavedModels are the same, by what they were made of, since no two exports are equal."""
     parts = [folder / PARTS_FILE for folder in (first, second)]
     if all(file.is_file() for file in parts):
         return parts[0].read_bytes() == parts[1].read_bytes()

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from tfx_pipeline.judging.verdict import verdicts
+from tfx_pipeline.kinds import KINDS
 from tfx_pipeline.runs.history import Run
 
 Pairs = dict[str, list[Any]]
@@ -43,7 +44,7 @@ def differing(first: dict[str, Any], second: dict[str, Any]) -> Pairs:
 
 def side_by_side(first: Run, second: Run, out: Path) -> bool:
     """Write a PNG of the last samples of both runs, a row for each model; False where neither has any."""
-    rows = [(name, [last_samples(run, name) for run in (first, second)]) for name in ("generator", "restorer")]
+    rows = [(name, [last_samples(run, name) for run in (first, second)]) for name in KINDS]
     drawn = [row for name, sheets in rows if any(sheets) for row in [titled(name, (first, second), sheets)]]
     if not drawn:
         return False

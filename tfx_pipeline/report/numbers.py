@@ -9,8 +9,8 @@ import tensorflow_model_analysis as tfma
 from markupsafe import Markup
 from tensorflow_model_analysis.proto import config_pb2 as pb
 
-from tfx_pipeline.judging.verdict import SHOWN, number
-from tfx_pipeline.names import MODELS
+from tfx_pipeline.judging.verdict import label, number
+from tfx_pipeline.kinds import KINDS
 from tfx_pipeline.report import plots
 from tfx_pipeline.runs.history import Run
 
@@ -34,7 +34,7 @@ class Table(NamedTuple):
 
 def tables(run: Run) -> list[Table]:
     """The metrics of all models, by slice, beside those of the last blessed model."""
-    found = {name: run.output(f"Evaluator.{name}", "evaluation") for name in MODELS}
+    found = {name: run.output(f"Evaluator.{name}", "evaluation") for name in KINDS}
     return [Table(name, list(rows(str(uri)))) for name, uri in found.items() if uri]
 
 
@@ -48,7 +48,7 @@ def rows(evaluation: str) -> Iterator[Row]:
             before = baseline.get(key, {}).get(name)
             yield Row(
                 slice=" and ".join(f"{column} {value}" for column, value in key) or "all",
-                metric=SHOWN.get(name, name.replace("_", " ")),
+                metric=label(name),
                 candidate=number(name, value),
                 baseline="" if before is None else number(name, before),
                 demanded="" if key else demanded.get(name, ""),
@@ -127,7 +127,7 @@ class Curve(NamedTuple):
 
 def curves(run: Run) -> list[Curve]:
     """The curves of all trainings."""
-    return [curve for name in MODELS for curve in curves_of(run.output(f"Trainer.{name}", "model_run"))]
+    return [curve for name in KINDS for curve in curves_of(run.output(f"Trainer.{name}", "model_run"))]
 
 
 def curves_of(run_dir: Path | None) -> Iterator[Curve]:

@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 from models.metrics import psnr, ssim
 from tfx_pipeline.judging.copying import read_suspects
 from tfx_pipeline.judging.gallery import Exhibits, read_exhibits
-from tfx_pipeline.names import MODELS, MODELS_OF_PICTURES
+from tfx_pipeline.kinds import KINDS, Kind
 from tfx_pipeline.report import plots
 from tfx_pipeline.report.thumbnails import as_uri, file_uri
 from tfx_pipeline.runs.history import Run
 
 FIRST, EXTREMES = 12, 6
 NEAR_PERFECT = 50
-MAKES = {"generator": "drawn", "restorer": "restored"}
-BASELINES = {"generator": "from another caption", "restorer": "damaged"}
 
 
 class Exhibit(NamedTuple):
@@ -91,7 +89,7 @@ class Wall:
 
 def walls(run: Run) -> list[Wall]:
     """What the models of pictures made."""
-    return [wall(name, shown) for name in MODELS_OF_PICTURES if (shown := exhibits(run, name)) is not None]
+    return [wall(kind, shown) for kind in KINDS.values() if (shown := exhibits(run, kind.name)) is not None]
 
 
 def exhibits(run: Run, model: str) -> Exhibits | None:
@@ -100,7 +98,7 @@ def exhibits(run: Run, model: str) -> Exhibits | None:
     return read_exhibits(str(uri)) if uri else None
 
 
-def wall(model: str, shown: Exhibits) -> Wall:
+def wall(kind: Kind, shown: Exhibits) -> Wall:
     """The pictures of one model, ordered by PSNR where that is asked for."""
     decibels, likeness = psnr(shown.candidate, shown.truth), ssim(shown.candidate, shown.truth)
     order = np.argsort(decibels, kind="stable")
@@ -118,7 +116,7 @@ def wall(model: str, shown: Exhibits) -> Wall:
             for row in rows
         ]
 
-    makes, against, before = MAKES[model], BASELINES[model], psnr(shown.baseline, shown.truth)
+    makes, against, before = kind.makes, kind.baseline, psnr(shown.baseline, shown.truth)
     distributions = [
         plots.histograms(
             {makes: shortened(decibels), against: shortened(before)}, unit=f"PSNR, dB, up to {NEAR_PERFECT}"
@@ -126,7 +124,7 @@ def wall(model: str, shown: Exhibits) -> Wall:
         plots.histograms({makes: likeness, against: ssim(shown.baseline, shown.truth)}, unit="SSIM"),
     ]
     first, worst, best = np.arange(len(order))[:FIRST], order[:EXTREMES], order[::-1][:EXTREMES]
-    return Wall(model, makes, against, len(order), hang(first), hang(worst), hang(best), distributions)
+    return Wall(kind.name, makes, against, len(order), hang(first), hang(worst), hang(best), distributions)
 
 
 def shortened(decibels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -143,7 +141,7 @@ class Film(NamedTuple):
 
 def films(run: Run) -> list[Film]:
     """What the phases of training drew as they went."""
-    return [film for name in MODELS for film in films_of(run.output(f"Trainer.{name}", "model_run"))]
+    return [film for name in KINDS for film in films_of(run.output(f"Trainer.{name}", "model_run"))]
 
 
 def films_of(run_dir: Path | None) -> Iterator[Film]:

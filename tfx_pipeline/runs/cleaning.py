@@ -63,10 +63,14 @@ def standing(root: Root, runs: Iterable[Run]) -> Iterator[str]:
     """Folders of the models that are pushed and still there."""
     for run in runs:
         for name, version in run.pushed.items():
-            step = run.step("Assembler") if name not in run.models else None
-            uris = [item.uri for item in step.outputs if item.name == "model"] if step else [run.models.get(name, "")]
             if (root.pushed / name / version).is_dir():
-                yield from uris
+                yield from places(run, f"Exporter.{name}", "serving") or places(run, "Assembler", "model")
+
+
+def places(run: Run, step: str, output: str) -> list[str]:
+    """Where a step of a run left an output."""
+    found = run.step(step)
+    return [item.uri for item in found.outputs if item.name == output] if found else []
 
 
 def compared_with(runs: Iterable[Run]) -> Iterator[str]:
@@ -74,13 +78,13 @@ def compared_with(runs: Iterable[Run]) -> Iterator[str]:
     last: dict[str, list[str]] = {}
     for run in runs:
         for step in (step for step in run.steps if step.state in ("ran", "cached")):
-            places, model = [item.uri for item in step.outputs], step.name.partition(".")[2]
+            made, model = [item.uri for item in step.outputs], step.name.partition(".")[2]
             if step.name == f"Evaluator.{model}" and any(item.properties.get("blessed") == 1 for item in step.outputs):
-                last.setdefault(step.name, [*places, run.models[model]])
-            elif step.name == "DriftCheck" and places:
-                last.setdefault(step.name, places)
-    for places in last.values():
-        yield from places
+                last.setdefault(step.name, [*made, *places(run, f"Exporter.{model}", "judged")])
+            elif step.name == "DriftCheck" and made:
+                last.setdefault(step.name, made)
+    for made in last.values():
+        yield from made
 
 
 def disk_usage(folder: Path) -> int:

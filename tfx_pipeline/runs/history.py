@@ -84,6 +84,11 @@ class Run:
         ]
 
     @property
+    def judged(self) -> list[str]:
+        """The models whose Evaluators this run came to."""
+        return [step.name.split(".")[1] for step in self.steps if step.name.startswith("Evaluator.")]
+
+    @property
     def pushed(self) -> dict[str, str]:
         """Versions by model that stand pushed after this run, whether it made them or found them there."""
         outputs = {step.name: step.outputs for step in self.steps if step.name.startswith("Pusher.")}

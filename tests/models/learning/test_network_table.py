@@ -69,7 +69,9 @@ def test_another_network_is_drawn_with_like_the_first(toy: Drawer, scale: int) -
 def test_another_network_is_saved_fused_and_served(toy: Drawer, tmp_path: Path) -> None:
     fused = TextToImage(toy, tiny_restorer())
     export_text_to_image(fused, tmp_path / "1")
-    again = TextToImage.load(tmp_path / "1")
+    toy.save(tmp_path / "generator.keras")
+    fused.restorer.save(tmp_path / "restorer.keras")
+    again = TextToImage.load(tmp_path)
     np.testing.assert_array_equal(again.generate("a red", candidates=3), fused.generate("a red", candidates=3))
     draw = tf.saved_model.load(tmp_path / "1").signatures["serving_default"]
     png = draw(prompt=tf.constant(["a red"]), seed=tf.constant([0], tf.int64))["image_bytes"][0]

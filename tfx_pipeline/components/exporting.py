@@ -1,0 +1,80 @@
+"""From trained Keras models to SavedModels: what is judged, what is served, and what is fused of them."""
+
+import time
+from pathlib import Path
+
+from tfx.types import Artifact, artifact_utils
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing
+from tfx.utils import path_utils
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+
+from models.export import export_judged, export_text_to_image
+from models.saving import load_model
+from models.text_to_image import TextToImage
+from serving.warmup import example_requests, write_warmup
+from tfx_pipeline.kinds import FUSED, GENERATOR, KINDS, RESTORER, Judging, keras_file
+from tfx_pipeline.pushing.versions import write_parts
+
+BATCHES = (1, 4, 16)
+"""Of the requests with which the fused model is warmed up."""
+
+
+@component
+def Exporter(
+    examples: InputArtifact[Examples],
+    model: InputArtifact[Model],
+    name: Parameter[str],
+    picture_size: Parameter[int],
+    judged: OutputArtifact[Model],
+    serving: OutputArtifact[Model],
+) -> None:
+    """Write a trained model twice: with the signatures that the judges call, and with those that are served.
+
+    `examples` are transformed ones; `serving` carries warm-up requests for each of its signatures.
+    """
+    kind, file = KINDS[name], keras_file(model_path(model), name)
+    trained = load_model(file)
+    train = sorted(map(str, Path(artifact_utils.get_split_uri([examples], "train")).iterdir()))
+    judging = Judging(picture_size, train, kind.measures)
+    export_judged(trained, kind.judge(trained, judging), model_path(judged))
+    kind.export(trained, model_path(serving))
+    finish(serving, name, [file], batches=(1,))
+
+
+@component
+def Assembler(
+    generator: InputArtifact[Model],
+    restorer: InputArtifact[Model],
+    language_model_blessing: InputArtifact[ModelBlessing],
+    generator_blessing: InputArtifact[ModelBlessing],
+    restorer_blessing: InputArtifact[ModelBlessing],
+    copies_blessing: InputArtifact[ModelBlessing],
+    model: OutputArtifact[Model],
+    blessing: OutputArtifact[ModelBlessing],
+) -> None:
+    """Compose the fused text-to-image model of blessed ones; with fewer, assemble nothing and bless nothing.
+
+    A generator must have been blessed by the CopyCheck too. It carries the language model that it was trained with, so
+    that model is asked for its blessing alone.
+    """
+    blessings = (language_model_blessing, generator_blessing, restorer_blessing, copies_blessing)
+    blessed = all(item.get_int_custom_property("blessed") == 1 for item in blessings)
+    blessing.set_int_custom_property("blessed", int(blessed))
+    blessing.set_int_custom_property("version", int(time.time()))
+    if not blessed:
+        return
+    trained = ((generator, GENERATOR), (restorer, RESTORER))
+    files = [keras_file(model_path(artifact), kind.name) for artifact, kind in trained]
+    export_text_to_image(TextToImage(*map(load_model, files)), model_path(model))
+    finish(model, FUSED, files, batches=BATCHES)
+
+
+def finish(model: Artifact, name: str, parts: list[Path], *, batches: tuple[int, ...]) -> None:
+    """Lay beside a SavedModel what it was made of and the requests that warm it up."""
+    write_parts(model_path(model), parts)
+    write_warmup(model_path(model), name, example_requests(model_path(model), batches))
+
+
+def model_path(model: Artifact) -> Path:
+    """Where a Model artifact keeps its model."""
+    return Path(path_utils.serving_model_path(model.uri))

@@ -1,0 +1,146 @@
+"""What a run trains, judges and pushes: one description a model. Everything else iterates over them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
+
+from models.drawing import Drawer
+from models.evaluation import (
+    Evaluate,
+    Measures,
+    evaluate_generator,
+    evaluate_language_model,
+    evaluate_restorer,
+    some_captions,
+)
+from models.export import export_generator, export_language_model, export_restorer
+from models.language_model import LanguageModel
+from models.learning.settings import LearningConfig
+from models.restorer import Restorer
+from tfx_pipeline.config import RunConfig, only
+from tfx_pipeline.ingesting.slices import Slice
+from tfx_pipeline.judging.metrics import OF_PICTURES, OF_TEXT, Metric
+from tfx_pipeline.judging.thresholds import eval_config
+from tfx_pipeline.training.job import Job
+from tfx_pipeline.training.records import read_captions
+from tfx_pipeline.training.trainings import train_generator, train_language_model, train_restorer
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What the judged endpoints of a model are made with.
+
+    Attributes:
+        picture_size: Side of the pictures that it is judged on.
+        files: Transformed examples to train on, whose captions serve as a baseline.
+        measures: How near pictures are to the true ones, by name.
+    """
+
+    picture_size: int
+    files: Sequence[str]
+    measures: Measures
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model of a run.
+
+    Attributes:
+        name: What folders, components, reports and clients call it.
+        reads: The settings that its training reads, dotted; no other enters its cache key.
+        train: From what a Trainer is given to the trained model.
+        export: Writes the SavedModel that is served.
+        judge: The endpoints that the judges call: `evaluate`, and of a model that makes pictures `exhibit`.
+        metrics: What is measured of it.
+        base: The name of the model that its training builds on; empty for none.
+        reads_lines: Whether it also learns from lines of text that have no picture.
+        makes: What it does with a picture, as a participle; empty for a model of text.
+        baseline: What its pictures are held against beside the true ones.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    train: Callable[[Job], Any]
+    export: Callable[[Any, Path], None]
+    judge: Callable[[Any, Judging], Sequence[Evaluate]]
+    metrics: tuple[Metric, ...]
+    base: str = ""
+    reads_lines: bool = False
+    makes: str = ""
+    baseline: str = ""
+
+    def settings(self, config: RunConfig) -> LearningConfig:
+        """The settings that its training reads; all others are the defaults."""
+        chosen = config.model_copy(update={"drawing": config.drawing.chosen})
+        return only(chosen, self.reads)
+
+    def eval_config(self, config: RunConfig, slices: Sequence[Slice]) -> EvalConfig:
+        """What its Evaluator measures and demands."""
+        return eval_config(self.name, self.metrics, config.thresholds, config.slices, slices)
+
+    @property
+    def measures(self) -> Measures:
+        """How near its pictures are to the true ones, by the metric's name."""
+        return {metric.name: metric.measure for metric in self.metrics if metric.measure}
+
+
+def judge_language_model(model: LanguageModel, _: Judging) -> list[Evaluate]:
+    """Perplexity beside that of word counts."""
+    return [evaluate_language_model(model)]
+
+
+def judge_generator(model: Drawer, judging: Judging) -> Sequence[Evaluate]:
+    """Drawings beside those from other captions that it was trained on."""
+    language_model = model.language_model
+    captions = read_captions(judging.files, caption_length=language_model.length)
+    return evaluate_generator(model, some_captions(captions, language_model), judging.measures)
+
+
+def judge_restorer(model: Restorer, judging: Judging) -> Sequence[Evaluate]:
+    """Restored pictures beside damaged ones."""
+    return evaluate_restorer(model, judging.picture_size, judging.measures)
+
+
+LANGUAGE_MODEL = Kind(
+    "language_model",
+    reads=("seed", "data.picture_size", "data.caption_length", "data.unknown_words", "language"),
+    train=train_language_model,
+    export=export_language_model,
+    judge=judge_language_model,
+    metrics=OF_TEXT,
+    reads_lines=True,
+)
+GENERATOR = Kind(
+    "generator",
+    reads=("seed", "data.picture_size", "data.caption_length", "data.unknown_words", "drawing"),
+    train=train_generator,
+    export=export_generator,
+    judge=judge_generator,
+    metrics=OF_PICTURES,
+    base=LANGUAGE_MODEL.name,
+    makes="drawn",
+    baseline="from another caption",
+)
+RESTORER = Kind(
+    "restorer",
+    reads=("seed", "data.picture_size", "data.caption_length", "restoration"),
+    train=train_restorer,
+    export=export_restorer,
+    judge=judge_restorer,
+    metrics=OF_PICTURES,
+    makes="restored",
+    baseline="damaged",
+)
+KINDS = {kind.name: kind for kind in (LANGUAGE_MODEL, GENERATOR, RESTORER)}
+FUSED = "text_to_image"
+"""What their composition is called."""
+FUSED_FROM = (GENERATOR.name, RESTORER.name)
+"""What it is composed of; the generator holds its language model."""
+
+
+def keras_file(folder: Path, kind: str) -> Path:
+    """Where a Trainer leaves a trained model, in the folder of its Model artifact that TFX keeps models in."""
+    return folder / f"{kind}.keras"
