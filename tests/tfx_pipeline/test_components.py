@@ -2,9 +2,30 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tfx.types import Artifact
+from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.v1.dsl.components import OutputArtifact, Parameter
 
+from tfx_pipeline.components.signatures import component_with
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
 from tfx_pipeline.pushing.versions import PARTS_FILE, push, same_model, same_tree
+
+
+@component_with({"first": Model, "second": ModelBlessing})
+def Gatherer(greeting: Parameter[str], blessing: OutputArtifact[ModelBlessing], **given: Artifact) -> None:
+    said = [greeting, *(f"{name}: {artifact.type_name}" for name, artifact in given.items())]
+    blessing.set_string_custom_property("said", ", ".join(said))
+
+
+def test_a_component_takes_inputs_that_its_function_does_not_name() -> None:
+    assert {name: channel.type for name, channel in Gatherer.SPEC_CLASS.INPUTS.items()} == {
+        "first": Model,
+        "second": ModelBlessing,
+    }
+    blessing = ModelBlessing()
+    inputs = {"first": [Model()], "second": [ModelBlessing()]}
+    Gatherer.EXECUTOR_SPEC.executor_class().Do(inputs, {"blessing": [blessing]}, {"greeting": "hello"})
+    assert blessing.get_string_custom_property("said") == "hello, first: Model, second: ModelBlessing"
 
 
 def saved_model(folder: Path, content: str = "graph") -> Path:

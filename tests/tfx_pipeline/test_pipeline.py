@@ -144,7 +144,7 @@ def changed(name: str, value: Any) -> RunConfig:
     raise AssertionError(f"no other value of {name} was tried")
 
 
-@pytest.mark.parametrize(("name", "value"), leaves(RunConfig()), ids=lambda part: str(part))
+@pytest.mark.parametrize(("name", "value"), list(leaves(RunConfig())), ids=str)
 def test_a_setting_runs_the_components_that_read_it_and_no_other(tmp_path: Path, name: str, value: Any) -> None:
     with registered():
         before, after = (settings_of_all(tmp_path, config) for config in (RunConfig(), changed(name, value)))

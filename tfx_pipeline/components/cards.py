@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+from tfx.types import Artifact
 from tfx.types.standard_artifacts import Examples, ModelBlessing, ModelEvaluation
-from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
+from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter
 
 from tfx_pipeline.components.artifacts import ModelCards
+from tfx_pipeline.components.signatures import component_with
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.judging.evaluations import metrics_by_slice
 from tfx_pipeline.kinds import FUSED, KINDS
@@ -14,20 +16,17 @@ from tfx_pipeline.pushing.cards import COUNTS, ModelCard, limits
 from tfx_pipeline.runs.history import plain
 
 
-@component
+@component_with(dict.fromkeys(KINDS, ModelEvaluation))
 def CardWriter(
     examples: InputArtifact[Examples],
-    language_model: InputArtifact[ModelEvaluation],
-    generator: InputArtifact[ModelEvaluation],
-    restorer: InputArtifact[ModelEvaluation],
     blessing: InputArtifact[ModelBlessing],
     config: Parameter[str],
     commit: Parameter[str],
     warm_start: Parameter[str],
     cards: OutputArtifact[ModelCards],
+    **evaluations: Artifact,
 ) -> None:
     """Write a card for each model of a run: those that were judged, and the fused one with the numbers of all."""
-    evaluations = dict(zip(KINDS, (language_model, generator, restorer), strict=True))
     metrics = {name: metrics_by_slice(evaluation.uri) for name, evaluation in evaluations.items()}
     settings, origins = RunConfig.model_validate_json(config), json.loads(warm_start)
     recorded = plain(examples.mlmd_artifact.custom_properties)

@@ -12,7 +12,8 @@ from models.export import export_judged, export_text_to_image
 from models.saving import load_model
 from models.text_to_image import TextToImage
 from serving.warmup import example_requests, write_warmup
-from tfx_pipeline.kinds import FUSED, GENERATOR, KINDS, RESTORER, Judging, keras_file
+from tfx_pipeline.components.signatures import component_with
+from tfx_pipeline.kinds import FUSED, FUSED_FROM, KINDS, Judging, keras_file
 from tfx_pipeline.pushing.versions import write_parts
 
 BATCHES = (1, 4, 16)
@@ -41,30 +42,24 @@ def Exporter(
     finish(serving, name, [file], batches=(1,))
 
 
-@component
+@component_with(dict.fromkeys(FUSED_FROM, Model) | {f"{name}_blessing": ModelBlessing for name in KINDS})
 def Assembler(
-    generator: InputArtifact[Model],
-    restorer: InputArtifact[Model],
-    language_model_blessing: InputArtifact[ModelBlessing],
-    generator_blessing: InputArtifact[ModelBlessing],
-    restorer_blessing: InputArtifact[ModelBlessing],
     copies_blessing: InputArtifact[ModelBlessing],
     model: OutputArtifact[Model],
     blessing: OutputArtifact[ModelBlessing],
+    **inputs: Artifact,
 ) -> None:
-    """Compose the fused text-to-image model of blessed ones; with fewer, assemble nothing and bless nothing.
+    """Compose the fused model, if all models are blessed and the CopyCheck blesses too; else assemble nothing.
 
-    A generator must have been blessed by the CopyCheck too. It carries the language model that it was trained with, so
-    that model is asked for its blessing alone.
+    The generator carries the language model that it was trained with, so that model is asked for its blessing alone.
     """
-    blessings = (language_model_blessing, generator_blessing, restorer_blessing, copies_blessing)
+    blessings = [copies_blessing, *(inputs[f"{name}_blessing"] for name in KINDS)]
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in blessings)
     blessing.set_int_custom_property("blessed", int(blessed))
     blessing.set_int_custom_property("version", int(time.time()))
     if not blessed:
         return
-    trained = ((generator, GENERATOR), (restorer, RESTORER))
-    files = [keras_file(model_path(artifact), kind.name) for artifact, kind in trained]
+    files = [keras_file(model_path(inputs[name]), name) for name in FUSED_FROM]
     export_text_to_image(TextToImage(*map(load_model, files)), model_path(model))
     finish(model, FUSED, files, batches=BATCHES)
 

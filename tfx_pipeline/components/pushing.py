@@ -2,29 +2,25 @@
 
 from pathlib import Path
 
+from tfx.types import Artifact
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from serving.validation import Verdict, validate
 from tfx_pipeline.components.artifacts import ModelCards
 from tfx_pipeline.components.exporting import model_path
+from tfx_pipeline.components.signatures import component_with
 from tfx_pipeline.kinds import FUSED, KINDS
 from tfx_pipeline.pushing.cards import read_card
 from tfx_pipeline.pushing.versions import push
 
 
-@component
+@component_with(dict.fromkeys((*KINDS, FUSED), Model))
 def ServingValidator(
-    language_model: InputArtifact[Model],
-    generator: InputArtifact[Model],
-    restorer: InputArtifact[Model],
-    text_to_image: InputArtifact[Model],
-    model_blessing: InputArtifact[ModelBlessing],
-    blessing: OutputArtifact[InfraBlessing],
+    model_blessing: InputArtifact[ModelBlessing], blessing: OutputArtifact[InfraBlessing], **models: Artifact
 ) -> None:
     """Load all models in the embedded server, in a process of its own, and send each its warm-up requests."""
     if model_blessing.get_int_custom_property("blessed") == 1:
-        models = dict(zip((*KINDS, FUSED), (language_model, generator, restorer, text_to_image), strict=True))
         verdict = validate({name: model_path(model) for name, model in models.items()})
     else:
         verdict = Verdict(False, "nothing was assembled, since a model was not blessed", 0, 0.0)

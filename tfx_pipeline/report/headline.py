@@ -4,6 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from tfx_pipeline.judging.verdict import refusal, verdicts
+from tfx_pipeline.kinds import FUSED
 from tfx_pipeline.runs.history import Run
 from tfx_pipeline.runs.root import Root
 
@@ -41,7 +42,7 @@ def commands(root: Root, run: Run, state: str) -> list[tuple[str, str]]:
         return [
             ("Serve the models", f"easel serve --root {place}"),
             ("Then ask for a picture, in another terminal", f"easel generate {caption} --scale 8 -o out.png"),
-            ("Go back to the version before", f"easel models rollback text_to_image --root {place}"),
+            ("Go back to the version before", f"easel models rollback {FUSED} --root {place}"),
             history,
         ]
     if state == "refused":

@@ -22,7 +22,7 @@ def train_language_model(job: Job) -> LanguageModel:
     share = calibrate(model, withheld)
     job.log(
         f"its guesses count {share:.3f}, word counts the rest, by {len(withheld)} withheld captions",
-        phase="language_model_calibration",
+        phase=f"{job.model}_calibration",
         step=job.config.language.steps,
         share_of_guesses=share,
     )
