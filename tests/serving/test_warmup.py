@@ -74,7 +74,7 @@ def test_needs_a_saved_model(tmp_path: Path) -> None:
     ("make", "signatures"),
     [
         (fake_models.text_to_image, {"serving_default", "options", "candidates", "scaled"}),
-        (fake_models.language_model, {"serving_default", "continue_by"}),
+        (fake_models.language_model, {"serving_default", "continue_by", "embed"}),
     ],
 )
 def test_there_are_examples_of_every_signature(make: Make, signatures: set[str], tmp_path: Path) -> None:
