@@ -62,7 +62,8 @@ def test_a_handful_of_training_pictures_is_enough() -> None:
 
 
 def checked(share: float, usual: float, most: float) -> Run:
-    properties = {"blessed": int(share - usual <= most), "share": share, "usual": usual, "most": most}
+    numbers = {"share": share, "usual": usual, "most": most}
+    properties = {"blessed": int(share - usual <= most), "model": "generator", **numbers}
     blessing = Artifact("blessing", "ModelBlessing", "", properties)
     return Run("2026-01-01", (Step("CopyCheck", "ran", 1.0, {}, (blessing,)),))
 
@@ -88,7 +89,9 @@ def check(folder: Path, drawn: NDArray[np.uint8], most: float) -> ModelBlessing:
             out.write(example(image=picture.tobytes()))
     captions = np.array([f"number {number}" for number in range(len(drawn))])
     np.savez(folder / "pictures" / FILE, **Exhibits(captions, drawn, drawn, FRESH)._asdict())
-    CopyCheck.test_call(examples=examples, pictures=pictures, most=most, copies=copies, blessing=blessing)
+    CopyCheck.test_call(
+        examples=examples, pictures=pictures, name="generator", most=most, copies=copies, blessing=blessing
+    )
     return blessing
 
 

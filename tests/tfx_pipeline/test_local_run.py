@@ -166,7 +166,7 @@ def test_the_models_that_missed_are_told_first() -> None:
 
 def test_a_model_that_does_not_serve_is_told_with_its_reason() -> None:
     good = Verdict("generator", True, {}, ())
-    assert refusal(checked(0, "it does not load"), [good]) == "text_to_image not pushed: it does not load"
+    assert refusal(checked(0, "it does not load"), [good]) == "the serving check failed: it does not load"
     assert refusal(checked(1, "it answered"), [good]) == ""
 
 

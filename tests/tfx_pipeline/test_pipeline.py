@@ -137,8 +137,8 @@ def changed(name: str, value: Any) -> RunConfig:
     elif isinstance(value, bool):
         others = [not value]
     else:
-        others = [0.25, value and value * 2, value and value / 2]
-    for other in others:
+        others = [1, 0.25, value and value * 2, value and value / 2]
+    for other in (other for other in others if other != value):
         with contextlib.suppress(ValidationError):
             return RunConfig.model_validate(nested(name, other))
     raise AssertionError(f"no other value of {name} was tried")

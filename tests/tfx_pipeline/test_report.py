@@ -77,7 +77,7 @@ def test_the_verdict_is_a_sentence(run: Run, failure: str, state: str, told: str
 def test_what_was_not_pushed_is_told_with_its_reason() -> None:
     blessing = Artifact("blessing", "InfraBlessing", "", {"blessed": 0, "reason": "it does not load"})
     run = Run(ID, (Step("ServingValidator", "ran", 1.0, {}, (blessing,)),))
-    assert headline(run, "").sentence == "Nothing was pushed: text_to_image not pushed: it does not load."
+    assert headline(run, "").sentence == "Nothing was pushed: the serving check failed: it does not load."
 
 
 @pytest.mark.parametrize("state", ["pushed", "refused", "failed", "interrupted"])

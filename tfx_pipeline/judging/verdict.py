@@ -85,7 +85,7 @@ def refusal(run: Run, found: list[Verdict]) -> str:
         return "; ".join(missed)
     check = run.step("ServingValidator")
     if check and check.outputs and check.outputs[0].properties.get("blessed") != 1:
-        return f"nothing pushed: {check.outputs[0].properties.get('reason', 'the server refused it')}"
+        return f"the serving check failed: {check.outputs[0].properties.get('reason', 'it gave no reason')}"
     return ""
 
 
@@ -98,7 +98,7 @@ def copying(run: Run) -> str:
     if not refused:
         return ""
     share, most = told_apart("share of copies", refused[0]["share"] - refused[0]["usual"], refused[0]["most"])
-    return f"{refused[0]['model']} not blessed: {share} > {most}"
+    return f"{refused[0].get('model', 'a model')} not blessed: {share} > {most}"
 
 
 def where(validation: Any) -> str:
