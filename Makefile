@@ -47,10 +47,8 @@ docs: install-dev  ## The documentation as a site, in work/site; a warning is an
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 	@echo "Open work/site/index.html, or show it while you write: .venv/bin/mkdocs serve"
 
-pretrained: install  ## Train the weights in models/pretrained anew, by a demo of an hour at most
-	$(RUN) easel demo --root work/pretrained --config models/pretrained/settings.toml --count 24000
-	cp work/pretrained/pipeline/Trainer.generator/model/*/Format-Serving/*.keras models/pretrained/
-	cp work/pretrained/pipeline/Trainer.restorer/model/*/Format-Serving/*.keras models/pretrained/
+pretrained: install  ## Train the weights in models/pretrained anew, in two hours on two cores
+	$(RUN) python -m benchmarks.pretraining work/pretrained
 
 bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes
 	$(UV) sync --frozen --extra bench --python $(PYTHON)

@@ -21,10 +21,13 @@ class Captioned(NamedTuple):
     Attributes:
         image: uint8[n, size, size, 3].
         captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is START, END alone.
+        boxes: float32[n, things, 5], where the things of a picture are, as `models.scene_network.noise_of_boxes` takes
+            them, NaN for things that are not there; None where nobody knows.
     """
 
     image: NDArray[np.uint8]
     captions: NDArray[np.int64]
+    boxes: NDArray[np.float32] | None = None
 
 
 class UnknownWords(NamedTuple):

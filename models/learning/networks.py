@@ -30,4 +30,5 @@ class Network:
 
 
 PLANE = Network("plane", recipe="models.learning.plane:learn_plane")
-NETWORKS = {network.name: network for network in (PLANE,)}
+SCENES = Network("scenes", recipe="models.learning.scenes:learn_scenes", section="scenes", fineness=2)
+NETWORKS = {network.name: network for network in (PLANE, SCENES)}

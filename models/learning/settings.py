@@ -63,13 +63,33 @@ class Language(Section):
     picture_weight: Weight = 50.0
 
 
+class Scenes(Section):
+    """The network `scenes`; see `models.scene_network` and `models.scene_training`."""
+
+    things: Annotated[int, Field(ge=1, le=16)] = 5
+    noise_size: Annotated[int, Field(ge=6, le=64)] = 12
+    components: Annotated[int, Field(ge=1, le=256)] = 32
+    width: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 192
+    canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 48
+    back_canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 64
+    features: Annotated[int, Field(ge=4, le=256)] = 24
+    colours: Annotated[int, Field(ge=2, le=32)] = 6
+    back_colours: Annotated[int, Field(ge=2, le=32)] = 8
+    steps: Steps = 26_000
+    batch_size: Batch = 24
+    learning_rate: Rate = 1.5e-3
+    kl_weight: Weight = 3e-4
+
+
 class Drawing(Section):
     """The generator: `network` chooses one of `models.learning.networks`.
 
-    The other settings are those of the network `plane`; see `models.generator` and `models.generator_training`.
+    The other settings are those of the network `plane`; see `models.generator` and `models.generator_training`. The
+    network `scenes` has a section of its own.
     """
 
     network: Annotated[str, AfterValidator(known_network)] = PLANE.name
+    scenes: Scenes = Scenes()
     noise_size: Annotated[int, Field(ge=1, le=512)] = 8
     components: Annotated[int, Field(ge=1, le=256)] = 16
     style_size: Width = 128

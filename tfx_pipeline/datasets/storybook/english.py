@@ -11,7 +11,7 @@ NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 SIZES = {"big": ("big", "large", "huge"), "small": ("small", "little", "tiny")}
 LOVELY = 0.1
 """The share of nouns with an adjective that no picture shows."""
-SYNONYM = 0.15
+SYNONYM = 0.25
 """The share of nouns that are said by a synonym."""
 OPINIONS = ("lovely", "pretty", "beautiful", "nice")
 OPINIONS_OF_LIVING = ("cute", "lovely", "sweet", "adorable")
@@ -343,8 +343,15 @@ def part_of(telling: Telling, role: Role, colour: str) -> str:
     if part in WHOLE or telling.chance(0.6):
         return ""
     if role.count > 1 or part.endswith("s"):
-        return f" with {colour} {part if part.endswith('s') else part + 's'}"
+        return f" with {colour} {plural_of(part)}"
     return f" with {article(colour, role, plain=False)} {colour} {part}"
+
+
+def plural_of(part: str) -> str:
+    """`sails`, `seats` or `canopies`."""
+    if part.endswith("s"):
+        return part
+    return f"{part[:-1]}ies" if part.endswith("y") else f"{part}s"
 
 
 def article(phrase: str, role: Role, *, plain: bool) -> str:

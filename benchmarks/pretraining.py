@@ -1,0 +1,150 @@
+"""Trains the weights in `models/pretrained` anew: `make pretrained`."""
+
+import io
+import json
+import multiprocessing
+import platform
+import sys
+import time
+import tomllib
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from benchmarks.quality.drawing import vocabulary_of
+from models.learning.fit import fit
+from models.learning.inputs import Captioned
+from models.learning.networks import NETWORKS
+from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
+from models.learning.settings import LearningConfig
+from models.restorer import Restorer
+from models.scene_network import WHERE
+from models.text import Tokenizer
+from models.text_to_image import TextToImage
+from tfx_pipeline.datasets.storybook.samples import sample
+from tfx_pipeline.datasets.storybook.scene import render
+from tfx_pipeline.datasets.storybook.story import MOST
+
+COUNT, SEED, BATCH = 24_000, 0, 200
+PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
+
+
+class Drawn(NamedTuple):
+    """Pictures of the storybook, uint8[n, s, s, 3], with their captions and boxes, float32[n, MOST, WHERE]."""
+
+    image: NDArray[np.uint8]
+    captions: list[tuple[str, str]]
+    boxes: NDArray[np.float32]
+
+
+def draw(count: int, size: int, seed: int) -> Drawn:
+    """Draw seen scenes of the storybook on all cores."""
+    batches = [(start, min(BATCH, count - start)) for start in range(0, count, BATCH)]
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        parts = pool.map(partial(draw_batch, size, seed), batches)
+    captions = [pair for part in parts for pair in part.captions]
+    return Drawn(
+        np.concatenate([part.image for part in parts]), captions, np.concatenate([part.boxes for part in parts])
+    )
+
+
+def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
+    """Draw some of them, from a number on."""
+    start, count = batch
+    drawn = list(sample(count, seed, withheld=False, start=start))
+    boxes = np.full([count, MOST, WHERE], np.nan, np.float32)
+    for row, each in zip(boxes, drawn, strict=True):
+        for box, values in zip(row, each.scene.boxes, strict=False):
+            box[:] = values
+    image = np.stack([render(each.scene, size) for each in drawn])
+    return Drawn(image, [(each.captions.english, each.captions.chinese) for each in drawn], boxes)
+
+
+def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
+    """Train all three models; a killed training goes on where its backup in the folder left off."""
+    keras.utils.set_random_seed(config.seed)
+    length, bound = config.data.caption_length, partial(fit, checkpoints=folder / "checkpoints", run_dir=folder)
+    texts = [text for pair in drawn.captions for text in pair]
+    vocabulary = vocabulary_of(texts)
+    ids = Tokenizer(vocabulary, length).tokenize(tf.constant(texts)).numpy().reshape(-1, 2, length)
+    fine = Captioned(drawn.image, ids, drawn.boxes)
+    plain = fine._replace(image=shrunk(drawn.image, NETWORKS[config.drawing.network].fineness))
+    language_model = learn_language(plain, np.zeros((0, length), np.int64), vocabulary, config, fit=bound)
+    generator = learn_to_draw(fine, language_model, config, fit=bound)
+    restorer: Restorer = learn_to_restore(plain.image, config, fit=bound)
+    return TextToImage(generator, restorer)
+
+
+def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Pictures of a `factor`-th of the side, uint8[n, s / factor, s / factor, 3]."""
+    side = image.shape[1] // factor
+
+    def parts() -> Iterator[NDArray[np.uint8]]:
+        for part in np.array_split(image, max(1, len(image) // BATCH)):
+            blocks = part.reshape(-1, side, factor, side, factor, 3)
+            yield blocks.mean((2, 4)).round().astype(np.uint8)
+
+    return np.concatenate(list(parts()))
+
+
+def save_half(model: keras.Model, file: Path) -> None:
+    """Save a model with weights of half precision, in half the bytes; loaded, they are as precise as its layers say.
+
+    Args:
+        model: What to save.
+        file: A `.keras` file.
+    """
+    whole = io.BytesIO()
+    keras.saving.save_model(model, whole)
+    with zipfile.ZipFile(whole) as saved, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as halved:
+        for name in saved.namelist():
+            content = saved.read(name)
+            halved.writestr(name, with_half_precision(content) if name.endswith(".h5") else content)
+
+
+def with_half_precision(content: bytes) -> bytes:
+    """An HDF5 file with all float32 data sets as float16."""
+    target = io.BytesIO()
+    with h5py.File(io.BytesIO(content)) as saved, h5py.File(target, "w") as halved:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                copied = halved.create_dataset(name, data=values.astype("f2") if values.dtype == np.float32 else values)
+            else:
+                copied = halved.require_group(name)
+            for key, value in item.attrs.items():
+                copied.attrs[key] = value
+
+        saved.visititems(copy)
+    return target.getvalue()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train into a folder, and copy the weights to `models/pretrained` with what they cost."""
+    folder = Path(arguments[0])
+    config = LearningConfig.model_validate(tomllib.loads((PRETRAINED / "settings.toml").read_text(encoding="utf-8")))
+    started = time.monotonic()
+    size = config.data.picture_size * NETWORKS[config.drawing.network].fineness
+    models = train(draw(COUNT, size, config.seed), config, folder)
+    save_half(models.generator, PRETRAINED / "generator.keras")
+    save_half(models.restorer, PRETRAINED / "restorer.keras")
+    cost = {
+        "pictures": COUNT,
+        "seed": config.seed,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "machine": platform.processor() or platform.machine(),
+    }
+    (PRETRAINED / "training.json").write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,44 @@
+"""A generator that draws captions as scenes; see `models.scene_network`."""
+
+import keras
+import tensorflow as tf
+
+from models.backends import backend
+from models.drawing import DrawingModel, at_scale
+from models.sampling import normal_rows, uniform_rows
+from models.scene_network import SceneNetwork
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class SceneGenerator(SceneNetwork, DrawingModel):
+    """The network on captions: in TensorFlow's graph and from Python."""
+
+    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What `PartPrior.sample` takes of seeds, int64[b]: float32[b, parts] and float32[b, parts, noise_size]."""
+        normal = normal_rows(seeds, self.parts * self.noise_size, stream=1)
+        return uniform_rows(seeds, self.parts, stream=4), tf.reshape(normal, [-1, self.parts, self.noise_size])
+
+    def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
+        """In the graph: noise of the parts, float32[b, parts, noise_size], by `chances`."""
+        mixed = self.mix(embeddings)
+        return self.prior.sample(mixed, self.presences(mixed) > 0, *chances)
+
+    def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
+        """In the graph: the likeliest noise of captions; see `noise`."""
+        mixed = self.mix(embeddings)
+        return self.prior.likeliest(mixed, self.presences(mixed) > 0)
+
+    def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: the drawing, once chance has decided."""
+        mixed = self.mix(embeddings)
+        present = self.presences(mixed) > 0
+        # How many things are there is known in the graph alone, and XLA needs to know before.
+        rows = None if backend.in_xla() else tf.where(tf.reshape(present, [-1]))[:, 0]
+        layers = self.decode(noise, mixed, rows, present=present)
+
+        def painted(times: tf.Tensor | int) -> tf.Tensor:
+            side = tf.cast(times * self.picture_size, tf.float32)
+            grid = (tf.range(side) + 0.5) / side
+            return self.paint(layers, grid, grid, 1 / side)
+
+        return tf.clip_by_value(at_scale(scale, lambda: painted(1), painted), -1.0, 1.0)

@@ -1,0 +1,466 @@
+"""A network that draws scenes: a background, things that each have a canvas, and what falls in front of them.
+
+Flat art has sharp edges at every resolution, which pixels do not give. So a part of the picture is a small canvas of
+logits, one for each colour of a palette, and is interpolated before the softmax, as distance fields are (Green, 2007,
+"Improved alpha-tested magnification"): an edge then is as sharp on a fine grid as on the coarse one. A thing's canvas
+is decoded once and placed by its own frame (spatial transformers, Jaderberg et al., 2015; sprites learned from pictures
+alone as in MarioNette, Smirnov et al., 2021), and nearer things hide what lies behind them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from models.language_network import LanguageNetwork
+from models.layers import leaky
+from models.part_prior import PartPrior
+from models.tensors import Tensor
+
+CLEAR_LOGIT = 3.0
+"""What is taken off the logit of opacity: most of a canvas is empty."""
+FAINT_LOGIT = 2.0
+"""The logit of opacity that canvases begin with: what cannot be seen at all would never learn."""
+SHARPEST = 8.0
+"""How many times finer than its canvas a part is drawn before its edges stop growing sharper."""
+WHERE = 5
+"""Numbers of a thing's noise that place it; see `Placement.of_noise`."""
+MARGIN = 1.08
+"""How much larger than a thing its canvas is, so that edges have room."""
+HIDDEN_LOGIT = -60.0
+"""What is added to the opacity of things that are not there."""
+FEATURES = 16
+"""Side of the feature maps that canvases are made of, by one convolution each."""
+
+
+class Placement(NamedTuple):
+    """Where things stand, float32[m] each.
+
+    Attributes:
+        x, y: Centres, in shares of the picture's side.
+        width, height: Sides, likewise.
+        nearness: Logits; of two things the one with more hides the other.
+    """
+
+    x: Tensor
+    y: Tensor
+    width: Tensor
+    height: Tensor
+    nearness: Tensor
+
+    @classmethod
+    def of_noise(cls, noise_MxN: Tensor) -> "Placement":
+        """What the first numbers of noise stand for; those of a usual placement are about standard normal."""
+        x, y, *sides, nearness = ops.unstack(noise_MxN[:, :WHERE], WHERE, axis=-1)
+        width, height = (0.3 * ops.exp(0.5 * ops.clip(side, -6.0, 3.0)) for side in sides)
+        return cls(0.5 + 0.25 * x, 0.5 + 0.25 * y, width, height, 4 * nearness)
+
+
+def noise_of_boxes(boxes: Tensor) -> Tensor:
+    """The noise that places things in boxes; the inverse of `Placement.of_noise`.
+
+    Args:
+        boxes: float32[..., 5]: x and y of the centre, width and height in shares of the picture's side, and nearness.
+
+    Returns:
+        float32[..., 5].
+    """
+    x, y, width, height, nearness = ops.unstack(boxes, WHERE, axis=-1)
+    sides = (2 * ops.log(MARGIN * ops.maximum(side, 0.01) / 0.3) for side in (width, height))
+    return ops.stack([4 * (x - 0.5), 4 * (y - 0.5), *sides, nearness], axis=-1)
+
+
+class Things(NamedTuple):
+    """What there is of things before they are drawn on a grid.
+
+    Attributes:
+        canvases: float32[m, n, n, colours + 1], logits of a thing's colours and of its opacity.
+        palettes: float32[m, colours, 3].
+        placement: Of each.
+        rows: int32[m], which of the things of all scenes they are, of `each` a scene; None for all of them.
+        nearness: float32[b, each], of all of them.
+    """
+
+    canvases: Tensor
+    palettes: Tensor
+    placement: Placement
+    rows: Tensor | None
+    nearness: Tensor
+
+
+class Layers(NamedTuple):
+    """What scenes consist of, before they are drawn on a grid.
+
+    Attributes:
+        back: float32[b, s, s, colours + 1], logits of the background's colours and of what falls in front.
+        ramps: float32[b, colours, 3, 3], a background colour as a linear function of (x, y, 1).
+        front_colour: float32[b, 3], of what falls in front.
+        light: float32[b, 2, 3], what is multiplied with and added to the colours of things.
+        things: Of all scenes, k of each; None for backgrounds alone.
+    """
+
+    back: Tensor
+    ramps: Tensor
+    front_colour: Tensor
+    light: Tensor
+    things: Things | None = None
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class SceneNetwork(keras.Model):
+    """Noise and a caption embedding become a picture of a background and up to `things` things.
+
+    Args:
+        language_model: Reads captions; it is not trained here.
+        picture_size: Side of a picture in pixels.
+        things: Most things in a picture.
+        noise_size: Width of the noise of each part, more than `WHERE`: its first numbers say where a thing stands and
+            how large it is, the others what it looks like.
+        components: Gaussians in the mixture that a part's noise is drawn from.
+        width: Units of the hidden layers.
+        canvas: Side of a thing's canvas, a multiple of 16.
+        back_canvas: Side of the background's, a multiple of 16.
+        features: Channels of the feature maps that canvases are made of.
+        colours: Colours of a thing.
+        back_colours: Colours of the background, each of which may change linearly over the picture.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageNetwork,
+        *,
+        picture_size: int = 64,
+        things: int = 5,
+        noise_size: int = 12,
+        components: int = 32,
+        width: int = 192,
+        canvas: int = 48,
+        back_canvas: int = 64,
+        features: int = 24,
+        colours: int = 6,
+        back_colours: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        # Cast by hand: places and blending stay in full precision, whatever the convolutions run in.
+        super().__init__(**{"autocast": False, **kwargs})
+        if canvas % FEATURES or back_canvas % FEATURES:
+            raise ValueError(f"canvas {canvas} and back_canvas {back_canvas} must be multiples of {FEATURES}.")
+        self.language_model = language_model
+        self.picture_size = picture_size
+        self.things = things
+        self.noise_size = noise_size
+        self.components = components
+        self.width = width
+        self.canvas = canvas
+        self.back_canvas = back_canvas
+        self.features = features
+        self.colours = colours
+        self.back_colours = back_colours
+        language_model.trainable = False
+        self.parts = things + 1
+        self.mixer = SlotMixer(self.parts, width)
+        self.prior = PartPrior(noise_size, components)
+        self.thing_style = [keras.layers.Dense(width, activation=leaky) for _ in range(2)]
+        self.back_style = [keras.layers.Dense(width, activation=leaky) for _ in range(2)]
+        policy = self.dtype_policy
+        self.draw_thing = CanvasDecoder(canvas // FEATURES, features, colours + 1, dtype=policy)
+        self.draw_back = CanvasDecoder(back_canvas // FEATURES, features, back_colours + 1, dtype=policy)
+        self.palette = keras.layers.Dense(3 * colours, name="palette")
+        self.presence = keras.layers.Dense(1, name="presence")
+        self.ramps = keras.layers.Dense(9 * back_colours, name="ramps")
+        self.front_colour = keras.layers.Dense(3, name="front_colour")
+        self.light = keras.layers.Dense(6, kernel_initializer="zeros", name="light")
+        noise = ops.zeros([1, self.parts, noise_size])
+        self([noise, ops.zeros([1, language_model.embedding_size])])
+        self.prior.nats(noise, ops.zeros([1, self.parts, width]))
+
+    def build(self, *_: Any) -> None:
+        """Nothing is left to build: the constructor has called every layer."""
+        self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Every argument of the constructor."""
+        names = ("picture_size", "things", "noise_size", "components", "width", "canvas", "back_canvas", "features")
+        language_model = keras.saving.serialize_keras_object(self.language_model)
+        own = {name: getattr(self, name) for name in (*names, "colours", "back_colours")}
+        return {**super().get_config(), "language_model": language_model, **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SceneNetwork":
+        """Rebuild the generator and the language model that it reads with."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Draw.
+
+        Args:
+            inputs: Noise, float32[b, parts, noise_size], and caption embeddings, float32[b, embedding_size].
+
+        Returns:
+            Pictures, float32[b, picture_size, picture_size, 3]; about -1..1, not clipped.
+        """
+        noise, embedding = inputs
+        grid = ops.convert_to_tensor(pixel_centres(self.picture_size))
+        mixed = self.mix(embedding)
+        layers = self.decode(noise, mixed, present=self.presences(mixed) > 0)
+        return self.paint(layers, grid, grid, ops.convert_to_tensor(1 / self.picture_size, "float32"))
+
+    def presences(self, mixed: Tensor) -> Tensor:
+        """Whether each thing is there, float32[b, things], logits; `mixed` is what `mix` returns."""
+        return self.presence(mixed[:, : self.things])[..., 0]
+
+    def mix(self, embedding: Tensor) -> Tensor:
+        """What a caption says of each part: float32[b, embedding_size] -> float32[b, parts, width]."""
+        slots = self.language_model.slots
+        return self.mixer(ops.reshape(embedding, [-1, slots, self.language_model.embedding_size // slots]))
+
+    def decode(
+        self, noise: Tensor, mixed: Tensor, rows: Tensor | None = None, *, present: Tensor | None = None
+    ) -> Layers:
+        """Decode the layers of scenes; the last part is the background.
+
+        Args:
+            noise: float32[b, parts, noise_size].
+            mixed: What `mix` says of the parts.
+            rows: int32[m], which of the b * things things there are; None for all of them.
+            present: bool[b, things], which of these can be seen; None for all of them.
+        """
+        own, said = (ops.reshape(x[:, : self.things], [-1, x.shape[-1]]) for x in (noise, mixed))
+        if rows is not None:
+            own, said = (ops.take(x, rows, axis=0) for x in (own, said))
+        style = through(self.thing_style, ops.concatenate([said, own[:, WHERE:]], axis=-1))
+        opacity = ops.convert_to_tensor(FAINT_LOGIT, "float32")
+        if present is not None:
+            shown = ops.reshape(present, [-1]) if rows is None else ops.take(ops.reshape(present, [-1]), rows)
+            opacity = ops.where(shown, FAINT_LOGIT, HIDDEN_LOGIT)[:, None, None, None]
+        things = Things(
+            canvases=self.draw_thing(style) + opacity * np.eye(self.colours + 1, dtype=np.float32)[-1],
+            palettes=ops.reshape(self.palette(style), [-1, self.colours, 3]),
+            placement=Placement.of_noise(own),
+            rows=rows,
+            nearness=4 * noise[:, : self.things, WHERE - 1],
+        )
+        return self.decode_back(noise[:, -1], mixed[:, -1])._replace(things=things)
+
+    def decode_back(self, noise: Tensor, mixed: Tensor) -> Layers:
+        """Decode the background alone from its noise, float32[b, noise_size], and float32[b, width]."""
+        style = through(self.back_style, ops.concatenate([mixed, noise], axis=-1))
+        return Layers(
+            back=self.draw_back(style),
+            ramps=ops.reshape(self.ramps(style), [-1, self.back_colours, 3, 3]),
+            front_colour=self.front_colour(style),
+            light=ops.reshape(self.light(style), [-1, 2, 3]),
+        )
+
+    def paint(self, layers: Layers, xs: Tensor, ys: Tensor, pitch: Tensor) -> Tensor:
+        """Draw a rectangular grid of points.
+
+        Args:
+            layers: Of b scenes.
+            xs: float32[w], where the columns lie, 0..1.
+            ys: float32[h], where the rows lie.
+            pitch: Distance between neighbours, float32[].
+
+        Returns:
+            float32[b, h, w, 3].
+        """
+        back, front = self._scenery(layers, xs, ys, pitch)
+        if layers.things is not None:
+            seen, colours, gap = self._crowd(layers.things, xs, ys, pitch)
+            gain, shift = 1 + layers.light[:, 0, :, None], layers.light[:, 1, :, None]
+            back = (colours * gain + seen * shift + gap * back) / (seen + gap)
+        picture = back + front * (layers.front_colour[..., None] - back)
+        return ops.reshape(ops.transpose(picture, [0, 2, 1]), [-1, ops.shape(ys)[0], ops.shape(xs)[0], 3])
+
+    def _crowd(self, things: Things, xs: Tensor, ys: Tensor, pitch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How much of things is seen, [b, 1, p], their colours times that, [b, 3, p], and what is left, [b, 1, p]."""
+        points = ops.shape(ys)[0] * ops.shape(xs)[0]
+        shown = self._shown(things, xs, ys, pitch)
+        if things.rows is not None:
+            of_row = ops.transpose(ops.one_hot(things.rows, ops.size(things.nearness)))
+            shown = ops.matmul(of_row, ops.reshape(shown, [-1, 4 * points]))
+        shown = ops.reshape(shown, [-1, self.things, 4, points])
+        seen, gap = visibility(shown[:, :, 3], things.nearness)
+        colours = sum(seen[:, i, None] * shown[:, i, :3] for i in range(self.things))
+        return ops.sum(seen, axis=1)[:, None], colours, gap[:, None]
+
+    def _scenery(self, layers: Layers, xs: Tensor, ys: Tensor, pitch: Tensor) -> tuple[Tensor, Tensor]:
+        """The background, float32[b, 3, p], and how much of what falls in front is seen, float32[b, 1, p]."""
+        side, count, batch = layers.back.shape[1], self.back_colours, ops.shape(layers.back)[0]
+        blur, sharpness = ops.maximum(pitch * side, 1.0), ops.clip(1 / (pitch * side), 0.5, SHARPEST)
+        rows, columns = (
+            ops.broadcast_to(hats(at * side - 0.5, side, blur)[None], [batch, ops.shape(at)[0], side])
+            for at in (ys, xs)
+        )
+        logits = sharpness * sampled(layers.back, rows, columns)
+        ramps = ops.transpose(ops.reshape(layers.ramps, [-1, count, 9]), [0, 2, 1])
+        by_x, by_y, even = ops.unstack(
+            ops.reshape(ops.matmul(ramps, softmax_of_channels(logits[:, :count])), [batch, 3, 3, -1]), 3, axis=1
+        )
+        grid = [ops.shape(ys)[0], ops.shape(xs)[0]]
+        x, y = (ops.reshape(ops.broadcast_to(2 * at - 1, grid), [-1]) for at in (xs[None, :], ys[:, None]))
+        return by_x * x + by_y * y + even, ops.sigmoid(logits[:, count:] - CLEAR_LOGIT * sharpness)
+
+    def _shown(self, things: Things, xs: Tensor, ys: Tensor, pitch: Tensor) -> Tensor:
+        """Colour and opacity of each thing by itself, float32[m, 4, p]."""
+        place, side, points = things.placement, self.canvas, ops.shape(ys)[0] * ops.shape(xs)[0]
+        rows, down = framed(ys, place.y, place.height, side, pitch)
+        columns, across = framed(xs, place.x, place.width, side, pitch)
+        sharpness = ops.clip(ops.rsqrt(across * down), 0.5, SHARPEST)
+        # How large a thing is drawn is none of its edges' business.
+        sharpness = ops.stop_gradient(sharpness)[:, None, None]
+        logits = sharpness * sampled(things.canvases, rows, columns)
+        colours = ops.matmul(ops.transpose(things.palettes, [0, 2, 1]), softmax_of_channels(logits[:, : self.colours]))
+        # Beyond its canvas a thing is not even faintly there.
+        covered = ops.reshape(ops.sum(rows, axis=2)[:, :, None] * ops.sum(columns, axis=2)[:, None], [-1, 1, points])
+        opacity = covered * ops.sigmoid(logits[:, self.colours :] - CLEAR_LOGIT * sharpness)
+        return ops.concatenate([colours, opacity], axis=1)
+
+
+def visibility(opacity_BxKxP: Tensor, nearness_BxK: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of each thing is seen past those in front of it, float32[b, k, p], and of what is behind all, [b, p]."""
+    k = opacity_BxKxP.shape[1]
+    in_front = ops.sigmoid(nearness_BxK[:, None, :] - nearness_BxK[:, :, None]) * (1 - ops.eye(k))
+    seen, gap = opacity_BxKxP, ops.ones_like(opacity_BxKxP[:, 0])
+    for j in range(k):
+        opacity = opacity_BxKxP[:, j]
+        seen, gap = seen * (1 - in_front[:, :, j, None] * opacity[:, None]), gap * (1 - opacity)
+    return seen, gap
+
+
+def through(layers: Sequence[keras.layers.Layer], x: Tensor) -> Tensor:
+    """What layers make of x, one after the other."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def pixel_centres(side: int) -> NDArray[np.float32]:
+    """Where the centres of `side` pixels lie in 0..1."""
+    return ((np.arange(side) + 0.5) / side).astype(np.float32)
+
+
+def framed(at: Tensor, centre_M: Tensor, extent_M: Tensor, side: int, pitch: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of a canvas' cells at places, float32[m, p, side], and cells from a place to the next, float32[m]."""
+    cells = pitch * side / extent_M
+    inside = ((at - centre_M[:, None]) / extent_M[:, None] + 0.5) * side - 0.5
+    return hats(inside, side, ops.maximum(cells, 1.0)[:, None, None]), cells
+
+
+def hats(at: Tensor, side: int, width: Any) -> Tensor:
+    """Weights [..., p, side] of cells at places [..., p], in cells: hats `width` wide to either side."""
+    return ops.relu(1 - ops.abs(at[..., None] - ops.arange(side, dtype="float32")) / width) / width
+
+
+def sampled(canvas_MxSxSxC: Tensor, rows_MxHxS: Tensor, columns_MxWxS: Tensor) -> Tensor:
+    """Canvases at the crossings of rows and columns: float32[m, c, h * w]."""
+    _, _, side, channels = canvas_MxSxSxC.shape
+    height, width = ops.shape(rows_MxHxS)[1], ops.shape(columns_MxWxS)[1]
+    canvas = ops.reshape(ops.transpose(canvas_MxSxSxC, [0, 3, 1, 2]), [-1, channels * side, side])
+    x = ops.matmul(canvas, ops.transpose(columns_MxWxS, [0, 2, 1]))
+    x = ops.matmul(rows_MxHxS[:, None], ops.reshape(x, [-1, channels, side, width]))
+    return ops.reshape(x, [-1, channels, height * width])
+
+
+def softmax_of_channels(logits_MxCxP: Tensor) -> Tensor:
+    """Softmax over the second axis; Keras' own would transpose twice."""
+    exponentials = ops.exp(logits_MxCxP - ops.stop_gradient(ops.max(logits_MxCxP, axis=1, keepdims=True)))
+    return exponentials / ops.sum(exponentials, axis=1, keepdims=True)
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class CanvasDecoder(keras.layers.Layer):
+    """A style becomes a square canvas: one dense layer makes a small feature map, one convolution the canvas.
+
+    What things look like is a matter of memory, which a dense layer is, and on a CPU a cheap one.
+
+    Args:
+        finer: Side of the canvas in units of `FEATURES`.
+        features: Channels of the feature map.
+        channels: Channels of the canvas.
+    """
+
+    def __init__(self, finer: int, features: int, channels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.finer = finer
+        self.features = features
+        self.channels = channels
+        self.hidden = keras.layers.Dense(256, activation=leaky)
+        self.enter = keras.layers.Dense(FEATURES**2 * features, activation=leaky, name="enter")
+        self.leave = keras.layers.Conv2D(finer**2 * channels, 3, padding="same", dtype=self.dtype_policy)
+
+    def call(self, style_BxC: Tensor) -> Tensor:
+        """float32[b, c] -> float32[b, s, s, channels]."""
+        x = ops.reshape(self.enter(self.hidden(style_BxC)), [-1, FEATURES, FEATURES, self.features])
+        return ops.cast(spread(self.leave(x), self.finer), "float32")
+
+
+def spread(x: Tensor, factor: int) -> Tensor:
+    """Depth to space: float[b, h, w, factor² c] -> float[b, factor h, factor w, c]."""
+    _, height, width, channels = x.shape
+    x = ops.transpose(ops.reshape(x, [-1, height, width, factor, factor, channels // factor**2]), [0, 1, 3, 2, 4, 5])
+    return ops.reshape(x, [-1, factor * height, factor * width, channels // factor**2])
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class Attending(keras.layers.Layer):
+    """Attention to something, to one another, and a small network, each added to what came in after normalisation.
+
+    Args:
+        width: Channels, a multiple of `heads`.
+        heads: Attention heads.
+        outward: Whether there is something to attend to beside one another.
+    """
+
+    def __init__(self, width: int, *, heads: int = 4, outward: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.looks = [keras.layers.MultiHeadAttention(heads, width // heads) for _ in range(1 + outward)]
+        self.norms = [keras.layers.LayerNormalization() for _ in range(2 + outward)]
+        self.widen = keras.layers.Dense(2 * width, activation="gelu")
+        self.narrow = keras.layers.Dense(width)
+
+    def call(self, x_BxKxC: Tensor, outside_BxTxC: Tensor | None = None) -> Tensor:
+        """float32[b, k, width] -> the same; `outside_BxTxC` is what they look at first."""
+        inward, *outward = self.looks
+        if outside_BxTxC is not None:
+            x_BxKxC = x_BxKxC + outward[0](self.norms[2](x_BxKxC), outside_BxTxC)
+        x = self.norms[0](x_BxKxC)
+        x_BxKxC = x_BxKxC + inward(x, x)
+        return x_BxKxC + self.narrow(self.widen(self.norms[1](x_BxKxC)))
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class SlotMixer(keras.layers.Layer):
+    """Slots of a caption to the parts of a picture: a query for each part, and attention among queries and slots.
+
+    Args:
+        parts: Parts of a picture.
+        width: Channels of a part.
+        depth: Blocks of attention.
+    """
+
+    def __init__(self, parts: int, width: int, *, depth: int = 2, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.parts = parts
+        self.width = width
+        self.enter = keras.layers.Dense(width)
+        self.blocks = [Attending(width) for _ in range(depth)]
+        self.leave = keras.layers.LayerNormalization()
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Make the queries and the numbers of the slots; `shape` is that of the slots."""
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.queries = self.add_weight(shape=(self.parts, self.width), initializer=normal, name="queries")
+        self.numbers = self.add_weight(shape=(shape[1], self.width), initializer=normal, name="numbers")
+        super().build(shape)
+
+    def call(self, slots_BxKxC: Tensor) -> Tensor:
+        """float32[b, slots, c] -> float32[b, parts, width]."""
+        queries = ops.broadcast_to(self.queries[None], [ops.shape(slots_BxKxC)[0], self.parts, self.width])
+        x = ops.concatenate([queries, self.enter(slots_BxKxC) + self.numbers], axis=1)
+        for block in self.blocks:
+            x = block(x)
+        return self.leave(x[:, : self.parts])

@@ -1,0 +1,256 @@
+"""How a scene network learns: by reconstruction from noise that encoders read off the picture (a conditional VAE).
+
+The whole picture is drawn on a coarse grid, which finds things from far away, and a window of it on a fine one, which
+finds their edges; so the cost of detail is that of the window, however fine the pictures are. As in
+`generator_training` a squared error blends into an absolute one.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from models import sampling
+from models.generator_training import absolute_error, squared_error
+from models.scene_encoders import BackEncoder, LookEncoder, Moments, PlaceEncoder
+from models.scene_network import WHERE, Layers, SceneNetwork, noise_of_boxes, pixel_centres
+from models.tensors import Tensor, to_float
+from models.training import Losses, Training, Update
+
+COARSE = 2
+"""How many times coarser than the picture the grid of the whole is."""
+FIRST_COST = 5.0
+"""How many times as much as in the end noise costs at the beginning, beyond once."""
+
+PRIOR_WEIGHT = 0.002
+"""What a nat that the prior lacks costs."""
+PLACE_WEIGHT = 0.01
+"""What a nat costs by which places are missed."""
+BOX_NOISE = 0.02
+"""Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
+MUTED = 0.25
+"""Share of the pictures that are drawn from captions and places alone, to the end."""
+CROWDED = 0.5
+"""Most things of a batch that are drawn, as a share of all that there could be."""
+
+Window = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Pixels, float32[b, n, n, 3], where their columns and rows lie, float32[n] each, and the pitch, float32[]."""
+
+
+class Encoders(NamedTuple):
+    """What reads noise off pictures: the background's, where things stand, and what they look like."""
+
+    back: BackEncoder
+    place: PlaceEncoder
+    look: LookEncoder
+
+
+class Found(NamedTuple):
+    """What was read off pictures.
+
+    Attributes:
+        things: Noise, float32[b, things, noise_size]; zeros for things that are not there.
+        back: Noise, float32[b, noise_size].
+        present: Which things are there, bool[b, things].
+        rows: int32[m], which of the b * things things are there, and some more.
+        divergence: Of the noise from a standard normal, nats a picture; a scalar.
+        miss: By how much the encoder misses boxes and captions miss the number of things, nats a picture; a scalar.
+    """
+
+    things: Tensor
+    back: Tensor
+    present: Tensor
+    rows: Tensor
+    divergence: Tensor
+    miss: Tensor
+
+
+def sampled_from(moments: Moments, seed: Tensor) -> Tensor:
+    """Noise of these moments."""
+    mean, log_deviation = moments
+    return mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), seed)
+
+
+def divergence_of(moments: Moments) -> Tensor:
+    """From a standard normal, in nats, float32[..., n]."""
+    mean, log_deviation = moments
+    return 0.5 * (mean**2 + ops.exp(2 * log_deviation) - 1) - log_deviation
+
+
+class SceneTraining(Training):
+    """Reconstruction of pictures, from noise that costs much at first and little in the end.
+
+    Where boxes are known, things are drawn in them, and the encoder of places learns from them; elsewhere it says by
+    itself where things are.
+
+    Args:
+        generator: Learns to draw.
+        encoders: Read noise off pictures.
+        steps: Of the training.
+        fineness: Side of the pictures of a batch, in units of `generator.picture_size`.
+        kl_weight: What a nat of noise costs in the end.
+        window: Most points along a side of the window.
+        mute: Share of the training before noise says what things look like; from then on it does in ever more pictures.
+        seed: Of what the steps draw at random.
+    """
+
+    def __init__(
+        self,
+        generator: SceneNetwork,
+        encoders: Encoders,
+        *,
+        steps: int,
+        fineness: int,
+        kl_weight: float,
+        window: int = 40,
+        mute: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(seed=seed)
+        self.generator = generator
+        self.back_encoder, self.place_encoder, self.look_encoder = encoders
+        self.steps = steps
+        self.fineness = fineness
+        self.kl_weight = kl_weight
+        self.mute = mute
+        self.window = min(window, generator.picture_size)
+
+    @property
+    def progress(self) -> Tensor:
+        """How much of the training is done, 0..1."""
+        return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.steps, 1.0)
+
+    def updates(self) -> list[Update]:
+        """One update of the network and the encoders."""
+        networks = (self.generator, self.back_encoder, self.place_encoder, self.look_encoder)
+        variables = [variable for network in networks for variable in network.trainable_variables]
+        return [Update(self.loss_of, variables, self.optimizer)]
+
+    def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """The loss of a batch, and what to report.
+
+        Args:
+            batch: `image`, uint8[b, f s, f s, 3], `embedding`, float32[b, d], and `boxes`, float32[b, things, 5] as
+                `noise_of_boxes` takes them, NaN for things that are not there and zero width where nobody knows.
+        """
+        fine = to_float(batch["image"])
+        picture = ops.average_pool(fine, self.fineness, self.fineness) if self.fineness > 1 else fine
+        mixed = self.generator.mix(batch["embedding"])
+        found = self.find(picture, mixed, batch["boxes"])
+        noise = ops.concatenate([found.things, found.back[:, None]], axis=1)
+        surprise = self.surprise(ops.stop_gradient(noise), ops.stop_gradient(mixed), found.present)
+        kept = self.kept(ops.shape(noise)[0])
+        layers = self.generator.decode(noise * kept, mixed, found.rows, present=found.present)
+        window = self.window_of(picture, fine)
+        whole, close = self.draw(layers, window)
+        reconstruction = self.error(whole, ops.average_pool(picture, COARSE, COARSE)) + self.error(close, window[0])
+        cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
+        loss = reconstruction + cost * found.divergence + PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
+        reported = {
+            "reconstruction": ops.mean(abs(close - window[0])),
+            "divergence": found.divergence,
+            "surprise": surprise,
+            "miss": found.miss,
+        }
+        return loss, reported
+
+    def find(self, picture: Tensor, mixed: Tensor, boxes: Tensor) -> Found:
+        """Noise that could have drawn pictures, float32[b, s, s, 3], given what captions say and where boxes are."""
+        generator, count = self.generator, self.generator.things
+        batch = ops.shape(picture)[0]
+        back = self.back_encoder([picture, mixed[:, -1]])
+        background = generator.decode_back(ops.stop_gradient(back[0]), mixed[:, -1])
+        difference = ops.stop_gradient(picture - self.whole(background, generator.picture_size))
+        both = ops.concatenate([picture, difference], axis=-1)
+        presences = generator.presences(mixed)
+        there = ops.logical_not(ops.isnan(boxes[..., 0]))
+        known = ops.logical_and(there, ops.nan_to_num(boxes[..., 2]) > 0)
+        anything_known = ops.any(ops.logical_or(known, ops.logical_not(there)), axis=1, keepdims=True)
+        present = ops.where(anything_known, there, presences > 0)
+        doubt = ops.binary_crossentropy(ops.cast(there, "float32"), presences, from_logits=True)
+        doubt = ops.sum(ops.cast(anything_known, "float32") * doubt, axis=1)
+        mean, log_deviation = self.place_encoder([both, mixed[:, :-1]])
+        target = noise_of_boxes(ops.nan_to_num(boxes))
+        weight = ops.cast(known, "float32")[..., None]
+        scaled = (target - mean) * ops.exp(-log_deviation)
+        miss = weight * (0.5 * ops.clip(scaled, -10.0, 10.0) ** 2 + log_deviation)
+        chance = sampling.normal(ops.shape(mean), self.seed_of("places"))
+        where = ops.where(known[..., None], target + BOX_NOISE * chance, mean + ops.exp(log_deviation) * chance)
+        # The most things that a batch is expected to hold: XLA and JAX ask for a number that is known before.
+        rows = ops.top_k(ops.reshape(ops.cast(present, "float32"), [-1]), self.capacity(picture.shape[0], count))[1]
+        of_picture = rows // count
+        looks = self.look_encoder(
+            [
+                ops.take(both, of_picture, axis=0),
+                ops.take(ops.reshape(where, [-1, WHERE]), rows, axis=0),
+                ops.take(ops.reshape(mixed[:, :-1], [-1, mixed.shape[-1]]), rows, axis=0),
+            ]
+        )
+        shown = ops.take(ops.reshape(ops.cast(present, "float32"), [-1]), rows)[:, None]
+        look = shown * sampled_from(looks, self.seed_of("looks"))
+        of_row = ops.transpose(ops.one_hot(rows, batch * count))
+        what = ops.reshape(ops.matmul(of_row, look), [batch, count, -1])
+        things = ops.cast(present, "float32")[..., None] * ops.concatenate([where, what], axis=-1)
+        unknown = ops.cast(ops.logical_and(present, ops.logical_not(known)), "float32")[..., None]
+        of_things = ops.sum(shown * divergence_of(looks)) + ops.sum(unknown * divergence_of((mean, log_deviation)))
+        divergence = (ops.sum(divergence_of(back)) + of_things) / ops.cast(batch, "float32")
+        return Found(
+            things=things,
+            back=sampled_from(back, self.seed_of("back")),
+            present=present,
+            rows=rows,
+            divergence=divergence,
+            miss=ops.mean(ops.sum(miss, axis=[1, 2]) + doubt),
+        )
+
+    def capacity(self, batch: int, things: int) -> int:
+        """How many things of a batch are drawn at most."""
+        return max(1, math.ceil(CROWDED * batch * things))
+
+    def surprise(self, noise: Tensor, mixed: Tensor, present: Tensor) -> Tensor:
+        """What the prior makes of noise, nats a picture; a scalar."""
+        nats = self.generator.prior.nats(noise, mixed)
+        return ops.mean(nats[:, 0] + ops.sum(nats[:, 1:] * ops.cast(present, "float32"), axis=1))
+
+    def kept(self, rows: Tensor) -> Tensor:
+        """What is left of the noise that says what things look like, so that captions have to say it too.
+
+        0 or 1 of each number of the noise, float32[b, parts, noise_size], alike in all parts of a picture: none is left
+        at first, and later in a share of the pictures, as captions are left out for the sake of guidance (Ho and
+        Salimans, 2022).
+        """
+        share = (1 - MUTED) * ops.clip((self.progress - self.mute) / max(self.mute, 1e-6), 0.0, 1.0)
+        drawn = ops.cast(sampling.uniform([rows], self.seed_of("kept")) < share, "float32")[:, None, None]
+        where = np.zeros([self.generator.parts, self.generator.noise_size], bool)
+        where[:-1, :WHERE] = True
+        return ops.where(where[None], 1.0, drawn)
+
+    def window_of(self, picture: Tensor, fine: Tensor) -> Window:
+        """The same window of all pictures, of the plain ones and the fine ones in turn."""
+        chances = sampling.uniform([2], self.seed_of("window"))
+
+        def window(pictures: Tensor) -> Window:
+            side = pictures.shape[1]
+            at = ops.cast(chances * (side - self.window + 1), "int32")
+            shape = [ops.shape(pictures)[0], self.window, self.window, 3]
+            pixels = ops.slice(pictures, [0, at[0], at[1], 0], shape)
+            centres = ops.convert_to_tensor(pixel_centres(side))
+            rows, columns = (ops.slice(centres, [at[axis]], [self.window]) for axis in (0, 1))
+            return pixels, columns, rows, ops.convert_to_tensor(1 / side, "float32")
+
+        return ops.cond(self.optimizer.iterations % 2 == 0, lambda: window(picture), lambda: window(fine))
+
+    def draw(self, layers: Layers, window: Window) -> tuple[Tensor, Tensor]:
+        """Whole pictures on the coarse grid, and the window."""
+        return self.whole(layers, self.generator.picture_size // COARSE), self.generator.paint(layers, *window[1:])
+
+    def whole(self, layers: Layers, side: int) -> Tensor:
+        """Whole pictures, float32[b, side, side, 3]."""
+        grid = ops.convert_to_tensor(pixel_centres(side))
+        return self.generator.paint(layers, grid, grid, ops.convert_to_tensor(1 / side, "float32"))
+
+    def error(self, drawn: Tensor, real: Tensor) -> Tensor:
+        """Squared at first, absolute in the end; a scalar."""
+        sharpness = ops.maximum(2 * self.progress - 1, 0.0)
+        return sharpness * absolute_error(drawn, real) + (1 - sharpness) * 2 * squared_error(drawn, real)

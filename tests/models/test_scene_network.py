@@ -1,0 +1,187 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+from numpy.typing import NDArray
+from tiny_models import PROMPTS, pictures, shake, tiny_language_model
+
+from models.export import export_text_to_image
+from models.learning.scenes import encoders_of
+from models.part_prior import PartPrior
+from models.restorer import Restorer
+from models.scene_generator import SceneGenerator
+from models.scene_network import WHERE, Placement, hats, noise_of_boxes, pixel_centres, sampled, spread, visibility
+from models.scene_training import SceneTraining
+from models.text_to_image import TextToImage
+
+SIZE = 16
+SIZES = {"things": 2, "noise_size": 8, "components": 3, "width": 16, "canvas": 16, "back_canvas": 16, "features": 4}
+RANDOM = np.random.default_rng(0)
+
+
+def tiny_scenes(picture_size: int = SIZE) -> SceneGenerator:
+    language_model = tiny_language_model()
+    keras.utils.set_random_seed(2)
+    generator = SceneGenerator(language_model, picture_size=picture_size, **SIZES)
+    shake(generator)
+    return generator
+
+
+@pytest.fixture(scope="module")
+def generator() -> SceneGenerator:
+    return tiny_scenes()
+
+
+def test_a_row_depends_on_its_own_caption_and_seed_alone(generator: SceneGenerator) -> None:
+    together = generator.generate(PROMPTS, seed=range(len(PROMPTS)))
+    alone = np.stack([generator.generate(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)])
+    assert abs(together.astype(int) - alone).max() <= 1
+    assert len({picture.tobytes() for picture in alone}) == len(PROMPTS)
+
+
+def test_another_seed_is_another_picture(generator: SceneGenerator) -> None:
+    first, second = generator.generate(["a red circle"] * 2, seed=[1, 2])
+    assert abs(first.astype(int) - second).max() > 3
+
+
+def test_xla_draws_the_same(generator: SceneGenerator) -> None:
+    captions, seeds = tf.constant(PROMPTS), tf.range(len(PROMPTS), dtype=tf.int64)
+    plain, compiled = (generator.draw(captions, seeds, compiled=compiled).numpy() for compiled in (False, True))
+    np.testing.assert_allclose(plain, compiled, atol=0.05)
+
+
+def test_things_that_are_not_there_need_not_be_drawn(generator: SceneGenerator) -> None:
+    noise = RANDOM.normal(size=(3, generator.parts, generator.noise_size)).astype(np.float32)
+    mixed = generator.mix(RANDOM.normal(size=(3, 8)).astype(np.float32))
+    present = np.array([[True, False], [False, False], [True, True]])
+    grid = ops.convert_to_tensor(pixel_centres(SIZE))
+
+    def drawn(rows: list[int] | None, present: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+        layers = generator.decode(noise, mixed, None if rows is None else ops.convert_to_tensor(rows), present=present)
+        return np.asarray(generator.paint(layers, grid, grid, ops.convert_to_tensor(1 / SIZE)))
+
+    np.testing.assert_allclose(drawn([0, 4, 5], None), drawn(None, present), atol=2e-3)
+    np.testing.assert_allclose(drawn([5, 4, 0, 1], present), drawn(None, present), atol=2e-3)
+    assert abs(drawn(None, None) - drawn(None, present)).max() > 0.01
+
+
+def test_boxes_become_noise_and_noise_boxes() -> None:
+    boxes = np.array([[0.3, 0.7, 0.2, 0.5, -1.0], [0.5, 0.5, 0.9, 0.1, 0.5]], np.float32)
+    place = Placement.of_noise(noise_of_boxes(boxes))
+    np.testing.assert_allclose(np.stack([place.x, place.y], axis=1), boxes[:, :2], rtol=1e-5)
+    sides = np.stack([place.width, place.height], axis=1)
+    np.testing.assert_allclose(sides / boxes[:, 2:4], 1.08, rtol=1e-4)
+    assert place.nearness[0] < place.nearness[1]
+
+
+def test_nearer_things_hide_what_lies_behind() -> None:
+    opacity = np.array([[[1, 1, 0, 0], [1, 0, 1, 0]]], np.float32)
+    seen, gap = visibility(opacity, np.array([[50, -50]], np.float32))
+    np.testing.assert_allclose(seen[0], [[1, 1, 0, 0], [0, 0, 1, 0]], atol=1e-5)
+    np.testing.assert_allclose(gap[0], [0, 0, 0, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("width", [1.0, 2.5])
+def test_hats_weigh_cells_evenly(width: float) -> None:
+    weights = hats(ops.linspace(6.0, 9.0, 7), 16, width).numpy()
+    np.testing.assert_allclose(weights.sum(-1), 1, atol=0.05)
+    np.testing.assert_allclose(weights @ np.arange(16) / weights.sum(-1), np.linspace(6, 9, 7), atol=0.1)
+
+
+def test_cells_are_sampled_where_they_lie() -> None:
+    canvas = RANDOM.normal(size=(2, 4, 4, 3)).astype(np.float32)
+    rows, columns = np.eye(4, dtype=np.float32)[[1, 3]], np.eye(4, dtype=np.float32)[[0, 2, 3]]
+    seen = sampled(canvas, np.stack([rows, rows]), np.stack([columns, columns]))
+    expected = canvas[:, [1, 3]][:, :, [0, 2, 3]].transpose(0, 3, 1, 2).reshape(2, 3, 6)
+    np.testing.assert_allclose(seen, expected, rtol=1e-6)
+
+
+def test_channels_spread_into_blocks() -> None:
+    block = np.arange(8, dtype=np.float32).reshape(1, 1, 1, 8)
+    np.testing.assert_array_equal(spread(block, 2)[0, :, :, 0], [[0, 2], [4, 6]])
+
+
+@pytest.mark.filterwarnings("ignore:You are using a softmax")
+def test_the_prior_gives_what_it_samples_the_density_it_says() -> None:
+    """Of one component, the nats of a draw are those of the standard normal behind it and of the deviations."""
+    prior, parts = PartPrior(3, 1, width=8), 4
+    mixed = RANDOM.normal(size=(5, parts, 6)).astype(np.float32)
+    normal = RANDOM.normal(size=(5, parts, 3)).astype(np.float32)
+    prior.nats(normal, mixed)
+    shake(prior, 0.3)
+    every = np.ones((5, parts - 1), bool)
+    draws = prior.sample(mixed, every, np.zeros((5, parts), np.float32), normal)
+    middles = prior.likeliest(mixed, every)
+    own = prior.nats(draws, mixed).numpy()
+    assert own.shape == (5, parts)
+    assert (prior.nats(middles, mixed).numpy()[:, 0] < own[:, 0] + 1e-5).all()
+    standard = 0.5 * (normal**2).sum(-1)
+    # The background comes first in `nats`, and nothing before it changes what its noise costs.
+    again = prior.nats(prior.sample(mixed, every, np.zeros((5, parts), np.float32), 2 * normal), mixed).numpy()
+    np.testing.assert_allclose((again - own)[:, 0], 3 * standard[:, -1], rtol=1e-3)
+
+
+def test_a_model_is_the_same_after_it_was_saved(generator: SceneGenerator, tmp_path: Path) -> None:
+    generator.save(tmp_path / "generator.keras")
+    loaded = keras.saving.load_model(tmp_path / "generator.keras")
+    np.testing.assert_array_equal(loaded.generate(PROMPTS, seed=4), generator.generate(PROMPTS, seed=4))
+
+
+def test_it_is_served_as_part_of_the_fused_model(generator: SceneGenerator, tmp_path: Path) -> None:
+    export_text_to_image(TextToImage(generator, Restorer(widths=(4, 8), depth=1)), tmp_path / "1")
+    serve = tf.saved_model.load(tmp_path / "1").signatures["serving_default"]
+    answer = serve(prompt=tf.constant(["a red circle"]), seed=tf.constant([1], tf.int64))
+    assert tf.io.decode_png(answer["image_bytes"][0]).shape == (SIZE, SIZE, 3)
+
+
+def test_a_canvas_must_be_a_multiple_of_its_feature_map() -> None:
+    with pytest.raises(ValueError, match="canvas 20 and back_canvas 16 must be multiples of 16"):
+        SceneGenerator(tiny_language_model(), **{**SIZES, "canvas": 20})
+
+
+def training_of(generator: SceneGenerator, *, steps: int) -> SceneTraining:
+    training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4)
+    training.compile(optimizer=keras.optimizers.Adam(1e-2))
+    return training
+
+
+BOXES = np.array([[[0.5, 0.5, 0.6, 0.6, 0.0], [np.nan] * WHERE]] * 2, np.float32)
+
+
+@pytest.mark.parametrize("boxes", [BOXES, np.zeros_like(BOXES)], ids=["boxes", "no boxes"])
+def test_training_draws_a_caption_more_like_its_picture_than_like_another(boxes: NDArray[np.float32]) -> None:
+    generator, steps = tiny_scenes(), 80
+    training = training_of(generator, steps=steps)
+    images = pictures(2, 2 * SIZE)
+    captions = ["a red circle", "a blue square"]
+    embeddings = generator.language_model.embed(captions)
+    batch = {"image": np.repeat(images, 4, axis=0), "embedding": np.repeat(embeddings, 4, axis=0)}
+    batch["boxes"] = np.repeat(boxes, 4, axis=0)
+    history = training.fit(
+        tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=steps, shuffle=False, verbose=0
+    )
+    assert np.isfinite(history.history["reconstruction"][-1])
+    real = images.reshape(2, SIZE, 2, SIZE, 2, 3).mean((2, 4))
+    drawn = generator.generate(captions, seed=0).astype(float)
+    own, other = (((drawn - pair) ** 2).mean() for pair in (real, real[::-1]))
+    assert own < 0.5 * other
+    finer = generator.generate(captions, seed=0, scale=4).astype(float)
+    shrunk = finer.reshape(2, SIZE, 4, SIZE, 4, 3).mean((2, 4))
+    assert abs(shrunk - drawn).mean() < 0.5 * abs(drawn - drawn.mean((1, 2), keepdims=True)).mean()
+
+
+def test_what_is_there_and_where_comes_from_boxes_where_they_are_known() -> None:
+    generator = tiny_scenes()
+    training = training_of(generator, steps=10)
+    picture = RANDOM.uniform(-1, 1, size=(2, SIZE, SIZE, 3)).astype(np.float32)
+    mixed = generator.mix(generator.language_model.embed(["a red circle", "a blue square"]))
+    found = training.find(picture, mixed, BOXES)
+    np.testing.assert_array_equal(found.present, [[True, False]] * 2)
+    np.testing.assert_allclose(found.things[:, 0, :WHERE], noise_of_boxes(BOXES[:, 0]), atol=0.1)
+    assert not np.any(found.things[:, 1])
+    unknown = training.find(picture, mixed, np.zeros_like(BOXES))
+    np.testing.assert_array_equal(unknown.present, np.asarray(generator.presences(mixed)) > 0)
+    assert float(unknown.miss) == 0 < float(found.miss)
