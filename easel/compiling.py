@@ -50,12 +50,15 @@ def kubeflow(
         with quiet():
             from tfx_pipeline.kubeflow import compile_pipeline
             from tfx_pipeline.local_run import source_of
-            from tfx_pipeline.pipeline import create_pipeline
+            from tfx_pipeline.pipeline import FROM_SCRATCH, create_pipeline, pretrained_start
             from tfx_pipeline.runs.commit import code_commit
             from tfx_pipeline.runs.root import Root
 
             source = source_of(data, settings)
-            made = create_pipeline(Root(root), source, settings, commit=code_commit(), beam=beam, history=False)
+            start = pretrained_start() if settings.retraining.start == "pretrained" else FROM_SCRATCH
+            made = create_pipeline(
+                Root(root), source, settings, start=start, commit=code_commit(), beam=beam, history=False
+            )
             tasks = compile_pipeline(made, image, out, claim=claim, mount=mount)
     if as_json:
         answer({"file": out, "tasks": tasks, "image": image})

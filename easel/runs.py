@@ -3,7 +3,7 @@
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -31,6 +31,13 @@ def run(
     root: RootOption = Path("work"),
     profile: Annotated[str, typer.Option(help="quick (minutes) or standard.")] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
+    start: Annotated[
+        Literal["last", "pretrained", "none"] | None,
+        typer.Option(
+            help="What trainings start from: the last pushed models that learned from other data (the default), the "
+            "pretrained weights, or none."
+        ),
+    ] = None,
     text: Annotated[Path | None, typer.Option(help="More text for the language model, a line each.")] = None,
     beam_runner: Annotated[
         str, typer.Option(help="Beam's engine for the data steps, such as PortableRunner, FlinkRunner or SparkRunner.")
@@ -55,13 +62,13 @@ def run(
         from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
 
         try:
-            settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
+            settings, beam = load_config(profile, config, start), beam_args(beam_runner, beam_option or ())
             check_job_server(beam)
             check_trains_alone()
         except ConfigError as error:
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None
-        say(plan(data, root, profile, config), as_json=as_json)
+        say(plan(data, root, profile, config, settings.retraining.start), as_json=as_json)
         with quiet():
             from tfx_pipeline.local_run import run_local
 
@@ -78,17 +85,15 @@ def run(
         raise typer.Exit(NOT_BLESSED)
 
 
-def plan(data: Path, root: Path, profile: str, config: Path | None) -> str:
+def plan(data: Path, root: Path, profile: str, config: Path | None, start: str = "last") -> str:
     """What a run will do, and about how long that takes."""
     from tfx_pipeline.config import PROFILES
 
     time = f"{PROFILES[profile].time} on two recent cores"
+    how = f"with the {profile} profile" + (" from the pretrained weights" if start == "pretrained" else "")
     if config is None:
-        return f"Training on {data} with the {profile} profile: {time}; results go to {root}."
-    return (
-        f"Training on {data} with the {profile} profile as {config} changes it; results go to {root}. "
-        f"The profile unchanged takes {time}."
-    )
+        return f"Training on {data} {how}: {time}; results go to {root}."
+    return f"Training on {data} {how} as {config} changes it; results go to {root}. The profile unchanged takes {time}."
 
 
 def Root(path: Path) -> Any:

@@ -114,8 +114,14 @@ class LanguageNetwork(keras.Model):
         return [[ops.zeros([rows, self.width])] * 2 for _ in self.lstms]
 
     def fit_unigram(self, ids: NDArray[np.int64]) -> None:
-        """Count pieces, int[n, t], for the unigram baseline that perplexity is held against (add-one smoothing)."""
-        counts = np.bincount(ids.ravel(), minlength=len(self.vocabulary)).astype(np.float32) + 1
+        """Count pieces, int[n, t], for the unigram baseline that perplexity is held against.
+
+        Smoothed by Witten and Bell (1991): all pieces share one count for each different piece that occurs, so that a
+        vocabulary with many pieces that do not occur costs no more than a small one.
+        """
+        counts = np.bincount(ids.ravel(), minlength=len(self.vocabulary)).astype(np.float32)
+        counts[[PAD, START]] = 0
+        counts += max(1, np.count_nonzero(counts)) / (len(counts) - 2)
         counts[[PAD, START]] = 1e-9
         self.unigram.assign(np.log(counts / counts.sum()))
 

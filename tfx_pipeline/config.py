@@ -2,10 +2,11 @@
 
 import tomllib
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from models.learning.settings import ConfigError, LearningConfig, Section
 from models.learning.settings import Data as LearningData
@@ -90,7 +91,9 @@ class Retraining(Section):
 
     Attributes:
         window: Newest spans that a run trains on.
-        warm_start: Whether a training begins with the weights of the last pushed model that learned from other data.
+        start: What trainings start from: `last`, the last pushed models that learned from other data, where there are
+            any; `pretrained`, the weights that come with Easel, whose words stay in the vocabulary and whose sizes the
+            other settings have unless the config says otherwise; `none`, nothing.
         most_drift: Distance that the data may have from those of the last run, 0 to 1: the Jensen-Shannon divergence
             of lengths, sizes and colours; the largest difference in the share of a word or a language. Where a window
             takes in as many new pictures as old ones, the divergence is about 0.3 at most, however different they are.
@@ -99,10 +102,19 @@ class Retraining(Section):
     """
 
     window: Annotated[int, Field(ge=1, le=10_000)] = 8
-    warm_start: bool = True
+    start: Literal["last", "pretrained", "none"] = "last"
     most_drift: Annotated[float, Field(gt=0, le=1)] = 0.1
     most_skew: Annotated[float, Field(gt=0, le=1)] = 0.3
     on_drift: Literal["stop", "warn"] = "warn"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, values: Any) -> Any:
+        """Take `warm_start`, which `start` has replaced, for one more release."""
+        if not isinstance(values, dict) or not isinstance(values.get("warm_start"), bool):
+            return values
+        others = {name: value for name, value in values.items() if name != "warm_start"}
+        return {"start": "last" if values["warm_start"] else "none", **others}
 
 
 class Card(Section):
@@ -157,28 +169,67 @@ PROFILES = {
 }
 
 
-def load_config(profile: str, file: Path | None = None) -> RunConfig:
+def load_config(profile: str, file: Path | None = None, start: str | None = None) -> RunConfig:
     """The settings of a profile, overridden by a TOML file.
 
     Args:
         profile: `quick` (minutes on a laptop) or `standard`.
         file: TOML with the sections of `RunConfig`, for example `[drawing]` and `warmup_steps = 500`.
+        start: Takes the place of `retraining.start`. With `pretrained`, the sizes are those of the pretrained weights
+            unless the file says otherwise; how long to train stays as the profile has it.
 
     Raises:
         ConfigError: If the profile or a setting does not exist, a value is out of range, or the file cannot be read.
     """
     if profile not in PROFILES:
         raise ConfigError(f"There is no profile {profile!r}: choose one of {', '.join(PROFILES)}.")
-    settings = PROFILES[profile].settings
-    if file is not None:
-        try:
-            settings = merged(settings, tomllib.loads(file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"The config {file} cannot be read: {error}.") from error
+    settings, given = PROFILES[profile].settings, read_settings(file) if file else {}
+    if start is not None:
+        given = merged(given, {"retraining": {"start": start}})
+    config = validated(merged(settings, given))
+    if config.retraining.start == "pretrained":
+        config = validated(merged(merged(settings, pretrained_sizes()), given))
+    return config
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The settings of a TOML file.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The config {file} cannot be read: {error}.") from error
+
+
+def validated(settings: dict[str, Any]) -> RunConfig:
+    """Settings as a config.
+
+    Raises:
+        ConfigError: If a setting does not exist or a value is out of range.
+    """
     try:
         return RunConfig.model_validate(settings)
     except ValidationError as error:
         raise ConfigError("\n".join(sentence(problem) for problem in error.errors())) from None
+
+
+def pretrained_sizes() -> dict[str, Any]:
+    """The settings of the pretrained weights, but for how long and from which seed they were trained."""
+    # Not by importing their package, which loads TensorFlow.
+    text = (files("models") / "pretrained" / "settings.toml").read_text(encoding="utf-8")
+    return without_steps(LearningConfig.model_validate(tomllib.loads(text)).model_dump(exclude={"seed"}))
+
+
+def without_steps(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without any number of training steps."""
+    return {
+        name: without_steps(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+        if not name.endswith("steps")
+    }
 
 
 def only(config: RunConfig, names: Sequence[str]) -> LearningConfig:

@@ -19,7 +19,7 @@ from tfx_pipeline.engines import IN_PROCESS
 from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.ingesting.slices import attributes_to_slice_by, eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
-from tfx_pipeline.pipeline import Source, create_pipeline
+from tfx_pipeline.pipeline import FROM_SCRATCH, Source, Start, create_pipeline, pretrained_start
 from tfx_pipeline.report import Remarks, write_report
 from tfx_pipeline.runs.commit import code_commit
 from tfx_pipeline.runs.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
@@ -91,12 +91,10 @@ def run_local(
         pictures = source_of(data, config, say)
         if pictures.spans and (seen := last_on(root, pictures, lines, config)):
             return outcome(seen, started, new=False)
-        start = warm_start(root, pictures, lines) if config.retraining.warm_start else {}
+        start = start_of(root, pictures, lines, config)
         memory = PeakMemory()
         with narrated(root, say, memory.begin) as log:
-            pipeline = create_pipeline(
-                root, pictures, config, text=lines, warm_start=start, commit=code_commit(), beam=beam
-            )
+            pipeline = create_pipeline(root, pictures, config, text=lines, start=start, commit=code_commit(), beam=beam)
             try:
                 execute(pipeline, root, log)
             except (DataSetError, DriftError, RunError) as error:
@@ -151,7 +149,14 @@ def source_of(data: Path, config: RunConfig, say: Say = lambda _: None) -> Sourc
     return Source(data.resolve(), fingerprint(data, reading.entries), spans, slices, attributes)
 
 
-def warm_start(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:
+def start_of(root: Root, pictures: Source, text: Source | None, config: RunConfig) -> Start:
+    """What the trainings of a run to come start from, as `retraining.start` says."""
+    if config.retraining.start == "pretrained":
+        return pretrained_start()
+    return Start(last_pushed(root, pictures, text)) if config.retraining.start == "last" else FROM_SCRATCH
+
+
+def last_pushed(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:
     """The Model artifacts of the last run that pushed after learning from other data; none where there is no such run.
 
     What learned from the same data is passed over, so that the same command finds its own trainings in the cache.

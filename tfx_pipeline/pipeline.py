@@ -1,10 +1,8 @@
 """The pipeline, as a pure function of what it is given; runners bind it to a place."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from tfx import v1 as tfx
@@ -12,6 +10,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
 from tfx.types.channel_utils import union
 
+from models import pretrained
 from models.learning.networks import NETWORKS
 from tfx_pipeline.components.cards import CardWriter
 from tfx_pipeline.components.copying import CopyCheck
@@ -48,6 +47,28 @@ class Source:
     attributes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Start:
+    """What trainings start from.
+
+    Attributes:
+        weights: Of each kind, a Model artifact's folder or pretrained weights by their `models.pretrained.origin`; a
+            kind without an entry is trained from scratch.
+        pieces: What the vocabulary keeps whether or not the data have it, in its order.
+    """
+
+    weights: Mapping[str, str] = field(default_factory=dict)
+    pieces: tuple[str, ...] = ()
+
+
+FROM_SCRATCH = Start()
+
+
+def pretrained_start() -> Start:
+    """The weights in `models.pretrained`, with the words that they know."""
+    return Start({name: pretrained.origin(name) for name in KINDS}, tuple(pretrained.pieces()))
+
+
 class Reading(NamedTuple):
     """The components up to the check for drift, which is the last of them, and what they hand on."""
 
@@ -79,7 +100,7 @@ def create_pipeline(
     config: RunConfig,
     *,
     text: Source | None = None,
-    warm_start: Mapping[str, str] = MappingProxyType({}),
+    start: Start = FROM_SCRATCH,
     commit: str = "",
     beam: Sequence[str] = IN_PROCESS,
     history: bool = True,
@@ -91,12 +112,12 @@ def create_pipeline(
         pictures: The data-set folder.
         config: All settings.
         text: A file of further text lines for the language model.
-        warm_start: Folders of the Model artifacts that trainings begin with, by name.
+        start: What the trainings start from.
         commit: Of this code, for the model cards.
         beam: Arguments for Beam, as `tfx_pipeline.engines.beam_args` gives them.
         history: Whether there is a store of metadata in which the last run is found, to compare the new one with.
     """
-    steps = data_steps(root, pictures, config, history=history)
+    steps = data_steps(root, pictures, config, known_pieces=start.pieces, history=history)
     nodes, examples, transformed = [*steps.nodes], steps.examples, steps.transformed
     captions: BaseChannel = transformed
     if text is not None:
@@ -108,7 +129,7 @@ def create_pipeline(
     for kind in KINDS.values():
         data = captions if kind.reads_lines else transformed
         base = models[kind.base].trainer.outputs["model"] if kind.base else None
-        trained = trainer(kind, data, steps.graph, root, config, base, warm_start.get(kind.name, ""))
+        trained = trainer(kind, data, steps.graph, root, config, base, start.weights.get(kind.name, ""))
         exported = exporter(kind, transformed, trained, config)
         baseline = latest_blessed(kind.name) if history else None
         judge = evaluator(kind, examples, exported, baseline, config, pictures.slices)
@@ -136,11 +157,11 @@ def create_pipeline(
     check = ServingValidator(**served, model_blessing=assembler.outputs["blessing"])
     cards = CardWriter(
         **{name: model.evaluator.outputs["evaluation"] for name, model in models.items()},
+        **{f"{name}_model": model.trainer.outputs["model"] for name, model in models.items()},
         examples=examples,
         blessing=assembler.outputs["blessing"],
         config=config.model_dump_json(),
         commit=commit,
-        warm_start=json.dumps(dict(warm_start)),
     )
     pushers = [
         Pusher(
@@ -157,7 +178,9 @@ def create_pipeline(
     return bound(root, [*nodes, *galleries.values(), copies, assembler, check, cards, *pushers], beam)
 
 
-def data_steps(root: Root, pictures: Source, config: RunConfig, *, history: bool = True) -> DataSteps:
+def data_steps(
+    root: Root, pictures: Source, config: RunConfig, *, known_pieces: Sequence[str] = (), history: bool = True
+) -> DataSteps:
     """Lay out the components from a folder of captioned pictures to what the Trainers read."""
     nodes, examples, schema = reading_steps(root, pictures, config, history=history)
     finest = NETWORKS[config.drawing.network].fineness * config.data.picture_size
@@ -169,6 +192,7 @@ def data_steps(root: Root, pictures: Source, config: RunConfig, *, history: bool
         disable_statistics=True,
         custom_config={
             "picture_size": finest,
+            "known_pieces": list(known_pieces),
             **config.data.model_dump(include={"caption_length", "vocabulary_size"}),
         },
     )

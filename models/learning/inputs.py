@@ -198,9 +198,10 @@ def with_unknown_words(ids_BxT: tf.Tensor, unknown: UnknownWords) -> tuple[tf.Te
 
 
 def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int64]) -> UnknownWords | None:
-    """Words of the pieces that occur in none of the texts, and so in unknown words alone; None without a share.
+    """Words of the letters that spell other pieces and occur in no text by themselves; None without a share.
 
-    Where every piece occurs somewhere, UNKNOWN alone stands for such a word.
+    Only words that the vocabulary lacks fall apart into them. Whole words that occur in no text, as a vocabulary that
+    outlives its captions has them, keep their meaning. Where every letter occurs, UNKNOWN alone stands for such a word.
 
     Args:
         vocabulary: All pieces.
@@ -209,8 +210,10 @@ def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int6
     """
     if not share:
         return None
-    met = np.unique(np.concatenate([each.ravel() for each in ids]))
-    return UnknownWords(np.setdiff1d(np.arange(len(RESERVED), len(vocabulary)), met).tolist() or [UNKNOWN], share)
+    met = set(np.unique(np.concatenate([each.ravel() for each in ids])).tolist())
+    spelling = set("".join(piece for piece in vocabulary[len(RESERVED) :] if len(piece) > 1))
+    letters = [number for number, piece in enumerate(vocabulary) if piece in spelling and number not in met]
+    return UnknownWords(letters or [UNKNOWN], share)
 
 
 def choose(present_BxK: tf.Tensor) -> tf.Tensor:

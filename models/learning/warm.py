@@ -1,4 +1,4 @@
-"""Trainings that begin where the last pushed model ended."""
+"""Trainings that start from the weights of another model."""
 
 from typing import Any
 
@@ -32,6 +32,34 @@ def take_weights(model: keras.Model, source: keras.Model) -> bool:
         axis = by_piece.get(number)
         new.assign(old if axis is None else replaced(new, old, axis, known))
     return True
+
+
+def differences(model: keras.Model, source: keras.Model) -> list[str]:
+    """What keeps a model from taking the weights of another one, as clauses that name settings."""
+    if type(model) is not type(source):
+        return [f"the network is a {type(model).__name__} here and a {type(source).__name__} there"]
+    ours, theirs = sizes(model), sizes(source)
+    return [f"{name} is {ours[name]} here and {theirs[name]} there" for name in ours if ours[name] != theirs[name]]
+
+
+def sizes(model: keras.Model) -> dict[str, Any]:
+    """The numbers that a network was made with, by the name of their setting; a generator's language model included."""
+    numbers = {name: plain(value) for name, value in model.get_config().items() if is_size(value)}
+    if "length" in numbers:
+        numbers["caption_length"] = numbers.pop("length")
+    if isinstance(model, DrawingModel):
+        numbers |= {f"language.{name}": value for name, value in sizes(model.language_model).items()}
+    return numbers
+
+
+def is_size(value: Any) -> bool:
+    """Whether an argument of a network is a whole number or several."""
+    return isinstance(value, int) or (isinstance(value, list | tuple) and all(isinstance(each, int) for each in value))
+
+
+def plain(size: Any) -> int | list[int]:
+    """A size as JSON has it, and so as a loaded model has it."""
+    return size if isinstance(size, int) else list(size)
 
 
 def own_weights(model: keras.Model) -> list[keras.Variable]:

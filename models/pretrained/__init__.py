@@ -1,16 +1,40 @@
 """Weights for the default data, so that there are pictures before any training; see README.md beside this file."""
 
+import hashlib
+import json
+import zipfile
 from pathlib import Path
 
 from models.export import export_language_model, export_restorer, export_text_to_image
 from models.text_to_image import TextToImage
+from models.vocabulary import RESERVED
 
 HERE = Path(__file__).parent
+ORIGIN = "pretrained"
+"""How `origin` begins."""
 
 
 def load_pretrained() -> TextToImage:
     """The models that come with the project, from three megabytes of weights."""
     return TextToImage.load(HERE)
+
+
+def weights_file(model: str) -> Path:
+    """The file that holds the model of a name; the generator's holds the language model too."""
+    return HERE / ("restorer.keras" if model == "restorer" else "generator.keras")
+
+
+def origin(model: str) -> str:
+    """What the weights of a model are called, by their digest: `pretrained restorer.keras 0123456789abcdef`."""
+    file = weights_file(model)
+    return f"{ORIGIN} {file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+
+
+def pieces() -> list[str]:
+    """The vocabulary of the language model without the reserved pieces, read without loading the model."""
+    with zipfile.ZipFile(weights_file("language_model")) as archive:
+        config = json.loads(archive.read("config.json"))["config"]
+    return list(config["language_model"]["config"]["vocabulary"][len(RESERVED) :])
 
 
 def export_pretrained(out: Path) -> None:

@@ -466,7 +466,10 @@ def test_the_newest_spans_are_trained_on_together(spans_run: Stage) -> None:
 @pytest.mark.timeout(2400)
 def test_new_data_are_learned_from_the_last_pushed_weights(spans_run: Stage) -> None:
     for model in MODELS[:3]:
-        assert f"begins with the weights of {spans_run.root}/pipeline/Trainer.{model}/model/" in spans_run.done.stderr
+        assert (
+            f"{model} starts from the weights in {spans_run.root}/pipeline/Trainer.{model}/model/"
+            in spans_run.done.stderr
+        )
     (version,) = set(succeeded(spans_run)["pushed"].values())
     card = json.loads((spans_run.root / f"pushed/restorer/{version}/assets.extra/model_card.json").read_text())
     assert "/Trainer.restorer/model/" in card["warm_start"]
@@ -507,7 +510,7 @@ def test_cleaning_gives_disk_back_and_keeps_what_pushed_models_came_from(
     drifted_run: Stage, cleaned: dict[str, Any]
 ) -> None:
     assert cleaned["artifacts"] > 5 and cleaned["megabytes"] > 0
-    for model in MODELS:
+    for model in MODELS[:3]:
         for version in drifted_run.pushed[model]:
             card = drifted_run.root / f"pushed/{model}/{version}/assets.extra/model_card.json"
             begun = json.loads(card.read_text(encoding="utf-8"))["warm_start"]

@@ -313,20 +313,30 @@ def test_likelihood_ignores_padding(language_model: LanguageModel) -> None:
         np.testing.assert_allclose(short, long, rtol=1e-5)
 
 
-def test_unigram_counts_pieces_with_one_added() -> None:
+def test_unigram_counts_pieces_and_leaves_a_share_to_those_that_do_not_occur() -> None:
     model = tiny_language_model()
     model.fit_unigram(ids_of(model, "a a red", "a").numpy())
-    size = len(VOCABULARY)
     counted = {piece("▁a"): 3, piece("▁red"): 1, END: 2}
-    total = sum(counted.values()) + size - 2
+    added, total = 3 / (len(VOCABULARY) - 2), 6 + 3
     probabilities = np.exp(model.unigram.numpy())
-    expected = np.full(size, 1 / total)
+    expected = np.full(len(VOCABULARY), added / total)
     expected[[PAD, START]] = 0
     for index, count in counted.items():
-        expected[index] = (count + 1) / total
+        expected[index] = (count + added) / total
     np.testing.assert_allclose(probabilities, expected, rtol=1e-5, atol=1e-9)
     _, unigram_nats, _ = model.negative_log_likelihood(ids_of(model, "a red"))
-    np.testing.assert_allclose(unigram_nats, [-np.log(4 * 2 * 3 / total**3)], rtol=1e-5)
+    likelihood = (3 + added) * (1 + added) * (2 + added) / total**3
+    np.testing.assert_allclose(unigram_nats, [-np.log(likelihood)], rtol=1e-5)
+
+
+def test_pieces_that_do_not_occur_hardly_change_the_unigram_baseline() -> None:
+    nats = []
+    for further in (0, 2000):
+        pieces = [*RESERVED, "▁a", "▁red", *(f"▁{number}" for number in range(further))]
+        model = LanguageModel(pieces, token_size=8, width=8, slots=1, slot_size=8, reading_depth=0)
+        model.fit_unigram(ids_of(model, *["a a red"] * 50).numpy())
+        nats.append(model.negative_log_likelihood(ids_of(model, "a red"))[1].numpy())
+    np.testing.assert_allclose(*nats, atol=0.05)
 
 
 def test_unigram_travels_with_a_saved_model(tmp_path: Path) -> None:

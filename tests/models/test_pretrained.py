@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 
@@ -6,8 +7,9 @@ import pytest
 
 from benchmarks.quality import judge
 from benchmarks.quality.drawing import told
-from models.pretrained import HERE, load_pretrained
+from models.pretrained import HERE, load_pretrained, origin, pieces
 from models.text_to_image import TextToImage
+from models.vocabulary import RESERVED
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +25,13 @@ def test_a_fresh_process_loads_them() -> None:
     program = "from models.pretrained import load_pretrained; print(type(load_pretrained().generator).__module__)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "models.generator\n"), done.stderr
+
+
+def test_its_words_and_files_are_known_without_loading_it(model: TextToImage) -> None:
+    assert [*RESERVED, *pieces()] == model.generator.language_model.vocabulary
+    for name, file in (("language_model", "generator"), ("generator", "generator"), ("restorer", "restorer")):
+        digest = hashlib.sha256((HERE / f"{file}.keras").read_bytes()).hexdigest()
+        assert origin(name) == f"pretrained {file}.keras {digest[:16]}"
 
 
 def test_captions_of_single_objects_that_were_withheld_are_obeyed(model: TextToImage) -> None:

@@ -1,4 +1,5 @@
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from pydantic.fields import FieldInfo
 
 from easel.runs import plan
-from models.learning.settings import ConfigError, Section
-from tfx_pipeline.config import PROFILES, Profile, RunConfig, load_config, merged
+from models.learning.settings import ConfigError, LearningConfig, Section
+from models.pretrained import HERE
+from tfx_pipeline.config import PROFILES, Profile, RunConfig, load_config, merged, without_steps
 
 
 def sections(kind: type[Section] = RunConfig, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
@@ -88,6 +90,43 @@ def test_the_standard_profile_trains_longer_than_the_quick_one() -> None:
 def test_a_file_overrides_a_profile_setting_by_setting(tmp_path: Path) -> None:
     config = load_config("standard", toml(tmp_path, "language.steps", 7))
     assert (config.language.steps, config.language.width) == (7, load_config("standard").language.width)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_sizes_are_those_of_the_pretrained_weights_where_trainings_start_from_them(profile: str) -> None:
+    config, plain = load_config(profile, start="pretrained"), load_config(profile)
+    shipped = LearningConfig.model_validate(tomllib.loads((HERE / "settings.toml").read_text(encoding="utf-8")))
+    ours, sizes = config.model_dump(), without_steps(shipped.model_dump(exclude={"seed"}))
+    assert merged(ours, sizes) == ours
+    assert (config.language.steps, config.restoration.steps) == (plain.language.steps, plain.restoration.steps)
+    assert config.drawing.warmup_steps == plain.drawing.warmup_steps
+
+
+def test_a_file_overrides_the_sizes_of_the_pretrained_weights(tmp_path: Path) -> None:
+    file = toml(tmp_path, "language.width", 40)
+    config = load_config("quick", file, "pretrained")
+    assert config.language == load_config("quick", start="pretrained").language.model_copy(update={"width": 40})
+
+
+def test_a_file_may_say_what_trainings_start_from_and_an_argument_has_the_last_word(tmp_path: Path) -> None:
+    file = toml(tmp_path, "retraining.start", "pretrained")
+    assert load_config("standard", file) == load_config("standard", start="pretrained")
+    assert load_config("standard", file, "none").language == load_config("standard").language
+
+
+@pytest.mark.parametrize(("value", "start"), [("true", "last"), ("false", "none")])
+def test_the_former_name_of_a_start_is_taken(tmp_path: Path, value: str, start: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f"[retraining]\nwarm_start = {value}\nwindow = 3\n")
+    config = load_config("quick", file)
+    assert (config.retraining.start, config.retraining.window) == (start, 3)
+
+
+def test_an_unknown_start_is_refused_with_the_ones_there_are() -> None:
+    with pytest.raises(
+        ConfigError, match=r"retraining.start is 'cold': input should be 'last', 'pretrained' or 'none'"
+    ):
+        load_config("quick", start="cold")
 
 
 def test_merging_keeps_what_is_not_overridden() -> None:

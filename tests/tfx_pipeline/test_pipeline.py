@@ -10,13 +10,14 @@ import tensorflow_model_analysis as tfma
 from pydantic import ValidationError
 from toy_network import TOY, registered
 
+from models import pretrained
 from models.learning.networks import NETWORKS, Network
 from models.learning.settings import Drawing, Section
 from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config
 from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.judging.thresholds import Demand, demanded
 from tfx_pipeline.kinds import KINDS
-from tfx_pipeline.pipeline import Source, create_pipeline
+from tfx_pipeline.pipeline import Source, Start, create_pipeline, pretrained_start
 from tfx_pipeline.runs.root import Root
 
 PICTURES = Source(Path("/data/pictures"), "abc")
@@ -106,7 +107,7 @@ READERS: dict[str, set[str]] = {
     "slices.generator": {"Evaluator.generator"},
     "slices.restorer": {"Evaluator.restorer"},
     "retraining.window": set(),
-    "retraining.warm_start": set(),
+    "retraining.start": set(),
     "retraining": {"DriftCheck"},
     "card": set(),
 }
@@ -174,8 +175,8 @@ def test_trainers_get_settings_that_they_can_read(tmp_path: Path) -> None:
 
 
 def test_a_warm_start_is_part_of_what_a_training_is(tmp_path: Path) -> None:
-    start = {"restorer": "/artifacts/Trainer.restorer/model/7"}
-    made = create_pipeline(Root(tmp_path), PICTURES, RunConfig(), warm_start=start)
+    start = Start({"restorer": "/artifacts/Trainer.restorer/model/7"})
+    made = create_pipeline(Root(tmp_path), PICTURES, RunConfig(), start=start)
     after = {
         node.id.partition(".")[2]: node.exec_properties["custom_config"]
         for node in made.components
@@ -183,6 +184,15 @@ def test_a_warm_start_is_part_of_what_a_training_is(tmp_path: Path) -> None:
     }
     before = settings_of_trainers(tmp_path, RunConfig())
     assert {name for name in KINDS if before[name] != after[name]} == {"restorer"}
+
+
+def test_pretrained_weights_and_their_words_are_part_of_what_is_trained(tmp_path: Path) -> None:
+    made = create_pipeline(Root(tmp_path), PICTURES, RunConfig(), start=pretrained_start())
+    given = {node.id: node.exec_properties for node in made.components}
+    assert json.loads(given["Transform"]["custom_config"])["known_pieces"] == pretrained.pieces()
+    for name in KINDS:
+        trainer = json.loads(given[f"Trainer.{name}"]["custom_config"])
+        assert trainer["warm_start"] == pretrained.origin(name)
 
 
 def test_spans_and_attributes_reach_the_reader(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def transformed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str
     """The rows after Transform, and what it learned."""
     out = tmp_path_factory.mktemp("transform")
     schema = DatasetMetadata.from_feature_spec(SPEC)
-    config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 64}
+    config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 64, "known_pieces": []}
     with tft_beam.Context(temp_dir=str(out / "temporary")):
         (data, _), function = (ROWS, schema) | tft_beam.AnalyzeAndTransformDataset(
             partial(preprocessing_fn, custom_config=config)
@@ -152,17 +152,31 @@ def test_the_graph_transforms_raw_rows_as_beam_did(
     np.testing.assert_array_equal(again["image"].numpy().ravel(), np.ravel([row["image"] for row in rows]))
 
 
-def test_a_small_vocabulary_is_cut_to_its_size_and_captions_without_more_have_no_place_for_it(tmp_path: Path) -> None:
-    plain = {name: spec for name, spec in SPEC.items() if name != "more"}
-    rows = [{name: row[name] for name in plain} for row in ROWS]
-    config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 16}
-    with tft_beam.Context(temp_dir=str(tmp_path / "temporary")):
-        function = (rows, DatasetMetadata.from_feature_spec(plain)) | tft_beam.AnalyzeDataset(
+PLAIN = {name: spec for name, spec in SPEC.items() if name != "more"}
+
+
+def analysed(out: Path, **settings: Any) -> tft.TFTransformOutput:
+    """What Transform learns of the rows without further captions, for a vocabulary of 16 pieces."""
+    rows = [{name: row[name] for name in PLAIN} for row in ROWS]
+    config = {"picture_size": SIZE, "caption_length": LENGTH, "vocabulary_size": 16, "known_pieces": []} | settings
+    with tft_beam.Context(temp_dir=str(out / "temporary")):
+        function = (rows, DatasetMetadata.from_feature_spec(PLAIN)) | tft_beam.AnalyzeDataset(
             partial(preprocessing_fn, custom_config=config)
         )
-        _ = function | tft_beam.WriteTransformFn(str(tmp_path / "out"))
-    output = tft.TFTransformOutput(str(tmp_path / "out"))
-    assert set(output.transformed_feature_spec()) == set(plain)
+        _ = function | tft_beam.WriteTransformFn(str(out / "out"))
+    return tft.TFTransformOutput(str(out / "out"))
+
+
+def test_a_small_vocabulary_is_cut_to_its_size_and_captions_without_more_have_no_place_for_it(tmp_path: Path) -> None:
+    output = analysed(tmp_path)
+    assert set(output.transformed_feature_spec()) == set(PLAIN)
     pieces = vocabulary(output)
     assert len(pieces) == 16
     assert tuple(pieces[: len(RESERVED)]) == RESERVED
+
+
+def test_known_pieces_come_first_and_stay_whatever_the_captions_say(tmp_path: Path) -> None:
+    known = ["▁cat", "猫", "▁red"]
+    plain, both = vocabulary(analysed(tmp_path / "plain")), vocabulary(analysed(tmp_path / "both", known_pieces=known))
+    assert both[: len(RESERVED) + 3] == [*RESERVED, *known]
+    assert both[len(RESERVED) + 3 :] == [piece for piece in plain if piece not in (*RESERVED, *known)]

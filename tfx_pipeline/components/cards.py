@@ -1,14 +1,15 @@
 """The writer of model cards."""
 
-import json
 from pathlib import Path
 
 from tfx.types import Artifact
-from tfx.types.standard_artifacts import Examples, ModelBlessing, ModelEvaluation
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter
 
 from tfx_pipeline.components.artifacts import ModelCards
+from tfx_pipeline.components.exporting import model_path
 from tfx_pipeline.components.signatures import component_with
+from tfx_pipeline.components.training import read_origin
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.judging.evaluations import metrics_by_slice
 from tfx_pipeline.kinds import FUSED, KINDS
@@ -16,19 +17,20 @@ from tfx_pipeline.pushing.cards import COUNTS, ModelCard, limits
 from tfx_pipeline.runs.history import plain
 
 
-@component_with(dict.fromkeys(KINDS, ModelEvaluation))
+@component_with(dict.fromkeys(KINDS, ModelEvaluation) | {f"{name}_model": Model for name in KINDS})
 def CardWriter(
     examples: InputArtifact[Examples],
     blessing: InputArtifact[ModelBlessing],
     config: Parameter[str],
     commit: Parameter[str],
-    warm_start: Parameter[str],
     cards: OutputArtifact[ModelCards],
-    **evaluations: Artifact,
+    **inputs: Artifact,
 ) -> None:
     """Write a card for each model of a run: those that were judged, and the fused one with the numbers of all."""
-    metrics = {name: metrics_by_slice(evaluation.uri) for name, evaluation in evaluations.items()}
-    settings, origins = RunConfig.model_validate_json(config), json.loads(warm_start)
+    metrics = {name: metrics_by_slice(inputs[name].uri) for name in KINDS}
+    origins = {name: read_origin(model_path(inputs[f"{name}_model"])) for name in KINDS}
+    origins[FUSED] = "; ".join(f"{name}: {origin}" for name, origin in origins.items() if origin)
+    settings = RunConfig.model_validate_json(config)
     recorded = plain(examples.mlmd_artifact.custom_properties)
     for name in (*metrics, FUSED):
         card = ModelCard(
@@ -39,7 +41,7 @@ def CardWriter(
             data={key: recorded[key] for key in COUNTS if recorded.get(key)},
             config=settings.model_dump(mode="json"),
             metrics=metrics if name == FUSED else {name: metrics[name]},
-            warm_start=origins.get(name, ""),
+            warm_start=origins[name],
             limits=list(limits(settings, recorded.get("pictures", 0))),
         )
         Path(cards.uri).mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,12 @@ import keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
+from models import pretrained
 from models.learning.settings import LearningConfig
 from tfx_pipeline.kinds import KINDS, keras_file
 from tfx_pipeline.training.job import Job
+
+ORIGIN_FILE = "started_from.txt"
 
 
 def train(fn_args: FnArgs) -> None:
@@ -25,7 +28,19 @@ def train(fn_args: FnArgs) -> None:
     folder = Path(fn_args.serving_model_dir)
     folder.mkdir(parents=True, exist_ok=True)
     model.save(keras_file(folder, job.model))
+    write_origin(folder, fn_args.custom_config["warm_start"] if job.started else "")
     shutil.rmtree(job.checkpoints, ignore_errors=True)
+
+
+def write_origin(folder: Path, origin: str) -> None:
+    """Keep beside a trained model what its training started from; empty for a training from scratch."""
+    (folder / ORIGIN_FILE).write_text(origin, encoding="utf-8")
+
+
+def read_origin(folder: Path) -> str:
+    """What `write_origin` kept."""
+    file = folder / ORIGIN_FILE
+    return file.read_text(encoding="utf-8") if file.is_file() else "not recorded"
 
 
 def job_of(fn_args: FnArgs) -> Job:
@@ -51,7 +66,17 @@ def fingerprint(fn_args: FnArgs) -> str:
     return hashlib.sha256(json.dumps([inputs, fn_args.custom_config]).encode()).hexdigest()[:12]
 
 
-def warm_file(artifact: str, kind: str) -> Path | None:
-    """The Keras model in a Model artifact; None for no artifact, and for one that has been removed."""
-    file = keras_file(Path(path_utils.serving_model_path(artifact)), kind)
-    return file if artifact and file.is_file() else None
+def warm_file(origin: str, kind: str) -> Path | None:
+    """The Keras model that a training starts from.
+
+    Args:
+        origin: A Model artifact, or pretrained weights by their `models.pretrained.origin`; empty for none.
+        kind: What is trained.
+
+    Returns:
+        None for none, and for an artifact that has been removed.
+    """
+    if origin.startswith(pretrained.ORIGIN):
+        return pretrained.weights_file(kind)
+    file = keras_file(Path(path_utils.serving_model_path(origin)), kind)
+    return file if origin and file.is_file() else None

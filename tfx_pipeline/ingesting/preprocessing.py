@@ -18,7 +18,8 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     Args:
         inputs: `image`, `text` and `text_zh` as encoded pictures and captions, string[b] or string[b, 1]; `more`,
             further captions, string[b, k], where the data have any.
-        custom_config: `picture_size`, `caption_length` and `vocabulary_size`.
+        custom_config: `picture_size`, `caption_length`, `vocabulary_size`, and `known_pieces`, which come first in the
+            vocabulary whether or not they occur, beside the most frequent ones.
 
     Returns:
         `image`: string[b, 1], size * size * 3 bytes of uint8 RGB each, since Transform keeps no uint8 tensors and
@@ -33,7 +34,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         tf.concat([pieces(captions), characters(captions)], axis=1).to_sparse(),
         vocab_filename=VOCABULARY,
         top_k=custom_config["vocabulary_size"] - len(RESERVED),
-        reserved_tokens=list(RESERVED),
+        reserved_tokens=[*RESERVED, *custom_config["known_pieces"]],
     )
     table = tf.lookup.StaticVocabularyTable(
         tf.lookup.TextFileInitializer(

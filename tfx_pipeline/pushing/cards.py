@@ -26,7 +26,8 @@ class ModelCard(BaseModel):
         data: The fingerprint and the counts of what it learned from.
         config: All settings of the run.
         metrics: Of each judged part, by slice (`all` first), by name; units as in `tfx_pipeline.judging.metrics`.
-        warm_start: Where the weights came from that its training began with; empty for a cold start.
+        warm_start: The weights that its training started from, a Model artifact or pretrained ones; of the fused model,
+            those of each part. Empty for a training from scratch.
         limits: What it cannot do, a sentence each.
     """
 
@@ -48,7 +49,8 @@ class ModelCard(BaseModel):
         parts += ["## Data", bullets(f"{name}: {value}" for name, value in self.data.items())]
         for part, slices in self.metrics.items():
             parts += [f"## How good: {part}", table(slices)]
-        parts += ["## How it was made", bullets([f"commit: {self.commit}", f"warm start: {self.warm_start or 'none'}"])]
+        made = [f"commit: {self.commit}", f"training started from: {self.warm_start or 'scratch'}"]
+        parts += ["## How it was made", bullets(made)]
         settings = (f"{section}: {json.dumps(values)}" for section, values in self.config.items())
         return "\n\n".join([*parts, bullets(settings), ""])
 

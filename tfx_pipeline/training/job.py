@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.learning.fit import CONSOLE, fit
 from models.learning.inputs import Batches, Captioned
 from models.learning.settings import LearningConfig
-from models.learning.warm import take_weights
+from models.learning.warm import differences, take_weights
 from models.learning.workers import is_chief
 from models.saving import load_model
 from tfx_pipeline.ingesting.preprocessing import VOCABULARY
@@ -34,7 +34,9 @@ class Job:
         base: The Keras model that this training builds on, if there is one.
         run_dir: Where logs and samples go.
         checkpoints: Backups, in a folder that the same inputs and settings find again after a kill.
-        warm_start: The Keras model whose weights the training begins with, if there is one.
+        warm_start: The file of the Keras model whose weights the training starts from, or of a generator that holds
+            this model; None for a training from scratch.
+        started: Whether the training has started from those weights, which must be of the same shape.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Job:
     run_dir: Path
     checkpoints: Path
     warm_start: Path | None = None
+    started: bool = False
 
     def captioned(self, fineness: int = 1) -> Captioned:
         """The pictures to train on, `fineness` times as large as the settings say, and their captions."""
@@ -72,17 +75,22 @@ class Job:
         return load_model(self.base)
 
     def fit(self, training: keras.Model, batches: Batches, **options: Any) -> None:
-        """Train with this job's folders, the first phase from the weights of the last pushed model."""
+        """Train with this job's folders, the first phase from the weights that `warm_start` names."""
         if self.warm_start:
-            self.begin_with(getattr(training, self.model), self.warm_start)
+            self.start_from(self.warm_start, training)
             self.warm_start = None
         fit(training, batches, checkpoints=self.checkpoints, run_dir=self.run_dir, **options)
 
-    def begin_with(self, model: keras.Model, file: Path) -> None:
-        """Begin with the weights of a saved model, if it is of the same shape."""
-        taken = take_weights(model, load_model(file))
-        how = f"begins with the weights of {file}" if taken else "begins anew: its shape has changed"
-        CONSOLE.print(f"  {model.name} {how}", soft_wrap=True)
+    def start_from(self, file: Path, training: keras.Model) -> None:
+        """Start from the weights of a saved model, or say why its shape does not allow that."""
+        model, source = getattr(training, self.model), load_model(file)
+        source = getattr(source, self.model, source)
+        self.started = take_weights(model, source)
+        if self.started:
+            CONSOLE.print(f"  {self.model} starts from the weights in {file}", soft_wrap=True)
+            return
+        why = "; ".join(differences(model, source))
+        CONSOLE.print(f"  {self.model} starts from scratch, since it does not fit {file}: {why}", soft_wrap=True)
 
     def log(self, sentence: str, **values: Any) -> None:
         """Say a sentence and keep values as a line of `metrics.jsonl`; of several workers, one does."""

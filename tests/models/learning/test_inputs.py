@@ -110,13 +110,19 @@ def test_without_a_share_no_word_is_unknown() -> None:
         np.testing.assert_array_equal(part[:, :LENGTH], rows)
 
 
-def test_unknown_words_consist_of_what_no_text_has() -> None:
+def test_unknown_words_consist_of_letters_that_no_text_has() -> None:
     vocabulary = [*RESERVED, "▁red", "红", "▁", "e", "d"]
-    texts = np.array([[START, 4, END, PAD], [START, 5, END, PAD]])
-    assert unknown_words(vocabulary, 0.1, texts[:1]) == ([5, 6, 7, 8], 0.1)
-    assert unknown_words(vocabulary, 0.1, texts[:1], texts[1:]) == ([6, 7, 8], 0.1)
+    texts = np.array([[START, 4, END, PAD], [START, 5, 8, END]])
+    assert unknown_words(vocabulary, 0.1, texts[:1]) == ([6, 7, 8], 0.1)
+    assert unknown_words(vocabulary, 0.1, texts[:1], texts[1:]) == ([6, 7], 0.1)
     assert unknown_words(vocabulary[:6], 0.1, texts) == ([UNKNOWN], 0.1)
     assert unknown_words(vocabulary, 0.0, texts) is None
+
+
+def test_a_word_that_no_text_has_keeps_its_meaning() -> None:
+    vocabulary = [*RESERVED, "▁cat", "猫", "▁red", "▁", "r", "e", "d", "c", "a", "t"]
+    texts = np.array([[START, 6, END, PAD]])
+    assert unknown_words(vocabulary, 0.1, texts) == ([*range(7, 14)], 0.1)
 
 
 def test_caption_batches_with_unknown_words_learn_the_rest() -> None:

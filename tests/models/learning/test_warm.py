@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from models.generator import Generator
 from models.language_model import LanguageModel
-from models.learning.warm import take_weights
+from models.learning.warm import differences, take_weights
 from models.restorer import Restorer
 from models.vocabulary import RESERVED
 
@@ -45,6 +45,33 @@ def test_a_network_of_another_shape_is_left_as_it_is() -> None:
     assert not take_weights(new, old)
     for ours, kept in zip(new.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, kept)
+
+
+def test_the_sizes_that_differ_are_named() -> None:
+    same, other = restorer(16, 0), restorer(8, 1)
+    assert differences(same, restorer(16, 1)) == []
+    assert differences(same, other) == ["widths is [8, 16] here and [8, 8] there"]
+    loaded = Restorer.from_config({**same.get_config(), "widths": [8, 16]})
+    assert differences(same, loaded) == []
+
+
+def test_a_caption_length_is_named_as_its_setting_is() -> None:
+    ours, theirs = LanguageModel(RESERVED, length=8), LanguageModel(RESERVED, length=12)
+    assert differences(ours, theirs) == ["caption_length is 8 here and 12 there"]
+    assert not take_weights(ours, theirs)
+
+
+def test_a_generator_names_what_differs_in_its_language_model() -> None:
+    sizes = {"picture_size": 16, "style_size": 8, "frames": 2, "width": 8, "depth": 1}
+    ours = Generator(LanguageModel(RESERVED, slots=2, slot_size=8), **sizes)
+    theirs = Generator(LanguageModel([*RESERVED, "a"], slots=3, slot_size=8), **sizes)
+    assert differences(ours, theirs) == ["language.slots is 2 here and 3 there"]
+    assert not take_weights(ours, theirs)
+
+
+def test_networks_of_two_kinds_are_named() -> None:
+    (told,) = differences(restorer(16, 0), language_model(PIECES, 0))
+    assert told == "the network is a Restorer here and a LanguageModel there"
 
 
 def test_pieces_are_found_again_where_the_vocabulary_has_changed() -> None:
