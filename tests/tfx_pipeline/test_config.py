@@ -63,7 +63,8 @@ def toml(tmp_path: Path, name: str, value: Any) -> Path:
     *section, key = name.split(".")
     told = f'"{value}"' if isinstance(value, str) else value
     file = tmp_path / "config.toml"
-    file.write_text("".join(f"[{part}]\n" for part in section) + f"{key} = {told}\n", encoding="utf-8")
+    head = f"[{'.'.join(section)}]\n" if section else ""
+    file.write_text(f"{head}{key} = {told}\n", encoding="utf-8")
     return file
 
 
