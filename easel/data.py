@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,12 +36,23 @@ def shapes(out: Out, count: Count = 20_000, size: Size = 32, seed: Seed = 0, as_
 
 
 @app.command()
-def storybook(out: Out, count: Count = 20_000, size: Size = 64, seed: Seed = 0, as_json: AsJson = False) -> None:
+def storybook(
+    out: Out,
+    count: Count = 20_000,
+    size: Size = 64,
+    seed: Seed = 0,
+    things: Annotated[
+        Path | None,
+        typer.Option(help="A folder of further things as SVG, with their facts; every second scene shows one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Draw scenes of animals, plants, people, houses and vehicles, captioned in English and Chinese."""
     from tfx_pipeline.datasets.storybook.samples import write_storybook
 
     seconds = count * _storybook_seconds(size) / (os.cpu_count() or 1)
-    _draw(write_storybook, "scenes", out, count, size, seed, seconds, as_json)
+    write = partial(write_storybook, things=things)
+    _draw(write, "scenes", out, count, size, seed, seconds, as_json)
 
 
 @app.command()

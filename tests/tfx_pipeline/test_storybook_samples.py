@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from tfx_pipeline.datasets.folder import DataSetError, read_folder
-from tfx_pipeline.datasets.storybook.samples import StorybookSummary, sample, write_storybook
+from tfx_pipeline.datasets.storybook.samples import Sample, StorybookSummary, sample, write_storybook
 from tfx_pipeline.datasets.storybook.scene import render
+from tfx_pipeline.datasets.storybook.things import ART, THINGS
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -29,6 +30,26 @@ def test_samples_are_seen_unless_others_are_asked_for(withheld: bool) -> None:
 
 def test_samples_of_one_kind_can_be_asked_for() -> None:
     assert {each.scene.kind for each in sample(20, seed=0, shares={"pair": 1, "count": 1})} == {"pair", "count"}
+
+
+def nouns_of(each: Sample) -> set[str]:
+    return {role.noun for role in each.scene.story.roles}
+
+
+def test_every_second_sample_is_about_the_nouns_that_are_asked_for() -> None:
+    asked, plain = sample(12, seed=4, about=("cat", "owl")), list(sample(12, seed=4))
+    for number, each in enumerate(asked):
+        assert each == plain[number] if number % 2 else nouns_of(each) & {"cat", "owl"}
+
+
+def test_further_things_are_drawn_in_every_second_scene_and_are_not_kept(tmp_path: Path) -> None:
+    for workers in (1, 2):
+        (tmp_path / str(workers)).mkdir()
+        write_storybook(tmp_path / str(workers), count=300, size=16, seed=3, workers=workers, things=ART / "demo")
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+    shown = ["dinosaur" in json.dumps(entry.attributes) for entry in read_folder(tmp_path / "1").entries]
+    assert all(shown[::2]) and not all(shown[1::2])
+    assert "dinosaur" not in THINGS
 
 
 def test_a_data_set_is_the_same_however_many_draw_it(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tfx_pipeline.datasets.storybook.things import (
     Drawing,
     Place,
     read_drawing,
+    read_new_things,
     read_places,
     read_things,
 )
@@ -116,6 +117,27 @@ def test_no_synonym_names_a_colour_that_its_thing_takes() -> None:
 def test_a_new_thing_is_facts_and_drawings_alone(folder: Path) -> None:
     thing = read_things(folder, PLACES)["red panda"]
     assert (thing.group, thing.flies, thing.drawings["walking"].extent) == ("mine", False, (0.8, 1.0))
+
+
+def test_further_things_have_names_of_their_own(folder: Path) -> None:
+    assert list(read_new_things(folder)) == ["red panda"]
+    (folder / "mine.toml").write_text(FACTS.replace('zh = "小熊猫"', 'zh = "猫"'), encoding="utf-8")
+    with pytest.raises(DataSetError, match="The thing red panda is there already, as cat: choose another name and zh"):
+        read_new_things(folder)
+
+
+def test_a_folder_without_things_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataSetError, match=r"holds no things: it needs their facts in a TOML file"):
+        read_new_things(tmp_path)
+
+
+def test_what_the_demo_teaches_is_new_and_drawn_like_the_rest() -> None:
+    (thing,) = read_new_things(ART / "demo").values()
+    for drawing in thing.drawings.values():
+        alpha = pixels(drawing, None)[..., 3] > 127
+        rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+        assert max(rows[0], columns[0]) <= 4
+        assert min(rows[-1] - len(alpha), columns[-1] - alpha.shape[1]) >= -5
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ canonical picture of a story comes out, which has the first variant of everythin
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -68,10 +68,12 @@ class Dice:
         return items[int(self.rng.integers(len(items)))] if self.rng else items[0]
 
 
-def random_scene(rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None) -> Scene:
+def random_scene(
+    rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None, about: Collection[str] = ()
+) -> Scene:
     """A random story, laid out; arguments and errors are those of `random_story`."""
     while True:
-        story = random_story(rng, shares=shares, withheld=withheld)
+        story = random_story(rng, shares=shares, withheld=withheld, about=about)
         for _ in range(TRIES):
             with contextlib.suppress(CrowdedError):
                 return lay_out(story, rng)

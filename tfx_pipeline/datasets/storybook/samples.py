@@ -2,7 +2,7 @@
 
 import functools
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tfx_pipeline.datasets.storybook.captions import Captions, captions
 from tfx_pipeline.datasets.storybook.layout import random_scene
 from tfx_pipeline.datasets.storybook.scene import Scene, render
 from tfx_pipeline.datasets.storybook.story import SHARES
+from tfx_pipeline.datasets.storybook.things import add_things, read_new_things
 
 MIN_SIZE, MAX_SIZE = 16, 512
 _BATCH = 256
@@ -37,7 +38,13 @@ class StorybookSummary:
 
 
 def sample(
-    count: int, seed: int, *, withheld: bool | None = False, shares: Mapping[str, float] = SHARES, start: int = 0
+    count: int,
+    seed: int,
+    *,
+    withheld: bool | None = False,
+    shares: Mapping[str, float] = SHARES,
+    start: int = 0,
+    about: Collection[str] = (),
 ) -> Iterator[Sample]:
     """Captioned scenes, each by itself: the same for the same seed and number, whatever is drawn beside it.
 
@@ -47,10 +54,11 @@ def sample(
         withheld: True draws withheld scenes alone, False seen ones alone, None both.
         shares: Weight of each kind of scene, at least 0; `{"pair": 1}` draws pairs alone.
         start: The number of the first.
+        about: Nouns of which every second scene has one.
     """
     for number in range(start, start + count):
         rng = np.random.default_rng([seed, number])
-        scene = random_scene(rng, shares=shares, withheld=withheld)
+        scene = random_scene(rng, shares=shares, withheld=withheld, about=() if number % 2 else about)
         yield Sample(scene, captions(scene, rng))
 
 
@@ -60,6 +68,7 @@ def write_storybook(
     count: int,
     size: int,
     seed: int,
+    things: Path | None = None,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> StorybookSummary:
@@ -70,19 +79,21 @@ def write_storybook(
         count: Number of pictures, at least 1.
         size: Side of the pictures in pixels, 16 to 512.
         seed: Same seed, same bytes, whatever the number of workers.
+        things: A folder of further things, of which every second scene has one.
         workers: Processes that draw; by default one for each core.
         progress: Called with the number of pictures written so far.
 
     Raises:
-        DataSetError: If `count` or `size` is out of range.
+        DataSetError: If `count` or `size` is out of range, or the further things are refused.
     """
     if count < 1 or not MIN_SIZE <= size <= MAX_SIZE:
         raise DataSetError(f"count {count} and size {size}: count must be at least 1 and size 16 to 512 pixels.")
+    new = read_new_things(things) if things else {}
     (out / IMAGES).mkdir()
     entries: list[Entry] = []
     batches = [(number, min(_BATCH, count - number)) for number in range(0, count, _BATCH)]
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for batch in pool.imap(functools.partial(write_batch, out, size, seed), batches):
+    with multiprocessing.get_context("spawn").Pool(workers, add_things, (new,)) as pool:
+        for batch in pool.imap(functools.partial(write_batch, out, size, seed, tuple(new)), batches):
             entries += batch
             if progress is not None:
                 progress(len(entries))
@@ -90,10 +101,10 @@ def write_storybook(
     return StorybookSummary(count, sum(entry.withheld for entry in entries))
 
 
-def write_batch(out: Path, size: int, seed: int, batch: tuple[int, int]) -> list[Entry]:
+def write_batch(out: Path, size: int, seed: int, about: Collection[str], batch: tuple[int, int]) -> list[Entry]:
     """Draw some pictures, from a number on, and describe them."""
     start, count = batch
-    drawn = sample(count, seed, withheld=None, start=start)
+    drawn = sample(count, seed, withheld=None, start=start, about=about)
     return [write_sample(out, f"{IMAGES}/{number:06}.png", each, size) for number, each in enumerate(drawn, start)]
 
 

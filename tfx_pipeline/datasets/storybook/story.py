@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -100,13 +100,16 @@ def is_withheld_pair(first: str, relation: str, second: str) -> bool:
     return is_withheld(first, relation, second)
 
 
-def random_story(rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None) -> Story:
+def random_story(
+    rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None, about: Collection[str] = ()
+) -> Story:
     """Draw a story.
 
     Args:
         rng: Source of every choice.
         shares: Weight of each kind, at least 0; `{"pair": 1}` draws pairs alone.
         withheld: True draws withheld stories alone, False seen ones alone, None both.
+        about: Nouns of which a story must have one; without any, all stories do.
 
     Raises:
         ValueError: If withheld stories are asked for of landscapes alone, of which none is withheld.
@@ -115,8 +118,13 @@ def random_story(rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bo
         raise ValueError("No landscape is withheld: ask for another kind of scene, or leave out withheld=True.")
     while True:
         story = set_in_time(weighted(rng, shares), rng)
-        if story is not None and withheld in (None, story.withheld):
+        if story is not None and withheld in (None, story.withheld) and tells_of(story, about):
             return story
+
+
+def tells_of(story: Story, nouns: Collection[str]) -> bool:
+    """Whether a story has one of the nouns; without any, it does."""
+    return not nouns or any(role.noun in nouns for role in story.roles)
 
 
 def set_in_time(kind: str, rng: Rng) -> Story | None:

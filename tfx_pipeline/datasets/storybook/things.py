@@ -243,6 +243,24 @@ def read_things(folder: Path, places: Collection[str]) -> dict[str, Thing]:
     return things
 
 
+def read_new_things(folder: Path) -> dict[str, Thing]:
+    """Things of a folder that the storybook does not have; raises as `read_things` does, and where it has one."""
+    new = read_things(folder, PLACES)
+    if not new:
+        raise DataSetError(
+            f"{folder} holds no things: it needs their facts in a TOML file and their drawings beside it."
+        )
+    for thing in new.values():
+        if known := next((one.name for one in THINGS.values() if {one.name, one.zh} & {thing.name, thing.zh}), None):
+            raise DataSetError(f"The thing {thing.name} is there already, as {known}: choose another name and zh.")
+    return new
+
+
+def add_things(things: Mapping[str, Thing]) -> None:
+    """Let the storybook of this process have further things; before it tells its first story."""
+    THINGS.update(things)
+
+
 def read_places(folder: Path) -> dict[str, Place]:
     """Every place of a folder by its name; raises as `read_things` does."""
     drawn = [file.stem.rpartition("-") for file in sorted(folder.glob("*.svg"))]
