@@ -13,7 +13,7 @@ from toy_network import TOY, registered
 from models import pretrained
 from models.learning.networks import NETWORKS, Network
 from models.learning.settings import Drawing, Section
-from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config
+from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config, merged
 from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.judging.thresholds import Demand, demanded
 from tfx_pipeline.kinds import KINDS
@@ -129,10 +129,17 @@ def nested(name: str, value: Any) -> dict[str, Any]:
     return value
 
 
+def network_of(name: str) -> dict[str, Any]:
+    """The network that reads a setting, as a config file chooses it; nothing for the first one."""
+    sections = {f"drawing.{network.section}.": network.name for network in NETWORKS.values() if network.section}
+    chosen = next((network for section, network in sections.items() if name.startswith(section)), None)
+    return {"drawing": {"network": chosen}} if chosen else {}
+
+
 def changed(name: str, value: Any) -> RunConfig:
-    """The defaults but for one setting, which has some other value that is allowed."""
+    """The defaults but for one setting, which has another value that is allowed, and the network that reads it."""
     if isinstance(value, str):
-        others: list[Any] = [TOY.name, "stop", "other"]
+        others: list[Any] = [TOY.name, "stop", "none", "other"]
     elif isinstance(value, tuple):
         others = [tuple(2 * number for number in value), ("other",)]
     elif isinstance(value, bool):
@@ -141,14 +148,15 @@ def changed(name: str, value: Any) -> RunConfig:
         others = [1, 0.25, value and value * 2, value and value / 2]
     for other in (other for other in others if other != value):
         with contextlib.suppress(ValidationError):
-            return RunConfig.model_validate(nested(name, other))
+            return RunConfig.model_validate(merged(nested(name, other), network_of(name)))
     raise AssertionError(f"no other value of {name} was tried")
 
 
 @pytest.mark.parametrize(("name", "value"), list(leaves(RunConfig())), ids=str)
 def test_a_setting_runs_the_components_that_read_it_and_no_other(tmp_path: Path, name: str, value: Any) -> None:
     with registered():
-        before, after = (settings_of_all(tmp_path, config) for config in (RunConfig(), changed(name, value)))
+        plain = RunConfig.model_validate(network_of(name))
+        before, after = (settings_of_all(tmp_path, config) for config in (plain, changed(name, value)))
     readers = next(found for prefix, found in READERS.items() if name.startswith(prefix))
     assert {step for step in before if before[step] != after[step]} == readers | {"CardWriter"}
 
