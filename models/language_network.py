@@ -121,7 +121,7 @@ class LanguageNetwork(keras.Model):
         """
         counts = np.bincount(ids.ravel(), minlength=len(self.vocabulary)).astype(np.float32)
         counts[[PAD, START]] = 0
-        counts += max(1, np.count_nonzero(counts)) / (len(counts) - 2)
+        counts += max(1, int(np.count_nonzero(counts))) / (len(counts) - 2)
         counts[[PAD, START]] = 1e-9
         self.unigram.assign(np.log(counts / counts.sum()))
 
