@@ -67,6 +67,10 @@ def described(told: "Provenance", credentials: "dict[str, str]") -> list[str]:
             f"  drawn: {drawing.expanded_prompt}",
             f"  seed {drawing.seed}{warmth}{off}{of}{size}",
         ]
+        if drawing.share:
+            goal = drawing.to_prompt if drawing.to_prompt is not None else drawing.prompt
+            seed = drawing.to_seed if drawing.to_seed is not None else drawing.seed
+            lines.append(f"  interpolated {drawing.share:.0%} of the way to: {goal}, seed {seed}")
     if told.restoring:
         done = told.restoring.model_dump(exclude_defaults=True)
         lines.append(f"  restored: {', '.join(f'{name} {value}' for name, value in done.items()) or 'noise estimated'}")

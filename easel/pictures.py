@@ -43,6 +43,15 @@ def generate(
     scale: Annotated[
         int, typer.Option(min=1, max=8, help="Draw so many times finer: 4 makes 128x128 pixels of 32x32.")
     ] = 1,
+    to_prompt: Annotated[
+        str | None, typer.Option(help="With --share, the prompt of a second picture; by default the same.")
+    ] = None,
+    to_seed: Annotated[
+        int | None, typer.Option(help="With --share, the seed of a second picture; by default the same.")
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Interpolate: 0 is the first picture, 1 the second.")
+    ] = 0.0,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
@@ -70,13 +79,21 @@ def generate(
                 refine=refine,
                 candidates=candidates,
                 scale=scale,
+                to_prompt=to_prompt,
+                to_seed=to_seed,
+                share=share,
             )
         image, told = side_by_side(drawn)
         writing(image, told, out)
     if as_json:
         captions = [{"seed": picture.seed, "expanded_prompt": picture.expanded_prompt} for picture in drawn]
-        answer({"out": str(out), "prompt": prompt, "pictures": captions})
+        reading = {"unknown_words": list(drawn[0].unknown_words), "read_as": drawn[0].read_as}
+        answer({"out": str(out), "prompt": prompt, **reading, "pictures": captions})
         return
+    if drawn[0].read_as:
+        typer.echo(f"Read as {short(drawn[0].read_as)!r}.")
+    if drawn[0].unknown_words:
+        typer.echo(f"Unknown words: {', '.join(map(short, drawn[0].unknown_words))}.")
     for picture in drawn:
         typer.echo(f"  seed {picture.seed}: {short(picture.expanded_prompt)}")
     typer.echo(f"Wrote {out}. Another seed draws another picture: --seed {following}")

@@ -24,6 +24,10 @@ Tensors = dict[str, tf.Tensor]
 DTYPES: Mapping[str, tf.DType] = {
     "prompt": tf.string,
     "caption": tf.string,
+    "language": tf.string,
+    "to_prompt": tf.string,
+    "to_seed": tf.int64,
+    "share": tf.float32,
     "seed": tf.int64,
     "temperature": tf.float32,
     "length": tf.int32,
@@ -42,14 +46,15 @@ DTYPES: Mapping[str, tf.DType] = {
 def export_language_model(model: LanguageModel, out: Path) -> None:
     """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding).
 
-    `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written.
+    `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written. Typing
+    errors of one letter in a prompt are corrected, as in `export_text_to_image`.
     """
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> Tensors:
-        return {"text": model.continue_texts(prompt, seed, temperature)}
+        return {"text": model.continue_texts(model.tokenizer.correct(prompt), seed, temperature)}
 
     def continue_by(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor) -> Tensors:
-        return {"text": model.continue_texts(prompt, seed, temperature, length)}
+        return {"text": model.continue_texts(model.tokenizer.correct(prompt), seed, temperature, length)}
 
     def embed(caption: tf.Tensor) -> Tensors:
         return {"embedding": model.embed_texts(caption)}
@@ -113,17 +118,52 @@ def export_restorer(model: Restorer, out: Path) -> None:
     write(out, model, frozen([model], serving_default, sharpen, inpaint, enlarge))
 
 
-def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = False) -> None:
-    """Write `serving_default` (prompt, seed), and three signatures that take more.
+def export_text_to_image(
+    model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None, compiled: bool = False
+) -> None:
+    """Write `serving_default` (prompt, seed), four signatures that take more, and `facts`.
 
     `options` also takes temperature, expand and refine; `candidates` also candidates, the number of drawings to choose
-    from; `scaled` also scale, how many times finer a picture is than those of training. All go by row, and give
-    image_bytes and expanded_prompt. With `compiled`, XLA compiles the networks, which the stock server refuses.
-    """
+    from; `scaled` also scale, how many times finer a picture is than in training; `blend` also to_prompt, to_seed
+    and share: the picture lies a share of the way from that of the prompt and seed to that of the other prompt and
+    seed. All go by row, and give image_bytes, expanded_prompt (of the nearer prompt), read_as, the (nearer) prompt with
+    typing errors of one letter corrected, empty where there are none, and unknown_words, those that the vocabulary
+    lacks (of both prompts). With `compiled`, XLA compiles the networks, which the stock server refuses.
 
-    def drawn(*inputs: tf.Tensor) -> Tensors:
-        pictures, captions = model.draw(*inputs, compiled=compiled)
-        return {"image_bytes": encode_png(pictures), "expanded_prompt": captions}
+    `facts` (language -> prompts, picture_size) describes the model: the `prompts` to try in a language, such as `en`,
+    padded with empty ones, and the side in pixels of a picture at scale 1.
+    """
+    tokenizer = model.generator.language_model.tokenizer
+
+    def answered(prompts: tf.Tensor, captions: tf.Tensor, image_bytes: tf.Tensor, *others: tf.Tensor) -> Tensors:
+        read = tokenizer.correct(prompts)
+        texts = tf.strings.join([read, *map(tokenizer.correct, others)], " ")
+        return {
+            "image_bytes": image_bytes,
+            "expanded_prompt": captions,
+            "read_as": tf.where(read == prompts, "", read),
+            "unknown_words": tokenizer.unknown(texts),
+        }
+
+    def drawn(prompt: tf.Tensor, *how: tf.Tensor) -> Tensors:
+        pictures, captions = model.draw(prompt, *how, compiled=compiled)
+        return answered(prompt, captions, encode_png(pictures))
+
+    def embedded(
+        prompts: tf.Tensor, seeds: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, candidates: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        captions = model.captions(prompts, seeds, temperature, expand)
+        embeddings = model.generator.language_model.embed_texts(captions)
+        return captions, embeddings, model.choose(embeddings, seeds, candidates)
+
+    def each(draw: Callable[..., tf.Tensor], *rows: tf.Tensor) -> tf.Tensor:
+        """Draw row by row, since each has a size of its own; the last of the rows is their scale."""
+
+        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            *inputs, scale = row
+            return tf.io.encode_png(draw(*(part[None] for part in inputs), scale)[0])
+
+        return tf.map_fn(one, rows, fn_output_signature=tf.string)
 
     def scaled(
         prompt: tf.Tensor,
@@ -134,18 +174,27 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
         candidates: tf.Tensor,
         scale: tf.Tensor,
     ) -> Tensors:
-        captions = model.captions(prompt, seed, temperature, expand)
-        embeddings = model.generator.language_model.embed_texts(captions)
+        captions, *drawn = embedded(prompt, seed, temperature, expand, candidates)
+        return answered(prompt, captions, each(model.draw_embedded, *drawn, refine, scale))
 
-        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            embedding, seed, refine, times = row
-            return tf.io.encode_png(model.draw_embedded(embedding[None], seed[None], refine[None], times)[0])
-
-        rows = (embeddings, model.choose(embeddings, seed, candidates), refine, scale)
-        return {
-            "image_bytes": tf.map_fn(one, rows, fn_output_signature=tf.string),
-            "expanded_prompt": captions,
-        }
+    def blend(
+        prompt: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor,
+        scale: tf.Tensor,
+        to_prompt: tf.Tensor,
+        to_seed: tf.Tensor,
+        share: tf.Tensor,
+    ) -> Tensors:
+        captions, *drawn = embedded(prompt, seed, temperature, expand, candidates)
+        to_captions, *to_drawn = embedded(to_prompt, to_seed, temperature, expand, candidates)
+        pictures = each(model.draw_between, *drawn, *to_drawn, share, refine, scale)
+        ends = ((prompt, to_prompt), (captions, to_captions), (to_prompt, prompt))
+        nearer, caption, further = (tf.where(share < 0.5, *pair) for pair in ends)
+        return answered(nearer, caption, pictures, further)
 
     def candidates(
         prompt: tf.Tensor,
@@ -162,14 +211,29 @@ def export_text_to_image(model: TextToImage, out: Path, *, compiled: bool = Fals
     ) -> Tensors:
         return drawn(prompt, seed, temperature, expand, refine)
 
-    endpoints: list[Callable[..., Tensors]] = [options, candidates, scaled]
-    endpoints = endpoints if compiled else frozen([model.generator, model.restorer], *endpoints)
+    drawing: list[Callable[..., Tensors]] = [options, candidates, scaled, blend]
+    drawing = drawing if compiled else frozen([model.generator, model.restorer], *drawing)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
-        return endpoints[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
+        return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
 
-    write(out, model.generator, [serving_default, *endpoints])
+    write(out, model.generator, [serving_default, *drawing, facts_of(model, prompts or {})])
+
+
+def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callable[..., Tensors]:
+    """The endpoint `facts`; see `export_text_to_image`."""
+    longest = max(map(len, prompts.values()), default=0)
+    padded = {code: tf.constant([*some, *[""] * (longest - len(some))], tf.string) for code, some in prompts.items()}
+
+    def facts(language: tf.Tensor) -> Tensors:
+        told = tf.fill([tf.shape(language)[0], longest], "")
+        for code, some in padded.items():
+            told = tf.where((language == code)[:, None], some, told)
+        size = tf.constant(model.generator.picture_size, tf.int64)
+        return {"prompts": told, "picture_size": tf.fill(tf.shape(language), size)}
+
+    return facts
 
 
 def export_judged(model: Any, endpoints: Sequence[Callable[..., Tensors]], out: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from models.spelling import latin_letters, one_edit_away
 from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN
 
 # Scripts that write words with spaces between them; every other character is a piece by itself. A longer word is more
@@ -26,6 +27,8 @@ UNSEEN = (
     r"\x{FEFF}\x{FFF9}-\x{FFFB}]"
 )
 SPACES = rf"[\s\pZ\p{{Cc}}\p{{Co}}\x{{200B}}{SPACE}]+"
+WORD = rf"{SPACE}?[\pL\pM\pN\p{{So}}{JOINERS}]+"
+LATIN_WORD = rf"{SPACE}?\p{{Latin}}{{3,}}"
 
 
 def as_utf8(texts: tf.Tensor) -> tf.Tensor:
@@ -64,6 +67,12 @@ def pieces(texts: tf.Tensor) -> tf.RaggedTensor:
     marked = tf.strings.regex_replace(spaced, " ", SPACE)
     # No space is left in the text. tf_text.regex_split would say the same in fifty times as many operations.
     return tf.strings.split(tf.strings.regex_replace(marked, PIECE, r"\0 "))
+
+
+def joined(split: tf.RaggedTensor) -> tf.Tensor:
+    """Pieces, ragged string[b, (pieces)], to texts again, string[b], normalised if `pieces` made them."""
+    texts = tf.strings.reduce_join(split.to_tensor(""), axis=-1)
+    return tf.strings.strip(tf.strings.regex_replace(texts, SPACE, " "))
 
 
 def characters(texts: tf.Tensor) -> tf.RaggedTensor:
@@ -124,6 +133,8 @@ class Tokenizer(tf.Module):
             raise ValueError(f"A row of {length} ids holds no text: length must be at least 4.")
         self.length = length
         self.exact = exact
+        self.size = tf.constant(len(vocabulary), tf.int64)
+        self.letters = tf.constant(latin_letters(vocabulary[4:]), tf.string)
         self.words = tf.constant([piece if exact else piece.replace(SPACE, " ") for piece in vocabulary[4:]])
         ids = tf.range(len(vocabulary), dtype=tf.int64)
         self.table = tf.lookup.StaticVocabularyTable(
@@ -142,6 +153,60 @@ class Tokenizer(tf.Module):
     def tokenize_whole(self, texts: tf.Tensor) -> tf.Tensor:
         """string[b] -> int64[b, t], as long as the longest text needs."""
         return token_ids(texts, self.table, None, exact=self.exact)
+
+    def lacks(self, words: tf.Tensor) -> tf.Tensor:
+        """string[n] of `pieces` -> bool[n]: words, not punctuation, that are in no form in the vocabulary."""
+        # A word after punctuation has no space of its own.
+        ids = tf.minimum(self.table.lookup(words), self.table.lookup(SPACE + words))
+        return (ids >= self.size) & tf.strings.regex_full_match(words, WORD)
+
+    def unknown(self, texts: tf.Tensor) -> tf.Tensor:
+        """The words that the vocabulary lacks, which a model that reads with it cannot have learned.
+
+        Args:
+            texts: string[b].
+
+        Returns:
+            string[b], the unknown words of each text in order, separated by spaces; lower case unless exact.
+            Adjacent unknown characters of a script without spaces make one word.
+        """
+        split = tf.strings.unicode_split(as_utf8(texts), "UTF-8") if self.exact else pieces(texts)
+        words = split.flat_values
+        kept = split.with_flat_values(tf.where(self.lacks(words), words, SPACE))
+        return tf.strings.regex_replace(joined(kept), " +", " ")
+
+    def correct(self, texts: tf.Tensor) -> tf.Tensor:
+        """Correct typing errors of one letter in words of Latin letters that the vocabulary lacks.
+
+        Such a word becomes the word one edit away, where the vocabulary has exactly one; see `models.spelling`. Other
+        words, and those past the first `length` pieces of a text, which no model reads, stay as they are.
+
+        Args:
+            texts: string[b].
+
+        Returns:
+            string[b]. A corrected text is normalised; a text without corrections is returned as it was written.
+        """
+        if self.exact:
+            return texts
+        split = pieces(texts)
+        words = split.flat_values
+        places = tf.range(tf.size(words, tf.int64)) - tf.gather(split.row_starts(), split.value_rowids())
+        doubtful = tf.where(self.lacks(words) & tf.strings.regex_full_match(words, LATIN_WORD) & (places < self.length))
+
+        def corrected() -> tf.Tensor:
+            right = tf.tensor_scatter_nd_update(words, doubtful, self._nearest(tf.gather_nd(words, doubtful)))
+            before, after = joined(split), joined(split.with_flat_values(right))
+            return tf.where(before == after, texts, after)
+
+        return tf.cond(tf.size(doubtful) > 0, corrected, lambda: texts)
+
+    def _nearest(self, words: tf.Tensor) -> tf.Tensor:
+        """Each word, string[n], replaced by the only known word that is one edit away, if there is one."""
+        space, bare = (tf.strings.regex_replace(words, other, "") for other in (LETTER, SPACE))
+        ids = one_edit_away(bare, self.letters, self.table)
+        found = tf.strings.strip(tf.gather(self.words, tf.maximum(ids - len(RESERVED), 0)))
+        return tf.where(ids < 0, words, space + found)
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
         """int64[b, n] -> string[b]; reserved ids become nothing, and so does the space of a text's first word."""

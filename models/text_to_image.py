@@ -57,6 +57,8 @@ class TextToImage(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
+        Typing errors of one letter in the prompts are corrected first; see `Tokenizer.correct`.
+
         Args:
             prompts: string[b].
             seeds: int64[b].
@@ -82,8 +84,10 @@ class TextToImage(tf.Module):
         *,
         compiled: bool = False,
     ) -> tf.Tensor:
-        """In the graph: what is drawn of prompts, string[b]; arguments as for `draw`."""
-        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
+        """In the graph: the captions that prompts become, string[b]; arguments as for `draw`."""
+        language_model = self.generator.language_model
+        prompts = language_model.tokenizer.correct(prompts)
+        continued = language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
         return tf.where(expand, continued, prompts)
 
     def draw_captions(
@@ -109,6 +113,20 @@ class TextToImage(tf.Module):
     ) -> tf.Tensor:
         """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
         drawn = self.generator.draw_embedded(embeddings, seeds, scale)
+        return self._refined(drawn, self._restore(drawn), refine)
+
+    def draw_between(
+        self,
+        embeddings: tf.Tensor,
+        seeds: tf.Tensor,
+        to_embeddings: tf.Tensor,
+        to_seeds: tf.Tensor,
+        shares: tf.Tensor,
+        refine: tf.Tensor,
+        scale: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """In the graph: pictures between two drawings; see `models.drawing.DrawingModel`, the rest as for `draw`."""
+        drawn = self.generator.draw_between(embeddings, seeds, to_embeddings, to_seeds, shares, scale)
         return self._refined(drawn, self._restore(drawn), refine)
 
     def _refined(self, drawn: tf.Tensor, restored: tf.Tensor, refine: tf.Tensor) -> tf.Tensor:

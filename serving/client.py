@@ -17,14 +17,14 @@ import grpc
 from google.protobuf.message import Message
 
 from serving import requests
-from serving.requests import TEMPERATURE, Ask, ImageLike, Inputs, Picture, ServingError, Signature
+from serving.requests import TEMPERATURE, Ask, Facts, ImageLike, Inputs, Picture, ServingError, Signature
 from serving.wire import serving_pb2 as wire
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-__all__ = ["TEMPERATURE", "AsyncClient", "Client", "Credentials", "Picture", "ServingError", "Signature"]
+__all__ = ["TEMPERATURE", "AsyncClient", "Client", "Credentials", "Facts", "Picture", "ServingError", "Signature"]
 
 Answer = TypeVar("Answer")
 Response = TypeVar("Response", bound=Message)
@@ -129,6 +129,9 @@ class Client:
         refine: bool = True,
         candidates: int = 1,
         scale: int = 1,
+        to_prompt: str | None = None,
+        to_seed: int | None = None,
+        share: float = 0.0,
         label: str = "",
         version: int | None = None,
     ) -> list[Picture]:
@@ -144,6 +147,9 @@ class Client:
             refine: let the restorer clean the picture.
             candidates: drawings of each prompt, 1 to 16, of which the one most like the others is taken.
             scale: how many times finer than the pictures of training, 1 to 8: 4 makes 128x128 pixels of 32x32.
+            to_prompt: the prompt of a second picture, towards which all are interpolated; None for the same prompt.
+            to_seed: the seed of the second picture; None for the same seed.
+            share: how far to interpolate, from 0, the first picture, to 1, the second.
             label: the label of the version that draws, such as `canary`; empty for the newest.
             version: its number, which goes before a label.
 
@@ -151,8 +157,22 @@ class Client:
             ServingError: the server cannot be reached or refuses, or the numbers of prompts and seeds do not fit.
 
         """
-        how = (temperature, expand, refine, candidates, scale)
+        how = (temperature, expand, refine, candidates, scale, to_prompt, to_seed, share)
         return self._predict(requests.generate(prompt, seed, *how, label, version))
+
+    def facts(self, *, languages: Sequence[str] = ("en", "zh"), label: str = "") -> Facts:
+        """Return the size of the pictures that the model draws, and prompts to try with it.
+
+        Args:
+            languages: language codes of the prompts.
+            label: the label of the version to ask; empty for the newest.
+
+        Raises:
+            ServingError: the server cannot be reached or refuses; FAILED_PRECONDITION if the model was exported by an
+                earlier release and lacks the signature.
+
+        """
+        return self._predict(requests.facts(languages, label))
 
     def restore(
         self,
@@ -329,12 +349,19 @@ class AsyncClient:
         refine: bool = True,
         candidates: int = 1,
         scale: int = 1,
+        to_prompt: str | None = None,
+        to_seed: int | None = None,
+        share: float = 0.0,
         label: str = "",
         version: int | None = None,
     ) -> list[Picture]:
         """As `Client.generate`."""
-        how = (temperature, expand, refine, candidates, scale)
+        how = (temperature, expand, refine, candidates, scale, to_prompt, to_seed, share)
         return await self._predict(requests.generate(prompt, seed, *how, label, version))
+
+    async def facts(self, *, languages: Sequence[str] = ("en", "zh"), label: str = "") -> Facts:
+        """As `Client.facts`."""
+        return await self._predict(requests.facts(languages, label))
 
     async def restore(
         self,

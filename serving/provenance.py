@@ -46,6 +46,9 @@ class Drawing(BaseModel):
         refine: whether the restorer had the last word.
         candidates: how many drawings it was chosen from.
         scale: how many times finer it is than the pictures of training.
+        to_prompt: the prompt of a second picture, towards which it is interpolated; None for the same prompt.
+        to_seed: the seed of the second picture; None for the same seed.
+        share: how far it is from the first picture to the second.
 
     """
 
@@ -59,6 +62,9 @@ class Drawing(BaseModel):
     refine: bool
     candidates: int = Field(default=1, ge=1, le=16)
     scale: int = Field(default=1, ge=1, le=8)
+    to_prompt: str | None = None
+    to_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    share: float = Field(default=0.0, ge=0, le=1)
 
 
 class Restoring(BaseModel):

@@ -52,6 +52,12 @@ class Picture:
         candidates: how many drawings it was chosen from.
         scale: how many times finer it is than the pictures of training.
         version: of the model that drew.
+        unknown_words: words of the prompt that the model does not know, in lower case. Models exported by earlier
+            releases report none.
+        read_as: the prompt with typing errors corrected; empty if there were none.
+        to_prompt: the prompt of a second picture, towards which this one is interpolated; None for the same prompt.
+        to_seed: the seed of the second picture; None for the same seed.
+        share: how far this one is from the first picture to the second, from 0 to 1.
 
     """
 
@@ -65,6 +71,11 @@ class Picture:
     candidates: int
     scale: int
     version: int
+    unknown_words: tuple[str, ...] = ()
+    read_as: str = ""
+    to_prompt: str | None = None
+    to_seed: int | None = None
+    share: float = 0.0
 
     @property
     def image(self) -> "Image.Image":
@@ -98,6 +109,20 @@ class Picture:
 
     def _repr_png_(self) -> bytes:
         return self.png
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a model that draws reports about itself.
+
+    Attributes:
+        picture_size: side in pixels of a picture at scale 1.
+        prompts: prompts to try, by language code; empty for a model exported without any.
+
+    """
+
+    picture_size: int
+    prompts: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -139,34 +164,72 @@ def generate(
     refine: bool = True,
     candidates: int = 1,
     scale: int = 1,
+    to_prompt: str | None = None,
+    to_seed: int | None = None,
+    share: float = 0.0,
     label: str = "",
     version: int | None = None,
 ) -> Ask[list[Picture]]:
     """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
     prompts, seeds = _paired(prompt, seed)
     count = len(prompts)
+    if not 0 <= share <= 1:
+        raise ServingError(f"share is {share}: it must be from 0 to 1", "INVALID_ARGUMENT")
     inputs = {"prompt": _texts(prompts), "seed": _tensor(wire.DT_INT64, count, int64_val=seeds)}
     signature = "serving_default"
-    if temperature is not None or not expand or not refine or candidates != 1 or scale != 1:
+    if temperature is not None or not expand or not refine or candidates != 1 or scale != 1 or share:
         signature = "options"
         warmth = TEMPERATURE if temperature is None else temperature
         inputs["temperature"] = _tensor(wire.DT_FLOAT, count, float_val=[warmth] * count)
         inputs["expand"] = _tensor(wire.DT_BOOL, count, bool_val=[expand] * count)
         inputs["refine"] = _tensor(wire.DT_BOOL, count, bool_val=[refine] * count)
-    if candidates != 1 or scale != 1:
+    if candidates != 1 or scale != 1 or share:
         signature = "candidates"
         inputs["candidates"] = _tensor(wire.DT_INT64, count, int64_val=[candidates] * count)
-    if scale != 1:
+    if scale != 1 or share:
         signature = "scaled"
         inputs["scale"] = _tensor(wire.DT_INT64, count, int64_val=[scale] * count)
+    if share:
+        signature = "blend"
+        to_seed = None if to_seed is None else seeds_from(to_seed, 1)[0]
+        ends = seeds if to_seed is None else [to_seed] * count
+        inputs["to_prompt"] = _texts(prompts if to_prompt is None else [to_prompt] * count)
+        inputs["to_seed"] = _tensor(wire.DT_INT64, count, int64_val=ends)
+        inputs["share"] = _tensor(wire.DT_FLOAT, count, float_val=[share] * count)
 
     def read(response: wire.PredictResponse) -> list[Picture]:
-        pngs, captions = response.outputs["image_bytes"].string_val, response.outputs["expanded_prompt"].string_val
-        drawn = zip(pngs, prompts, captions, seeds, strict=True)
+        def column(name: str) -> list[bytes]:
+            # Models exported by earlier releases lack some outputs.
+            return list(response.outputs[name].string_val) or [b""] * count
+
+        pngs, captions = column("image_bytes"), column("expanded_prompt")
+        drawn = zip(pngs, prompts, captions, seeds, column("unknown_words"), column("read_as"), strict=True)
         how = (temperature, expand, refine, candidates, scale, response.model_spec.version.value)
-        return [Picture(png, asked, caption.decode(), at, *how) for png, asked, caption, at in drawn]
+        way = (to_prompt, to_seed, share) if share else ()
+        return [
+            Picture(png, asked, caption.decode(), at, *how, _words(unknown), read_as.decode(), *way)
+            for png, asked, caption, at, unknown, read_as in drawn
+        ]
 
     return Ask(_request("text_to_image", signature, inputs, label, version), read)
+
+
+def _words(listed: bytes) -> tuple[str, ...]:
+    """Each word of a list that spaces separate, once."""
+    return tuple(dict.fromkeys(listed.decode().split()))
+
+
+def facts(languages: Sequence[str], label: str) -> Ask[Facts]:
+    """Ask for the facts of the model that draws; see `serving.client.Client.facts`."""
+
+    def read(response: wire.PredictResponse) -> Facts:
+        (size, *_), prompts = response.outputs["picture_size"].int64_val, response.outputs["prompts"].string_val
+        count = len(prompts) // len(languages)
+        rows = (prompts[row * count : (row + 1) * count] for row in range(len(languages)))
+        told = ((code, tuple(each.decode() for each in row if each)) for code, row in zip(languages, rows, strict=True))
+        return Facts(size, dict(told))
+
+    return Ask(_request("text_to_image", "facts", {"language": _texts(languages)}, label), read)
 
 
 def restore(

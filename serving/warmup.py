@@ -31,6 +31,7 @@ TEXTS = np.array([b"a red circle", "今天的天气很好".encode()], object)
 EXAMPLES: Mapping[str, np.ndarray] = {
     "prompt": TEXTS,
     "caption": TEXTS,
+    "language": np.array([b"en", b"zh"], object),
     "seed": np.arange(64),
     "temperature": np.array([TEMPERATURE], np.float32),
     "length": np.array([4], np.int32),
@@ -38,6 +39,9 @@ EXAMPLES: Mapping[str, np.ndarray] = {
     "refine": np.array([True]),
     "candidates": np.array([1]),
     "scale": np.array([4]),
+    "to_prompt": TEXTS[::-1],
+    "to_seed": np.arange(64),
+    "share": np.array([0.5], np.float32),
     "image_bytes": np.array([_png(128)], object),
     "mask_bytes": np.array([_png(0)], object),
     "noise_sigma": np.array([-1], np.float32),

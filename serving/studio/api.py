@@ -20,7 +20,8 @@ from serving.studio.problems import RequestError
 from serving.studio.schemas import CaptionAsked, Edit, Generation, Images, Model, Models, WordsAsked
 
 _LOG = logging.getLogger(__name__)
-_MODELS = ("text_to_image", "restorer", "language_model")
+_DRAWING = "text_to_image"
+_MODELS = (_DRAWING, "restorer", "language_model")
 Asked = TypeVar("Asked", bound=BaseModel)
 Event = dict[str, object]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -62,11 +63,11 @@ class Api:
         return _json(Models(data=await self._served(request)))
 
     async def model(self, request: web.Request) -> web.Response:
-        """Describe one of them."""
+        """Describe one of them, with its signatures and facts."""
         asked, served = request.match_info["name"], await self._served(request)
         for model in served:
             if model.id == asked:
-                return _json(model)
+                return _json(await self._with_facts(request, model))
         known = ", ".join(model.id for model in served) or "none yet"
         raise RequestError(f"{asked} is not served: choose from {known}.", 404, param="model", code="model_not_found")
 
@@ -111,6 +112,16 @@ class Api:
         client = self._asking(request)
         found = await asyncio.gather(*(_newest(client, name) for name in _MODELS))
         return [Model(id=name, created=version) for name, version in zip(_MODELS, found, strict=True) if version]
+
+    async def _with_facts(self, request: web.Request, model: Model) -> Model:
+        client = self._asking(request)
+        told: dict[str, object] = {"signatures": sorted(await client.signatures(model.id))}
+        if model.id == _DRAWING and (facts := await drawing.facts(client)):
+            told |= {
+                "picture_size": facts.picture_size,
+                "prompts": {code: [*some] for code, some in facts.prompts.items()},
+            }
+        return model.model_copy(update=told)
 
     def _with_urls(self, request: web.Request, asked: Generation | Edit, images: Images) -> Images:
         if asked.response_format == "url":

@@ -6,13 +6,13 @@ import math
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 from typing import Any
 
 from PIL import Image, ImageChops, ImageStat
 
-from serving.client import AsyncClient, Picture, ServingError
+from serving.client import AsyncClient, Facts, Picture, ServingError
 from serving.provenance import inscribe
 from serving.requests import seeds_from
 from serving.studio.problems import RequestError
@@ -35,14 +35,14 @@ async def draw(client: AsyncClient, asked: Generation) -> Images:
     asked, notes = await _fitted(client, asked)
     seeds = _seeds(asked)
     pictures = await client.generate(asked.prompt, seed=seeds, **_how(asked))
-    data = [Drawn(b64_json=_encoded(p, asked), revised_prompt=p.expanded_prompt, seed=p.seed) for p in pictures]
+    data = [Drawn(b64_json=_encoded(picture, asked), **_told(picture)) for picture in pictures]
     return Images(created=int(time.time()), data=data, size=_size(pictures[0].png), notes=notes)
 
 
 async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerator[Event, None]:
     """Draw one picture after the other and yield what happens, with OpenAI's names and fields where it has them.
 
-    `image_generation.expansion` holds the caption so far, piece by piece where the server has the language model;
+    `image_generation.expansion` holds the caption, before it is drawn, where the server has the language model;
     `image_generation.partial_image` the drawing before it is restored, if partial images were asked for;
     `image_generation.completed` the picture.
 
@@ -52,9 +52,13 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
     """
     asked, notes = await _fitted(client, asked)
     for index, seed in enumerate(_seeds(asked)):
-        if asked.expand:
-            async for text in expansion(client, asked, seed):
-                yield {"type": "image_generation.expansion", "index": index, "text": text}
+        # An interpolated picture has no caption of its own.
+        if asked.expand and not asked.share:
+            caption = await _continued(
+                client, asked.prompt, seed=seed, temperature=asked.temperature, label=asked.label
+            )
+            if caption is not None:
+                yield {"type": "image_generation.expansion", "index": index, "text": caption}
         if asked.partial_images and asked.refine:
             (raw,) = await client.generate(asked.prompt, seed=seed, **{**_how(asked), "refine": False})
             partial = {"partial_image_index": 0, "index": index, **_fields(raw, asked)}
@@ -63,8 +67,7 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
         (picture,) = await client.generate(asked.prompt, seed=seed, **_how(asked))
         told = {
             "index": index,
-            "seed": seed,
-            "revised_prompt": picture.expanded_prompt,
+            **_told(picture),
             "seconds": round(time.perf_counter() - began, 6),
             "version": picture.version,
             "notes": notes,
@@ -74,24 +77,6 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
         yield {"type": "image_generation.completed", **_fields(picture, asked), **told, "usage": usage | details}
 
 
-async def expansion(client: AsyncClient, asked: Generation, seed: int) -> AsyncGenerator[str, None]:
-    """Yield the caption as the language model writes it; nothing where the server has none that writes by pieces."""
-    before, length = None, 0
-    while True:
-        try:
-            text = await client.continue_prompt(
-                asked.prompt, seed=seed, temperature=asked.temperature, length=length, label=asked.label
-            )
-        except ServingError as error:
-            if error.code in _UNKNOWN:
-                return
-            raise
-        if text == before:
-            return
-        yield text
-        before, length = text, length + 1
-
-
 async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
     """Complete a prompt, by the language model, or else by the model that draws.
 
@@ -99,14 +84,22 @@ async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
         ServingError: what the model server refuses.
 
     """
-    how: dict[str, Any] = {"seed": asked.seed, "temperature": asked.temperature, "label": asked.label}
+    how: dict[str, Any] = {name: getattr(asked, name) for name in ("seed", "temperature", "label")}
+    caption = await _continued(client, asked.prompt, **how)
+    if caption is None:
+        (picture,) = await client.generate(asked.prompt, **how, refine=False)
+        caption = picture.expanded_prompt
+    return Caption(caption=caption, notes=asked.notes)
+
+
+async def _continued(client: AsyncClient, prompt: str, **how: Any) -> str | None:
+    """The caption that a prompt becomes; None where the server has no language model."""
     try:
-        return Caption(caption=await client.continue_prompt(asked.prompt, **how), notes=asked.notes)
+        return await client.continue_prompt(prompt, **how)
     except ServingError as error:
         if error.code not in _UNKNOWN:
             raise
-    (picture,) = await client.generate(asked.prompt, **how, refine=False)
-    return Caption(caption=picture.expanded_prompt, notes=asked.notes)
+        return None
 
 
 async def words(client: AsyncClient, asked: WordsAsked) -> Words:
@@ -155,20 +148,29 @@ async def _fitted(client: AsyncClient, asked: Generation) -> tuple[Generation, l
     sides = [int(side) for side in _SIDES.findall(asked.size)]
     if len(sides) != 2:
         return asked, [*asked.notes, f"size {asked.size} was ignored: give auto, or WIDTHxHEIGHT such as 256x256."]
-    # What size a model draws is told by nothing but a drawing, the quickest that there is.
-    (probe,) = await client.generate(asked.prompt, expand=False, refine=False, label=asked.label)
-    drawn = {scale: [side * scale for side in probe.image.size] for scale in await _scales(client, asked)}
-    scale = min(drawn, key=lambda scale: math.dist(drawn[scale], sides))
-    width, height = drawn[scale]
-    changed = f"size {asked.size} was changed to {width}x{height}, the nearest that this model draws."
-    return asked.model_copy(update={"scale": scale}), asked.notes + [changed] * (drawn[scale] != sides)
+    known = await facts(client, asked.label)
+    if known is None:
+        return asked, [*asked.notes, f"size {asked.size} was ignored: this model does not report its picture size."]
+    scales = [asked.scale] if "scale" in asked.model_fields_set else range(1, MOST_SCALE + 1)
+    scale = min(scales, key=lambda scale: math.dist([known.picture_size * scale] * 2, sides))
+    side = known.picture_size * scale
+    changed = f"size {asked.size} was changed to {side}x{side}, the nearest that this model draws."
+    return asked.model_copy(update={"scale": scale}), asked.notes + [changed] * (sides != [side, side])
 
 
-async def _scales(client: AsyncClient, asked: Generation) -> Iterable[int]:
-    """The scales that a size may choose from: the one that is asked for, or all that the model has."""
-    if "scale" in asked.model_fields_set:
-        return [asked.scale]
-    return range(1, MOST_SCALE + 1) if "scaled" in await client.signatures("text_to_image") else [1]
+async def facts(client: AsyncClient, label: str = "") -> Facts | None:
+    """The facts of the model that draws; None if it was exported by an earlier release, without that signature.
+
+    Raises:
+        ServingError: what else the model server refuses.
+
+    """
+    try:
+        return await client.facts(label=label)
+    except ServingError as error:
+        if error.code not in _UNKNOWN:
+            raise
+        return None
 
 
 def _seeds(asked: Generation) -> list[int]:
@@ -176,12 +178,22 @@ def _seeds(asked: Generation) -> list[int]:
 
 
 def _how(asked: Generation) -> dict[str, Any]:
-    return {name: getattr(asked, name) for name in ("temperature", "expand", "refine", "candidates", "scale", "label")}
+    how = ("temperature", "expand", "refine", "candidates", "scale", "to_prompt", "to_seed", "share", "label")
+    return {name: getattr(asked, name) for name in how}
 
 
 def _fields(picture: Picture, asked: Generation) -> Event:
     fixed = {"background": "opaque", "output_format": "png", "quality": "auto"}
     return {"b64_json": _encoded(picture, asked), "created_at": int(time.time()), "size": _size(picture.png), **fixed}
+
+
+def _told(picture: Picture) -> dict[str, Any]:
+    return {
+        "seed": picture.seed,
+        "revised_prompt": picture.expanded_prompt,
+        "unknown_words": list(picture.unknown_words),
+        "read_as": picture.read_as,
+    }
 
 
 def _encoded(picture: Picture, asked: Generation) -> str:

@@ -112,6 +112,11 @@ class Generation(_Common):
     refine: bool = Field(True, description="Let the restorer have the last word.")
     candidates: Candidates = Field(1, description="Drawings, of which the one most like the others is taken.")
     scale: Scale = Field(1, description="How many times finer than the pictures of training.")
+    to_prompt: Text | None = Field(
+        None, description="Prompt of a second picture, towards which `share` interpolates; by default the same."
+    )
+    to_seed: Seed | None = Field(None, description="Seed of the second picture; by default the same.")
+    share: float = Field(0.0, ge=0, le=1, description="How far from the first picture to the second: 0 is the first.")
 
 
 class Edit(_Common):
@@ -199,6 +204,8 @@ class Drawn(BaseModel):
     )
     revised_prompt: str | None = Field(None, description="The caption that was drawn.")
     seed: int | None = None
+    unknown_words: list[str] = Field(default=[], description="Words of the prompt that the model does not know.")
+    read_as: str = Field(default="", description="The prompt with typing errors corrected; empty if there were none.")
 
 
 class Images(_Answer):
@@ -219,6 +226,13 @@ class Model(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="The version that answers.")
     owned_by: Literal["easel"] = "easel"
+    picture_size: int | None = Field(
+        default=None, description="Side in pixels of a picture at scale 1; null if the model does not report it."
+    )
+    prompts: dict[str, list[str]] = Field(default={}, description="Prompts to try, by language code.")
+    signatures: list[str] = Field(
+        default=[], description="Its signatures on TensorFlow Serving's gRPC and REST endpoints."
+    )
 
 
 class Models(BaseModel):

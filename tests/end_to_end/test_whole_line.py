@@ -26,17 +26,20 @@ from serving.studio.schemas import Generation
 from serving.warmup import read_warmup, signatures_of
 
 Tensors = dict[str, str]
-DRAWN = {"image_bytes": "string", "expanded_prompt": "string"}
+DRAWN = dict.fromkeys(("image_bytes", "expanded_prompt", "read_as", "unknown_words"), "string")
 PICTURE = {"image_bytes": "string"}
 ASKED = {"prompt": "string", "seed": "int64"}
 DAMAGED = {"image_bytes": "string", "noise_sigma": "float32"}
 OPTIONS = {"temperature": "float32", "expand": "bool", "refine": "bool"}
+FINEST = {"candidates": "int64", "scale": "int64"}
 SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
     "text_to_image": {
         "serving_default": (ASKED, DRAWN),
         "options": (ASKED | OPTIONS, DRAWN),
         "candidates": (ASKED | OPTIONS | {"candidates": "int64"}, DRAWN),
-        "scaled": (ASKED | OPTIONS | {"candidates": "int64", "scale": "int64"}, DRAWN),
+        "scaled": (ASKED | OPTIONS | FINEST, DRAWN),
+        "blend": (ASKED | OPTIONS | FINEST | {"to_prompt": "string", "to_seed": "int64", "share": "float32"}, DRAWN),
+        "facts": ({"language": "string"}, {"prompts": "string", "picture_size": "int64"}),
     },
     "language_model": {
         "serving_default": (ASKED | {"temperature": "float32"}, {"text": "string"}),

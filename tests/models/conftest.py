@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tiny_models import shake, tiny_generator, tiny_language_model, tiny_restorer
+from tiny_models import TO_TRY, shake, tiny_generator, tiny_language_model, tiny_restorer
 
 from models.export import export_generator, export_language_model, export_restorer, export_text_to_image
 from models.generator import Generator
@@ -59,7 +59,7 @@ def exported(
             case "restorer":
                 export_restorer(restorer, root / name)
             case "text_to_image":
-                export_text_to_image(text_to_image, root / name)
+                export_text_to_image(text_to_image, root / name, prompts=TO_TRY)
         return root / name
 
     return export

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.core.protobuf import saved_model_pb2
-from tiny_models import PROMPTS, SIZE, pictures
+from tiny_models import PROMPTS, SIZE, TO_TRY, pictures
 
-from models.export import export_judged
+from models.export import export_judged, export_text_to_image
 from models.language_model import LanguageModel
 from models.restorer import Restorer
 from models.text_to_image import TextToImage
@@ -20,13 +20,17 @@ Serve = Callable[..., dict[str, NDArray[Any]]]
 PROMPT, SEED = {"prompt": tf.string, "seed": tf.int64}, {"seed": tf.int64}
 IMAGE = {"image_bytes": tf.string}
 DAMAGED = {**IMAGE, "noise_sigma": tf.float32}
-DRAWN = {**IMAGE, "expanded_prompt": tf.string}
+DRAWN = {**IMAGE, **dict.fromkeys(("expanded_prompt", "read_as", "unknown_words"), tf.string)}
 OPTIONS = {"temperature": tf.float32, "expand": tf.bool, "refine": tf.bool}
+FINEST = {"candidates": tf.int64, "scale": tf.int64}
+OTHER = {"to_prompt": tf.string, "to_seed": tf.int64, "share": tf.float32}
 SIGNATURES = {
     ("text_to_image", "serving_default"): (PROMPT, DRAWN),
     ("text_to_image", "options"): ({**PROMPT, **OPTIONS}, DRAWN),
     ("text_to_image", "candidates"): ({**PROMPT, **OPTIONS, "candidates": tf.int64}, DRAWN),
-    ("text_to_image", "scaled"): ({**PROMPT, **OPTIONS, "candidates": tf.int64, "scale": tf.int64}, DRAWN),
+    ("text_to_image", "scaled"): ({**PROMPT, **OPTIONS, **FINEST}, DRAWN),
+    ("text_to_image", "blend"): ({**PROMPT, **OPTIONS, **FINEST, **OTHER}, DRAWN),
+    ("text_to_image", "facts"): ({"language": tf.string}, {"prompts": tf.string, "picture_size": tf.int64}),
     ("language_model", "serving_default"): ({**PROMPT, "temperature": tf.float32}, {"text": tf.string}),
     ("language_model", "continue_by"): (
         {**PROMPT, "temperature": tf.float32, "length": tf.int32},
@@ -84,7 +88,7 @@ def test_a_signature_takes_and_gives_what_the_table_says(
     }
     assert {name: spec.dtype for name, spec in function.structured_outputs.items()} == outputs
     ranks = {name: spec.shape.rank for name, spec in function.structured_outputs.items()}
-    assert ranks == {name: 2 if name == "embedding" else 1 for name in outputs}
+    assert ranks == {name: 2 if name in ("embedding", "prompts") else 1 for name in outputs}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -144,6 +148,39 @@ def test_text_to_image_serves_what_it_draws(serve: Serve, text_to_image: TextToI
     assert [caption.decode() for caption in served["expanded_prompt"]] == captions
 
 
+def test_every_signature_of_text_to_image_tells_corrections_and_unknown_words(serve: Serve) -> None:
+    row = {"temperature": 0.5, "expand": True, "refine": True, "candidates": 1, "scale": 1}
+    row |= {"to_prompt": "a red circle", "to_seed": 1, "share": 0.4}
+    for (model, signature), (inputs, outputs) in SIGNATURES.items():
+        if model == "text_to_image" and "unknown_words" in outputs:
+            asked = {name: [value] * 2 for name, value in row.items() if name in inputs}
+            told = serve(model, signature, prompt=["A  red zorb", "a red cirlce"], seed=[1, 2], **asked)
+            assert told["unknown_words"].tolist() == [b"zorb", b""]
+            assert told["read_as"].tolist() == [b"", b"a red circle"]
+            assert told["expanded_prompt"][1].startswith(b"a red circle")
+
+
+def test_a_corrected_prompt_is_drawn_as_if_it_had_been_typed_right(serve: Serve) -> None:
+    drawn = serve("text_to_image", "serving_default", prompt=["a red cirlce", "a red circle"], seed=[1, 1])
+    assert drawn["image_bytes"][0] == drawn["image_bytes"][1]
+    how = {"prompt": ["a red cirlce", "a red circle"], "seed": [1, 1], "temperature": [0.5, 0.5]}
+    texts = serve("language_model", "serving_default", **how)["text"]
+    assert texts[0] == texts[1]
+
+
+def test_facts_tell_prompts_by_language_and_the_size_of_pictures(serve: Serve) -> None:
+    told = serve("text_to_image", "facts", language=["zh", "en", "fr"])
+    prompts = [[prompt.decode() for prompt in row] for row in told["prompts"]]
+    assert prompts == [[*TO_TRY["zh"], ""], TO_TRY["en"], ["", ""]]
+    assert told["picture_size"].tolist() == [SIZE] * 3
+
+
+def test_a_model_without_prompts_tells_none(text_to_image: TextToImage, tmp_path: Path) -> None:
+    export_text_to_image(text_to_image, tmp_path)
+    told = tf.saved_model.load(str(tmp_path)).signatures["facts"](language=tf.constant(["en"]))
+    assert (told["prompts"].shape, told["picture_size"].numpy().tolist()) == ((1, 0), [SIZE])
+
+
 def test_options_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
     options = {"temperature": [0.0, 0.5, 1.0, 0.7], "expand": [False, False, True, True], "refine": [False, True] * 2}
     served = serve("text_to_image", "options", prompt=["A  red"] * 4, seed=[7] * 4, **options)
@@ -175,6 +212,30 @@ def test_scales_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
         alone = text_to_image.generate(**how).astype(int)
         assert alone.shape == (asked["scale"][row] * SIZE,) * 2 + (3,)
         assert abs(alone - decoded(served[row])).max() <= 1
+
+
+def test_a_blend_leads_from_one_picture_to_the_other(serve: Serve) -> None:
+    plain = {"temperature": [0.5] * 3, "expand": [True] * 3, "refine": [True] * 3, "candidates": [1, 3, 1]}
+    first, last = (
+        {"prompt": ["a red", "红", "a"], "seed": [1, 2, 3]},
+        {"prompt": ["a blue", "红", "a zorb"], "seed": [4, 5, 3]},
+    )
+    how = {**plain, "scale": [2, 1, 1]}
+    other = {f"to_{name}": values for name, values in last.items()}
+    blends = {
+        share: serve("text_to_image", "blend", **first, **how, **other, share=[share] * 3) for share in (0, 0.4, 0.6, 1)
+    }
+    for share, end in ((0, first), (1, last)):
+        alone = serve("text_to_image", "scaled", **end, **how)
+        assert blends[share]["expanded_prompt"].tolist() == alone["expanded_prompt"].tolist()
+        for drawn, expected in zip(blends[share]["image_bytes"], alone["image_bytes"], strict=True):
+            assert abs(decoded(drawn).astype(int) - decoded(expected)).max() <= 1
+    assert blends[0.4]["expanded_prompt"].tolist() == blends[0]["expanded_prompt"].tolist()
+    assert blends[0.6]["expanded_prompt"].tolist() == blends[1]["expanded_prompt"].tolist()
+    assert blends[0.4]["unknown_words"].tolist() == [b"", b"", b"zorb"]
+    steps = [decoded(blends[share]["image_bytes"][0]).astype(int) for share in (0, 0.4, 0.6, 1)]
+    nearer, further = abs(steps[1] - steps[0]).mean(), abs(steps[2] - steps[0]).mean()
+    assert 0 < nearer < further
 
 
 @pytest.mark.parametrize("scale", [0, 9])

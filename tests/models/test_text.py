@@ -209,3 +209,122 @@ def test_a_character_vocabulary_is_sorted_and_exact() -> None:
 def test_what_an_exact_vocabulary_lacks_is_unknown(text: str | bytes, expected: list[int]) -> None:
     ids = Tokenizer([*RESERVED, "a"], 4, exact=True).tokenize_whole(tf.constant([text])).numpy()
     assert ids.tolist() == [[START, *expected, END]]
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("a red circle", ""),
+        ("A  RED zorb, on a Quux!", "zorb quux"),
+        ("zorb", "zorb"),
+        ("(red) it's a circle... 3", "it"),
+        ("一个可爱的红色猫咪", "可爱的 猫咪"),
+        ("红, 蓝色zorb", "zorb"),
+        ("a 😀 — …", "😀"),
+        ("", ""),
+        ("b" * 90, "b" * 90),
+        (f"a{SPACE}red", ""),
+    ],
+)
+def test_words_that_the_vocabulary_lacks(text: str, unknown: str) -> None:
+    told = Tokenizer(VOCABULARY, 16).unknown(tf.constant([text, "a red circle", "quux"])).numpy()
+    assert [words.decode() for words in told] == [unknown, "", "quux"]
+
+
+KNOWN = ("▁a", "▁cat", "▁cats", "▁under", "▁tree", "▁house", "▁horse", "▁boat", "▁bear", "▁café", "▁the", "猫", "只")
+LETTERS = "abcdefghijklmnopqrstuvwxyz,!▁"
+
+
+@pytest.fixture(scope="module")
+def reader() -> Tokenizer:
+    return Tokenizer([*RESERVED, *LETTERS, *KNOWN], 12)
+
+
+def corrected(tokenizer: Tokenizer, *texts: str) -> list[str]:
+    return [text.decode() for text in tokenizer.correct(tf.constant(texts)).numpy()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("hous", "house"),
+        ("caat", "cat"),
+        ("hxuse", "house"),
+        ("hosue", "house"),
+        ("act", "cat"),
+        ("teh", "the"),
+        ("cafe", "café"),
+        ("A  Caat, undr teh TREEE!", "a cat, under the tree!"),
+        ("一只caat", "一只cat"),
+        ("(horze)", "(horse)"),
+        ("x" * 40 + " hous", "x" * 40 + " house"),
+    ],
+)
+def test_one_wrong_letter_is_corrected(reader: Tokenizer, text: str, expected: str) -> None:
+    assert corrected(reader, text, "zzzz", "A cat") == [expected, "zzzz", "A cat"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A  Cat, under the tree",
+        "cta cat b",
+        "ct",
+        "cxt",
+        "hors",
+        "caxt",
+        "boar",
+        "zorb",
+        "x" * 60,
+        "猫x猫",
+        "b " * 12 + "hous",
+    ],
+)
+def test_what_has_no_single_correction_stays_as_it_was_written(text: str) -> None:
+    known = [*RESERVED, *LETTERS, *KNOWN, "▁cta", "▁hoys", "▁caxs", "▁horst"]
+    assert corrected(Tokenizer(known, 12), text) == [text]
+
+
+def naive_edits(word: str) -> set[str]:
+    letters, halves = LETTERS[:26] + "é", [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
+    if len(word) < 4:
+        return swapped if len(word) > 2 else set()
+    other = {a + letter + rest for a, b in halves for letter in letters for rest in (b, b[1:])}
+    return swapped | {a + b[1:] for a, b in halves if b} | other
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text("abcehorstu", min_size=1, max_size=7))
+def test_the_correction_is_the_only_known_word_one_edit_away(reader: Tokenizer, word: str) -> None:
+    known = {piece[1:] for piece in KNOWN if piece[0] == SPACE}
+    single = known & naive_edits(word)
+    assert corrected(reader, word) == [single.pop() if word not in known and len(single) == 1 else word]
+
+
+def test_ids_of_known_words_are_what_they_were(reader: Tokenizer) -> None:
+    text = "a cat under the house"
+    ids = [START, *(4 + len(LETTERS) + KNOWN.index(SPACE + word) for word in text.split()), END]
+    np.testing.assert_array_equal(reader.tokenize(tf.constant(corrected(reader, text)))[0, : len(ids)], ids)
+
+
+def test_an_exact_tokenizer_corrects_nothing() -> None:
+    tokenizer = Tokenizer(character_vocabulary("cat\n"), 16, exact=True)
+    assert corrected(tokenizer, "caat") == ["caat"]
+
+
+def test_a_vocabulary_without_latin_letters_corrects_nothing() -> None:
+    assert corrected(Tokenizer([*RESERVED, "猫"], 16), "caat 猫") == ["caat 猫"]
+
+
+def test_an_exact_tokenizer_lacks_characters_alone() -> None:
+    tokenizer = Tokenizer(character_vocabulary("To be\n"), 16, exact=True)
+    assert tokenizer.unknown(tf.constant(["To be", "to Be or not"])).numpy().tolist() == [b"", b"t B r n t"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text())
+def test_nothing_is_unknown_to_a_vocabulary_of_the_text_itself(text: str) -> None:
+    own = {*pieces_of(text), *(c.decode() for c in characters(tf.constant([text])).to_list()[0])} - set(RESERVED)
+    assert Tokenizer([*RESERVED, *sorted(own)], 16).unknown(tf.constant([text])).numpy().tolist() == [b""]

@@ -16,6 +16,7 @@ CHARACTERS = "▁abcdefghijklmnopqrstuvwxyz0123456789,.，红蓝色圆形方块�
 WORDS = ("▁a", "▁red", "▁blue", "▁circle", "▁square", "▁on", "ing")
 VOCABULARY = (*RESERVED, *CHARACTERS, *WORDS)
 PROMPTS = ("a red circle", "a blue square", "一个红色圆形", "", "a", "红, a", "\U0001f600", "b" * 40)
+TO_TRY = {"en": ["a red circle", "a square"], "zh": ["一个圆形"]}
 SIZE = 16
 
 

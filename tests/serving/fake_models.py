@@ -15,6 +15,8 @@ ECHO_TYPES = {
     for name in names.split()
 }
 
+TO_TRY = {"en": ["a zorb", "two zorbs"], "zh": ["一只猫"]}
+
 
 def export(module: tf.Module, folder: Path, **signatures: tf.types.experimental.PolymorphicFunction) -> Path:
     tf.saved_model.save(module, str(folder), signatures=signatures)
@@ -72,20 +74,30 @@ def counter(folder: Path) -> Path:
 
 
 def text_to_image(folder: Path) -> Path:
-    """Draw a square whose grey level is a hash of prompt and seed."""
+    """Draw a square whose grey level is a hash of prompt and seed; words that begin with z are unknown, kat is cat."""
     module = tf.Module()
 
     def square(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         grey, side = row
         return tf.io.encode_png(tf.fill([side, side, 3], tf.cast(grey, tf.uint8)))
 
+    def grey_of(prompt: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.strings.to_hash_bucket_fast(prompt + "#" + tf.strings.as_string(seed), 256), tf.float32)
+
     def drawn(
-        prompt: tf.Tensor, seed: tf.Tensor, caption: tf.Tensor, scale: tf.Tensor | None = None
+        prompt: tf.Tensor,
+        seed: tf.Tensor,
+        caption: tf.Tensor,
+        scale: tf.Tensor | None = None,
+        grey: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        grey = tf.strings.to_hash_bucket_fast(prompt + "#" + tf.strings.as_string(seed), 256)
+        grey = grey_of(prompt, seed) if grey is None else grey
         sides = 8 * (tf.ones_like(seed) if scale is None else scale)
         pictures = tf.map_fn(square, (grey, sides), fn_output_signature=tf.string)
-        return {"image_bytes": pictures, "expanded_prompt": caption}
+        unknown = tf.strings.regex_replace(prompt, r"(^|\s)[^z\s]\S*", "")
+        read = tf.strings.regex_replace(prompt, r"\bkat\b", "cat")
+        reading = {"unknown_words": unknown, "read_as": tf.where(read == prompt, "", read)}
+        return {"image_bytes": pictures, "expanded_prompt": caption, **reading}
 
     asked = [spec(tf.string, "prompt", [None]), spec(tf.int64, "seed", [None])]
     chosen = [spec(tf.float32, "temperature", [None]), spec(tf.bool, "expand", [None]), spec(tf.bool, "refine", [None])]
@@ -116,7 +128,23 @@ def text_to_image(folder: Path) -> Path:
         best, one = candidates(*others, count)["expanded_prompt"], options(*others)["expanded_prompt"]
         return drawn(inputs[0], inputs[1], tf.where(count == 1, one, best), scale)
 
-    return export(module, folder, serving_default=default, options=options, candidates=candidates, scaled=scaled)
+    finest = [spec(tf.int64, "candidates", [None]), spec(tf.int64, "scale", [None])]
+    other = [spec(tf.string, "to_prompt", [None]), spec(tf.int64, "to_seed", [None]), spec(tf.float32, "share", [None])]
+
+    @tf.function(input_signature=[*asked, *chosen, *finest, *other])
+    def blend(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        prompt, seed, *how, to_prompt, to_seed, share = inputs
+        grey = (1 - share) * grey_of(prompt, seed) + share * grey_of(to_prompt, to_seed)
+        nearer = tf.where(share < 0.5, prompt, to_prompt)
+        return drawn(prompt, seed, options(nearer, seed, *how[:3])["expanded_prompt"], how[-1], grey)
+
+    @tf.function(input_signature=[spec(tf.string, "language", [None])])
+    def facts(language: tf.Tensor) -> dict[str, tf.Tensor]:
+        prompts = tf.where((language == "en")[:, tf.newaxis], TO_TRY["en"], [*TO_TRY["zh"], ""])
+        return {"prompts": prompts, "picture_size": tf.fill(tf.shape(language), tf.constant(8, tf.int64))}
+
+    drawing = {"options": options, "candidates": candidates, "scaled": scaled, "blend": blend}
+    return export(module, folder, serving_default=default, facts=facts, **drawing)
 
 
 def restorer(folder: Path) -> Path:

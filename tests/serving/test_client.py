@@ -1,21 +1,28 @@
 import asyncio
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from fake_models import TO_TRY
 from odd_pictures import encoded, halves, profile, turned
 from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from typer.testing import CliRunner
 
+from easel.cli import app
+from serving import requests
 from serving.client import AsyncClient, Client, ServingError
 from serving.images import ImageLike, on_white, read_picture
 from serving.process import ServerProcess
+from serving.wire import serving_pb2
 
 
 def grey(level: int, mode: str = "RGB") -> Image.Image:
@@ -73,6 +80,73 @@ def test_generate_options(client: Client) -> None:
         )
     ]
     assert captions == ["a at 0.5", "a", "a unrefined", "a at 0.3 of 4", "a of 2"]
+
+
+def test_words_that_the_model_does_not_know_are_told(client: Client) -> None:
+    known, unknown = client.generate(["a red circle", "a zorb on a zörb"], scale=2)
+    assert (known.unknown_words, unknown.unknown_words) == ((), ("zorb", "zörb"))
+    (twice,) = client.generate("a zorb beside a zorb")
+    assert twice.unknown_words == ("zorb",)
+
+
+def test_a_corrected_prompt_is_told(client: Client) -> None:
+    right, corrected = client.generate(["a cat", "a kat"], refine=False)
+    assert (right.read_as, corrected.read_as, corrected.prompt) == ("", "a cat", "a kat")
+
+
+def test_the_command_line_names_unknown_words_and_corrections(server: ServerProcess, tmp_path: Path) -> None:
+    options = ["-n", "2", "-o", str(tmp_path / "a.png"), "--server", server.grpc_address]
+    command = ["generate", "a zorb and a zoo", *options]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0 and "Unknown words: zorb, zoo.\n" in done.stdout
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert (told["unknown_words"], told["read_as"]) == (["zorb", "zoo"], "")
+    done = CliRunner().invoke(app, ["generate", "a kat", *options])
+    assert "Read as 'a cat'.\n" in done.stdout
+    done = CliRunner().invoke(app, ["generate", "a star", *options])
+    assert "Unknown words" not in done.stdout and "Read as" not in done.stdout
+
+
+def test_a_model_tells_its_size_and_prompts_to_try(client: Client) -> None:
+    facts = client.facts()
+    assert facts.picture_size == 8
+    assert facts.prompts == {language: tuple(prompts) for language, prompts in TO_TRY.items()}
+    with pytest.raises(ServingError, match="canary"):
+        client.facts(label="canary")
+
+
+def test_a_model_of_an_earlier_release_tells_neither_unknown_words_nor_corrections() -> None:
+    answer = serving_pb2.PredictResponse()
+    for name in ("image_bytes", "expanded_prompt"):
+        answer.outputs[name].string_val.append(b"a zorb")
+    (picture,) = requests.generate("a zorb", seed=0).read(answer)
+    assert (picture.expanded_prompt, picture.unknown_words, picture.read_as) == ("a zorb", (), "")
+
+
+def test_a_share_blends_with_another_seed_and_another_prompt(client: Client) -> None:
+    def grey_of(prompt: str, **how: Any) -> int:
+        (picture,) = client.generate(prompt, **how)
+        return level(picture.image).pop()
+
+    here, seed, prompt = grey_of("a", seed=1), grey_of("a", seed=2), grey_of("b", seed=1)
+    assert grey_of("a", seed=1, to_seed=2, share=0.5) == pytest.approx((here + seed) / 2, abs=1)
+    assert grey_of("a", seed=1, to_prompt="b", share=0.25) == pytest.approx(0.75 * here + 0.25 * prompt, abs=1)
+    assert grey_of("a", seed=1, to_prompt="b", to_seed=2, share=1) == grey_of("b", seed=2)
+    many = client.generate(["a", "b"], seed=[1, 2], scale=2, to_seed=2**64 - 1, share=0.75)
+    assert [(picture.to_prompt, picture.to_seed, picture.share) for picture in many] == [(None, -1, 0.75)] * 2
+    assert [level(picture.image).pop() for picture in many] == [
+        grey_of("a", seed=1, to_prompt="a", to_seed=-1, share=0.75),
+        grey_of("b", seed=2, to_prompt="b", to_seed=-1, share=0.75),
+    ]
+    (unmoved,) = client.generate("a", seed=1, to_prompt="b", share=0)
+    assert (unmoved.to_prompt, unmoved.share) == (None, 0)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
+def test_a_share_beyond_the_way_is_refused(client: Client, share: float) -> None:
+    with pytest.raises(ServingError, match="it must be from 0 to 1") as caught:
+        client.generate("a", to_seed=1, share=share)
+    assert caught.value.code == "INVALID_ARGUMENT"
 
 
 def test_a_scale_makes_pictures_larger_and_changes_nothing_else(client: Client) -> None:
@@ -223,9 +297,9 @@ def test_predict_refuses_dtypes_that_cannot_be_sent(client: Client) -> None:
 
 def test_signatures(client: Client) -> None:
     signatures = client.signatures("text_to_image")
-    assert set(signatures) == {"serving_default", "options", "candidates", "scaled"}
+    assert set(signatures) == {"serving_default", "options", "candidates", "scaled", "blend", "facts"}
     assert signatures["serving_default"].inputs == {"prompt": ("string", (None,)), "seed": ("int64", (None,))}
-    assert set(signatures["options"].outputs) == {"image_bytes", "expanded_prompt"}
+    assert set(signatures["options"].outputs) == {"image_bytes", "expanded_prompt", "read_as", "unknown_words"}
     assert client.signatures("half_plus_two")["serving_default"].inputs == {"x": ("float", None)}
 
 

@@ -47,7 +47,22 @@ def test_a_saved_picture_tells_what_it_was_drawn_from(client: Client, tmp_path: 
         "refine": False,
         "candidates": 1,
         "scale": 1,
+        "to_prompt": None,
+        "to_seed": None,
+        "share": 0.0,
     }
+
+
+def test_a_blend_tells_both_pictures_and_can_be_drawn_again(server: ServerProcess, tmp_path: Path) -> None:
+    out = tmp_path / "blended.png"
+    other = ["--to-prompt", "a moon", "--to-seed", "9", "--share", "0.25"]
+    done = CliRunner().invoke(app, ["generate", "a star", "--seed", "7", *other, "-o", str(out), *at(server)])
+    assert done.exit_code == 0, done.output
+    (drawing,) = read(out).drawings
+    assert (drawing.seed, drawing.to_prompt, drawing.to_seed, drawing.share) == (7, "a moon", 9, 0.25)
+    shown = CliRunner().invoke(app, ["inspect", str(out), "--again", *at(server)])
+    assert shown.exit_code == 0, shown.output
+    assert "25% of the way to: a moon, seed 9" in shown.stdout and "The same, bit for bit." in shown.stdout
 
 
 def test_other_programs_find_the_mark(client: Client) -> None:

@@ -126,6 +126,28 @@ def test_what_is_ignored_is_told_at_the_end_of_a_stream(openai_client: openai.Op
     assert last.size == "16x16" and last.notes == ["model gpt-image-1 was ignored: text_to_image is the model here."]
 
 
+def test_openai_blends_two_pictures(openai_client: openai.OpenAI, client: Client) -> None:
+    way = {"to_prompt": "a moon", "to_seed": 9, "share": 0.5}
+    drawn = openai_client.images.generate(prompt="a star", n=2, extra_body={"seed": 7, **way}).data
+    for picture, seed in zip(drawn or (), (7, 8), strict=True):
+        (mine,) = client.generate("a star", seed=seed, temperature=0.3, **way)
+        assert decoded(picture.b64_json).tobytes() == mine.image.tobytes()
+        assert picture.revised_prompt == "a moon at 0.3"
+    (event,) = openai_client.images.generate(prompt="a star", stream=True, extra_body={"seed": 7, **way})
+    assert decoded(event.b64_json).tobytes() == decoded(drawn[0].b64_json).tobytes()
+    with pytest.raises(openai.BadRequestError, match=r"share is 1\.5"):
+        openai_client.images.generate(prompt="a star", extra_body={"share": 1.5})
+
+
+def test_unknown_words_and_corrections_are_named(openai_client: openai.OpenAI) -> None:
+    images = openai_client.images.generate(prompt="a zorb at a zoo", n=2)
+    assert [picture.unknown_words for picture in images.data or ()] == [["zorb", "zoo"]] * 2
+    *_, last = openai_client.images.generate(prompt="a zorb", stream=True)
+    assert last.unknown_words == ["zorb"]
+    right, corrected = (openai_client.images.generate(prompt=prompt).data[0] for prompt in ("a cat", "a kat"))
+    assert (right.unknown_words, right.read_as, corrected.read_as) == ([], "", "a cat")
+
+
 def test_a_url_gives_the_picture_to_whoever_has_it(openai_client: openai.OpenAI) -> None:
     drawn = openai_client.images.generate(prompt="a", n=2, response_format="url").data
     edited = openai_client.images.edit(image=grey(), prompt="", response_format="url").data
@@ -228,9 +250,12 @@ def test_openai_watches_a_picture_come(openai_client: openai.OpenAI, client: Cli
     )
     events = list(stream)
     kinds = [event.type.removeprefix("image_generation.") for event in events]
-    assert kinds == [*["expansion"] * 3, "partial_image", "completed"] * 2
-    assert [event.text for event in events[:3]] == ["a red circle", "a red circle at", "a red circle at 0.3"]
-    before, after = events[3], events[4]
+    assert kinds == ["expansion", "partial_image", "completed"] * 2
+    assert [event.text for event in events if event.type.endswith("expansion")] == [
+        "a red circle 5 0.3",
+        "a red circle 6 0.3",
+    ]
+    before, after = events[1], events[2]
     assert decoded(before.b64_json).tobytes() == decoded(after.b64_json).tobytes()
     assert after.seed == 5 and after.seconds > 0 and after.size == "8x8"
     assert after.revised_prompt == client.generate("a red circle", seed=5, temperature=0.3)[0].expanded_prompt
@@ -253,6 +278,8 @@ def test_openai_lists_the_models(openai_client: openai.OpenAI) -> None:
     models = {model.id: model.created for model in openai_client.models.list()}
     assert models == {"text_to_image": 1, "restorer": 1, "language_model": 1732000000}
     assert openai_client.models.retrieve("restorer").created == 1
+    drawing = openai_client.models.retrieve("text_to_image")
+    assert (drawing.picture_size, drawing.prompts) == (8, fake_models.TO_TRY)
     with pytest.raises(
         openai.NotFoundError, match="gpt-4 is not served: choose from text_to_image, restorer, lang"
     ) as no:

@@ -6,20 +6,26 @@ Needs Chromium: the one that `playwright install chromium` fetched, or `chromium
 import base64
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from fake_models import TO_TRY
 from PIL import Image
-from playwright.sync_api import Browser, Error, Locator, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, Request, Route, expect, sync_playwright
 
 from serving.client import Client
 from serving.process import ServerProcess
 from serving.provenance import Drawing, inscribe, read
+from tfx_pipeline.datasets.storybook.samples import sample
 
 DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+FINEST = 8
+"""The scale that comes nearest to 256 pixels where a picture has 8."""
+LIVE = "#live-picture"
 Open = Callable[..., Page]
 
 
@@ -56,6 +62,7 @@ def open_page(browser: Browser, server: ServerProcess) -> Iterator[Open]:
         page = context.new_page()
         watch(page)
         page.goto(server.studio_url)
+        expect(page.locator("#scale-value")).to_contain_text("px" if "zh" not in str(options.get("locale")) else "像素")
         return page
 
     yield make
@@ -144,13 +151,13 @@ def test_enter_draws_a_grid_with_times(page: Page) -> None:
     for number in range(4):
         expect(frames(page).nth(number).locator(".time")).to_contain_text(f"seed {number}")
         expect(frames(page).nth(number).locator(".time")).to_contain_text("ms")
-    assert page.locator(".frame img").first.evaluate("image => image.naturalWidth") == 4 * 8
+    assert page.locator(".frame img").first.evaluate("image => image.naturalWidth") == FINEST * 8
 
 
 def test_the_expansion_is_seen_while_typing(page: Page) -> None:
     page.locator("#prompt").press_sequentially("a star")
-    expect(page.locator("#caption")).to_have_text("a star 0 0.3")
-    expect(page.locator("#caption em")).to_have_text(" 0 0.3")
+    expect(page.locator("#caption")).to_have_text("a star at 0.3")
+    expect(page.locator("#caption em")).to_have_text(" at 0.3")
     page.click("#expand")
     expect(page.locator("#caption")).to_have_text("a star")
     expect(page.locator("#caption em")).to_have_text("")
@@ -163,15 +170,18 @@ def test_the_expansion_is_seen_while_typing(page: Page) -> None:
         "expand": False,
         "refine": True,
         "candidates": 1,
-        "scale": 4,
+        "scale": FINEST,
+        "to_prompt": None,
+        "to_seed": None,
+        "share": 0.0,
     }
 
 
 def test_the_expansion_can_be_edited(page: Page) -> None:
     page.fill("#prompt", "a star")
-    expect(page.locator("#caption")).to_have_text("a star 0 0.3")
+    expect(page.locator("#caption")).to_have_text("a star at 0.3")
     page.click("#edit")
-    expect(page.locator("#edited")).to_have_value("a star 0 0.3")
+    expect(page.locator("#edited")).to_have_value("a star at 0.3")
     page.fill("#edited", "一颗星")
     page.press("#edited", "Enter")
     finished(page)
@@ -179,7 +189,7 @@ def test_the_expansion_can_be_edited(page: Page) -> None:
     assert (drawn.prompt, drawn.expanded_prompt, drawn.expand) == ("一颗星", "一颗星", False)
     page.click("#unedit")
     expect(page.locator("#edited")).to_be_hidden()
-    expect(page.locator("#caption")).to_have_text("a star 0 0.3")
+    expect(page.locator("#caption")).to_have_text("a star at 0.3")
 
 
 def test_every_setting_counts(page: Page) -> None:
@@ -195,7 +205,7 @@ def test_every_setting_counts(page: Page) -> None:
     expect(page.locator("#temperature-value")).to_have_text("0.7")
     drawn = first_drawing(page)
     assert (drawn.seed, drawn.temperature, drawn.refine, drawn.candidates, drawn.scale) == (41, 0.7, False, 3, 2)
-    page.click("#dice")
+    page.click("[data-dice=seed]")
     assert page.input_value("#seed") not in ("", "41")
 
 
@@ -231,7 +241,7 @@ def test_history_and_settings_survive_a_reload(page: Page) -> None:
     expect(page.locator(".sheet h2")).to_have_text(["一个圆", "a star"])
     assert page.input_value("#prompt") == "一个圆"
     assert page.input_value("#count") == "2"
-    page.wait_for_function("document.querySelector('.frame img').naturalWidth === 32")
+    page.wait_for_function(f"document.querySelector('.frame img').naturalWidth === {FINEST * 8}")
 
 
 def test_pictures_can_be_forgotten(page: Page) -> None:
@@ -248,14 +258,213 @@ def test_pictures_can_be_forgotten(page: Page) -> None:
     page.click("#forget")
     expect(frames(page)).to_have_count(0)
     page.reload()
-    expect(page.locator("#welcome")).to_be_visible()
+    expect(page.locator("#examples button").first).to_be_visible()
     expect(frames(page)).to_have_count(0)
 
 
-def test_an_example_is_drawn_at_a_click(page: Page) -> None:
-    page.click("#examples button >> nth=2")
+def live_pixels(page: Page) -> bytes:
+    shown = page.locator(LIVE).evaluate(
+        """async image => {
+            await image.decode();
+            const canvas = Object.assign(document.createElement("canvas"), {width: 8, height: 8});
+            canvas.getContext("2d").drawImage(image, 0, 0, 8, 8);
+            return canvas.toDataURL();
+        }"""
+    )
+    return Image.open(io.BytesIO(base64.b64decode(shown.partition(",")[2]))).convert("RGB").tobytes()
+
+
+def small(client: Client, prompt: str, **how: object) -> bytes:
+    """What the live picture shows, at 8 pixels."""
+    return client.generate(prompt, **how)[0].image.convert("RGB").tobytes()
+
+
+def tell(page: Page, **facts: object) -> None:
+    """Let the model report these facts about itself."""
+    page.route("**/v1/models/text_to_image", lambda route: route.fulfill(json=facts))
+    page.reload()
+
+
+def test_the_picture_follows_the_typing(page: Page, client: Client) -> None:
+    going: list[str] = []
+    most: list[int] = []
+
+    def asked(request: Request) -> None:
+        if request.url.endswith("/generations"):
+            going.append(request.url)
+            most.append(len(going))
+
+    def ended(request: Request) -> None:
+        if request.url.endswith("/generations"):
+            going.remove(request.url)
+
+    page.on("request", asked)
+    page.on("requestfinished", ended)
+    page.on("requestfailed", ended)
+    page.locator("#prompt").press_sequentially("a star and a moon", delay=30)
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a star and a moon at 0.3, seed 0")
+    expect(page.locator("#live-time")).to_contain_text("ms")
+    assert live_pixels(page) == small(client, "a star and a moon")
+    assert page.locator(LIVE).evaluate("image => image.naturalWidth") == FINEST * 8
+    page.fill("#seed", "3")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a star and a moon at 0.3, seed 3")
+    page.fill("#prompt", "")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "")
+    expect(page.locator("#caption")).to_have_text("")
+    expect(frames(page)).to_have_count(0)
+    assert max(most) == 1 and len(most) < len("a star and a moon")
+
+
+def test_the_newest_prompt_wins_and_older_drawings_are_given_up(page: Page) -> None:
+    given_up: list[str] = []
+    page.on("requestfailed", lambda request: given_up.append(request.post_data_json["prompt"]))
+    page.route("**/generations", lambda route: None if "old" in (route.request.post_data or "") else route.continue_())
+    with page.expect_request("**/generations"):
+        page.fill("#prompt", "an old star")
+    page.fill("#prompt", "a star")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a star at 0.3, seed 0")
+    assert given_up[0] == "an old star"
+    with page.expect_request("**/generations"):
+        page.fill("#prompt", "another old star")
+    draw(page, "a moon")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a moon at 0.3, seed 0")
+    assert "another old star" in given_up
+
+
+def test_letters_that_are_still_being_put_together_are_not_drawn(page: Page) -> None:
+    drawn: list[str] = []
+    page.on("request", lambda asked: drawn.append(asked.url) if asked.url.endswith("/generations") else None)
+    page.locator("#prompt").evaluate(
+        """prompt => {
+            prompt.value = "mao";
+            prompt.dispatchEvent(new InputEvent("input", {bubbles: true, isComposing: true}));
+        }"""
+    )
+    page.wait_for_timeout(300)
+    assert drawn == []
+    page.locator("#prompt").evaluate(
+        """prompt => {
+            prompt.value = "猫";
+            prompt.dispatchEvent(new CompositionEvent("compositionend", {bubbles: true}));
+        }"""
+    )
+    expect(page.locator(LIVE)).to_have_attribute("alt", "猫 at 0.3, seed 0")
+
+
+def test_a_live_picture_can_be_kept(page: Page, client: Client) -> None:
+    expect(page.locator("#keep-live")).to_be_disabled()
+    page.fill("#prompt", "a star")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a star at 0.3, seed 0")
+    page.click("#keep-live")
+    expect(page.locator(".sheet h2")).to_have_text("a star")
+    expect(frames(page)).to_have_count(1)
+    assert first_drawing(page).seed == 0
+    page.reload()
+    expect(frames(page)).to_have_count(1)
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a star at 0.3, seed 0")
+
+
+def test_pictures_have_256_pixels_where_the_model_can(page: Page) -> None:
+    tell(page, picture_size=64)
+    expect(page.locator("#scale-value")).to_have_text("256 px")
+    assert page.input_value("#scale") == "4"
+    set_range(page, "#scale", 2)
+    expect(page.locator("#scale-value")).to_have_text("128 px")
+    page.fill("#prompt", "a star")
+    page.reload()
+    expect(page.locator("#scale-value")).to_have_text("128 px")
+    expect(page.locator("#blend")).to_be_hidden()
+    tell(page)
+    expect(page.locator("#scale-value")).to_have_text("× 2")
+
+
+def test_the_models_prompts_are_to_be_tried_in_the_language_of_the_page(page: Page) -> None:
+    expect(page.locator("#examples button")).to_have_text(TO_TRY["en"])
+    page.click("#language")
+    expect(page.locator("#examples button")).to_have_text(TO_TRY["zh"])
+    page.click("#examples button")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "一只猫 at 0.3，种子 0")
+    assert page.input_value("#prompt") == "一只猫"
+    expect(frames(page)).to_have_count(0)
+    page.click("#language")
+    tell(page, prompts={"en": [], "zh": ["一朵花"]})
+    expect(page.locator("#examples button")).to_have_text(["一朵花"])
+
+
+def test_a_model_without_prompts_gets_those_of_the_page(page: Page) -> None:
+    tell(page, picture_size=64, prompts={})
+    for _ in range(2):
+        expect(page.locator("#examples button")).to_have_count(12)
+        prompts = page.locator("#examples button").all_text_contents()
+        is_chinese = page.locator("html").get_attribute("lang") == "zh-CN"
+        assert len(set(prompts)) == 12
+        assert {bool(re.search("[\u4e00-\u9fff]", prompt)) for prompt in prompts} == {is_chinese}
+        page.click("#language")
+
+
+def test_the_prompts_of_the_page_use_the_storybooks_own_words() -> None:
+    texts = (Path(__file__).parents[2] / "serving/studio/page/text.js").read_text(encoding="utf-8")
+    prompts = re.findall('"([^"]+)"', "".join(re.findall(r"examples: \[(.*?)\]", texts, re.DOTALL)))
+    told = [sample.captions for sample in sample(4000, seed=1)]
+    words = {word for captions in told for word in re.findall("[a-z]+", captions.english.lower())}
+    words |= {character for captions in told for character in captions.chinese}
+    assert len(prompts) == 24
+    assert [word for prompt in prompts for word in re.findall("[a-z]+|[^a-z ]", prompt) if word not in words] == []
+
+
+def test_a_slider_blends_with_another_seed_and_another_prompt(page: Page, client: Client) -> None:
+    page.fill("#prompt", "a star")
+    page.fill("#to-seed", "5")
+    set_range(page, "#share", 50)
+    expect(page.locator("#share-value")).to_have_text("50%")
+    expect(page.locator(LIVE)).to_have_attribute("alt", "a star at 0.3, seed 0")
+    here, there = (small(client, "a star", seed=seed)[0] for seed in (0, 5))
+    expect(page.locator("#live")).not_to_have_attribute("aria-busy", "true")
+    assert live_pixels(page)[0] == pytest.approx((here + there) / 2, abs=1)
+    page.fill("#to-prompt", "a moon")
+    expect(page.locator("#caption")).to_have_text("a moon at 0.3")
+    set_range(page, "#share", 100)
+    goal = small(client, "a moon", seed=5)[0]
+    expect(page.locator("#live")).not_to_have_attribute("aria-busy", "true")
+    assert live_pixels(page)[0] == pytest.approx(goal, abs=1)
+    set_range(page, "#share", 25)
+    page.click("[data-dice=to-seed]")
+    page.fill("#to-seed", "6")
+    set_range(page, "#count", 1)
+    page.press("#prompt", "Enter")
     finished(page)
-    expect(page.locator(".sheet h2")).to_have_text("今天的天气很好")
+    drawn = first_drawing(page)
+    assert (drawn.prompt, drawn.seed, drawn.to_prompt, drawn.to_seed, drawn.share) == ("a star", 0, "a moon", 6, 0.25)
+    set_range(page, "#share", 0)
+    frames(page).first.click()
+    expect(page.locator("#facts")).to_contain_text("blended 25% with “a moon”, seed 6")
+    expect(page.locator("#words button")).to_have_count(0)
+    page.click("#reuse")
+    expect(page.locator("#share-value")).to_have_text("25%")
+    expect(page.locator("#to-seed")).to_have_value("6")
+
+
+def test_a_corrected_prompt_is_shown_under_the_picture(page: Page) -> None:
+    page.fill("#prompt", "a kat")
+    expect(page.locator("#unknown")).to_have_text("Read as “a cat”.")
+    draw(page, "a kat and a zorb")
+    expect(page.locator(".sheet .unknown")).to_have_text("Read as “a cat and a zorb”. The model does not know “zorb”.")
+    page.fill("#prompt", "a cat")
+    expect(page.locator("#unknown")).to_be_hidden()
+
+
+def test_words_that_the_model_does_not_know_are_named_under_the_picture(page: Page) -> None:
+    page.fill("#prompt", "a zorb and a zoo")
+    expect(page.locator("#unknown")).to_have_text("The model does not know “zorb” and “zoo”.")
+    draw(page, "a zorb and a zoo")
+    expect(page.locator(".sheet .unknown")).to_have_text("The model does not know “zorb” and “zoo”.")
+    page.click("#language")
+    expect(page.locator("#unknown")).to_have_text("模型不认识“zorb”和“zoo”。")
+    expect(page.locator(".sheet .unknown")).to_have_text("模型不认识“zorb”和“zoo”。")
+    page.fill("#prompt", "a star")
+    expect(page.locator("#unknown")).to_be_hidden()
+    page.reload()
+    expect(page.locator(".sheet .unknown")).to_have_text("模型不认识“zorb”和“zoo”。")
 
 
 def test_words_show_their_pixels(page: Page) -> None:
@@ -313,7 +522,7 @@ def test_a_picture_goes_back_to_the_prompt_or_on_to_be_restored(page: Page) -> N
     frames(page).first.click()
     page.click("#take")
     expect(page.locator("#canvas")).to_be_visible()
-    assert page.locator("#canvas").evaluate("canvas => canvas.width") == 4 * 8
+    assert page.locator("#canvas").evaluate("canvas => canvas.width") == FINEST * 8
 
 
 def test_a_dropped_picture_brings_back_its_prompt(page: Page, client: Client) -> None:

@@ -9,6 +9,7 @@ from tfx.utils import path_utils
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from models.export import export_judged, export_text_to_image
+from models.proposals import proposals
 from models.saving import load_model
 from models.text_to_image import TextToImage
 from serving.warmup import example_requests, write_warmup
@@ -60,7 +61,8 @@ def Assembler(
     if not blessed:
         return
     files = [keras_file(model_path(inputs[name]), name) for name in FUSED_FROM]
-    export_text_to_image(TextToImage(*map(load_model, files)), model_path(model))
+    fused = TextToImage(*map(load_model, files))
+    export_text_to_image(fused, model_path(model), prompts=proposals(fused.generator.language_model))
     finish(model, FUSED, files, batches=BATCHES)
 
 

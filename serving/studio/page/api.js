@@ -6,18 +6,38 @@ export class Refused extends Error {}
 
 let token = localStorage.getItem("token") ?? "";
 
-/** Draw: yields the events as they come, until the signal ends it. */
-export async function* draw(asked, signal) {
-  const response = await ask("v1/images/generations", { ...asked, stream: true, partial_images: 1 }, signal);
-  for await (const event of events(response.body)) {
-    if (event.error) throw new Refused(event.error.message);
-    yield event;
+/** What the model that draws reports about itself; nothing if no server answers. */
+export async function facts() {
+  try {
+    return await (await ask("v1/models/text_to_image")).json();
+  } catch {
+    return {};
   }
 }
 
-/** Complete a prompt. */
-export async function complete(asked, signal) {
-  return (await (await ask("v1/captions", asked, signal)).json()).caption;
+let turn = Promise.resolve();
+
+/** Draw: yields the events as they come, until the signal aborts it. Only one drawing is in flight at a time. */
+export async function* draw(asked, signal) {
+  const before = turn;
+  let done;
+  turn = new Promise((resolve) => { done = resolve; });
+  try {
+    await before;
+    const response = await ask("v1/images/generations", { ...asked, stream: true }, signal);
+    for await (const event of events(response.body)) {
+      if (event.error) throw new Refused(event.error.message);
+      yield event;
+    }
+  } finally {
+    done();
+  }
+}
+
+/** A finished drawing; `raw` is the picture before it was restored. */
+export function pictureOf(event, raw = null) {
+  const { seed, seconds, version, revised_prompt: caption, unknown_words: unknown, read_as: readAs } = event;
+  return { png: png(event.b64_json), raw, seed, seconds, version, caption, unknown, readAs };
 }
 
 /** What each word of a caption draws. */
@@ -36,14 +56,14 @@ export function png(encoded) {
   return new Blob([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], { type: "image/png" });
 }
 
-/** Ask; a path is relative, since a proxy may have put the page under one of its own. */
+/** Send a body, or get without one; a path is relative, since a proxy may have put the page under one of its own. */
 async function ask(path, body, signal) {
   for (;;) {
     const isForm = body instanceof FormData;
-    const headers = { ...(isForm ? {} : { "Content-Type": "application/json" }) };
+    const headers = { ...(isForm || !body ? {} : { "Content-Type": "application/json" }) };
     const shown = token;
     if (shown) headers.Authorization = `Bearer ${shown}`;
-    const sent = { method: "POST", body: isForm ? body : JSON.stringify(body), headers, signal };
+    const sent = { method: body ? "POST" : "GET", body: isForm ? body : JSON.stringify(body), headers, signal };
     const response = await fetch(path, sent).catch((error) => {
       throw error.name === "AbortError" ? error : new Refused(text("gone"));
     });
@@ -95,6 +115,7 @@ async function* pieces(stream) {
       yield value;
     }
   } finally {
-    reader.cancel();
+    // An aborted stream rejects.
+    reader.cancel().catch(() => {});
   }
 }

@@ -1,11 +1,12 @@
 /** The prompt, its expansion, and the settings. */
 
-import { complete } from "./api.js";
-import { $, debounced } from "./page.js";
+import { $ } from "./page.js";
+import { text } from "./text.js";
 
+const PICTURE_SIZE = 256;
 const prompt = $("#prompt");
 const edited = $("#edited");
-let preview = new AbortController();
+let size;
 
 /** What is asked for, as the API takes it. */
 export function asked() {
@@ -19,7 +20,15 @@ export function asked() {
     refine: $("#refine").checked,
     candidates: Number($("#candidates").value),
     scale: Number($("#scale").value),
+    ...blended(),
   };
+}
+
+/** The other picture and how far to blend with it; nothing at the start of the slider. */
+function blended() {
+  const share = Number($("#share").value) / 100;
+  if (!share) return {};
+  return { share, to_prompt: $("#to-prompt").value.trim() || null, to_seed: Number($("#to-seed").value) || 0 };
 }
 
 /** Take up prompt and settings, as a picture tells them. */
@@ -33,6 +42,9 @@ export function takeUp(drawing, count = 1) {
   $("#refine").checked = drawing.refine;
   $("#candidates").value = drawing.candidates ?? 1;
   $("#scale").value = drawing.scale ?? 1;
+  $("#share").value = 100 * (drawing.share ?? 0);
+  $("#to-prompt").value = drawing.to_prompt ?? "";
+  $("#to-seed").value = drawing.to_seed ?? 1;
   showValues();
   remember();
   showCaption(drawing.prompt, drawing.expanded_prompt);
@@ -46,25 +58,48 @@ export function showCaption(before, caption) {
   $("#caption").replaceChildren(caption.startsWith(before) ? before : "", coloured);
 }
 
-/** Start: what was typed last comes back, and everything is listened to. */
-export function start() {
+/** Fit the settings to what the model reports about itself. */
+export function know(facts) {
+  size = facts.picture_size;
+  if (size && !localStorage.getItem("asked")) $("#scale").value = Math.round(PICTURE_SIZE / size);
+  $("#blend").hidden = !facts.signatures?.includes("blend");
+  showValues();
+}
+
+/** Restore the last prompt and listen. Calls `moved` when the blend's slider moves, and `typed` after other changes. */
+export function start({ typed, moved }) {
   const last = JSON.parse(localStorage.getItem("asked") ?? "null");
   if (last) takeUp({ ...last, expanded_prompt: "" }, last.n);
   showValues();
-  $("#composer").addEventListener("input", () => { showValues(); remember(); foresee(); });
-  $("#dice").addEventListener("click", () => {
-    $("#seed").value = crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
+  document.addEventListener("language", showValues);
+  const changed = (event) => {
+    showValues();
     remember();
-    foresee();
-  });
+    // What an input method is still composing is no prompt yet.
+    if (!event.isComposing) (event.target.id === "share" ? moved : typed)();
+  };
+  $("#composer").addEventListener("input", changed);
+  $("#composer").addEventListener("compositionend", changed);
+  for (const dice of document.querySelectorAll("[data-dice]")) {
+    dice.addEventListener("click", (event) => {
+      $(`#${dice.dataset.dice}`).value = crypto.getRandomValues(new Uint32Array(1))[0] >>> 1;
+      changed(event);
+    });
+  }
   $("#edit").addEventListener("click", () => { editing(true); edited.focus(); });
-  $("#unedit").addEventListener("click", () => { editing(false); foresee(); prompt.focus(); });
+  $("#unedit").addEventListener("click", () => { editing(false); typed(); prompt.focus(); });
   prompt.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
     $("#composer").requestSubmit();
   });
-  foresee();
+}
+
+/** Take one of the prompts to try. */
+export function propose(proposal) {
+  editing(false);
+  prompt.value = proposal;
+  remember();
 }
 
 function editing(on) {
@@ -77,22 +112,13 @@ function editing(on) {
 }
 
 function showValues() {
-  for (const each of ["count", "temperature", "candidates", "scale"]) $(`#${each}-value`).textContent = $(`#${each}`).value;
+  for (const each of ["count", "temperature", "candidates"]) $(`#${each}-value`).textContent = $(`#${each}`).value;
+  const scale = Number($("#scale").value);
+  $("#scale-value").textContent = size ? text("pixels", size * scale) : `× ${scale}`;
+  $("#share-value").textContent = `${$("#share").value}%`;
 }
 
 function remember() {
-  localStorage.setItem("asked", JSON.stringify({ ...asked(), prompt: prompt.value, expand: $("#expand").checked }));
+  const { share, ...kept } = asked();
+  localStorage.setItem("asked", JSON.stringify({ ...kept, prompt: prompt.value, expand: $("#expand").checked }));
 }
-
-/** Show what the prompt would become, while it is typed. */
-const foresee = debounced(200, async () => {
-  preview.abort();
-  preview = new AbortController();
-  const { prompt: before, seed, temperature, expand } = asked();
-  if (!before || !expand) return showCaption(before, before);
-  try {
-    showCaption(before, await complete({ prompt: before, seed, temperature }, preview.signal));
-  } catch {
-    // The drawing itself will say what is wrong.
-  }
-});

@@ -28,8 +28,8 @@ export function start({ reuse, take }) {
 /** Show a picture of a sheet. */
 export async function show(sheet, index) {
   const picture = sheet.pictures[index];
-  const { prompt, temperature, expand, refine, candidates, scale } = sheet.asked;
-  const told = { prompt, temperature, expand, refine, candidates, scale, seed: picture.seed, expanded_prompt: picture.caption };
+  const { prompt, refine, candidates, scale, share } = sheet.asked;
+  const told = { ...sheet.asked, seed: picture.seed, expanded_prompt: picture.caption };
   shown = { sheet, index, picture, told, after: await pixels(picture.png) };
   if (!dialog.open) dialog.showModal();
   paint(shown.after);
@@ -42,7 +42,10 @@ export async function show(sheet, index) {
   $("#influence").textContent = "";
   offer($("#download"), picture.png, `${picture.caption} ${picture.seed}`);
   showFacts(told, picture);
-  await showWords(picture, { refine, candidates, scale });
+  // A blend has no caption of its own to take words from.
+  $("#words-hint").hidden = Boolean(share);
+  if (share) $("#words").textContent = picture.caption;
+  else await showWords(picture, { refine, candidates, scale });
 }
 
 function step(way) {
@@ -59,6 +62,7 @@ async function toggleRaw() {
 function showFacts(told, picture) {
   const settings = [text("heat", told.temperature)];
   if (told.candidates > 1) settings.push(text("bestOf", told.candidates));
+  if (told.share) settings.push(text("blended", Math.round(100 * told.share), told.to_prompt ?? told.prompt, told.to_seed));
   if (!told.expand) settings.push(text("withoutExpand"));
   if (!told.refine) settings.push(text("withoutRefine"));
   const facts = {

@@ -3,7 +3,7 @@
 import { provenance } from "./png.js";
 import { $, copyOf, showIn } from "./page.js";
 import { clear, drop, keep, sheets } from "./store.js";
-import { text } from "./text.js";
+import { listOf, text } from "./text.js";
 
 const all = [];
 let open = () => {};
@@ -37,7 +37,6 @@ export function show(sheet, index, blob) {
 export async function add(sheet, index, picture) {
   sheet.pictures[index] = picture;
   fill(sheet, index);
-  $(".caption", sheet.element).textContent = captionOf(sheet);
   await keep(bare(sheet));
 }
 
@@ -81,7 +80,6 @@ function show_(sheet) {
   sheet.element = copyOf("sheet");
   $("h2", sheet.element).textContent = sheet.asked.prompt;
   sheet.pictures.forEach((picture, index) => fill(sheet, index));
-  $(".caption", sheet.element).textContent = captionOf(sheet);
   all.unshift(sheet);
   $("#history").prepend(sheet.element);
 }
@@ -117,6 +115,8 @@ function fill(sheet, index) {
 }
 
 function label(sheet) {
+  $(".caption", sheet.element).textContent = captionOf(sheet);
+  $(".unknown", sheet.element).textContent = reading(sheet.pictures.filter(Boolean));
   sheet.pictures.forEach((picture, index) => {
     const button = frame(sheet, index);
     const [seed, time] = [document.createElement("span"), document.createElement("span")];
@@ -127,11 +127,19 @@ function label(sheet) {
   });
 }
 
+/** Corrections and unknown words in the prompts of pictures, as sentences. */
+export function reading(pictures) {
+  const corrected = new Set(pictures.map(({ readAs }) => readAs).filter(Boolean));
+  const unknown = new Set(pictures.flatMap((picture) => picture.unknown ?? []));
+  const sentences = [...corrected].map((prompt) => text("readAs", prompt));
+  if (unknown.size) sentences.push(text("unknown", listOf([...unknown])));
+  return sentences.join(" ");
+}
+
 export const milliseconds = (seconds) => (seconds < 0.01 ? (seconds * 1000).toFixed(1) : Math.round(seconds * 1000));
 
 const bare = ({ id, asked, pictures }) => ({ id, asked, pictures: pictures.filter(Boolean) });
 
 function tidy() {
-  $("#welcome").hidden = all.length > 0;
   $("#after").hidden = all.length === 0;
 }

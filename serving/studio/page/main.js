@@ -4,27 +4,33 @@ import * as api from "./api.js";
 import * as composer from "./composer.js";
 import * as detail from "./detail.js";
 import * as gallery from "./gallery.js";
+import * as live from "./live.js";
 import * as restoring from "./restore.js";
 import { provenance } from "./png.js";
 import { $, complain, say } from "./page.js";
-import { showTexts, switchLanguage, text } from "./text.js";
+import { currentLanguage, showTexts, switchLanguage, text } from "./text.js";
 
 let drawing = null;
+let facts = {};
 
 async function draw() {
   const asked = composer.asked();
   complain("#problem");
   if (!asked.prompt) return complain("#problem", text("nothing"));
-  drawing?.abort();
+  stop();
   const mine = (drawing = new AbortController());
   busy(true);
   const sheet = gallery.begin(asked);
   const raws = [];
   try {
-    for await (const event of api.draw(asked, mine.signal)) {
-      if (event.type.endsWith("expansion") && event.index === 0) composer.showCaption(asked.prompt, event.text);
-      if (event.type.endsWith("partial_image")) gallery.show(sheet, event.index, (raws[event.index] = api.png(event.b64_json)));
-      if (event.type.endsWith("completed")) await gallery.add(sheet, event.index, pictureOf(event, raws));
+    for await (const event of api.draw({ ...asked, partial_images: 1 }, mine.signal)) {
+      const { type, index } = event;
+      if (type.endsWith("expansion") && index === 0) composer.showCaption(asked.prompt, event.text);
+      if (type.endsWith("partial_image")) gallery.show(sheet, index, (raws[index] = api.png(event.b64_json)));
+      if (!type.endsWith("completed")) continue;
+      const picture = api.pictureOf(event, raws[index]);
+      if (index === 0) live.show(asked, picture);
+      await gallery.add(sheet, index, picture);
     }
   } catch (error) {
     if (error.name === "AbortError") say(text("stopped"));
@@ -35,11 +41,6 @@ async function draw() {
   }
 }
 
-function pictureOf(event, raws) {
-  const { seed, seconds, version, index } = event;
-  return { png: api.png(event.b64_json), raw: raws[index] ?? null, seed, seconds, version, caption: event.revised_prompt };
-}
-
 function busy(on) {
   $("#go").hidden = on;
   $("#stop").hidden = !on;
@@ -48,6 +49,7 @@ function busy(on) {
 
 function stop() {
   drawing?.abort();
+  live.stop();
 }
 
 /** Go to a room. */
@@ -70,6 +72,7 @@ async function receive(file) {
 function reuse(drawn, count = 1) {
   enter("draw");
   composer.takeUp(drawn, count);
+  live.typed();
   say(text("brought"));
   $("#prompt").focus();
 }
@@ -135,12 +138,16 @@ function showTheme() {
   if (theme) document.documentElement.dataset.theme = theme;
 }
 
+/** Prompts to try: the model's own, in the language of the page where it has some, or else the page's. */
 function showExamples() {
-  $("#examples").replaceChildren(...text("examples").map((prompt) => {
+  const own = facts.prompts ?? {};
+  const prompts = [own[currentLanguage()], ...Object.values(own), text("examples")].find((some) => some?.length);
+  $("#examples").replaceChildren(...prompts.map((prompt) => {
     const item = document.createElement("li");
     const button = document.createElement("button");
+    button.type = "button";
     button.textContent = prompt;
-    button.addEventListener("click", () => { $("#prompt").value = prompt; draw(); });
+    button.addEventListener("click", () => { composer.propose(prompt); live.typed(); });
     item.append(button);
     return item;
   }));
@@ -148,10 +155,14 @@ function showExamples() {
 
 showTheme();
 showTexts();
-showExamples();
 listen();
 listenToDrops();
-composer.start();
 restoring.start();
 detail.start({ reuse, take });
 gallery.start(detail.show);
+live.start();
+composer.start({ typed: live.typed, moved: live.follow });
+facts = await api.facts();
+composer.know(facts);
+showExamples();
+live.follow();

@@ -5,15 +5,6 @@ export const $ = (selector, inside = document) => inside.querySelector(selector)
 /** A copy of what a template holds. */
 export const copyOf = (template) => $(`#${template}`).content.firstElementChild.cloneNode(true);
 
-/** Wait until it was quiet for so long, then act once. */
-export function debounced(milliseconds, act) {
-  let timer;
-  return (...given) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => act(...given), milliseconds);
-  };
-}
-
 /** Say something in passing. */
 export function say(sentence) {
   const said = $("#said");
