@@ -13,7 +13,17 @@ from models.learning.scenes import encoders_of
 from models.part_prior import PartPrior
 from models.restorer import Restorer
 from models.scene_generator import SceneGenerator
-from models.scene_network import WHERE, Placement, hats, noise_of_boxes, pixel_centres, sampled, spread, visibility
+from models.scene_network import (
+    WHERE,
+    Placement,
+    SlotMixer,
+    hats,
+    noise_of_boxes,
+    pixel_centres,
+    sampled,
+    spread,
+    visibility,
+)
 from models.scene_training import SceneTraining
 from models.text_to_image import TextToImage
 
@@ -186,3 +196,13 @@ def test_what_is_there_and_where_comes_from_boxes_where_they_are_known() -> None
     unknown = training.find(picture, mixed, np.zeros_like(BOXES))
     np.testing.assert_array_equal(unknown.present, np.asarray(generator.presences(mixed)) > 0)
     assert float(unknown.miss) == 0 < float(found.miss)
+
+
+def test_slots_are_whitened() -> None:
+    mixer = SlotMixer(2, 8)
+    rows = (RANDOM.normal(size=(500, 6)) * [5, 1, 0.5, 0.1, 3, 1] + 4).astype(np.float32)
+    mixer(rows.reshape(-1, 2, 3))
+    mixer.adapt(rows)
+    white = np.einsum("bkc,kcd->bkd", rows.reshape(-1, 2, 3) - mixer.mean.numpy(), mixer.whitening.numpy())
+    for slot in range(2):
+        np.testing.assert_allclose(np.cov(white[:, slot], rowvar=False), np.eye(3), atol=0.05)

@@ -284,3 +284,18 @@ def test_the_hour_and_the_weather_can_be_seen() -> None:
     ]
     for one, other in itertools.combinations(pictures, 2):
         assert np.abs(one - other).mean() > 4
+
+
+def test_boxes_and_tags_say_where_and_what_the_figures_of_a_scene_are() -> None:
+    for each in sample(60, 9, withheld=None):
+        scene = each.scene
+        assert len(scene.boxes) == len(scene.tags) == len(scene.figures)
+        for figure, (x, y, width, height, _), tags in zip(scene.in_order, scene.boxes, scene.tags, strict=True):
+            assert (x, y, width, height) == (figure.x, figure.y, figure.width, figure.height)
+            assert tags == [tag for tag in (figure.noun, figure.variant, figure.colour) if tag]
+        nearness = [box[-1] for box in scene.boxes]
+        assert sorted(nearness) == [number - (len(nearness) - 1) / 2 for number in range(len(nearness))]
+        by_nearness = sorted(scene.in_order, key=lambda figure: nearness[scene.in_order.index(figure)])
+        assert [figure.order for figure in by_nearness] == sorted(figure.order for figure in scene.figures)
+        if scene.kind == "count":
+            assert [box[0] for box in scene.boxes] == sorted(box[0] for box in scene.boxes)
