@@ -287,8 +287,7 @@ def test_the_hour_and_the_weather_can_be_seen() -> None:
 
 
 def test_boxes_and_tags_say_where_and_what_the_figures_of_a_scene_are() -> None:
-    for each in sample(60, 9, withheld=None):
-        scene = each.scene
+    for scene in scenes(60, seed=9):
         assert len(scene.boxes) == len(scene.tags) == len(scene.figures)
         for figure, (x, y, width, height, _), tags in zip(scene.in_order, scene.boxes, scene.tags, strict=True):
             assert (x, y, width, height) == (figure.x, figure.y, figure.width, figure.height)
