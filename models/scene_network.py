@@ -31,7 +31,7 @@ WHERE = 5
 """Numbers of a thing's noise that place it; see `Placement.of_noise`."""
 MARGIN = 1.08
 """How much larger than a thing its canvas is, so that edges have room."""
-HIDDEN_LOGIT = -60.0
+HIDDEN_LOGIT = -300.0
 """What is added to the opacity of things that are not there."""
 LEAST_SPREAD = 1e-3
 """Variance along an axis of embeddings, as a share of the largest, below which it is noise and not raised any more."""

@@ -154,7 +154,7 @@ def test_a_canvas_must_be_a_multiple_of_its_feature_map() -> None:
 
 def training_of(generator: SceneGenerator, *, steps: int) -> SceneTraining:
     training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4, tags=2)
-    training.compile(optimizer=keras.optimizers.Adam(1e-2))
+    training.compile(optimizer=keras.optimizers.Adam(3e-3))
     return training
 
 
@@ -163,7 +163,7 @@ BOXES = np.array([[[0.5, 0.5, 0.6, 0.6, 0.0], [np.nan] * WHERE]] * 2, np.float32
 
 @pytest.mark.parametrize("boxes", [BOXES, np.zeros_like(BOXES)], ids=["boxes", "no boxes"])
 def test_training_draws_a_caption_more_like_its_picture_than_like_another(boxes: NDArray[np.float32]) -> None:
-    generator, steps = tiny_scenes(), 80
+    generator, steps = tiny_scenes(), 200
     training = training_of(generator, steps=steps)
     images = pictures(2, 2 * SIZE)
     captions = ["a red circle", "a blue square"]
