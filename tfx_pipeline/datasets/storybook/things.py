@@ -72,10 +72,11 @@ class Drawing:
 
     def coloured(self, colour: str | None) -> str:
         """The markup with its painted parts in one of `COLOURS`."""
-        if colour is None:
-            return self.markup
-        tones = COLOURS[colour]._asdict()
-        return _CLASS.sub(lambda match: f'fill="{tones[match[1]]}"', self.markup)
+        return self.markup if colour is None else self.painted_in(COLOURS[colour])
+
+    def painted_in(self, tones: Colour) -> str:
+        """The markup with its painted parts in three tones."""
+        return _CLASS.sub(lambda match: f'fill="{getattr(tones, match[1])}"', self.markup)
 
 
 class Facts(BaseModel):

@@ -1,0 +1,348 @@
+"""Reads pictures of the storybook: who is in them, in which colours and variants, where, when and in what weather.
+
+The reading is told nothing but the pixels. The place, the hour and the weather are those of the bare scene that is
+nearest where nothing stands before it. The figures are then found one after the other by matching pursuit (Mallat and
+Zhang, 1993), each before or behind those found so far, and fitted anew where the others are known; a figure stays where
+it explains more than it costs. No weights are learnt and no data are drawn, so the judge shares neither with what it
+judges.
+"""
+
+import functools
+import itertools
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.quality import Pictures
+from benchmarks.quality.storybook_matching import (
+    SIZE,
+    Candidate,
+    Floats,
+    View,
+    document,
+    explains,
+    layer,
+    lit,
+    over,
+    premultiplied,
+    recoloured,
+    refined,
+    sampled,
+    shrunk,
+    window,
+)
+from benchmarks.quality.storybook_search import CERTAIN, LEAST, best_figure, standing_alone
+from tfx_pipeline.datasets.storybook.layout import upper_side
+from tfx_pipeline.datasets.storybook.samples import sample
+from tfx_pipeline.datasets.storybook.scene import PATTERNS, Figure, Scene, hidden, rasterised, render
+from tfx_pipeline.datasets.storybook.story import ORDINALS, Story, may_be
+from tfx_pipeline.datasets.storybook.things import PLACES, SKIES, SKY_DRAWINGS, THINGS
+
+TRUNCATED = 40.0
+"""Differences of a channel beyond this many grey levels are those of a figure, not of another place."""
+CLOSE = 0.04
+"""How far, as a share of the picture's side, a figure may be from what it stands on."""
+TOUCHED = 0.1
+"""The share of a figure beyond which it counts as hidden by another."""
+COVERED = 0.1
+"""The coverage beyond which a pixel says nothing of what lies behind."""
+MOST_FIGURES = 6
+SIFTED = {16: 60, 32: 1}
+"""Sides at which a picture is held against bare scenes, and how many of them are kept."""
+
+
+class Setting(NamedTuple):
+    """A bare scene."""
+
+    place: str
+    backdrop: str
+    mirrored: bool
+    time: str
+    weather: str
+    pattern: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a picture shows: its setting, and its figures from back to front."""
+
+    setting: Setting
+    figures: tuple[Figure, ...]
+
+    @property
+    def scene(self) -> Scene:
+        """The scene that is drawn so."""
+        place, backdrop, mirrored, time, weather, pattern = self.setting
+        return Scene(Story("landscape", (), (), place, time, weather), self.figures, backdrop, mirrored, pattern)
+
+    def of(self, noun: str) -> list[Figure]:
+        """The figures of a noun."""
+        return [figure for figure in self.figures if figure.noun == noun]
+
+
+@functools.cache
+def falls(weather: str, pattern: int) -> Floats:
+    """What falls in a weather: float32[64, 64, 4], premultiplied."""
+    name = SKIES.weathers[weather].falls
+    markup = SKY_DRAWINGS[f"{name}-{pattern}"].markup if name else ""
+    return premultiplied(rasterised(document(markup), SIZE, SIZE))
+
+
+@functools.cache
+def bare(place: str, backdrop: str, mirrored: bool, time: str, weather: str) -> Floats:
+    """A place without figures and without what falls: float32[64, 64, 3]."""
+    sky, land = (
+        premultiplied(rasterised(document(drawing.markup), SIZE, SIZE))
+        for drawing in (SKY_DRAWINGS[f"{time}-{weather}"], PLACES[place].drawings[backdrop])
+    )
+    whole = sky.copy()
+    whole[..., :3] = over(land[:, ::-1] if mirrored else land, sky[..., :3])
+    return lit(whole, time)[..., :3]
+
+
+@functools.cache
+def all_settings() -> list[Setting]:
+    """The settings of all places."""
+    return [
+        Setting(place.name, backdrop, mirrored, time, weather, pattern)
+        for place in PLACES.values()
+        for backdrop, mirrored, time, weather in itertools.product(
+            place.drawings, (False, True), place.times, place.weathers
+        )
+        for pattern in range(1, PATTERNS + 1 if SKIES.weathers[weather].falls else 2)
+    ]
+
+
+@functools.cache
+def bare_scenes(side: int) -> Floats:
+    """Every setting with what falls in it, at a lower resolution: float32[n, side, side, 3]."""
+    shown = (over(falls(each.weather, each.pattern), bare(*each[:-1])) for each in all_settings())
+    return np.stack([shrunk(picture, side) for picture in shown])
+
+
+def read_setting(picture: Floats) -> Setting:
+    """The nearest bare scene, where differences count up to a limit alone."""
+    chosen = np.arange(len(all_settings()))
+    for side, kept in SIFTED.items():
+        errors = np.minimum(np.abs(bare_scenes(side)[chosen] - shrunk(picture, side)), TRUNCATED).mean((1, 2, 3))
+        chosen = chosen[errors.argsort()[:kept]]
+    return all_settings()[chosen[0]]
+
+
+def cover(figures: Sequence[Candidate]) -> Floats:
+    """How much of each pixel figures cover: float32[64, 64]."""
+    clear = np.ones((SIZE, SIZE), np.float32)
+    for each in figures:
+        at = window(each)
+        clear[at] *= 1 - sampled(each, at)[..., 3]
+    return 1 - clear
+
+
+def painted(figures: Sequence[Candidate], setting: Setting) -> Floats:
+    """A setting with figures, from back to front: float32[64, 64, 3]."""
+    whole = bare(*setting[:-1]).copy()
+    for each in figures:
+        at = window(each)
+        whole[at] = over(layer(sampled(each, at), each.look.colour, setting.time), whole[at])
+    return whole
+
+
+def read(picture: NDArray[np.uint8]) -> Reading:
+    """What a picture shows.
+
+    Args:
+        picture: uint8[64, 64, 3].
+    """
+    values = picture.astype(np.float32)
+    setting = read_setting(values)
+    page = Page(values, setting, (falls(setting.weather, setting.pattern)[..., 3] < COVERED).astype(np.float32))
+    figures = standing_alone(page.between([], []))
+    if figures:
+        figures = reconsidered(page, figures)
+    while len(figures) < MOST_FIGURES:
+        grown = with_another(page, figures)
+        if len(grown) == len(figures):
+            break
+        figures = reconsidered(page, grown)
+    return Reading(setting, tuple(as_figure(each, order) for order, each in enumerate(figures)))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A picture whose setting is known, and where neither rain nor snow covers it: float32[64, 64]."""
+
+    picture: Floats
+    setting: Setting
+    clear: Floats
+
+    def between(self, behind: Sequence[Candidate], before: Sequence[Candidate]) -> View:
+        """What a figure between others has to explain."""
+        weight = self.clear * (cover(before) < COVERED)
+        return View(self.picture, painted(behind, self.setting), weight, self.setting.time)
+
+    def around(self, figures: Sequence[Candidate], figure: Candidate) -> View:
+        """What one of the figures has to explain."""
+        number = figures.index(figure)
+        return self.between(figures[:number], figures[number + 1 :])
+
+    def cost(self, figures: Sequence[Candidate]) -> float:
+        """The squared error that figures leave, and what each of them must be worth."""
+        view = View(self.picture, painted(figures, self.setting), self.clear, self.setting.time)
+        return float(view.error.sum()) + LEAST * len(figures)
+
+
+def with_another(page: Page, figures: list[Candidate]) -> list[Candidate]:
+    """The figures and one more, before or behind the others, where there is one."""
+    options = []
+    for behind, before in ((figures, []), ([], figures)) if figures else (([], []),):
+        view = page.between(behind, before)
+        found = best_figure(view)
+        if found:
+            options.append((found.gain, [*behind, found, *before]))
+    return max(options)[1] if options else figures
+
+
+def reconsidered(page: Page, figures: list[Candidate]) -> list[Candidate]:
+    """The figures fitted anew, with another in the place of a poor one, and without the superfluous."""
+    figures = fitted(page, figures)
+    for each in list(figures):
+        if each in figures and explains(page.around(figures, each), each) < CERTAIN:
+            figures = min(figures, replaced(page, figures, each), key=page.cost)
+    for each in sorted(figures, key=lambda figure: figure.size):
+        figures = min(figures, fitted(page, [other for other in figures if other is not each]), key=page.cost)
+    return figures
+
+
+def replaced(page: Page, figures: list[Candidate], poor: Candidate) -> list[Candidate]:
+    """The figures with the best one in the place of a poor one and of the poor ones that it touches."""
+    others = [
+        each
+        for each in figures
+        if each is poor or not touch(each, poor) or explains(page.around(figures, each), each) > CERTAIN
+    ]
+    number = others.index(poor)
+    best = best_figure(page.around(others, poor))
+    return fitted(page, [*others[:number], *([best] if best else []), *others[number + 1 :]])
+
+
+def touch(one: Candidate, other: Candidate) -> bool:
+    """Whether the boxes of two figures may meet."""
+    return max(abs(one.x - other.x), abs(one.y - other.y)) < (one.size + other.size) / 2
+
+
+def fitted(page: Page, figures: Sequence[Candidate]) -> list[Candidate]:
+    """The figures, each refined where the others are known."""
+    figures = list(figures)
+    for number, each in enumerate(figures):
+        view = page.around(figures, each)
+        figures[number] = recoloured(view, refined(view, each))
+    return figures
+
+
+def as_figure(candidate: Candidate, order: int) -> Figure:
+    """The figure of a candidate."""
+    noun, variant, flipped, colour = candidate.look
+    return Figure(noun, variant, colour, candidate.size, flipped, candidate.x, candidate.y, order)
+
+
+@contextmanager
+def readers(workers: int | None = None) -> Iterator[Callable[[Pictures], list[Reading]]]:
+    """What reads pictures, uint8[n, 64, 64, 3], in several processes; by default one for each core."""
+    # A process for each core leaves none for threads, of which NumPy decides when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield lambda pictures: pool.map(read, pictures, chunksize=4)
+
+
+def reliability(count: int, *, seed: int, workers: int | None = None) -> dict[str, float]:
+    """How often the judge is right about real pictures of withheld scenes, by what it reads: shares, 0 to 1.
+
+    Args:
+        count: Pictures; singles, counts, pairs and triples as in the data set.
+        seed: Of the scenes.
+        workers: Processes that read.
+    """
+    scenes = [each.scene for each in sample(count, seed, withheld=True)]
+    with readers(workers) as read_all:
+        readings = read_all(np.stack([render(scene, SIZE) for scene in scenes]))
+    verdicts = [verdict(reading, scene) for reading, scene in zip(readings, scenes, strict=True)]
+    by_part: dict[str, list[bool]] = {}
+    for told in verdicts:
+        for path, right in told.items():
+            by_part.setdefault(path.rpartition(".")[-1].removeprefix("third_"), []).append(right)
+    return {part: float(np.mean(right)) for part, right in by_part.items()}
+
+
+def verdict(reading: Reading, scene: Scene) -> dict[str, bool]:
+    """Whether a picture shows each part of a scene that was asked for.
+
+    Args:
+        reading: What it shows.
+        scene: What it should show.
+
+    Returns:
+        Whether it is right, by path: those of `Captions.open`, `first.noun`, `first.count` and so on, and `strangers`,
+        right where nothing is there that was not asked for. A relation is right where figures of its nouns stand so.
+    """
+    story, setting = scene.story, reading.setting
+    found = {role.noun: reading.of(role.noun) for role in story.roles}
+    right = {path: getattr(setting, path) == getattr(story, path) for path in ("place", "time", "weather")}
+    right["strangers"] = sum(map(len, found.values())) == len(reading.figures)
+    for ordinal, role in zip(ORDINALS, story.roles, strict=False):
+        figures = found[role.noun]
+        right[f"{ordinal}.count"] = len(figures) == role.count
+        asked = Counter(figure.variant for figure in scene.figures if figure.noun == role.noun)
+        right[f"{ordinal}.noun"] = bool(figures)
+        right[f"{ordinal}.variant"] = Counter(figure.variant for figure in figures) == asked
+        right[f"{ordinal}.colour"] = bool(figures) and {figure.colour for figure in figures} == {role.colour}
+    for path, role, asked_for in zip(("relation", "third_relation"), story.roles[::2], story.relations, strict=False):
+        pairs = itertools.product(found[role.noun], found[story.roles[1].noun])
+        right[path] = any(relation(first, second) == asked_for for first, second in pairs)
+    return right
+
+
+def relation(first: Figure, second: Figure) -> str:
+    """How the first of two figures stands to the second, one of `story.RELATIONS`.
+
+    What is on or at the foot of another touches its upper side or its base; what hides a part of another is in front of
+    it; what stands clear of it is left or right of it, or above or below where their widths overlap.
+    """
+    if is_on(first, second):
+        return "on"
+    if is_under(first, second):
+        return "under"
+    if max(hidden(first, second), hidden(second, first)) > TOUCHED:
+        return "in front of" if first.order > second.order else "behind"
+    across = max(first.left, second.left) - min(first.right, second.right)
+    down = max(first.top, second.top) - min(first.base, second.base)
+    if across > 0 or across > down:
+        return "left of" if first.x < second.x else "right of"
+    return "above" if first.y < second.y else "below"
+
+
+def is_on(first: Figure, second: Figure) -> bool:
+    """Whether a figure stands on the upper side of another."""
+    return (
+        may_be(THINGS[first.noun], "on", THINGS[second.noun])
+        and first.order > second.order
+        and second.left < first.x < second.right
+        and abs(first.base - upper_side(second, first.x, first.width)) < CLOSE
+    )
+
+
+def is_under(first: Figure, second: Figure) -> bool:
+    """Whether a figure stands at the foot of another, in the room beneath it."""
+    return (
+        may_be(THINGS[first.noun], "under", THINGS[second.noun])
+        and first.order > second.order
+        and second.left < first.x < second.right
+        and abs(first.base - second.base) < CLOSE
+        and first.height < second.height
+    )

@@ -1,0 +1,302 @@
+"""Finds the storybook figure that explains most of a picture.
+
+A figure that stands alone fills the region in which the picture is not explained yet, so that region says where it is
+and how large, and every drawing of about that shape is held against it. Where figures hide one another, drawings are
+slid over the picture at a resolution at which they are small, by matrix products, and the best are fitted at full one.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from benchmarks.quality.storybook_matching import (
+    MASTERS,
+    RANGE,
+    SIZE,
+    Candidate,
+    Floats,
+    Look,
+    View,
+    Window,
+    drawings,
+    explains,
+    layer,
+    looks,
+    parts,
+    recoloured,
+    refined,
+    sampled,
+    shrunk,
+)
+from tfx_pipeline.datasets.storybook.things import THINGS
+
+SMALL, LARGE = (7, 8, 9, 10, 11, 12, 13), (15, 17, 19, 21, 23, 26)
+LEVELS = {16: SMALL, 32: (*SMALL, *LARGE), 64: (*SMALL, *LARGE)}
+"""Sides of the picture at which drawings are slid over it, the largest figures first, and the sides of the drawings.
+
+Large ones come twice, for thin figures are lost at a lower resolution.
+"""
+CANDIDATES, FINALISTS = 12, 4
+"""The most drawings that are fitted, and of these those whose colour is chosen anew."""
+PROMISING = 0.5
+"""The share of the best guess's gain that a guess must have to be fitted."""
+BIN = 16
+"""Grey levels of a channel that count as one, where colours are only told to be there or not."""
+NEAR = 3
+"""How many of these a colour may be off."""
+SUPPORT = 0.45
+"""The share of a drawing that must be of colours that the picture has where something is to be explained."""
+MAIN = 6
+"""How many colours of a drawing are looked for."""
+UNLIKE = 3 * 20.0**2
+"""The squared error of a pixel beyond which it is not explained: three channels off by 20 grey levels."""
+FEW = 8
+"""The pixels below which nothing is to be explained."""
+BUSY = 0.12
+"""The share of a drawing's square that must not be explained yet."""
+CERTAIN = 0.9
+"""The share of a squared error that a figure explains where nothing else need be tried."""
+EXPLAINED = 0.55
+"""The share of the squared error beneath a figure that it must explain."""
+LEAST = 100_000.0
+"""The squared error that a figure must explain; the least of 800 real ones explained three times as much."""
+ASPECT = 1.25
+"""How many times wider or narrower than a region a drawing may be that is held against it."""
+
+
+class Templates(NamedTuple):
+    """All looks at one size, in the light of an hour, colours less 128.
+
+    Attributes:
+        coverage: float32[drawings, side^2].
+        tint: float32[looks, 3 side^2], coverage times colour.
+        square: float32[looks, side^2], coverage times the squared length of the colour.
+    """
+
+    coverage: Floats
+    tint: Floats
+    square: Floats
+
+
+@functools.cache
+def templates(side: int, time: str) -> Templates:
+    """The looks, `side` pixels large."""
+    layers = np.stack([layer(squared(look.drawing, side), look.colour, time) for look in looks()])
+    tint = layers[..., :3] - 128 * layers[..., 3:]
+    square = (tint**2).sum(-1) / np.maximum(layers[..., 3], 1 / 255)
+    first = np.unique(owners(), return_index=True)[1]
+    coverage = layers[first, ..., 3]
+    return Templates(*(each.reshape(len(each), -1) for each in (coverage, tint, square)))
+
+
+@functools.cache
+def owners() -> NDArray[np.int64]:
+    """The number of each look's drawing: int[looks]."""
+    numbers = {drawing: number for number, drawing in enumerate(drawings())}
+    return np.array([numbers[look.drawing] for look in looks()])
+
+
+@functools.cache
+def natural_sizes() -> Floats:
+    """How large each look's thing is: float32[looks]."""
+    return np.array([THINGS[look.noun].size for look in looks()], np.float32)
+
+
+def squared(drawing: Look, side: int) -> Floats:
+    """The parts of a drawing in the top left corner of a square that it fills: float32[side, side, 4 or 7]."""
+    width, height = drawing.extent
+    whole = Window(slice(0, side), slice(0, side))
+    return sampled(Candidate(0.0, drawing, width / 2, height / 2, 1.0), whole, side)
+
+
+@functools.cache
+def palettes(time: str) -> tuple[Floats, NDArray[np.int64]]:
+    """The main colours of all looks in the light of an hour: their shares, (looks, 6), and bins, (looks, 6, 3)."""
+    shares, colours = np.zeros((len(looks()), MAIN), np.float32), np.zeros((len(looks()), MAIN, 3), int)
+    for number, look in enumerate(looks()):
+        shown = layer(parts(look.noun, look.variant, MASTERS[0]), look.colour, time)
+        opaque = shown[shown[..., 3] == 1][:, :3].astype(int)
+        _, first, counts = np.unique(opaque @ [1, 256, 65536], return_index=True, return_counts=True)
+        main = counts.argsort()[-MAIN:]
+        shares[number, : len(main)] = counts[main] / counts.sum()
+        colours[number, : len(main)] = opaque[first[main]] // BIN
+    return shares, colours
+
+
+def supported(view: View, unlike: NDArray[np.bool_]) -> frozenset[Look]:
+    """The looks most of whose colours the picture has where it is not explained."""
+    bins = (view.picture[unlike] // BIN).astype(int)
+    there = np.zeros((256 // BIN,) * 3, bool)
+    for red, green, blue in np.unique(bins, axis=0):
+        there[tuple(slice(max(0, each - NEAR), each + NEAR + 1) for each in (red, green, blue))] = True
+    shares, colours = palettes(view.time)
+    support = (shares * there[colours[..., 0], colours[..., 1], colours[..., 2]]).sum(1)
+    return frozenset(itertools.compress(looks(), support >= SUPPORT))
+
+
+def best_figure(view: View) -> Candidate | None:
+    """The figure that explains most of what is left; a smaller one where no large one is certain."""
+    unlike = view.error > UNLIKE
+    if unlike.sum() < FEW or view.error.sum() < LEAST:
+        return None
+    known, found = supported(view, unlike), list[Candidate]()
+    for level, sides in LEVELS.items():
+        rough = sorted((refined(view, each) for each in candidates(view, level, known)), reverse=True)
+        fine = [recoloured(view, each) for each in rough[:FINALISTS]]
+        found += [each for each in (*fine, *(siblings(view, max(fine)) if fine else ())) if is_there(view, each)]
+        best = max(found, default=None)
+        if best and best.size > 0.8 * sides[0] / level and explains(view, best) > CERTAIN:
+            break
+    return max(found, default=None)
+
+
+def is_there(view: View, candidate: Candidate) -> bool:
+    """Whether a figure explains enough to be one."""
+    return candidate.gain >= LEAST and explains(view, candidate) >= EXPLAINED
+
+
+def siblings(view: View, candidate: Candidate) -> list[Candidate]:
+    """The other drawings of a candidate's noun in its place."""
+    look = candidate.look
+    others = (each._replace(colour=look.colour) for each in drawings() if each.noun == look.noun)
+    tried = (candidate._replace(look=each) for each in others if each != look)
+    return [recoloured(view, refined(view, recoloured(view, each))) for each in tried]
+
+
+def candidates(view: View, level: int, known: frozenset[Look]) -> list[Candidate]:
+    """The best of all sizes, one for each drawing, the best first."""
+    best: dict[Look, Candidate] = {}
+    for each in itertools.chain.from_iterable(sweep(view, side, level, known) for side in LEVELS[level]):
+        if each.gain > best.get(each.look.drawing, each._replace(gain=0.0)).gain:
+            best[each.look.drawing] = each
+    return promising(best.values())
+
+
+def sweep(view: View, side: int, level: int, known: frozenset[Look]) -> list[Candidate]:
+    """The best place of every known look at one size."""
+    picture, explained, weight = (
+        shrunk(each, level) for each in (view.picture - 128, view.explained - 128, view.weight)
+    )
+    size, pixels = side / level, (SIZE / level) ** 2
+    fitting = (size >= RANGE[0] * natural_sizes()) & (size <= RANGE[1] * natural_sizes())
+    chosen = np.array([number for number in np.flatnonzero(fitting) if looks()[number] in known], int)
+    error = weight * ((picture - explained) ** 2).sum(-1)
+    # No figure explains more than all of its square.
+    busy = patches((error > UNLIKE).astype(np.float32), side).mean(1) > BUSY
+    busy &= pixels * patches(error, side).sum(1) > LEAST
+    if not busy.any() or not len(chosen):
+        return []
+    there = templates(side, view.time)
+    change = patches(error - weight * (picture**2).sum(-1), side)[busy]
+    gains = (change @ there.coverage.T)[:, owners()[chosen]]
+    gains += 2 * (patches(weight[..., None] * picture, side)[busy] @ there.tint[chosen].T)
+    gains -= patches(weight, side)[busy] @ there.square[chosen].T
+    best = pixels * gains.max(0)
+    rows, columns = np.divmod(np.flatnonzero(busy)[gains.argmax(0)], level + side // 2 - side + 1)
+    return [
+        Candidate(float(gain), look, *centre(look, column / level, row / level, size), size)
+        for gain, look, row, column in zip(best, (looks()[each] for each in chosen), rows, columns, strict=True)
+        if gain > 0
+    ]
+
+
+def centre(look: Look, left: float, top: float, size: float) -> tuple[float, float]:
+    """The centre of a look whose box has this corner."""
+    width, height = look.extent
+    return left + width * size / 2, top + height * size / 2
+
+
+def patches(values: Floats, side: int) -> Floats:
+    """Squares of a map (h, w) or a picture (h, w, 3), flat: float32[places, side^2 or 3 side^2]."""
+    # A drawing fills its square from the top left, so that the square may reach out at the bottom and at the right.
+    edge = (0, side // 2)
+    padded = np.pad(values, (edge, edge, (0, 0))[: values.ndim])
+    windows = sliding_window_view(padded, (side, side), axis=(0, 1))
+    if values.ndim == 3:
+        windows = windows.transpose(0, 1, 3, 4, 2)
+    return np.ascontiguousarray(windows.reshape(windows.shape[0] * windows.shape[1], -1))
+
+
+def standing_alone(view: View) -> list[Candidate]:
+    """The figures that explain nearly all of a region in which the picture is not explained."""
+    found = (filling(view, region) for region in regions(view.error > UNLIKE))
+    return [each for each in found if each]
+
+
+def regions(unlike: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """The connected regions of a mask, where pixels that are two apart count as connected; none of a few pixels."""
+    near = neighbours(unlike).any((2, 3))
+    labels = np.arange(1, near.size + 1).reshape(near.shape) * near
+    while (spread := neighbours(labels).max((2, 3)) * near).sum() > labels.sum():
+        labels = spread
+    for label in np.unique(labels[labels > 0]):
+        region = unlike & (labels == label)
+        if region.sum() >= FEW:
+            yield region
+
+
+def neighbours(values: NDArray[Any]) -> NDArray[Any]:
+    """The 3 x 3 values around each: [h, w, 3, 3]."""
+    return sliding_window_view(np.pad(values, 1), (3, 3))
+
+
+def filling(view: View, region: NDArray[np.bool_]) -> Candidate | None:
+    """The figure that explains nearly all of a region, if there is one."""
+    error = float(view.error[region].sum())
+    if error < LEAST:
+        return None
+    known = {look.drawing for look in supported(view, region)}
+    boxes = (boxed(drawing, region) for drawing in drawings() if drawing in known)
+    guesses = promising(recoloured(view, each) for each in boxes if each)
+    best = max((recoloured(view, refined(view, each)) for each in guesses), default=None)
+    return best if best and best.gain >= CERTAIN * error and explains(view, best) >= CERTAIN else None
+
+
+def promising(guesses: Iterable[Candidate]) -> list[Candidate]:
+    """The guesses that are worth fitting, the best first."""
+    ordered = sorted(guesses, reverse=True)[:CANDIDATES]
+    return [each for each in ordered if each.gain > PROMISING * ordered[0].gain]
+
+
+def boxed(drawing: Look, region: NDArray[np.bool_]) -> Candidate | None:
+    """A drawing that fills the box of a region; None where it is too wide or too narrow for that."""
+    left, right, top, bottom = (edge / SIZE for edge in bounds(region))
+    ink = inked(drawing)
+    across, down = (right - left) / (ink.right - ink.left), (bottom - top) / (ink.bottom - ink.top)
+    if not 1 / ASPECT <= across / down <= ASPECT:
+        return None
+    size, (width, height) = (across * down) ** 0.5, drawing.extent
+    x = (left + right) / 2 + size * (width - ink.left - ink.right) / 2
+    y = (top + bottom) / 2 + size * (height - ink.top - ink.bottom) / 2
+    return Candidate(0.0, drawing, x, y, size)
+
+
+class Box(NamedTuple):
+    """Edges."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+@functools.cache
+def inked(drawing: Look) -> Box:
+    """The edges of what is opaque of a drawing, in units of its larger side."""
+    side = MASTERS[0]
+    box = bounds(parts(drawing.noun, drawing.variant, side)[..., 3] > 0.5)
+    left, right, top, bottom = (edge / side for edge in box)
+    if drawing.flipped:
+        left, right = drawing.extent[0] - right, drawing.extent[0] - left
+    return Box(left, right, top, bottom)
+
+
+def bounds(mask: NDArray[np.bool_]) -> Box:
+    """The edges of what is true, in pixels."""
+    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    return Box(columns[0], columns[-1] + 1, rows[0], rows[-1] + 1)
