@@ -36,6 +36,7 @@ from tfx_pipeline.datasets.storybook.story import MOST
 
 COUNT, SEED, BATCH = 24_000, 0, 200
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
+SETTINGS = Path(__file__).with_suffix(".toml")
 SHEET = Path(__file__).parents[1] / "docs" / "images" / "storybook.png"
 PROMPTS = (
     "a cat under a tree at night",
@@ -166,12 +167,14 @@ def write_sheet(model: TextToImage, file: Path = SHEET) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Train into a folder, and copy the weights to `models/pretrained` with what they cost."""
     folder = Path(arguments[0])
-    config = LearningConfig.model_validate(tomllib.loads((PRETRAINED / "settings.toml").read_text(encoding="utf-8")))
+    settings = SETTINGS.read_text(encoding="utf-8")
+    config = LearningConfig.model_validate(tomllib.loads(settings))
     started = time.monotonic()
     size = config.data.picture_size * NETWORKS[config.drawing.network].fineness
     models = train(draw(COUNT, size, config.seed), config, folder)
     save_half(models.generator, PRETRAINED / "generator.keras")
     save_half(models.restorer, PRETRAINED / "restorer.keras")
+    (PRETRAINED / "settings.toml").write_text(settings, encoding="utf-8")
     write_sheet(models)
     cost = {
         "pictures": COUNT,
