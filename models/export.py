@@ -133,28 +133,36 @@ def export_text_to_image(
     `facts` (language -> prompts, picture_size) describes the model: the `prompts` to try in a language, such as `en`,
     padded with empty ones, and the side in pixels of a picture at scale 1.
     """
-    tokenizer = model.generator.language_model.tokenizer
+    reader = model.generator.language_model
 
-    def answered(prompts: tf.Tensor, captions: tf.Tensor, image_bytes: tf.Tensor, *others: tf.Tensor) -> Tensors:
-        read = tokenizer.correct(prompts)
-        texts = tf.strings.join([read, *map(tokenizer.correct, others)], " ")
+    def answered(image_bytes: tf.Tensor, captions: tf.Tensor, prompts: tf.Tensor, read: tf.Tensor) -> Tensors:
         return {
             "image_bytes": image_bytes,
             "expanded_prompt": captions,
             "read_as": tf.where(read == prompts, "", read),
-            "unknown_words": tokenizer.unknown(texts),
+            "unknown_words": reader.tokenizer.unknown(read),
         }
 
-    def drawn(prompt: tf.Tensor, *how: tf.Tensor) -> Tensors:
-        pictures, captions = model.draw(prompt, *how, compiled=compiled)
-        return answered(prompt, captions, encode_png(pictures))
+    def drawn(
+        prompts: tf.Tensor,
+        seeds: tf.Tensor,
+        temperature: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor | None = None,
+    ) -> Tensors:
+        read = model.read(prompts)
+        captions = model.captions(read, seeds, temperature, expand, compiled=compiled)
+        pictures = model.draw_captions(captions, seeds, refine, candidates, compiled=compiled)
+        return answered(encode_png(pictures), captions, prompts, read)
 
     def embedded(
         prompts: tf.Tensor, seeds: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, candidates: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        captions = model.captions(prompts, seeds, temperature, expand)
-        embeddings = model.generator.language_model.embed_texts(captions)
-        return captions, embeddings, model.choose(embeddings, seeds, candidates)
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        read = model.read(prompts)
+        captions = model.captions(read, seeds, temperature, expand)
+        embeddings = reader.embed_texts(captions)
+        return embeddings, model.choose(embeddings, seeds, candidates), captions, read
 
     def each(draw: Callable[..., tf.Tensor], *rows: tf.Tensor) -> tf.Tensor:
         """Draw row by row, since each has a size of its own; the last of the rows is their scale."""
@@ -174,8 +182,9 @@ def export_text_to_image(
         candidates: tf.Tensor,
         scale: tf.Tensor,
     ) -> Tensors:
-        captions, *drawn = embedded(prompt, seed, temperature, expand, candidates)
-        return answered(prompt, captions, each(model.draw_embedded, *drawn, refine, scale))
+        embeddings, seeds, captions, read = embedded(prompt, seed, temperature, expand, candidates)
+        pictures = each(model.draw_embedded, embeddings, seeds, refine, scale)
+        return answered(pictures, captions, prompt, read)
 
     def blend(
         prompt: tf.Tensor,
@@ -189,12 +198,14 @@ def export_text_to_image(
         to_seed: tf.Tensor,
         share: tf.Tensor,
     ) -> Tensors:
-        captions, *drawn = embedded(prompt, seed, temperature, expand, candidates)
-        to_captions, *to_drawn = embedded(to_prompt, to_seed, temperature, expand, candidates)
-        pictures = each(model.draw_between, *drawn, *to_drawn, share, refine, scale)
-        ends = ((prompt, to_prompt), (captions, to_captions), (to_prompt, prompt))
-        nearer, caption, further = (tf.where(share < 0.5, *pair) for pair in ends)
-        return answered(nearer, caption, pictures, further)
+        shared = (tf.concat([column, column], 0) for column in (temperature, expand, candidates))
+        prompts, seeds = (tf.concat(ends, 0) for ends in ((prompt, to_prompt), (seed, to_seed)))
+        embeddings, chosen, captions, read = (tf.split(column, 2) for column in embedded(prompts, seeds, *shared))
+        drawn = (embeddings[0], chosen[0], embeddings[1], chosen[1])
+        pictures = each(model.draw_between, *drawn, share, refine, scale)
+        nearer = (tf.where(share < 0.5, *ends) for ends in (captions, (prompt, to_prompt), read))
+        unknown = reader.tokenizer.unknown(tf.strings.join(read, " "))
+        return answered(pictures, *nearer) | {"unknown_words": unknown}
 
     def candidates(
         prompt: tf.Tensor,

@@ -57,7 +57,7 @@ class TextToImage(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
-        Typing errors of one letter in the prompts are corrected first; see `Tokenizer.correct`.
+        They are `read` first.
 
         Args:
             prompts: string[b].
@@ -72,8 +72,12 @@ class TextToImage(tf.Module):
         Returns:
             Pictures, uint8[b, scale * s, scale * s, 3], and the captions that were drawn, string[b].
         """
-        captions = self.captions(prompts, seeds, temperatures, expand, compiled=compiled)
+        captions = self.captions(self.read(prompts), seeds, temperatures, expand, compiled=compiled)
         return self.draw_captions(captions, seeds, refine, candidates, scale, compiled=compiled), captions
+
+    def read(self, prompts: tf.Tensor) -> tf.Tensor:
+        """In the graph: prompts, string[b], with typing errors of one letter corrected; see `Tokenizer.correct`."""
+        return self.generator.language_model.tokenizer.correct(prompts)
 
     def captions(
         self,
@@ -84,10 +88,8 @@ class TextToImage(tf.Module):
         *,
         compiled: bool = False,
     ) -> tf.Tensor:
-        """In the graph: the captions that prompts become, string[b]; arguments as for `draw`."""
-        language_model = self.generator.language_model
-        prompts = language_model.tokenizer.correct(prompts)
-        continued = language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
+        """In the graph: the captions that prompts become once read, string[b]; arguments as for `draw`."""
+        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
         return tf.where(expand, continued, prompts)
 
     def draw_captions(
