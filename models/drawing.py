@@ -56,9 +56,7 @@ class Drawer(Protocol):
     def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
 
-    def draw(
-        self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
-    ) -> tf.Tensor:
+    def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: captions, string[b], to pictures; see `DrawingModel.draw`."""
 
     def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
@@ -129,28 +127,18 @@ class DrawingModel(DrawingNetwork):
         to_noise = self.noise(to_embeddings, *self.chances(to_seeds))
         return self.sketch(between(embeddings, to_embeddings, shares), between(noise, to_noise, shares), scale)
 
-    def draw(
-        self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None, *, compiled: bool = False
-    ) -> tf.Tensor:
+    def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: captions to pictures.
 
         Args:
             captions: string[b].
             seeds: int64[b].
             scale: How many times finer than in training, an integer scalar from 1 to `MOST_SCALE`; None stands for 1.
-            compiled: Whether XLA compiles the networks, which a served graph must not ask for; not with a scale.
 
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
         """
-        if compiled and scale is None:
-            return self._sketch_compiled(self.language_model.tokenizer.tokenize(captions), *self.chances(seeds))
         return self.draw_embedded(self.language_model.embed_texts(captions), seeds, scale)
-
-    @tf.function(jit_compile=True, reduce_retracing=True)
-    def _sketch_compiled(self, ids: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
-        embeddings = self.language_model(ids)[1]
-        return self.sketch(embeddings, self.noise(embeddings, *chances))
 
     def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
         """Draw captions as they are, without continuing them.

@@ -118,9 +118,7 @@ def export_restorer(model: Restorer, out: Path) -> None:
     write(out, model, frozen([model], serving_default, sharpen, inpaint, enlarge))
 
 
-def export_text_to_image(
-    model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None, compiled: bool = False
-) -> None:
+def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None) -> None:
     """Write `serving_default` (prompt, seed), four signatures that take more, and `facts`.
 
     `options` also takes temperature, expand and refine; `candidates` also candidates, the number of drawings to choose
@@ -128,7 +126,7 @@ def export_text_to_image(
     and share: the picture lies a share of the way from that of the prompt and seed to that of the other prompt and
     seed. All go by row, and give image_bytes, expanded_prompt (of the nearer prompt), read_as, the (nearer) prompt with
     typing errors of one letter corrected, empty where there are none, and unknown_words, those that the vocabulary
-    lacks (of both prompts). With `compiled`, XLA compiles the networks, which the stock server refuses.
+    lacks (of both prompts).
 
     `facts` (language -> prompts, picture_size) describes the model: the `prompts` to try in a language, such as `en`,
     padded with empty ones, and the side in pixels of a picture at scale 1.
@@ -152,8 +150,8 @@ def export_text_to_image(
         candidates: tf.Tensor | None = None,
     ) -> Tensors:
         read = model.read(prompts)
-        captions = model.captions(read, seeds, temperature, expand, compiled=compiled)
-        pictures = model.draw_captions(captions, seeds, refine, candidates, compiled=compiled)
+        captions = model.captions(read, seeds, temperature, expand)
+        pictures = model.draw_captions(captions, seeds, refine, candidates)
         return answered(encode_png(pictures), captions, prompts, read)
 
     def embedded(
@@ -222,8 +220,7 @@ def export_text_to_image(
     ) -> Tensors:
         return drawn(prompt, seed, temperature, expand, refine)
 
-    drawing: list[Callable[..., Tensors]] = [options, candidates, scaled, blend]
-    drawing = drawing if compiled else frozen([model.generator, model.restorer], *drawing)
+    drawing = frozen([model.generator, model.restorer], options, candidates, scaled, blend)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
@@ -277,19 +274,36 @@ def frozen(models: Sequence[keras.Model], *endpoints: Callable[..., Tensors]) ->
     The constants stand in one function that all endpoints call, so a SavedModel holds them once. TensorFlow inlines it
     when it loads an endpoint, and leaves out what that one does not use.
     """
-    variables = [(variable, variable.numpy()) for model in models for variable in model.variables]
-
-    @tf.function(autograph=False)
-    def weights() -> list[tf.Tensor]:
-        return [tf.constant(value) for _, value in variables]
+    scope = Constants([variable for model in models for variable in model.variables])
 
     def one(endpoint: Callable[..., Tensors]) -> Callable[..., Tensors]:
         @functools.wraps(endpoint)
         def with_constants(*inputs: tf.Tensor) -> Tensors:
-            constants = zip((variable for variable, _ in variables), weights(), strict=True)
-            with keras.StatelessScope(state_mapping=constants):
+            with scope:
                 return endpoint(*inputs)
 
         return tf.function(with_constants, autograph=False)
 
     return [one(endpoint) for endpoint in endpoints]
+
+
+class Constants(keras.StatelessScope):  # type: ignore[misc]
+    """A scope in which variables are constants of the graph that asks for them.
+
+    Constants of an outer graph would reach a branch or the body of a loop as its inputs, and be laid out at every call.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable]) -> None:
+        super().__init__()
+        values = [variable.numpy() for variable in variables]
+        self.all = tf.function(lambda: [tf.constant(value) for value in values], autograph=False)
+        self.places = {id(variable): place for place, variable in enumerate(variables)}
+        self.by_graph: dict[Any, list[tf.Tensor]] = {}
+
+    def get_current_value(self, ref: keras.Variable) -> tf.Tensor | None:
+        """The constant for a variable; None for one of another model."""
+        graph = tf.compat.v1.get_default_graph()
+        if graph not in self.by_graph:
+            self.by_graph[graph] = self.all()
+        place = self.places.get(id(ref))
+        return None if place is None else self.by_graph[graph][place]

@@ -1,6 +1,6 @@
 """An LSTM that continues a short prompt into a full caption, and reads a caption into its embedding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from models.batches import as_lengths, as_rows, as_strings, as_temperatures
 from models.blocks import Block, block_of, read_block
-from models.device import device_policy
 from models.language_network import LanguageNetwork, States, masked_nats
 from models.sampling import uniform_rows
 from models.text import Tokenizer, as_utf8
@@ -25,6 +24,7 @@ HOTTEST = 1e4
 WINDOW, ROWS = 256, 256
 
 Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
+Decode: TypeAlias = Callable[..., tf.Tensor]
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -64,7 +64,7 @@ class LanguageModel(LanguageNetwork):
         temperatures: tf.Tensor,
         lengths: tf.Tensor | None = None,
         *,
-        compiled: bool = False,
+        decode: Decode | None = None,
     ) -> tf.Tensor:
         """In the graph: each prompt with its continuation.
 
@@ -73,7 +73,7 @@ class LanguageModel(LanguageNetwork):
             seeds: int64[b]; a row's continuation depends on its own prompt, seed, temperature and length alone.
             temperatures: float32[b]; 0 takes the likeliest piece each time.
             lengths: int32[b], most pieces to add; without them, as many as a caption holds.
-            compiled: Whether XLA compiles the loop, which a served graph must not ask for.
+            decode: What writes: `decode`, if left out, or `decode_by_xla`, which a served graph must not ask for.
 
         Returns:
             string[b], valid UTF-8, each beginning with its prompt, spaces at its ends trimmed unless texts are exact.
@@ -85,28 +85,44 @@ class LanguageModel(LanguageNetwork):
         if lengths is None:
             lengths = tf.fill(tf.shape(seeds), self.length)
         draws_BxT = uniform_rows(seeds, self.length, stream=0)
-        decode = self._decode_compiled if compiled else self._decode
-        written_TxB = decode(ids_BxT, is_prompt_BxT, draws_BxT, temperatures, lengths)
+        written_TxB = (decode or self.decode)(ids_BxT, is_prompt_BxT, draws_BxT, temperatures, lengths)
         continuation = tf.where(is_prompt_BxT, tf.constant(PAD, tf.int64), tf.transpose(written_TxB))
         texts = tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
         # After an empty prompt the first word brings its space.
         return texts if self.exact else tf.strings.regex_replace(texts, "^ ", "")
 
+    def decode(
+        self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor
+    ) -> tf.Tensor:
+        """In the graph: step through all rows at once, reading a prompt to its end and writing from there.
+
+        Args:
+            ids: int64[b, t], the prompts.
+            is_prompt: bool[b, t], whether an id is read rather than written.
+            draws: float32[b, t] in [0, 1), the random number that decides each piece.
+            temperatures: float32[b].
+            lengths: int32[b], most pieces to write.
+
+        Returns:
+            int64[t, b]. The loop ends with the last row's END.
+        """
+        blocks = [block_of(lstm) for lstm in self.lstms]
+        return self._decode(partial(self._block_step, blocks), ids, is_prompt, draws, temperatures, lengths)
+
+    @tf.function(jit_compile=True, reduce_retracing=True)
+    def decode_by_xla(self, *inputs: tf.Tensor) -> tf.Tensor:
+        """The same as `decode`, compiled for each number of rows."""
+        return self._decode(self._step, *inputs)
+
     def _decode(
         self,
+        one_step: Callable[[tf.Tensor, States], tuple[tf.Tensor, States]],
         ids: tf.Tensor,
         is_prompt: tf.Tensor,
         draws: tf.Tensor,
         temperatures: tf.Tensor,
         lengths: tf.Tensor,
-        *,
-        compiled: bool = False,
     ) -> tf.Tensor:
-        """Step through all rows at once, reading the prompt where there is one and writing after it; int64[t, b].
-
-        The loop ends with the last row's END.
-        """
-        one_step = self._step if compiled else partial(self._block_step, [block_of(lstm) for lstm in self.lstms])
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
         # Nothing at all is no caption: what an empty prompt becomes has a piece at least.
@@ -130,10 +146,6 @@ class LanguageModel(LanguageNetwork):
 
         *_, written = tf.while_loop(unfinished, step, (tf.constant(1), ids[:, 0], self.no_states(rows), written))
         return tf.ensure_shape(written.stack(), [self.length, None])
-
-    @tf.function(jit_compile=True, reduce_retracing=True)
-    def _decode_compiled(self, *inputs: tf.Tensor) -> tf.Tensor:
-        return self._decode(*inputs, compiled=True)
 
     def _step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """One piece through every layer: logits float32[b, vocabulary] and the new states."""
@@ -193,18 +205,16 @@ class LanguageModel(LanguageNetwork):
 
         XLA compiles for each number of rows: empty ones that end at once fill it up to a power of two.
         """
-        count, compiled = len(columns[0]), device_policy().jit_dense
-        missing = (1 << (count - 1).bit_length()) - count if compiled else 0
+        count = len(columns[0])
+        missing = (1 << (count - 1).bit_length()) - count
         prompts, *numbers = (np.concatenate([c, np.zeros(missing, c.dtype)]) for c in columns)
         prompts[count:] = b""
-        texts = self._generate(tf.constant(prompts, tf.string), *numbers, compiled=compiled)
+        texts = self._generate(tf.constant(prompts, tf.string), *numbers)
         return [text.decode() for text in texts[:count].numpy()]
 
     @tf.function(reduce_retracing=True)
-    def _generate(
-        self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor, *, compiled: bool
-    ) -> tf.Tensor:
-        return self.continue_texts(prompts, seeds, temperatures, lengths, compiled=compiled)
+    def _generate(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        return self.continue_texts(prompts, seeds, temperatures, lengths, decode=self.decode_by_xla)
 
     def embed(self, captions: Texts) -> NDArray[np.float32]:
         """Embed captions.

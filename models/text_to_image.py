@@ -52,8 +52,6 @@ class TextToImage(tf.Module):
         refine: tf.Tensor,
         candidates: tf.Tensor | None = None,
         scale: tf.Tensor | None = None,
-        *,
-        compiled: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: draw prompts; each row depends on its own inputs alone.
 
@@ -67,30 +65,22 @@ class TextToImage(tf.Module):
             refine: bool[b], whether the restorer has the last word.
             candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
             scale: Of all pictures; see `Drawer.draw_embedded`.
-            compiled: Whether XLA compiles the three networks, which a served graph must not ask for.
 
         Returns:
             Pictures, uint8[b, scale * s, scale * s, 3], and the captions that were drawn, string[b].
         """
-        captions = self.captions(self.read(prompts), seeds, temperatures, expand, compiled=compiled)
-        return self.draw_captions(captions, seeds, refine, candidates, scale, compiled=compiled), captions
+        captions = self.captions(self.read(prompts), seeds, temperatures, expand)
+        return self.draw_captions(captions, seeds, refine, candidates, scale), captions
 
     def read(self, prompts: tf.Tensor) -> tf.Tensor:
         """In the graph: prompts, string[b], with typing errors of one letter corrected; see `Tokenizer.correct`."""
         return self.generator.language_model.tokenizer.correct(prompts)
 
-    def captions(
-        self,
-        prompts: tf.Tensor,
-        seeds: tf.Tensor,
-        temperatures: tf.Tensor,
-        expand: tf.Tensor,
-        *,
-        compiled: bool = False,
-    ) -> tf.Tensor:
+    def captions(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor) -> tf.Tensor:
         """In the graph: the captions that prompts become once read, string[b]; arguments as for `draw`."""
-        continued = self.generator.language_model.continue_texts(prompts, seeds, temperatures, compiled=compiled)
-        return tf.where(expand, continued, prompts)
+        rows = tf.where(expand)
+        asked = (tf.gather_nd(column, rows) for column in (prompts, seeds, temperatures))
+        return tf.tensor_scatter_nd_update(prompts, rows, self.generator.language_model.continue_texts(*asked))
 
     def draw_captions(
         self,
@@ -99,13 +89,8 @@ class TextToImage(tf.Module):
         refine: tf.Tensor,
         candidates: tf.Tensor | None = None,
         scale: tf.Tensor | None = None,
-        *,
-        compiled: bool = False,
     ) -> tf.Tensor:
         """In the graph: pictures, uint8[b, scale * s, scale * s, 3]; arguments as for `draw`."""
-        if compiled:
-            drawn = self.generator.draw(captions, seeds, scale, compiled=True)
-            return self._refined(drawn, self._restore_compiled(drawn), refine)
         embeddings = self.generator.language_model.embed_texts(captions)
         chosen = seeds if candidates is None else self.choose(embeddings, seeds, candidates)
         return self.draw_embedded(embeddings, chosen, refine, scale)
@@ -114,8 +99,7 @@ class TextToImage(tf.Module):
         self, embeddings: tf.Tensor, seeds: tf.Tensor, refine: tf.Tensor, scale: tf.Tensor | None = None
     ) -> tf.Tensor:
         """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""
-        drawn = self.generator.draw_embedded(embeddings, seeds, scale)
-        return self._refined(drawn, self._restore(drawn), refine)
+        return self._refined(self.generator.draw_embedded(embeddings, seeds, scale), refine)
 
     def draw_between(
         self,
@@ -129,18 +113,20 @@ class TextToImage(tf.Module):
     ) -> tf.Tensor:
         """In the graph: pictures between two drawings; see `models.drawing.DrawingModel`, the rest as for `draw`."""
         drawn = self.generator.draw_between(embeddings, seeds, to_embeddings, to_seeds, shares, scale)
-        return self._refined(drawn, self._restore(drawn), refine)
+        return self._refined(drawn, refine)
 
-    def _refined(self, drawn: tf.Tensor, restored: tf.Tensor, refine: tf.Tensor) -> tf.Tensor:
-        return to_uint8(tf.where(refine[:, None, None, None], restored, drawn))
+    def _refined(self, drawn: tf.Tensor, refine: tf.Tensor) -> tf.Tensor:
+        rows = tf.where(refine)
 
-    def _restore(self, drawn: tf.Tensor) -> tf.Tensor:
-        """The restorer on whole pictures whose noise it estimates itself."""
+        def refined() -> tf.Tensor:
+            return tf.tensor_scatter_nd_update(drawn, rows, self.restored(tf.gather_nd(drawn, rows)))
+
+        # oneDNN cannot convolve no rows at all.
+        return to_uint8(tf.cond(tf.reduce_any(refine), refined, lambda: drawn))
+
+    def restored(self, drawn: tf.Tensor) -> tf.Tensor:
+        """In the graph: drawings, float32[b, h, w, 3] in -1..1, refined; the restorer estimates their noise itself."""
         return self.restorer.restore_batch(drawn, None, tf.fill(tf.shape(drawn)[:1], -1.0))
-
-    @tf.function(jit_compile=True, reduce_retracing=True)
-    def _restore_compiled(self, drawn: tf.Tensor) -> tf.Tensor:
-        return self._restore(drawn)
 
     def choose(self, embeddings: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """In the graph: of several drawings of each caption, the seed of the one that is most like the others.

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
+from benchmarks.speed.compiled import export_compiled
 from benchmarks.speed.limits import Limits, flops, measure_limits, wait
 from benchmarks.speed.networks import (
     SEED,
@@ -179,9 +180,9 @@ def prompt(bench: Bench) -> Figures:
         low = in_bfloat16(model)
         variants = {
             "ours, fp32": fused,
-            "ours, fp32, XLA": exported(model, Path(folder, "fp32-xla"), compiled=True),
+            "ours, fp32, XLA": exported(model, Path(folder, "fp32-xla"), export_compiled),
             "ours, bf16": exported(low, Path(folder, "bf16")),
-            "ours, bf16, XLA": exported(low, Path(folder, "bf16-xla"), compiled=True),
+            "ours, bf16, XLA": exported(low, Path(folder, "bf16-xla"), export_compiled),
         }
         for batch in BATCHES:
             bench.compare("prompt to PNG", batch, {name: batched(each, batch) for name, each in variants.items()})
@@ -381,9 +382,11 @@ OURS = {"ours": False, "ours, XLA": True}
 """Whether XLA compiles, by side."""
 
 
-def exported(model: TextToImage, folder: Path, *, compiled: bool = False) -> Fused:
+def exported(
+    model: TextToImage, folder: Path, export: Callable[[TextToImage, Path], None] = export_text_to_image
+) -> Fused:
     """The fused model, written and loaded again."""
-    export_text_to_image(model, folder, compiled=compiled)
+    export(model, folder)
     return Fused(folder)
 
 
@@ -417,10 +420,10 @@ def decoders(model: LanguageModel) -> dict[str, Step]:
     ids = tf.one_hot([0], model.length, dtype=tf.int64) * START
     draws = uniform_rows(tf.constant([SEED], tf.int64), model.length, stream=0)
     given = (ids, tf.not_equal(ids, 0), draws, tf.constant([TEMPERATURE]), tf.constant([model.length]))
-    served = tf.function(model._decode, autograph=False)
+    served = tf.function(model.decode, autograph=False)
     sides: dict[str, Step] = {
         "ours": lambda: wait(served(*given)),
-        "ours, XLA": lambda: wait(model._decode_compiled(*given)),
+        "ours, XLA": lambda: wait(model.decode_by_xla(*given)),
     }
     if torch_is_there():
         from benchmarks.speed import twins

@@ -11,6 +11,7 @@ import tensorflow as tf
 from typer.testing import CliRunner
 
 from benchmarks.speed import check, page, rounds, rows
+from benchmarks.speed.compiled import export_compiled
 from benchmarks.speed.limits import flops
 from benchmarks.speed.networks import Networks, inputs_for, our_inference, our_training
 from benchmarks.speed.ways import Fused, Staged, as_in_the_article, differences, plain_keras
@@ -121,6 +122,11 @@ def fused(tiny: Networks, tmp_path_factory: pytest.TempPathFactory) -> Fused:
     folder = tmp_path_factory.mktemp("fused")
     export_text_to_image(TextToImage(tiny.generator, tiny.restorer), folder)
     return Fused(folder)
+
+
+def test_xla_draws_the_same_pictures(tiny: Networks, fused: Fused, tmp_path: Path) -> None:
+    export_compiled(TextToImage(tiny.generator, tiny.restorer), tmp_path)
+    assert max(differences(Fused(tmp_path), fused)) <= rows.MOST_DIFFERENT
 
 
 @pytest.mark.parametrize("deploy", [as_in_the_article, plain_keras])

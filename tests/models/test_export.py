@@ -1,5 +1,7 @@
+import re
+from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,30 @@ def serve(load: Callable[[str], Any]) -> Serve:
         return {name: output.numpy() for name, output in outputs.items()}
 
     return call
+
+
+@pytest.fixture(scope="session")
+def executed(exported: Callable[[str], Path]) -> Callable[..., Counter[str]]:
+    """How often TensorFlow runs each kind of operation to draw two prompts."""
+    graph = tf.Graph()
+    with graph.as_default():
+        session = tf.compat.v1.Session()
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(exported("text_to_image")))
+    traced = tf.compat.v1.RunOptions(trace_level=tf.compat.v1.RunOptions.FULL_TRACE)
+
+    def run(signature: str, **options: list[Any]) -> Counter[str]:
+        inputs, metadata = {"prompt": PROMPTS[:2], "seed": [1, 2]} | options, tf.compat.v1.RunMetadata()
+        names = loaded.signature_def[signature]
+        fed = {names.inputs[name].name: rows for name, rows in inputs.items()}
+        session.run([output.name for output in names.outputs.values()], fed, options=traced, run_metadata=metadata)
+        labels = [node.timeline_label for device in metadata.step_stats.dev_stats for node in device.node_stats]
+        return Counter(kind for label in labels for kind in re.findall(r" = (\w+)\(", label))
+
+    return run
+
+
+def convolutions(counts: Counter[str]) -> int:
+    return sum(count for kind, count in counts.items() if "Conv2D" in kind)
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:
@@ -311,6 +337,18 @@ def test_a_mask_of_another_size_is_named(serve: Serve, shape: tuple[int, ...]) -
 def test_a_picture_that_cannot_be_read_is_an_error(serve: Serve) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
         serve("restorer", "serving_default", image_bytes=[b"no picture"], noise_sigma=[5.0])
+
+
+@pytest.mark.parametrize(("signature", "more"), [("options", {}), ("scaled", {"candidates": [1, 1], "scale": [2, 2]})])
+def test_what_is_not_asked_for_is_not_computed(
+    executed: Callable[..., Counter[str]], signature: str, more: dict[str, Any]
+) -> None:
+    draw = partial(executed, signature, temperature=[0.5, 0.5], **more)
+    both = draw(expand=[True, True], refine=[True, True])
+    as_written = draw(expand=[False, False], refine=[True, True])
+    unrefined = draw(expand=[True, True], refine=[False, False])
+    assert both["BlockLSTM"] > as_written["BlockLSTM"] == 1  # To read the captions.
+    assert convolutions(both) == convolutions(as_written) > convolutions(unrefined) == 0
 
 
 def test_what_the_judges_call_stands_apart(restorer: Restorer, tmp_path: Path) -> None:

@@ -174,8 +174,9 @@ def test_each_row_may_have_a_temperature(language_model: LanguageModel) -> None:
 
 def test_compiled_or_not_the_same_text_is_written(language_model: LanguageModel) -> None:
     inputs = (tf.constant(PROMPTS), tf.range(8, dtype=tf.int64), tf.fill([8], 1.0))
-    written = [language_model.continue_texts(*inputs, compiled=compiled).numpy().tolist() for compiled in (False, True)]
-    assert written[0] == written[1]
+    ways = (language_model.decode, language_model.decode_by_xla)
+    first, second = (language_model.continue_texts(*inputs, decode=decode).numpy().tolist() for decode in ways)
+    assert first == second
 
 
 def test_more_prompts_than_are_continued_at_once(language_model: LanguageModel) -> None:

@@ -3,7 +3,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import tensorflow_model_analysis as tfma
@@ -11,8 +10,8 @@ from pydantic import ValidationError
 from toy_network import TOY, registered
 
 from models import pretrained
-from models.learning.networks import NETWORKS, Network
-from models.learning.settings import Drawing, Section
+from models.learning.networks import NETWORKS
+from models.learning.settings import Drawing, Scenes, Section
 from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config, merged
 from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.judging.thresholds import Demand, demanded
@@ -170,10 +169,10 @@ def settings_of_all(root: Path, config: RunConfig) -> dict[str, Any]:
 
 def test_settings_of_another_network_train_nothing() -> None:
     """A network with a section of its own reads that one alone, and the first network reads all but such sections."""
-    other = Network("other", recipe="nowhere:learn", section="penalty_weight")
-    with patch.dict(NETWORKS, {other.name: other}):
-        assert Drawing(penalty_weight=7, width=32).chosen == Drawing(width=32)
-        assert Drawing(network="other", penalty_weight=7, width=32).chosen == Drawing(network="other", penalty_weight=7)
+    drawing = Drawing(width=32, scenes=Scenes(width=64))
+    assert drawing.chosen == Drawing(width=32)
+    drawing = drawing.model_copy(update={"network": "scenes"})
+    assert drawing.chosen == Drawing(network="scenes", scenes=Scenes(width=64))
 
 
 def test_trainers_get_settings_that_they_can_read(tmp_path: Path) -> None:
