@@ -1,6 +1,7 @@
 """`easel demo`: from nothing to six pictures."""
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -89,7 +90,7 @@ def next_steps(root: Path) -> str:
         [
             "",
             "Go on with a server of your own, and a page to draw on at http://127.0.0.1:8080:",
-            f"  .venv/bin/easel serve --root {root}",
+            f"  .venv/bin/easel serve --root {shlex.quote(str(root))}",
             "and in another terminal:",
             f"  curl -s localhost:8501/v1/models/text_to_image:predict -d '{body}'",
             f"  .venv/bin/easel generate '{PROMPTS[3]}' --seed 1 -n 4 --scale 4 -o out.png",
