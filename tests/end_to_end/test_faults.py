@@ -22,6 +22,7 @@ COMPONENTS = (
     "Trainer.language_model",
     "Evaluator.language_model",
     "Trainer.generator",
+    "Exporter.generator",
     "Evaluator.generator",
     "Trainer.restorer",
     "Evaluator.restorer",

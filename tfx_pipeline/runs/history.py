@@ -79,30 +79,24 @@ class Run:
     @property
     def trained(self) -> list[str]:
         """The models that this run trained; those from the cache are not among them."""
-        return [
-            step.name.split(".")[1] for step in self.steps if step.name.startswith("Trainer.") and step.state == "ran"
-        ]
+        return [name for name, step in self.of("Trainer").items() if step.state == "ran"]
 
     @property
     def judged(self) -> list[str]:
         """The models whose Evaluators this run came to."""
-        return [step.name.split(".")[1] for step in self.steps if step.name.startswith("Evaluator.")]
+        return list(self.of("Evaluator"))
 
     @property
     def pushed(self) -> dict[str, str]:
         """Versions by model that stand pushed after this run, whether it made them or found them there."""
-        outputs = {step.name: step.outputs for step in self.steps if step.name.startswith("Pusher.")}
-        return {
-            name.split(".")[1]: artifacts[0].properties["pushed_version"]
-            for name, artifacts in outputs.items()
-            if artifacts and artifacts[0].properties.get("pushed") == 1
-        }
+        places = {name: step.outputs[0].properties for name, step in self.of("Pusher").items() if step.outputs}
+        return {name: place["pushed_version"] for name, place in places.items() if place.get("pushed") == 1}
 
     @property
     def models(self) -> dict[str, str]:
         """Where the run's Trainers left their models, by name."""
-        trainers = {step.name.split(".")[1]: step for step in self.steps if step.name.startswith("Trainer.")}
-        return {name: item.uri for name, step in trainers.items() for item in step.outputs if item.name == "model"}
+        trainers = self.of("Trainer").items()
+        return {name: item.uri for name, step in trainers for item in step.outputs if item.name == "model"}
 
     @property
     def config(self) -> dict[str, Any]:
@@ -131,6 +125,11 @@ class Run:
         for artifact in step.outputs if step else ():
             found |= artifact.properties
         return found
+
+    def of(self, component: str) -> dict[str, Step]:
+        """The steps of a component that each model has one of, by the model's name."""
+        steps = {step.name.removeprefix(f"{component}."): step for step in self.steps}
+        return {name: step for name, step in steps.items() if name != step.name}
 
     def step(self, name: str) -> Step | None:
         """The step of a component, where it ran."""
