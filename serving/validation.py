@@ -93,8 +93,8 @@ def _verdict(server: ServerProcess, requests: Mapping[str, list[PredictRequest]]
                 return Verdict(False, f'"{name}" does not load: {message}', 0, 0.0)
         times = [_answer_time(client, name, request) for name, asked in requests.items() for request in asked]
     median = round(1000 * statistics.median(times), 3)
-    told = " and ".join(f'"{name}"' for name in requests)
-    return Verdict(True, f"{told} answered {len(times)} of their own warm-up requests", len(times), median)
+    served = " and ".join(f'"{name}"' for name in requests)
+    return Verdict(True, f"{served} answered {len(times)} warm-up requests", len(times), median)
 
 
 def _answer_time(client: Client, name: str, request: PredictRequest) -> float:

@@ -38,9 +38,9 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def verdict_on_broken(pool: ThreadPoolExecutor, broken: Path) -> Future[Verdict]:
+def verdict_on_broken(pool: ThreadPoolExecutor, good: Path, broken: Path) -> Future[Verdict]:
     """Begun before the other tests, since each start of a server takes a core for some seconds."""
-    return pool.submit(validate, {"model": broken})
+    return pool.submit(validate, {"counter": good, "model": broken})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,11 +61,11 @@ def test_good_model_on_the_command_line(good: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     verdict = json.loads(run.stdout)
     assert (run.returncode, verdict["ok"], verdict["requests"]) == (0, True, 3)
-    assert verdict["reason"] == '"counter" answered 3 of their own warm-up requests'
+    assert verdict["reason"] == '"counter" answered 3 warm-up requests'
     assert verdict["median_ms"] > 0
 
 
-def test_broken_model(verdict_on_broken: Future[Verdict]) -> None:
+def test_one_broken_model_is_enough(verdict_on_broken: Future[Verdict]) -> None:
     verdict = verdict_on_broken.result(120)
     assert not verdict.ok
     assert verdict.reason.startswith('"model" does not load: ')
