@@ -23,13 +23,13 @@ COARSE = 2
 FIRST_COST = 5.0
 """How many times as much as in the end noise costs at the beginning, beyond once."""
 
-PRIOR_WEIGHT = 0.002
+PRIOR_WEIGHT = 0.005
 """What a nat that the prior lacks costs."""
 PLACE_WEIGHT = 0.01
 """What a nat costs by which places are missed."""
 BOX_NOISE = 0.02
 """Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
-MUTED = 0.25
+MUTED = 0.35
 """Share of the pictures that are drawn from captions and places alone, to the end."""
 CROWDED = 0.5
 """Most things of a batch that are drawn, as a share of all that there could be."""
@@ -139,7 +139,7 @@ class SceneTraining(Training):
         mixed = self.generator.mix(batch["embedding"])
         found = self.find(picture, mixed, batch["boxes"])
         noise = ops.concatenate([found.things, found.back[:, None]], axis=1)
-        surprise = self.surprise(ops.stop_gradient(noise), ops.stop_gradient(mixed), found.present)
+        surprise = self.surprise(ops.stop_gradient(noise), mixed, found.present)
         kept = self.kept(ops.shape(noise)[0])
         layers = self.generator.decode(noise * kept, mixed, found.rows, present=found.present)
         window = self.window_of(picture, fine)
