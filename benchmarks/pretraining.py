@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import platform
 import sys
+import tempfile
 import time
 import tomllib
 import zipfile
@@ -102,12 +103,13 @@ def save_half(model: keras.Model, file: Path) -> None:
         model: What to save.
         file: A `.keras` file.
     """
-    whole = io.BytesIO()
-    keras.saving.save_model(model, whole)
-    with zipfile.ZipFile(whole) as saved, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as halved:
-        for name in saved.namelist():
-            content = saved.read(name)
-            halved.writestr(name, with_half_precision(content) if name.endswith(".h5") else content)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder, "whole.keras")
+        model.save(whole)
+        with zipfile.ZipFile(whole) as saved, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as halved:
+            for name in saved.namelist():
+                content = saved.read(name)
+                halved.writestr(name, with_half_precision(content) if name.endswith(".h5") else content)
 
 
 def with_half_precision(content: bytes) -> bytes:

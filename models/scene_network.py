@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from models.drawing_network import DrawingNetwork
 from models.language_network import LanguageNetwork
 from models.layers import leaky
 from models.part_prior import PartPrior
@@ -110,7 +111,7 @@ class Layers(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="easel")
-class SceneNetwork(keras.Model):
+class SceneNetwork(DrawingNetwork):
     """Noise and a caption embedding become a picture of a background and up to `things` things.
 
     Args:
@@ -183,15 +184,8 @@ class SceneNetwork(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("picture_size", "things", "noise_size", "components", "width", "canvas", "back_canvas", "features")
-        language_model = keras.saving.serialize_keras_object(self.language_model)
-        own = {name: getattr(self, name) for name in (*names, "colours", "back_colours")}
-        return {**super().get_config(), "language_model": language_model, **own}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "SceneNetwork":
-        """Rebuild the generator and the language model that it reads with."""
-        return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)
+        names = ("things", "noise_size", "components", "width", "canvas", "back_canvas", "features", "colours")
+        return {**super().get_config(), **{name: getattr(self, name) for name in (*names, "back_colours")}}
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Draw.

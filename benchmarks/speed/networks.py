@@ -11,6 +11,7 @@ import tensorflow as tf
 from benchmarks.speed.limits import wait
 from models.backends.tensorflow import gradients_of
 from models.device import device_policy
+from models.drawing import DrawingModel
 from models.export import frozen
 from models.generator import Generator
 from models.language_model import LanguageModel
@@ -50,14 +51,14 @@ def standard_networks(vocabulary: Sequence[str]) -> Networks:
     return Networks(language_model, generator, restorer)
 
 
-def plane_of(model: TextToImage) -> Generator:
-    """The generator of a fused model, whose network must be the one that the twins copy.
+def drawing_model(model: TextToImage) -> DrawingModel:
+    """The generator of a fused model, part by part.
 
     Raises:
-        TypeError: If it is another.
+        TypeError: If it has no such parts.
     """
-    if not isinstance(model.generator, Generator):
-        raise TypeError(f"The speed bench has no twin of {type(model.generator).__name__}.")
+    if not isinstance(model.generator, DrawingModel):
+        raise TypeError(f"{type(model.generator).__name__} is no DrawingModel: its parts cannot be timed.")
     return model.generator
 
 

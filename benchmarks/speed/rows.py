@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -23,23 +23,23 @@ from benchmarks.speed.networks import (
     SEED,
     Networks,
     Step,
+    drawing_model,
     inputs_for,
     large_decoder,
     our_inference,
     our_training,
-    plane_of,
     standard_networks,
 )
 from benchmarks.speed.rounds import Timing, UnsteadyError, in_turn
 from benchmarks.speed.ways import PROMPTS, Fused, Staged, all_prompts, as_in_the_article, differences, plain_keras
 from models.device import cpu_has_bfloat16, device_policy
+from models.drawing import DrawingModel
 from models.export import export_generator, export_text_to_image, frozen
-from models.generator import Generator
 from models.language_model import TEMPERATURE, LanguageModel
 from models.pictures import encode_png
 from models.pretrained import export_pretrained, load_pretrained
 from models.restorer import Restorer
-from models.sampling import normal_rows, uniform_rows
+from models.sampling import uniform_rows
 from models.tensors import to_uint8
 from models.text_to_image import TextToImage
 from models.vocabulary import START
@@ -48,6 +48,7 @@ from serving.process import ServerProcess
 from tfx_pipeline.config import load_config
 from tfx_pipeline.runs.commit import code_commit
 
+AnyDrawingModel = TypeVar("AnyDrawingModel", bound=DrawingModel)
 Figures = dict[str, Any]
 Say = Callable[[str], None]
 
@@ -190,16 +191,18 @@ def prompt(bench: Bench) -> Figures:
 def stages(bench: Bench) -> Figures:
     """What the parts of ours take at batch 1, each as a graph of its own: the profile of a prompt."""
     model, seeds = bench.pretrained.generator.language_model, tf.constant([1], tf.int64)
-    generator, restorer = plane_of(bench.pretrained), bench.pretrained.restorer
-    caption, prompt = tf.constant(["a red circle to the left of a white heart"]), tf.constant(PROMPTS[:1])
+    generator, restorer = drawing_model(bench.pretrained), bench.pretrained.restorer
+    caption, prompt = tf.constant(["a red house to the left of a white cat"]), tf.constant(PROMPTS[:1])
     ids, drawn = model.tokenizer.tokenize(caption), generator.draw(caption, seeds)
-    noise, embedding = tf.zeros([1, generator.noise_size]), model.embed_ids(ids)
+    chances, embedding = generator.chances(seeds), model.embed_ids(ids)
+    noise = generator.noise(embedding, *chances)
     parts: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         "split a text": (model.tokenizer.tokenize, [prompt]),
         "continue it": (model.continue_texts, [prompt, seeds, tf.constant([TEMPERATURE])]),
         "read the caption": (model.embed_ids, [ids]),
-        "draw noise": (lambda seeds: normal_rows(seeds, generator.noise_size, stream=1), [seeds]),
-        "draw it": (lambda *inputs: generator(list(inputs)), [noise, embedding]),
+        "draw at random": (generator.chances, [seeds]),
+        "choose noise": (generator.noise, [embedding, *chances]),
+        "draw it": (generator.sketch, [embedding, noise]),
         "restore it": (lambda drawn: restorer.restore_batch(drawn, None, tf.constant([-1.0])), [drawn]),
         "encode it": (encode_png, [to_uint8(drawn)]),
     }
@@ -287,7 +290,7 @@ def training(bench: Bench) -> Figures:
 
 def start(bench: Bench) -> Figures:
     """A new process, from the start of Python to the first picture with the weights that come along."""
-    program = "from models.pretrained import load_pretrained; load_pretrained().generate('a red circle', seed=1)"
+    program = "from models.pretrained import load_pretrained; load_pretrained().generate('a cat', seed=1)"
     seconds = []
     for _ in range(STARTS):
         began = time.monotonic()
@@ -465,18 +468,27 @@ def check_same(name: str, own: Any, theirs: Any) -> None:
 
 def in_bfloat16(model: TextToImage) -> TextToImage:
     """The same models with the dense layers at each point and the convolutions in bfloat16."""
-    low = low_networks(Networks(model.generator.language_model, plane_of(model), model.restorer))
-    return TextToImage(low.generator, low.restorer)
+    return TextToImage(low_generator(drawing_model(model)), low_restorer(model.restorer))
 
 
 def low_networks(networks: Networks) -> Networks:
     """Generator and restorer in mixed bfloat16, with the same weights."""
-    config = networks.generator.get_config() | {"dtype": "mixed_bfloat16", "language_model": networks.language_model}
-    generator = Generator(config.pop("language_model"), **config)
-    restorer = Restorer(**networks.restorer.get_config() | {"dtype": "mixed_bfloat16"})
-    for low, full in ((generator, networks.generator), (restorer, networks.restorer)):
-        low.set_weights(full.get_weights())
-    return networks._replace(generator=generator, restorer=restorer)
+    return networks._replace(generator=low_generator(networks.generator), restorer=low_restorer(networks.restorer))
+
+
+def low_generator(generator: AnyDrawingModel) -> AnyDrawingModel:
+    """A generator in mixed bfloat16, with the same weights and the same language model."""
+    config = generator.get_config() | {"dtype": "mixed_bfloat16", "language_model": generator.language_model}
+    low = type(generator)(config.pop("language_model"), **config)
+    low.set_weights(generator.get_weights())
+    return low
+
+
+def low_restorer(restorer: Restorer) -> Restorer:
+    """A restorer in mixed bfloat16, with the same weights."""
+    low = Restorer(**restorer.get_config() | {"dtype": "mixed_bfloat16"})
+    low.set_weights(restorer.get_weights())
+    return low
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.speed.networks import plane_of
+from benchmarks.speed.networks import drawing_model
 from models.language_model import TEMPERATURE, LanguageModel
 from models.restorer_network import noise_sigma
 from models.sampling import uniform_rows
@@ -19,7 +19,7 @@ from models.tensors import to_uint8
 from models.text_to_image import TextToImage
 from models.vocabulary import END, PAD, RESERVED
 
-PROMPTS = ("a red circle", "it is snowing today", "a large yellow star on a black background", "今天的天气很好")
+PROMPTS = ("a cat", "it is snowing today", "a red house under a tree at night", "今天的天气很好")
 Call = Callable[[Any], Any]
 Deploy = Callable[[keras.Model], Call]
 """From a model to what calls it on a structure of batched arrays, and gives arrays."""
@@ -58,7 +58,7 @@ class Staged:
     """
 
     def __init__(self, model: TextToImage, deploy: Deploy) -> None:
-        self.generator, self.language_model = plane_of(model), model.generator.language_model
+        self.generator, self.language_model = drawing_model(model), model.generator.language_model
         self.step = deploy(OneStep(self.language_model))
         self.read = deploy(self.language_model)
         self.draw = deploy(self.generator)
@@ -69,7 +69,7 @@ class Staged:
         caption = self.continued(prompt, seed)
         _, embedding = self.read(self.language_model.tokenizer.tokenize(tf.constant([caption])).numpy())
         chances = self.generator.chances(tf.constant([seed], tf.int64))
-        noise = self.generator.prior.sample(tf.constant(embedding), *chances).numpy()
+        noise = self.generator.noise(tf.constant(embedding), *chances).numpy()
         drawn = np.clip(self.draw([noise, embedding]), -1, 1)
         sigma = np.minimum(noise_sigma(tf.constant(drawn)).numpy() / 50.0, 1.0)
         known = np.stack([sigma, np.zeros(1), np.zeros(1)], axis=1).astype(np.float32)
