@@ -8,6 +8,7 @@ finds their edges; so the cost of detail is that of the window, however fine the
 import math
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -27,10 +28,12 @@ PRIOR_WEIGHT = 0.005
 """What a nat that the prior lacks costs."""
 PLACE_WEIGHT = 0.01
 """What a nat costs by which places are missed."""
+TAG_WEIGHT = 0.02
+"""What a nat costs by which captions do not tell the tags of a thing."""
 BOX_NOISE = 0.02
 """Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
 MUTED = 0.35
-"""Share of the pictures that are drawn from captions and places alone, to the end."""
+"""Share of the parts that are drawn from captions and places alone, to the end."""
 CROWDED = 0.5
 """Most things of a batch that are drawn, as a share of all that there could be."""
 
@@ -90,6 +93,7 @@ class SceneTraining(Training):
         steps: Of the training.
         fineness: Side of the pictures of a batch, in units of `generator.picture_size`.
         kl_weight: What a nat of noise costs in the end.
+        tags: How many tags the things in boxes may have; with any, captions learn to say them.
         window: Most points along a side of the window.
         mute: Share of the training before noise says what things look like; from then on it does in ever more pictures.
         seed: Of what the steps draw at random.
@@ -103,6 +107,7 @@ class SceneTraining(Training):
         steps: int,
         fineness: int,
         kl_weight: float,
+        tags: int = 0,
         window: int = 40,
         mute: float = 0.05,
         seed: int = 0,
@@ -114,6 +119,8 @@ class SceneTraining(Training):
         self.fineness = fineness
         self.kl_weight = kl_weight
         self.mute = mute
+        self.tag_head = keras.layers.Dense(tags, name="tags")
+        self.tag_head.build([None, generator.width])
         self.window = min(window, generator.picture_size)
 
     @property
@@ -123,7 +130,7 @@ class SceneTraining(Training):
 
     def updates(self) -> list[Update]:
         """One update of the network and the encoders."""
-        networks = (self.generator, self.back_encoder, self.place_encoder, self.look_encoder)
+        networks = (self.generator, self.back_encoder, self.place_encoder, self.look_encoder, self.tag_head)
         variables = [variable for network in networks for variable in network.trainable_variables]
         return [Update(self.loss_of, variables, self.optimizer)]
 
@@ -132,7 +139,8 @@ class SceneTraining(Training):
 
         Args:
             batch: `image`, uint8[b, f s, f s, 3], `embedding`, float32[b, d], and `boxes`, float32[b, things, 5] as
-                `noise_of_boxes` takes them, NaN for things that are not there and zero width where nobody knows.
+                `noise_of_boxes` takes them, NaN for things that are not there and zero width where nobody knows; where
+                things have tags, `tags`, bool[b, things, tags].
         """
         fine = to_float(batch["image"])
         picture = ops.average_pool(fine, self.fineness, self.fineness) if self.fineness > 1 else fine
@@ -147,6 +155,8 @@ class SceneTraining(Training):
         reconstruction = self.error(whole, ops.average_pool(picture, COARSE, COARSE)) + self.error(close, window[0])
         cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
         loss = reconstruction + cost * found.divergence + PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
+        if "tags" in batch:
+            loss += TAG_WEIGHT * self.untold(mixed, batch["tags"], found.present)
         reported = {
             "reconstruction": ops.mean(abs(close - window[0])),
             "divergence": found.divergence,
@@ -204,6 +214,11 @@ class SceneTraining(Training):
             miss=ops.mean(ops.sum(miss, axis=[1, 2]) + doubt),
         )
 
+    def untold(self, mixed: Tensor, tags: Tensor, present: Tensor) -> Tensor:
+        """How badly what captions say of things tells their tags, nats a picture; a scalar."""
+        nats = ops.binary_crossentropy(ops.cast(tags, "float32"), self.tag_head(mixed[:, :-1]), from_logits=True)
+        return ops.mean(ops.sum(ops.sum(nats, axis=-1) * ops.cast(present, "float32"), axis=1))
+
     def capacity(self, batch: int, things: int) -> int:
         """How many things of a batch are drawn at most."""
         return max(1, math.ceil(CROWDED * batch * things))
@@ -216,12 +231,12 @@ class SceneTraining(Training):
     def kept(self, rows: Tensor) -> Tensor:
         """What is left of the noise that says what things look like, so that captions have to say it too.
 
-        0 or 1 of each number of the noise, float32[b, parts, noise_size], alike in all parts of a picture: none is left
-        at first, and later in a share of the pictures, as captions are left out for the sake of guidance (Ho and
-        Salimans, 2022).
+        0 or 1 of each number of the noise, float32[b, parts, noise_size]: none is left at first, and later none in a
+        share of the parts, as captions are left out for the sake of guidance (Ho and Salimans, 2022).
         """
         share = (1 - MUTED) * ops.clip((self.progress - self.mute) / max(self.mute, 1e-6), 0.0, 1.0)
-        drawn = ops.cast(sampling.uniform([rows], self.seed_of("kept")) < share, "float32")[:, None, None]
+        chances = sampling.uniform([rows, self.generator.parts], self.seed_of("kept"))
+        drawn = ops.cast(chances < share, "float32")[..., None]
         where = np.zeros([self.generator.parts, self.generator.noise_size], bool)
         where[:-1, :WHERE] = True
         return ops.where(where[None], 1.0, drawn)

@@ -19,7 +19,7 @@ from models.scene_training import Encoders, SceneTraining
 from models.tensors import to_uint8
 
 # Layers that end a network or are memories, as embeddings are; Muon leaves them to Adam.
-LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "_of"]
+LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
 
 
 def learn_scenes(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> SceneGenerator:
