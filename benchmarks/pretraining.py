@@ -39,11 +39,12 @@ PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
 
 
 class Drawn(NamedTuple):
-    """Pictures of the storybook, uint8[n, s, s, 3], with their captions and boxes, float32[n, MOST, WHERE]."""
+    """Pictures of the storybook, uint8[n, s, s, 3], their captions, and boxes and tags of their things."""
 
     image: NDArray[np.uint8]
     captions: list[tuple[str, str]]
-    boxes: NDArray[np.float32]
+    boxes: list[list[tuple[float, ...]]]
+    tags: list[list[list[str]]]
 
 
 def draw(count: int, size: int, seed: int) -> Drawn:
@@ -51,22 +52,33 @@ def draw(count: int, size: int, seed: int) -> Drawn:
     batches = [(start, min(BATCH, count - start)) for start in range(0, count, BATCH)]
     with multiprocessing.get_context("spawn").Pool() as pool:
         parts = pool.map(partial(draw_batch, size, seed), batches)
-    captions = [pair for part in parts for pair in part.captions]
-    return Drawn(
-        np.concatenate([part.image for part in parts]), captions, np.concatenate([part.boxes for part in parts])
-    )
+    columns = list(zip(*parts, strict=True))
+    return Drawn(np.concatenate(columns[0]), *([row for part in column for row in part] for column in columns[1:]))
 
 
 def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
     """Draw some of them, from a number on."""
     start, count = batch
     drawn = list(sample(count, seed, withheld=False, start=start))
-    boxes = np.full([count, MOST, WHERE], np.nan, np.float32)
-    for row, each in zip(boxes, drawn, strict=True):
-        for box, values in zip(row, each.scene.boxes, strict=False):
-            box[:] = values
-    image = np.stack([render(each.scene, size) for each in drawn])
-    return Drawn(image, [(each.captions.english, each.captions.chinese) for each in drawn], boxes)
+    return Drawn(
+        np.stack([render(each.scene, size) for each in drawn]),
+        [(each.captions.english, each.captions.chinese) for each in drawn],
+        [[*each.scene.boxes] for each in drawn],
+        [each.scene.tags for each in drawn],
+    )
+
+
+def known(drawn: Drawn) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Boxes, float32[n, MOST, WHERE], and tags, bool[n, MOST, tags], as `Captioned` takes them."""
+    names = sorted({name for row in drawn.tags for thing in row for name in thing})
+    places = {name: place for place, name in enumerate(names)}
+    boxes = np.full([len(drawn.boxes), MOST, WHERE], np.nan, np.float32)
+    tags = np.zeros([len(drawn.tags), MOST, len(names)], bool)
+    for row, (of_boxes, of_tags) in enumerate(zip(drawn.boxes, drawn.tags, strict=True)):
+        for thing, (box, said) in enumerate(zip(of_boxes, of_tags, strict=True)):
+            boxes[row, thing] = box
+            tags[row, thing, [places[name] for name in said]] = True
+    return boxes, tags
 
 
 def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
@@ -76,7 +88,7 @@ def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
     texts = [text for pair in drawn.captions for text in pair]
     vocabulary = vocabulary_of(texts)
     ids = Tokenizer(vocabulary, length).tokenize(tf.constant(texts)).numpy().reshape(-1, 2, length)
-    fine = Captioned(drawn.image, ids, drawn.boxes)
+    fine = Captioned(drawn.image, ids, *known(drawn))
     plain = fine._replace(image=shrunk(drawn.image, NETWORKS[config.drawing.network].fineness))
     language_model = learn_language(plain, np.zeros((0, length), np.int64), vocabulary, config, fit=bound)
     generator = learn_to_draw(fine, language_model, config, fit=bound)

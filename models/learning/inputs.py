@@ -23,11 +23,13 @@ class Captioned(NamedTuple):
         captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is START, END alone.
         boxes: float32[n, things, 5], where the things of a picture are, as `models.scene_network.noise_of_boxes` takes
             them, NaN for things that are not there; None where nobody knows.
+        tags: bool[n, things, tags], what the things in boxes are; None where nobody knows.
     """
 
     image: NDArray[np.uint8]
     captions: NDArray[np.int64]
     boxes: NDArray[np.float32] | None = None
+    tags: NDArray[np.bool_] | None = None
 
 
 class UnknownWords(NamedTuple):

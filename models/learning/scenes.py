@@ -1,5 +1,8 @@
 """How the network of scenes, `models.scene_generator`, learns to draw."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -33,6 +36,7 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
         steps=settings.steps,
         fineness=SCENES.fineness,
         kl_weight=settings.kl_weight,
+        tags=0 if data.tags is None else data.tags.shape[-1],
         seed=config.seed,
     )
     optimizer = averaging_muon(settings.learning_rate, settings.steps, last_layers=LAST_LAYERS)
@@ -44,7 +48,10 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
         return to_uint8(trained.draw_embedded(tf.constant(shown), tf.range(len(shown), dtype=tf.int64))).numpy()
 
     batches = embedding_batches(data.image, *captions, batch_size=settings.batch_size, seed=config.seed)
-    batches = with_boxes(batches, known_boxes(data, settings.things))
+    known = {"boxes": known_boxes(data, settings.things)}
+    if data.tags is not None:
+        known["tags"] = padded(data.tags, settings.things)
+    batches = with_known(batches, known)
     fit(training, batches, label="generator_scenes", steps=settings.steps, samples=samples)
     generator = new_scene_generator(language_model, settings, size)
     generator.set_weights(trained.get_weights())
@@ -63,18 +70,25 @@ def encoders_of(generator: SceneGenerator, dtype: str = "float32") -> Encoders:
 
 def known_boxes(data: Captioned, things: int) -> NDArray[np.float32]:
     """Boxes of as many things as a network draws, float32[n, things, WHERE]; of zero width where nobody knows."""
-    boxes = np.full([len(data.image), things, WHERE], 0 if data.boxes is None else np.nan, np.float32)
-    if data.boxes is not None:
-        boxes[:, : data.boxes.shape[1]] = data.boxes[:, :things]
-    return boxes
+    if data.boxes is None:
+        return np.zeros([len(data.image), things, WHERE], np.float32)
+    return padded(data.boxes, things, np.nan)
 
 
-def with_boxes(batches: Batches, boxes: NDArray[np.float32]) -> Batches:
-    """Batches that hold the boxes of their rows as well."""
-    every = tf.constant(boxes)
+def padded(values: NDArray[Any], things: int, missing: float = 0) -> NDArray[Any]:
+    """Values of a number of things, [n, any, ...], as values of `things` things, [n, things, ...]."""
+    out = np.full([len(values), things, *values.shape[2:]], missing, values.dtype)
+    count = min(things, values.shape[1])
+    out[:, :count] = values[:, :count]
+    return out
+
+
+def with_known(batches: Batches, known: Mapping[str, NDArray[Any]]) -> Batches:
+    """Batches that hold what is known of their rows as well, by name."""
+    every = {name: tf.constant(values) for name, values in known.items()}
 
     def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**batches.pick(number, rows), "boxes": tf.gather(every, rows)}
+        return {**batches.pick(number, rows), **{name: tf.gather(values, rows) for name, values in every.items()}}
 
     return batches._replace(pick=pick)
 

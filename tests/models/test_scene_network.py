@@ -143,7 +143,7 @@ def test_a_canvas_must_be_a_multiple_of_its_feature_map() -> None:
 
 
 def training_of(generator: SceneGenerator, *, steps: int) -> SceneTraining:
-    training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4)
+    training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4, tags=2)
     training.compile(optimizer=keras.optimizers.Adam(1e-2))
     return training
 
@@ -159,7 +159,8 @@ def test_training_draws_a_caption_more_like_its_picture_than_like_another(boxes:
     captions = ["a red circle", "a blue square"]
     embeddings = generator.language_model.embed(captions)
     batch = {"image": np.repeat(images, 4, axis=0), "embedding": np.repeat(embeddings, 4, axis=0)}
-    batch["boxes"] = np.repeat(boxes, 4, axis=0)
+    tags = np.eye(2, dtype=bool)[:, None].repeat(2, axis=1)
+    batch |= {"boxes": np.repeat(boxes, 4, axis=0), "tags": np.repeat(tags, 4, axis=0)}
     history = training.fit(
         tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=steps, shuffle=False, verbose=0
     )

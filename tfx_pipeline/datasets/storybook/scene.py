@@ -2,7 +2,7 @@
 
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,19 +112,29 @@ class Scene:
         return self.story.withheld
 
     @property
-    def boxes(self) -> list[tuple[float, float, float, float, float]]:
-        """Where its things are, in the order of the story; things of one kind from left to right.
+    def in_order(self) -> Sequence[Figure]:
+        """Its figures in the order of the story; those of one kind from left to right."""
+        return sorted(self.figures, key=lambda figure: figure.left) if self.kind == "count" else self.figures
 
-        x and y of a centre, width and height in shares of the picture's side, and how near a thing is: the nearer of
+    @property
+    def boxes(self) -> list[tuple[float, float, float, float, float]]:
+        """Where its figures are, as `in_order` lists them.
+
+        x and y of a centre, width and height in shares of the picture's side, and how near a figure is: the nearer of
         two hides the other, and the mean is 0.
         """
-        figures = sorted(self.figures, key=lambda figure: figure.left) if self.kind == "count" else [*self.figures]
+        figures = self.in_order
         drawn = sorted(range(len(figures)), key=lambda number: figures[number].order)
         middle = (len(figures) - 1) / 2
         return [
             (figure.x, figure.y, figure.width, figure.height, drawn.index(number) - middle)
             for number, figure in enumerate(figures)
         ]
+
+    @property
+    def tags(self) -> list[list[str]]:
+        """What its figures are, as `in_order` lists them: noun, variant and colour."""
+        return [[each for each in (figure.noun, figure.variant, figure.colour) if each] for figure in self.in_order]
 
     @property
     def attributes(self) -> dict[str, Any]:
