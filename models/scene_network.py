@@ -33,6 +33,8 @@ MARGIN = 1.08
 """How much larger than a thing its canvas is, so that edges have room."""
 HIDDEN_LOGIT = -60.0
 """What is added to the opacity of things that are not there."""
+LEAST_SPREAD = 1e-3
+"""Variance along an axis of embeddings, as a share of the largest, below which it is noise and not raised any more."""
 FEATURES = 16
 """Side of the feature maps that canvases are made of, by one convolution each."""
 
@@ -430,6 +432,9 @@ class Attending(keras.layers.Layer):
 class SlotMixer(keras.layers.Layer):
     """Slots of a caption to the parts of a picture: a query for each part, and attention among queries and slots.
 
+    Captions differ most along a few directions of their embeddings, and what a thing is lies along many small ones,
+    which learn slowly (LeCun et al., 1998, "Efficient backprop"). So slots are whitened first; see `adapt`.
+
     Args:
         parts: Parts of a picture.
         width: Channels of a part.
@@ -440,21 +445,41 @@ class SlotMixer(keras.layers.Layer):
         super().__init__(**kwargs)
         self.parts = parts
         self.width = width
-        self.enter = keras.layers.Dense(width)
         self.blocks = [Attending(width) for _ in range(depth)]
         self.leave = keras.layers.LayerNormalization()
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Make the queries and the numbers of the slots; `shape` is that of the slots."""
+        """Make the queries, and what is done with each slot; `shape` is that of the slots."""
+        _, slots, size = shape
         normal = keras.initializers.RandomNormal(stddev=1.0)
         self.queries = self.add_weight(shape=(self.parts, self.width), initializer=normal, name="queries")
-        self.numbers = self.add_weight(shape=(shape[1], self.width), initializer=normal, name="numbers")
+        self.numbers = self.add_weight(shape=(slots, self.width), initializer=normal, name="numbers")
+        self.mean = self.add_weight(shape=(slots, size), initializer="zeros", trainable=False, name="mean")
+        self.whitening = self.add_weight(
+            shape=(slots, size, size),
+            initializer=lambda shape, dtype=None: np.broadcast_to(np.eye(size), shape),
+            trainable=False,
+            name="whitening",
+        )
+        self.kernel = self.add_weight(shape=(slots, size, self.width), initializer="glorot_uniform", name="kernel")
         super().build(shape)
+
+    def adapt(self, embeddings: NDArray[np.float32]) -> None:
+        """Whiten slots as these embeddings, float32[n, slots * c], ask for."""
+        slots, size = self.mean.shape
+        for slot, rows in enumerate(np.split(embeddings, slots, axis=1)):
+            spread, axes = np.linalg.eigh(np.cov(rows, rowvar=False).reshape(size, size))
+            whitening = axes / np.sqrt(np.maximum(spread, LEAST_SPREAD * max(spread[-1], 1e-6))) @ axes.T
+            self.mean.assign(ops.slice_update(self.mean.value, [slot, 0], rows.mean(0, keepdims=True)))
+            self.whitening.assign(
+                ops.slice_update(self.whitening.value, [slot, 0, 0], whitening[None].astype(np.float32))
+            )
 
     def call(self, slots_BxKxC: Tensor) -> Tensor:
         """float32[b, slots, c] -> float32[b, parts, width]."""
         queries = ops.broadcast_to(self.queries[None], [ops.shape(slots_BxKxC)[0], self.parts, self.width])
-        x = ops.concatenate([queries, self.enter(slots_BxKxC) + self.numbers], axis=1)
+        white = ops.einsum("bkc,kcd->bkd", slots_BxKxC - self.mean, self.whitening)
+        x = ops.concatenate([queries, ops.einsum("bkc,kcd->bkd", white, self.kernel) + self.numbers], axis=1)
         for block in self.blocks:
             x = block(x)
         return self.leave(x[:, : self.parts])

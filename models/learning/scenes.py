@@ -24,6 +24,9 @@ from models.tensors import to_uint8
 # Layers that end a network or are memories, as embeddings are; Muon leaves them to Adam.
 LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
 
+MANY = 10_000
+"""Captions that the mixer of slots adapts to."""
+
 
 def learn_scenes(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> SceneGenerator:
     """The recipe of `models.learning.recipes.learn_to_draw` for this network."""
@@ -42,6 +45,7 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
     optimizer = averaging_muon(settings.learning_rate, settings.steps, last_layers=LAST_LAYERS)
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     captions = embedded(data, language_model, config.data.unknown_words)
+    trained.mixer.adapt(captions.some(MANY))
     shown = captions.some(GRID_ROWS)
 
     def samples() -> NDArray[np.uint8]:
