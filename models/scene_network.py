@@ -450,7 +450,7 @@ class SlotMixer(keras.layers.Layer):
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Make the queries, and what is done with each slot; `shape` is that of the slots."""
-        _, slots, size = shape
+        slots, size = (int(side) for side in shape[1:] if side)
         normal = keras.initializers.RandomNormal(stddev=1.0)
         self.queries = self.add_weight(shape=(self.parts, self.width), initializer=normal, name="queries")
         self.numbers = self.add_weight(shape=(slots, self.width), initializer=normal, name="numbers")
