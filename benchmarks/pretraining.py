@@ -21,7 +21,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from benchmarks.quality.drawing import vocabulary_of
-from models.learning.fit import fit
+from models.learning.fit import fit, save_grid
 from models.learning.inputs import Captioned
 from models.learning.networks import NETWORKS
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
@@ -36,6 +36,22 @@ from tfx_pipeline.datasets.storybook.story import MOST
 
 COUNT, SEED, BATCH = 24_000, 0, 200
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
+SHEET = Path(__file__).parents[1] / "docs" / "images" / "storybook.png"
+PROMPTS = (
+    "a cat under a tree at night",
+    "一只可爱的猫咪",
+    "a red house on a snowy day",
+    "今天的天气很好",
+    "a lighthouse by the sea at sunset",
+    "三只绵羊",
+    "a panda in the forest",
+    "森林里的一只狐狸",
+    "a rocket above the mountains",
+    "雨天，街道上有一辆蓝色的汽车",
+    "a castle with a rainbow above it",
+    "沙漠里的仙人掌",
+)
+"""What the sheet at the top of the README shows, six in a row, with seed 0."""
 
 
 class Drawn(NamedTuple):
@@ -142,6 +158,11 @@ def with_half_precision(content: bytes) -> bytes:
     return target.getvalue()
 
 
+def write_sheet(model: TextToImage, file: Path = SHEET) -> None:
+    """Draw `PROMPTS` at 256x256, each as it is, with seed 0."""
+    save_grid(model.generate(list(PROMPTS), seed=0, scale=256 // model.generator.picture_size), file, columns=6)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Train into a folder, and copy the weights to `models/pretrained` with what they cost."""
     folder = Path(arguments[0])
@@ -151,6 +172,7 @@ def main(arguments: Sequence[str]) -> None:
     models = train(draw(COUNT, size, config.seed), config, folder)
     save_half(models.generator, PRETRAINED / "generator.keras")
     save_half(models.restorer, PRETRAINED / "restorer.keras")
+    write_sheet(models)
     cost = {
         "pictures": COUNT,
         "seed": config.seed,

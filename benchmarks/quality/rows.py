@@ -47,7 +47,6 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "pretrained": Row(None, lambda _, effort: drawing.measure_pretrained(seed=effort.seed)),
     "shapes": Row(None, lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.programs else 3)),
     "scenes": Row(None, lambda _, effort: drawing.measure_scenes(effort)),
     "prompts": Row(None, lambda _, effort: drawing.measure_prompts(effort)),
