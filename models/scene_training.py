@@ -24,15 +24,15 @@ COARSE = 2
 FIRST_COST = 5.0
 """How many times as much as in the end noise costs at the beginning, beyond once."""
 
-PRIOR_WEIGHT = 0.005
+PRIOR_WEIGHT = 0.02
 """What a nat that the prior lacks costs."""
 PLACE_WEIGHT = 0.01
 """What a nat costs by which places are missed."""
-TAG_WEIGHT = 0.02
+TAG_WEIGHT = 0.2
 """What a nat costs by which captions do not tell the tags of a thing."""
 BOX_NOISE = 0.02
 """Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
-MUTED = 0.35
+MUTED = 0.4
 """Share of the parts that are drawn from captions and places alone, to the end."""
 CROWDED = 0.5
 """Most things of a batch that are drawn, as a share of all that there could be."""
