@@ -13,7 +13,6 @@ from tensorflow_metadata.proto.v0.anomalies_pb2 import Anomalies
 
 from models.evaluation import RAW
 from models.vocabulary import END, PAD
-from tfx_pipeline.config import Data as Settings
 from tfx_pipeline.datasets.entries import QUARANTINE, DataSetError, ReadLimits
 from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.ingesting.examples import SPLITS
@@ -132,7 +131,7 @@ def lengths(run: Run) -> list[Lengths]:
     transformed, step = run.output("Transform", "transformed_examples"), run.step("Transform")
     if transformed is None or step is None:
         return []
-    length = Settings.model_validate_json(step.properties["custom_config"]).caption_length
+    length = json.loads(step.properties["custom_config"])["caption_length"]
     captions = read_captions(files(transformed, "train"), caption_length=length)
     parts = (captions[:, 0], captions[:, 1], captions[:, 2:].reshape(-1, length))
     languages = (*LANGUAGES.values(), "Further captions")
