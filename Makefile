@@ -47,7 +47,7 @@ docs: install-dev  ## The documentation as a site, in work/site; a warning is an
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 	@echo "Open work/site/index.html, or show it while you write: .venv/bin/mkdocs serve"
 
-pretrained: install  ## Train the weights in models/pretrained anew, in two hours on two cores
+pretrained: install  ## Train weights on the storybook for models/pretrained, for hours on two cores
 	$(RUN) python -m benchmarks.pretraining work/pretrained
 
 bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes

@@ -1,9 +1,8 @@
-"""Trains the weights in `models/pretrained` anew: `make pretrained`."""
+"""Trains weights on the storybook and puts them into `models/pretrained`: `make pretrained`."""
 
 import io
 import json
 import multiprocessing
-import platform
 import sys
 import tempfile
 import time
@@ -17,24 +16,22 @@ from typing import NamedTuple
 import h5py
 import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.quality.drawing import vocabulary_of
+from benchmarks.quality.drawing import captioned, no_lines
+from benchmarks.speed.rows import processor
 from models.learning.fit import fit, save_grid
-from models.learning.inputs import Captioned
 from models.learning.networks import NETWORKS
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.learning.settings import LearningConfig
 from models.restorer import Restorer
 from models.scene_network import WHERE
-from models.text import Tokenizer
 from models.text_to_image import TextToImage
 from tfx_pipeline.datasets.storybook.samples import sample
 from tfx_pipeline.datasets.storybook.scene import render
 from tfx_pipeline.datasets.storybook.story import MOST
 
-COUNT, SEED, BATCH = 24_000, 0, 200
+COUNT, BATCH = 24_000, 200
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
 SETTINGS = Path(__file__).with_suffix(".toml")
 SHEET = Path(__file__).parents[1] / "docs" / "images" / "storybook.png"
@@ -60,7 +57,7 @@ class Drawn(NamedTuple):
 
     image: NDArray[np.uint8]
     captions: list[tuple[str, str]]
-    boxes: list[list[tuple[float, ...]]]
+    boxes: list[list[tuple[float, float, float, float, float]]]
     tags: list[list[list[str]]]
 
 
@@ -80,7 +77,7 @@ def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
     return Drawn(
         np.stack([render(each.scene, size) for each in drawn]),
         [(each.captions.english, each.captions.chinese) for each in drawn],
-        [[*each.scene.boxes] for each in drawn],
+        [each.scene.boxes for each in drawn],
         [each.scene.tags for each in drawn],
     )
 
@@ -101,14 +98,12 @@ def known(drawn: Drawn) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
     """Train all three models; a killed training goes on where its backup in the folder left off."""
     keras.utils.set_random_seed(config.seed)
-    length, bound = config.data.caption_length, partial(fit, checkpoints=folder / "checkpoints", run_dir=folder)
-    texts = [text for pair in drawn.captions for text in pair]
-    vocabulary = vocabulary_of(texts)
-    ids = Tokenizer(vocabulary, length).tokenize(tf.constant(texts)).numpy().reshape(-1, 2, length)
-    fine = Captioned(drawn.image, ids, *known(drawn))
+    bound = partial(fit, checkpoints=folder / "checkpoints", run_dir=folder)
+    fine, vocabulary = captioned(drawn.image, drawn.captions, config)
     plain = fine._replace(image=shrunk(drawn.image, NETWORKS[config.drawing.network].fineness))
-    language_model = learn_language(plain, np.zeros((0, length), np.int64), vocabulary, config, fit=bound)
-    generator = learn_to_draw(fine, language_model, config, fit=bound)
+    boxes, tags = known(drawn)
+    language_model = learn_language(plain, no_lines(config), vocabulary, config, fit=bound)
+    generator = learn_to_draw(fine._replace(boxes=boxes, tags=tags), language_model, config, fit=bound)
     restorer: Restorer = learn_to_restore(plain.image, config, fit=bound)
     return TextToImage(generator, restorer)
 
@@ -180,7 +175,7 @@ def main(arguments: Sequence[str]) -> None:
         "pictures": COUNT,
         "seed": config.seed,
         "minutes": round((time.monotonic() - started) / 60, 1),
-        "machine": platform.processor() or platform.machine(),
+        "machine": processor(),
     }
     (PRETRAINED / "training.json").write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")
 

@@ -14,9 +14,10 @@ from keras import ops
 
 from models import sampling
 from models.critic import Critic, Encoder
+from models.noise import divergence_of, drawn_from
 from models.plane_network import PlaneNetwork
 from models.tensors import Tensor, to_float
-from models.training import Losses, Training, Update
+from models.training import Losses, ScheduledTraining, Update
 
 Batch = dict[str, Tensor]
 
@@ -53,7 +54,7 @@ def encoder_of(generator: PlaneNetwork, *, width: int = 128) -> Encoder:
     return Encoder(len(generator.points), side, embedding_size, generator.noise_size, width)
 
 
-class GeneratorTraining(Training):
+class GeneratorTraining(ScheduledTraining):
     """What both phases share: the generator, the encoder and the reconstruction of a picture from its own noise."""
 
     def __init__(
@@ -66,17 +67,11 @@ class GeneratorTraining(Training):
         prior_weight: float = 0.01,
         seed: int = 0,
     ) -> None:
-        super().__init__(seed=seed)
+        super().__init__(steps=steps, seed=seed)
         self.generator = generator
         self.encoder = encoder
-        self.steps = steps
         self.kl_weight = kl_weight
         self.prior_weight = prior_weight
-
-    @property
-    def progress(self) -> Tensor:
-        """How much of this phase is done, 0..1."""
-        return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.steps, 1.0)
 
     @property
     def drawing_variables(self) -> list[keras.Variable]:
@@ -96,10 +91,9 @@ class GeneratorTraining(Training):
             normal in nats, a scalar.
         """
         silent = ops.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
-        mean, log_deviation = self.encoder([real, silent, patches, embedding])
-        noise = mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), self.seed_of("posterior"))
-        divergence = 0.5 * ops.sum(mean**2 + ops.exp(2 * log_deviation) - 1 - 2 * log_deviation, axis=-1)
-        return noise, ops.mean(divergence)
+        moments = self.encoder([real, silent, patches, embedding])
+        divergence = ops.sum(divergence_of(moments), axis=-1)
+        return drawn_from(moments, self.seed_of("posterior")), ops.mean(divergence)
 
     def silence(self, embedding: Tensor) -> Tensor:
         """No noise for as many captions: zeros, float32[b, noise_size]."""

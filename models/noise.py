@@ -6,22 +6,58 @@ import keras
 import numpy as np
 from keras import ops
 
+from models import sampling
 from models.layers import leaky
 from models.tensors import Tensor
+
+Moments = tuple[Tensor, Tensor]
+"""Mean and log deviation of normal noise, of equal shapes."""
+
+
+def drawn_from(moments: Moments, seed: Tensor) -> Tensor:
+    """Noise of these moments."""
+    mean, log_deviation = moments
+    return mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), seed)
+
+
+def divergence_of(moments: Moments) -> Tensor:
+    """Of each number of the noise from a standard normal, in nats: the shape of the moments."""
+    mean, log_deviation = moments
+    return 0.5 * (mean**2 + ops.exp(2 * log_deviation) - 1 - 2 * log_deviation)
 
 
 class Mixture(NamedTuple):
     """Gaussian mixtures with diagonal covariances.
 
     Attributes:
-        logits: float32[b, m], of the components' weights.
-        means: float32[b, m, n].
-        log_deviations: float32[b, m, n].
+        logits: float32[..., m], of the components' weights.
+        means: float32[..., m, n].
+        log_deviations: float32[..., m, n].
     """
 
     logits: Tensor
     means: Tensor
     log_deviations: Tensor
+
+    def log_probability(self, noise: Tensor) -> Tensor:
+        """Log density, float32[...], of noise, float32[..., n]."""
+        scaled = (noise[..., None, :] - self.means) * ops.exp(-self.log_deviations)
+        of_components = -ops.sum(0.5 * scaled**2 + self.log_deviations + 0.5 * np.log(2 * np.pi), axis=-1)
+        return ops.logsumexp(ops.log_softmax(self.logits) + of_components, axis=-1)
+
+    def sample(self, uniform: Tensor, normal: Tensor) -> Tensor:
+        """Noise, float32[..., n]: uniform[...] in [0, 1) chooses the component, normal[..., n] the place in it."""
+        below = ops.cumsum(ops.softmax(self.logits), axis=-1) <= uniform[..., None]
+        chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), self.logits.shape[-1] - 1)
+        mean, log_deviation = (self._of(parts, chosen) for parts in (self.means, self.log_deviations))
+        return mean + ops.exp(log_deviation) * normal
+
+    def likeliest(self) -> Tensor:
+        """The middle of the heaviest component, float32[..., n]."""
+        return self._of(self.means, ops.argmax(self.logits, axis=-1))
+
+    def _of(self, parts: Tensor, chosen: Tensor) -> Tensor:
+        return ops.sum(ops.one_hot(chosen, self.logits.shape[-1])[..., None] * parts, axis=-2)
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -59,10 +95,7 @@ class NoisePrior(keras.layers.Layer):
 
     def log_probability(self, noise: Tensor, embedding: Tensor) -> Tensor:
         """Log density, float32[b], of noise, float32[b, n], given captions, float32[b, d]."""
-        logits, means, log_deviations = self(embedding)
-        scaled = (noise[:, None] - means) * ops.exp(-log_deviations)
-        of_components = -ops.sum(0.5 * scaled**2 + log_deviations + 0.5 * np.log(2 * np.pi), axis=-1)
-        return ops.logsumexp(ops.log_softmax(logits) + of_components, axis=-1)
+        return self(embedding).log_probability(noise)
 
     def sample(self, embedding: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
         """Noise for captions.
@@ -75,16 +108,8 @@ class NoisePrior(keras.layers.Layer):
         Returns:
             float32[b, n].
         """
-        logits, means, log_deviations = self(embedding)
-        below = ops.cumsum(ops.softmax(logits), axis=-1) <= uniform[:, None]
-        chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), self.components - 1)
-        return self.of(means, chosen) + ops.exp(self.of(log_deviations, chosen)) * normal
+        return self(embedding).sample(uniform, normal)
 
     def likeliest(self, embedding: Tensor) -> Tensor:
         """The middle of each caption's heaviest component: float32[b, d] -> float32[b, n]."""
-        logits, means, _ = self(embedding)
-        return self.of(means, ops.argmax(logits, axis=-1))
-
-    def of(self, parts_BxMxN: Tensor, chosen_B: Tensor) -> Tensor:
-        """One component of each row: float32[b, n]."""
-        return ops.sum(ops.one_hot(chosen_B, self.components)[..., None] * parts_BxMxN, axis=1)
+        return self(embedding).likeliest()

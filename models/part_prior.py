@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from models.layers import leaky
+from models.noise import Mixture
 from models.tensors import Tensor
 
 
@@ -44,10 +45,7 @@ class PartPrior(keras.layers.Layer):
         noise, mixed = (ops.take(x, order, axis=1) for x in (noise_BxKxN, mixed_BxKxC))
         earlier = np.kron(np.tril(np.ones((parts, parts), np.float32), -1), np.ones((1, self.noise_size), np.float32))
         before = ops.reshape(noise, [-1, 1, parts * self.noise_size]) * earlier
-        logits, means, log_deviations = self._mixture(mixed, before)
-        scaled = (noise[:, :, None] - means) * ops.exp(-log_deviations)
-        of_components = -ops.sum(0.5 * scaled**2 + log_deviations + 0.5 * np.log(2 * np.pi), axis=-1)
-        return -ops.logsumexp(ops.log_softmax(logits) + of_components, axis=-1)
+        return -self._mixture(mixed, before).log_probability(noise)
 
     def sample(self, mixed_BxKxC: Tensor, present_BxT: Tensor, uniform_BxK: Tensor, normal_BxKxN: Tensor) -> Tensor:
         """Draw noise, float32[b, k, n].
@@ -58,34 +56,28 @@ class PartPrior(keras.layers.Layer):
             uniform_BxK: In [0, 1), which chooses the components.
             normal_BxKxN: Standard normal; zeros for the middles of the components.
         """
-
-        def chosen(logits: Tensor, part: int) -> Tensor:
-            below = ops.cast(ops.cumsum(ops.softmax(logits), axis=-1) <= uniform_BxK[:, part, None], "int32")
-            return ops.minimum(ops.sum(below, axis=-1), self.components - 1)
-
-        return self._walk(mixed_BxKxC, present_BxT, normal_BxKxN, chosen)
+        return self._walk(
+            mixed_BxKxC,
+            present_BxT,
+            lambda mixture, part: mixture.sample(uniform_BxK[:, part], normal_BxKxN[:, part]),
+        )
 
     def likeliest(self, mixed_BxKxC: Tensor, present_BxT: Tensor) -> Tensor:
         """The middle of the heaviest component of each part, float32[b, k, n]."""
-        shape = [ops.shape(mixed_BxKxC)[0], mixed_BxKxC.shape[1], self.noise_size]
-        return self._walk(mixed_BxKxC, present_BxT, ops.zeros(shape), lambda logits, _: ops.argmax(logits, axis=-1))
+        return self._walk(mixed_BxKxC, present_BxT, lambda mixture, _: mixture.likeliest())
 
-    def _walk(self, mixed: Tensor, present: Tensor, normal: Tensor, choose: Callable[[Tensor, int], Tensor]) -> Tensor:
+    def _walk(self, mixed: Tensor, present: Tensor, draw: Callable[[Mixture, int], Tensor]) -> Tensor:
         parts = mixed.shape[1]
         present = ops.pad(ops.cast(present, "float32"), [[0, 0], [0, 1]], constant_values=1.0)
-        done: list[Tensor] = []
+        unknown, done = ops.zeros([ops.shape(mixed)[0], self.noise_size]), list[Tensor]()
         for part in [parts - 1, *range(parts - 1)]:
-            unknown = [ops.zeros_like(normal[:, 0])] * (parts - len(done))
-            logits, means, log_deviations = self._mixture(mixed[:, part], ops.concatenate([*done, *unknown], axis=-1))
-            one = ops.one_hot(choose(logits, part), self.components)[..., None]
-            mean, log_deviation = (ops.sum(one * x, axis=1) for x in (means, log_deviations))
-            done.append(present[:, part, None] * (mean + ops.exp(log_deviation) * normal[:, part]))
+            before = ops.concatenate([*done, *[unknown] * (parts - len(done))], axis=-1)
+            done.append(present[:, part, None] * draw(self._mixture(mixed[:, part], before), part))
         return ops.stack([*done[1:], done[0]], axis=1)
 
-    def _mixture(self, mixed: Tensor, before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [..., m], means and log deviations [..., m, n]."""
+    def _mixture(self, mixed: Tensor, before: Tensor) -> Mixture:
         first, second = self.hidden
         x = second(first(ops.concatenate([mixed, before], axis=-1)))
         shape = [-1, *x.shape[1:-1], self.components, self.noise_size]
         log_deviations = ops.clip(ops.reshape(self.deviations_of(x), shape), -5.0, 2.0)
-        return self.weights_of(x), ops.reshape(self.means_of(x), shape), log_deviations
+        return Mixture(self.weights_of(x), ops.reshape(self.means_of(x), shape), log_deviations)

@@ -13,11 +13,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from models.layers import leaky
+from models.noise import Moments
 from models.scene_network import WHERE, Attending, Placement, hats, pixel_centres, sampled
 from models.tensors import Tensor
 
-Moments = tuple[Tensor, Tensor]
-"""Mean and log deviation of noise, of equal shapes."""
 STRIDE = 4
 
 

@@ -199,10 +199,8 @@ class SceneNetwork(DrawingNetwork):
             Pictures, float32[b, picture_size, picture_size, 3]; about -1..1, not clipped.
         """
         noise, embedding = inputs
-        grid = ops.convert_to_tensor(pixel_centres(self.picture_size))
         mixed = self.mix(embedding)
-        layers = self.decode(noise, mixed, present=self.presences(mixed) > 0)
-        return self.paint(layers, grid, grid, ops.convert_to_tensor(1 / self.picture_size, "float32"))
+        return self.whole(self.decode(noise, mixed, present=self.presences(mixed) > 0), self.picture_size)
 
     def presences(self, mixed: Tensor) -> Tensor:
         """Whether each thing is there, float32[b, things], logits; `mixed` is what `mix` returns."""
@@ -250,6 +248,11 @@ class SceneNetwork(DrawingNetwork):
             front_colour=self.front_colour(style),
             light=ops.reshape(self.light(style), [-1, 2, 3]),
         )
+
+    def whole(self, layers: Layers, side: int) -> Tensor:
+        """Draw whole pictures, float32[b, side, side, 3]."""
+        grid = ops.convert_to_tensor(pixel_centres(side))
+        return self.paint(layers, grid, grid, ops.convert_to_tensor(1 / side, "float32"))
 
     def paint(self, layers: Layers, xs: Tensor, ys: Tensor, pitch: Tensor) -> Tensor:
         """Draw a rectangular grid of points.
@@ -391,14 +394,8 @@ class CanvasDecoder(keras.layers.Layer):
     def call(self, style_BxC: Tensor) -> Tensor:
         """float32[b, c] -> float32[b, s, s, channels]."""
         x = ops.reshape(self.enter(self.hidden(style_BxC)), [-1, FEATURES, FEATURES, self.features])
-        return ops.cast(spread(self.leave(x), self.finer), "float32")
-
-
-def spread(x: Tensor, factor: int) -> Tensor:
-    """Depth to space: float[b, h, w, factor² c] -> float[b, factor h, factor w, c]."""
-    _, height, width, channels = x.shape
-    x = ops.transpose(ops.reshape(x, [-1, height, width, factor, factor, channels // factor**2]), [0, 1, 3, 2, 4, 5])
-    return ops.reshape(x, [-1, factor * height, factor * width, channels // factor**2])
+        canvas = self.leave(x)
+        return ops.cast(ops.depth_to_space(canvas, self.finer) if self.finer > 1 else canvas, "float32")
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -467,13 +464,11 @@ class SlotMixer(keras.layers.Layer):
     def adapt(self, embeddings: NDArray[np.float32]) -> None:
         """Whiten slots as these embeddings, float32[n, slots * c], ask for."""
         slots, size = self.mean.shape
-        for slot, rows in enumerate(np.split(embeddings, slots, axis=1)):
-            spread, axes = np.linalg.eigh(np.cov(rows, rowvar=False).reshape(size, size))
-            whitening = axes / np.sqrt(np.maximum(spread, LEAST_SPREAD * max(spread[-1], 1e-6))) @ axes.T
-            self.mean.assign(ops.slice_update(self.mean.value, [slot, 0], rows.mean(0, keepdims=True)))
-            self.whitening.assign(
-                ops.slice_update(self.whitening.value, [slot, 0, 0], whitening[None].astype(np.float32))
-            )
+        rows = embeddings.reshape(-1, slots, size).swapaxes(0, 1)
+        spread, axes = np.linalg.eigh(np.stack([np.cov(slot, rowvar=False).reshape(size, size) for slot in rows]))
+        least = LEAST_SPREAD * np.maximum(spread[:, -1:], 1e-6)
+        self.mean.assign(rows.mean(axis=1))
+        self.whitening.assign(axes / np.sqrt(np.maximum(spread, least))[:, None] @ axes.swapaxes(1, 2))
 
     def call(self, slots_BxKxC: Tensor) -> Tensor:
         """float32[b, slots, c] -> float32[b, parts, width]."""

@@ -14,10 +14,11 @@ from keras import ops
 
 from models import sampling
 from models.generator_training import absolute_error, squared_error
-from models.scene_encoders import BackEncoder, LookEncoder, Moments, PlaceEncoder
+from models.noise import Moments, divergence_of, drawn_from
+from models.scene_encoders import BackEncoder, LookEncoder, PlaceEncoder
 from models.scene_network import WHERE, Layers, SceneNetwork, noise_of_boxes, pixel_centres
 from models.tensors import Tensor, to_float
-from models.training import Losses, Training, Update
+from models.training import Losses, ScheduledTraining, Update
 
 COARSE = 2
 """How many times coarser than the picture the grid of the whole is."""
@@ -69,19 +70,23 @@ class Found(NamedTuple):
     miss: Tensor
 
 
-def sampled_from(moments: Moments, seed: Tensor) -> Tensor:
-    """Noise of these moments."""
-    mean, log_deviation = moments
-    return mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), seed)
+class Boxed(NamedTuple):
+    """What is known of things from their boxes.
+
+    Attributes:
+        noise: What would place them so, float32[b, things, WHERE].
+        known: Of which things a box is known, bool[b, things].
+        present: Which things are there, bool[b, things].
+        doubt: By how much captions miss the number of things, nats, float32[b].
+    """
+
+    noise: Tensor
+    known: Tensor
+    present: Tensor
+    doubt: Tensor
 
 
-def divergence_of(moments: Moments) -> Tensor:
-    """From a standard normal, in nats, float32[..., n]."""
-    mean, log_deviation = moments
-    return 0.5 * (mean**2 + ops.exp(2 * log_deviation) - 1) - log_deviation
-
-
-class SceneTraining(Training):
+class SceneTraining(ScheduledTraining):
     """Reconstruction of pictures, from noise that costs much at first and little in the end.
 
     Where boxes are known, things are drawn in them, and the encoder of places learns from them; elsewhere it says by
@@ -93,7 +98,7 @@ class SceneTraining(Training):
         steps: Of the training.
         fineness: Side of the pictures of a batch, in units of `generator.picture_size`.
         kl_weight: What a nat of noise costs in the end.
-        tags: How many tags the things in boxes may have; with any, captions learn to say them.
+        tags: How many tags the things in boxes may have; with any, captions learn to tell them.
         window: Most points along a side of the window.
         mute: Share of the training before noise says what things look like; from then on it does in ever more pictures.
         seed: Of what the steps draw at random.
@@ -112,25 +117,20 @@ class SceneTraining(Training):
         mute: float = 0.05,
         seed: int = 0,
     ) -> None:
-        super().__init__(seed=seed)
+        super().__init__(steps=steps, seed=seed)
         self.generator = generator
         self.back_encoder, self.place_encoder, self.look_encoder = encoders
-        self.steps = steps
         self.fineness = fineness
         self.kl_weight = kl_weight
         self.mute = mute
-        self.tag_head = keras.layers.Dense(tags, name="tags")
-        self.tag_head.build([None, generator.width])
+        self.tag_heads = [keras.layers.Dense(tags, name="tags")] if tags else []
+        for head in self.tag_heads:
+            head.build([None, generator.width])
         self.window = min(window, generator.picture_size)
-
-    @property
-    def progress(self) -> Tensor:
-        """How much of the training is done, 0..1."""
-        return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.steps, 1.0)
 
     def updates(self) -> list[Update]:
         """One update of the network and the encoders."""
-        networks = (self.generator, self.back_encoder, self.place_encoder, self.look_encoder, self.tag_head)
+        networks = (self.generator, self.back_encoder, self.place_encoder, self.look_encoder, *self.tag_heads)
         variables = [variable for network in networks for variable in network.trainable_variables]
         return [Update(self.loss_of, variables, self.optimizer)]
 
@@ -155,8 +155,8 @@ class SceneTraining(Training):
         reconstruction = self.error(whole, ops.average_pool(picture, COARSE, COARSE)) + self.error(close, window[0])
         cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
         loss = reconstruction + cost * found.divergence + PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
-        if "tags" in batch:
-            loss += TAG_WEIGHT * self.untold(mixed, batch["tags"], found.present)
+        for head in self.tag_heads:
+            loss += TAG_WEIGHT * untold(head(mixed[:, :-1]), batch["tags"], found.present)
         reported = {
             "reconstruction": ops.mean(abs(close - window[0])),
             "divergence": found.divergence,
@@ -167,61 +167,68 @@ class SceneTraining(Training):
 
     def find(self, picture: Tensor, mixed: Tensor, boxes: Tensor) -> Found:
         """Noise that could have drawn pictures, float32[b, s, s, 3], given what captions say and where boxes are."""
-        generator, count = self.generator, self.generator.things
-        batch = ops.shape(picture)[0]
+        batch, count = ops.shape(picture)[0], self.generator.things
         back = self.back_encoder([picture, mixed[:, -1]])
-        background = generator.decode_back(ops.stop_gradient(back[0]), mixed[:, -1])
-        difference = ops.stop_gradient(picture - self.whole(background, generator.picture_size))
-        both = ops.concatenate([picture, difference], axis=-1)
-        presences = generator.presences(mixed)
+        both = self.beside_background(picture, mixed, back[0])
+        boxed = self.boxed(mixed, boxes)
+        moments = self.place_encoder([both, mixed[:, :-1]])
+        where = self.placed(boxed, moments)
+        # The most things that a batch is expected to hold: XLA and JAX ask for a number that is known before.
+        capacity = max(1, math.ceil(CROWDED * picture.shape[0] * count))
+        rows = ops.top_k(ops.reshape(ops.cast(boxed.present, "float32"), [-1]), capacity)[1]
+
+        def of_rows(values: Tensor) -> Tensor:
+            return ops.take(ops.reshape(values, [-1, values.shape[-1]]), rows, axis=0)
+
+        present = ops.cast(boxed.present, "float32")[..., None]
+        looks = self.look_encoder([ops.take(both, rows // count, axis=0), of_rows(where), of_rows(mixed[:, :-1])])
+        shown = of_rows(present)
+        look = shown * drawn_from(looks, self.seed_of("looks"))
+        what = ops.reshape(ops.matmul(ops.transpose(ops.one_hot(rows, batch * count)), look), [batch, count, -1])
+        guessed = present * (1 - ops.cast(boxed.known, "float32")[..., None])
+        of_things = ops.sum(shown * divergence_of(looks)) + ops.sum(guessed * divergence_of(moments))
+        return Found(
+            things=present * ops.concatenate([where, what], axis=-1),
+            back=drawn_from(back, self.seed_of("back")),
+            present=boxed.present,
+            rows=rows,
+            divergence=(ops.sum(divergence_of(back)) + of_things) / ops.cast(batch, "float32"),
+            miss=ops.mean(ops.sum(self.missed(boxed, moments), axis=[1, 2]) + boxed.doubt),
+        )
+
+    def beside_background(self, picture: Tensor, mixed: Tensor, back: Tensor) -> Tensor:
+        """Pictures beside how they differ from their backgrounds, which `back` draws: float32[b, s, s, 6]."""
+        background = self.generator.decode_back(ops.stop_gradient(back), mixed[:, -1])
+        difference = picture - self.generator.whole(background, self.generator.picture_size)
+        return ops.concatenate([picture, ops.stop_gradient(difference)], axis=-1)
+
+    def boxed(self, mixed: Tensor, boxes: Tensor) -> Boxed:
+        """What boxes, float32[b, things, 5], say of things; captions say which are there where no box is known."""
+        presences = self.generator.presences(mixed)
         there = ops.logical_not(ops.isnan(boxes[..., 0]))
         known = ops.logical_and(there, ops.nan_to_num(boxes[..., 2]) > 0)
-        anything_known = ops.any(ops.logical_or(known, ops.logical_not(there)), axis=1, keepdims=True)
-        present = ops.where(anything_known, there, presences > 0)
+        told = ops.any(ops.logical_or(known, ops.logical_not(there)), axis=1, keepdims=True)
         doubt = ops.binary_crossentropy(ops.cast(there, "float32"), presences, from_logits=True)
-        doubt = ops.sum(ops.cast(anything_known, "float32") * doubt, axis=1)
-        mean, log_deviation = self.place_encoder([both, mixed[:, :-1]])
-        target = noise_of_boxes(ops.nan_to_num(boxes))
-        weight = ops.cast(known, "float32")[..., None]
-        scaled = (target - mean) * ops.exp(-log_deviation)
-        miss = weight * (0.5 * ops.clip(scaled, -10.0, 10.0) ** 2 + log_deviation)
+        return Boxed(
+            noise=noise_of_boxes(ops.nan_to_num(boxes)),
+            known=known,
+            present=ops.where(told, there, presences > 0),
+            doubt=ops.sum(ops.cast(told, "float32") * doubt, axis=1),
+        )
+
+    def placed(self, boxed: Boxed, moments: Moments) -> Tensor:
+        """The noise that places things, float32[b, things, WHERE]: of their boxes, or else as the encoder guesses."""
+        mean, log_deviation = moments
         chance = sampling.normal(ops.shape(mean), self.seed_of("places"))
-        where = ops.where(known[..., None], target + BOX_NOISE * chance, mean + ops.exp(log_deviation) * chance)
-        # The most things that a batch is expected to hold: XLA and JAX ask for a number that is known before.
-        rows = ops.top_k(ops.reshape(ops.cast(present, "float32"), [-1]), self.capacity(picture.shape[0], count))[1]
-        of_picture = rows // count
-        looks = self.look_encoder(
-            [
-                ops.take(both, of_picture, axis=0),
-                ops.take(ops.reshape(where, [-1, WHERE]), rows, axis=0),
-                ops.take(ops.reshape(mixed[:, :-1], [-1, mixed.shape[-1]]), rows, axis=0),
-            ]
-        )
-        shown = ops.take(ops.reshape(ops.cast(present, "float32"), [-1]), rows)[:, None]
-        look = shown * sampled_from(looks, self.seed_of("looks"))
-        of_row = ops.transpose(ops.one_hot(rows, batch * count))
-        what = ops.reshape(ops.matmul(of_row, look), [batch, count, -1])
-        things = ops.cast(present, "float32")[..., None] * ops.concatenate([where, what], axis=-1)
-        unknown = ops.cast(ops.logical_and(present, ops.logical_not(known)), "float32")[..., None]
-        of_things = ops.sum(shown * divergence_of(looks)) + ops.sum(unknown * divergence_of((mean, log_deviation)))
-        divergence = (ops.sum(divergence_of(back)) + of_things) / ops.cast(batch, "float32")
-        return Found(
-            things=things,
-            back=sampled_from(back, self.seed_of("back")),
-            present=present,
-            rows=rows,
-            divergence=divergence,
-            miss=ops.mean(ops.sum(miss, axis=[1, 2]) + doubt),
-        )
+        in_box, guessed = boxed.noise + BOX_NOISE * chance, mean + ops.exp(log_deviation) * chance
+        return ops.where(boxed.known[..., None], in_box, guessed)
 
-    def untold(self, mixed: Tensor, tags: Tensor, present: Tensor) -> Tensor:
-        """How badly what captions say of things tells their tags, nats a picture; a scalar."""
-        nats = ops.binary_crossentropy(ops.cast(tags, "float32"), self.tag_head(mixed[:, :-1]), from_logits=True)
-        return ops.mean(ops.sum(ops.sum(nats, axis=-1) * ops.cast(present, "float32"), axis=1))
-
-    def capacity(self, batch: int, things: int) -> int:
-        """How many things of a batch are drawn at most."""
-        return max(1, math.ceil(CROWDED * batch * things))
+    def missed(self, boxed: Boxed, moments: Moments) -> Tensor:
+        """By how many nats the encoder misses boxes, float32[b, things, WHERE]; zero where none is known."""
+        mean, log_deviation = moments
+        scaled = (boxed.noise - mean) * ops.exp(-log_deviation)
+        nats = 0.5 * ops.clip(scaled, -10.0, 10.0) ** 2 + log_deviation
+        return ops.cast(boxed.known, "float32")[..., None] * nats
 
     def surprise(self, noise: Tensor, mixed: Tensor, present: Tensor) -> Tensor:
         """What the prior makes of noise, nats a picture; a scalar."""
@@ -258,14 +265,16 @@ class SceneTraining(Training):
 
     def draw(self, layers: Layers, window: Window) -> tuple[Tensor, Tensor]:
         """Whole pictures on the coarse grid, and the window."""
-        return self.whole(layers, self.generator.picture_size // COARSE), self.generator.paint(layers, *window[1:])
-
-    def whole(self, layers: Layers, side: int) -> Tensor:
-        """Whole pictures, float32[b, side, side, 3]."""
-        grid = ops.convert_to_tensor(pixel_centres(side))
-        return self.generator.paint(layers, grid, grid, ops.convert_to_tensor(1 / side, "float32"))
+        generator = self.generator
+        return generator.whole(layers, generator.picture_size // COARSE), generator.paint(layers, *window[1:])
 
     def error(self, drawn: Tensor, real: Tensor) -> Tensor:
         """Squared at first, absolute in the end; a scalar."""
         sharpness = ops.maximum(2 * self.progress - 1, 0.0)
         return sharpness * absolute_error(drawn, real) + (1 - sharpness) * 2 * squared_error(drawn, real)
+
+
+def untold(logits: Tensor, tags: Tensor, present: Tensor) -> Tensor:
+    """How badly logits tell the tags of things, both [b, things, tags], nats a picture; a scalar."""
+    nats = ops.binary_crossentropy(ops.cast(tags, "float32"), logits, from_logits=True)
+    return ops.mean(ops.sum(ops.sum(nats, axis=-1) * ops.cast(present, "float32"), axis=1))

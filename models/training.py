@@ -55,3 +55,21 @@ class Training(keras.Model):
         """The seed, int[2], of what is drawn for one purpose in this step."""
         step = ops.cast(self.optimizer.iterations, "int32")
         return sampling.pair(step, zlib.crc32(f"{self.seed} {purpose}".encode()) >> 1)
+
+
+class ScheduledTraining(Training):
+    """A training whose losses change as it goes on.
+
+    Args:
+        steps: Of the training.
+        seed: Of what the steps draw at random.
+    """
+
+    def __init__(self, *, steps: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.steps = steps
+
+    @property
+    def progress(self) -> Tensor:
+        """How much of the training is done, 0..1."""
+        return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.steps, 1.0)

@@ -15,6 +15,7 @@ from benchmarks.quality.prompts import attributes_kept
 from models.drawing import Drawer
 from models.learning.inputs import Captioned
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
+from models.learning.settings import LearningConfig
 from models.metrics import psnr, ssim
 from models.pretrained import load_pretrained
 from models.tensors import to_uint8
@@ -99,7 +100,9 @@ def vocabulary_of(texts: Sequence[str]) -> list[str]:
     return [*RESERVED, *(piece.decode() for piece, _ in counts.most_common())]
 
 
-def captioned(pictures: Pictures, captions: Sequence[Sequence[str]], config: RunConfig) -> tuple[Captioned, list[str]]:
+def captioned(
+    pictures: Pictures, captions: Sequence[Sequence[str]], config: LearningConfig
+) -> tuple[Captioned, list[str]]:
     """The arrays that the recipes train on, and the vocabulary of their captions."""
     vocabulary = vocabulary_of([text for row in captions for text in row])
     texts = tf.constant([text for row in captions for text in (*row, "")[:2]])
@@ -131,7 +134,7 @@ def train(data: Told, config: RunConfig, effort: Effort) -> TextToImage:
         return TextToImage(generator, learn_to_restore(data.pictures, config, fit=bound))
 
 
-def no_lines(config: RunConfig) -> NDArray[np.int64]:
+def no_lines(config: LearningConfig) -> NDArray[np.int64]:
     """No text without a picture."""
     return np.zeros([0, config.data.caption_length], np.int64)
 

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from tiny_models import PROMPTS, pictures, shake, tiny_language_model
 
 from models.export import export_text_to_image
-from models.learning.scenes import encoders_of
+from models.learning.inputs import Batches, Captioned
+from models.learning.scenes import encoders_of, learn_scenes
+from models.learning.settings import LearningConfig
 from models.part_prior import PartPrior
 from models.restorer import Restorer
 from models.scene_generator import SceneGenerator
@@ -21,7 +23,6 @@ from models.scene_network import (
     noise_of_boxes,
     pixel_centres,
     sampled,
-    spread,
     visibility,
 )
 from models.scene_training import SceneTraining
@@ -29,6 +30,7 @@ from models.text_to_image import TextToImage
 
 SIZE = 16
 SIZES = {"things": 2, "noise_size": 8, "components": 3, "width": 16, "canvas": 16, "back_canvas": 16, "features": 4}
+SETTINGS = {"width": 16, "canvas": 16, "back_canvas": 16, "features": 4, "batch_size": 4}
 RANDOM = np.random.default_rng(0)
 
 
@@ -115,7 +117,7 @@ def test_cells_are_sampled_where_they_lie() -> None:
 
 def test_channels_spread_into_blocks() -> None:
     block = np.arange(8, dtype=np.float32).reshape(1, 1, 1, 8)
-    np.testing.assert_array_equal(spread(block, 2)[0, :, :, 0], [[0, 2], [4, 6]])
+    np.testing.assert_array_equal(ops.depth_to_space(block, 2).numpy()[0, :, :, 0], [[0, 2], [4, 6]])
 
 
 @pytest.mark.filterwarnings("ignore:You are using a softmax")
@@ -156,8 +158,8 @@ def test_a_canvas_must_be_a_multiple_of_its_feature_map() -> None:
         SceneGenerator(tiny_language_model(), **{**SIZES, "canvas": 20})
 
 
-def training_of(generator: SceneGenerator, *, steps: int) -> SceneTraining:
-    training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4, tags=2)
+def training_of(generator: SceneGenerator, *, steps: int, tags: int = 2) -> SceneTraining:
+    training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4, tags=tags)
     training.compile(optimizer=keras.optimizers.Adam(3e-3))
     return training
 
@@ -210,3 +212,22 @@ def test_slots_are_whitened() -> None:
     white = np.einsum("bkc,kcd->bkd", rows.reshape(-1, 2, 3) - mixer.mean.numpy(), mixer.whitening.numpy())
     for slot in range(2):
         np.testing.assert_allclose(np.cov(white[:, slot], rowvar=False), np.eye(3), atol=0.05)
+
+
+def test_captions_and_pictures_are_enough_to_learn_from() -> None:
+    images = pictures(2, 2 * SIZE).repeat(4, axis=0)
+    language_model = tiny_language_model()
+    captions = language_model.tokenizer.tokenize(tf.constant(["a red circle", "a blue square"])).numpy()
+    data = Captioned(images, captions[:, None].repeat(4, axis=0))
+    config = LearningConfig.model_validate(
+        {"data": {"picture_size": SIZE}, "drawing": {"network": "scenes", "scenes": {**SETTINGS, "steps": 2}}}
+    )
+    trained: list[keras.Model] = []
+
+    def fit(training: keras.Model, batches: Batches, **_: object) -> None:
+        training.fit(batches.dataset().take(2), shuffle=False, verbose=0)
+        trained.append(training)
+
+    generator = learn_scenes(data, language_model, config, fit=fit)
+    assert generator.generate("a red circle", seed=1).shape == (SIZE, SIZE, 3)
+    assert int(trained[0].optimizer.iterations) == 2

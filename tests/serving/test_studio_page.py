@@ -317,7 +317,12 @@ def test_the_picture_follows_the_typing(page: Page, client: Client) -> None:
 
 def test_the_newest_prompt_wins_and_older_drawings_are_given_up(page: Page) -> None:
     given_up: list[str] = []
-    page.on("requestfailed", lambda request: given_up.append(request.post_data_json["prompt"]))
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/generations"):
+            given_up.append(request.post_data_json["prompt"])
+
+    page.on("requestfailed", note)
     page.route("**/generations", lambda route: None if "old" in (route.request.post_data or "") else route.continue_())
     with page.expect_request("**/generations"):
         page.fill("#prompt", "an old star")

@@ -235,3 +235,11 @@ def test_every_place_can_be_named_in_both_languages() -> None:
         texts, texts_zh = phrasings(story, {"place"})
         assert any(place.with_article in text for text in texts)
         assert any(place.name_zh in text for text in texts_zh)
+
+
+@pytest.mark.parametrize(
+    ("word", "phrase"),
+    [("sitting {}", "sitting red thing"), ("rowing thing", "red rowing thing"), ("steam {}", "red steam thing")],
+)
+def test_a_colour_is_said_whatever_the_word_of_a_variant(word: str, phrase: str) -> None:
+    assert english.named("thing", ["red"], word) == phrase

@@ -314,8 +314,8 @@ def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
 
 
 def named(noun: str, colour: list[str], word: str) -> str:
-    """`sitting red cat`, but `red steam train` and `red tulip`."""
-    if word.partition(" ")[0].endswith("ing"):
+    """`sitting red cat`, but `red steam train`, `red rowing boat` and `red tulip`."""
+    if word.partition(" ")[0].endswith("ing") and "{}" in word:
         return word.format(" ".join((*colour, noun)))
     return " ".join((*colour, word.format(noun)))
 
