@@ -5,6 +5,7 @@ picture in 8-bit sRGB, or an error that is a sentence. Of an animation or a file
 """
 
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -209,12 +210,28 @@ def _opened(data: bytes) -> Image.Image:
     if name not in Image.OPEN:
         Image.init()
     with _decoding():
-        picture: ImageFile.ImageFile = Image.OPEN[name][0](io.BytesIO(data), "")
+        stream = io.BytesIO(_believable(data) if name == "PNG" else data)
+        picture: ImageFile.ImageFile = Image.OPEN[name][0](stream, "")
         # Pillow decodes grey of 2 and 4 bits to 8, and leaves the grey that is transparent as it was.
         factor = {"L;2": 85, "L;4": 17}.get(str(picture.tile[0].args), 1) if name == "PNG" and picture.tile else 1
         if factor > 1 and "transparency" in picture.info:
             picture.info["transparency"] *= factor
     return picture
+
+
+def _believable(data: bytes) -> bytes:
+    """A PNG without the chunks of metadata whose checksums are wrong, which browsers ignore and Pillow refuses."""
+    broken, at = [], 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        name, is_metadata = data[at + 4 : at + 8], bool(data[at + 4] & 0x20)
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        if is_metadata and name != b"tRNS" and zlib.crc32(data[at + 4 : end - 4]) != checksum:
+            broken.append(slice(at, end))
+        at = end
+    for part in reversed(broken):
+        data = data[: part.start] + data[part.stop :]
+    return data
 
 
 def _is_portable(picture: Image.Image) -> bool:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -250,6 +251,24 @@ def test_much_text_in_a_png_is_no_reason_to_refuse_it() -> None:
     info.add_text("parameters", "z" * 1_200_000)
     data = encoded(halves(), pnginfo=info)
     assert portable(data) == data
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [(b"iCCP", b"x\0\0" + zlib.compress(profile())), (b"tEXt", b"a\0b"), (b"eXIf", turned(6)[6:])]
+)
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_metadata_with_a_wrong_checksum_is_left_aside(name: bytes, body: bytes, is_cut: bool) -> None:
+    whole, broken = encoded(halves()), chunk(name, body)[:-1] + b"?"
+    data = whole[:-12] + broken[:-3] if is_cut else whole[:33] + broken + whole[33:]
+    np.testing.assert_array_equal(pixels(data), np.asarray(halves()))
+    assert portable(data) == data
+
+
+def test_transparency_with_a_wrong_checksum_is_refused() -> None:
+    data = KEYED["RGB of 8 bits"][0]
+    at = data.index(b"tRNS") + 10
+    with pytest.raises(PictureError, match=r"bad header checksum in b'tRNS'"):
+        read_picture(data[:at] + b"????" + data[at + 4 :])
 
 
 @pytest.mark.parametrize(

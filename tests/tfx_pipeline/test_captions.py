@@ -247,6 +247,11 @@ def test_names_are_matched_however_they_are_composed_or_cased(tmp_path: Path, di
         assert reading.quarantined == ()
 
 
+def test_paths_may_be_written_as_on_windows(tmp_path: Path) -> None:
+    table = {"metadata.csv": "file_name,text\nimages\\sub\\a.png,red\n"}
+    assert read(tmp_path, table, "images/sub/a.png").entries == (Entry("images/sub/a.png", "red"),)
+
+
 def test_a_name_that_two_files_answer_to_finds_its_own(tmp_path: Path) -> None:
     pictures = {f"{name}.png": PICTURE for name in (DECOMPOSED, COMPOSED)}
     beside = {f"{name}.txt": ascii(name) for name in (DECOMPOSED, COMPOSED)}

@@ -384,7 +384,7 @@ def test_a_csv_cell_that_cannot_be_understood(tmp_path: Path, column: str, value
     assert refused.reason.startswith(told)
 
 
-@pytest.mark.parametrize("name", ["../a.png", "images/../../a.png", "/etc/hostname", "images\\a.png", "a\0.png", "."])
+@pytest.mark.parametrize("name", ["../a.png", "images/../../a.png", "/etc/hostname", "..\\a.png", "a\0.png", "."])
 def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "set").mkdir()

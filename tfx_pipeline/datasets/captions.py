@@ -127,8 +127,10 @@ class Captions:
         return entry
 
     def _found(self, asked: str, table: str) -> str:
+        # Tables that were written on Windows.
+        asked = asked.replace("\\", "/")
         if escapes(asked):
-            told = f"The path {asked!r} is not a plain path below the folder, with / between."
+            told = f"The path {asked!r} leads out of the folder; write it relative to the table."
             raise RefusedError(Kind.ESCAPES, told)
         below = posixpath.join(posixpath.dirname(table), asked)
         return self._names.find(posixpath.normpath(below), posixpath.normpath(asked))
