@@ -6,12 +6,19 @@ DEMO ?= work/demo
 CIFAR ?=
 TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
+# Debian packages that some tests need, each with a path by which it is known to be there.
+PACKAGES := chromium:/usr/bin/chromium \
+	fonts-noto-color-emoji:/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf \
+	iproute2:/usr/sbin/ip \
+	npm:/usr/bin/npm \
+	unicode-cldr-core:/usr/share/unicode/cldr/common \
+	util-linux:/usr/bin/setpriv
 
 export UV_PYTHON_DOWNLOADS = never
 # TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help install install-gpu install-dev browser demo docs pretrained bench bench-check test test-clients test-slow lint types format clean
+.PHONY: help install install-gpu install-dev packages browser demo docs pretrained bench bench-check test test-clients test-slow lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +36,10 @@ install-dev: $(UV)
 
 install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
 	$(UV) sync --frozen --extra pipeline --extra notebooks --extra gpu --python $(PYTHON)
+
+packages:  ## Install the Debian packages without which tests are skipped; needs root
+	@missing="$$(for each in $(PACKAGES); do [ -e "$${each#*:}" ] || echo "$${each%%:*}"; done)"; \
+	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing; }
 
 browser: install-dev  ## Fetch the Chromium that the tests of the studio drive, where there is none
 	$(RUN) playwright install chromium

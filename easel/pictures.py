@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 Server = Annotated[str, typer.Option(help="host:port of a server's gRPC port.")]
 Local = Annotated[bool, typer.Option("--local", help="Draw in this process instead of asking a server.")]
 Root = Annotated[Path, typer.Option(help="With --local, the folder that `easel run` pushed to.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="The PNG to write.")]
+OTHER_FORMATS = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
+
+
+def named_png(out: Path) -> Path:
+    """Refuse a name that would say another format than the file has.
+
+    Raises:
+        typer.BadParameter: It ends in that of another.
+    """
+    if out.suffix.lower() in OTHER_FORMATS:
+        raise typer.BadParameter(f"{out} would hold a PNG: name it {out.with_suffix('.png')}.")
+    return out
+
+
+Out = Annotated[Path, typer.Option("--out", "-o", callback=named_png, help="The PNG to write.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 Marked = Annotated[bool, typer.Option("--provenance/--no-provenance", help="Write into the PNG what it was made from.")]
 Certificate = Annotated[

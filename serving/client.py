@@ -441,12 +441,9 @@ def _stub(channel: Any, path: str, response: type[Response]) -> Callable[..., An
 
 
 def _explained(error: grpc.RpcError, model: str, address: str, timeout: float | None) -> ServingError:
-    code, details = error.code().name, error.details()
-    busy = details and "queue" in details
+    code, details = error.code().name, error.details() or ""
     sentences = {
-        "UNAVAILABLE": f"the server at {address} is too busy ({details}): ask again later, or less at once"
-        if busy
-        else f"no server answers at {address}: start one with `easel serve`, or give its address",
+        "UNAVAILABLE": _unavailable(address, details),
         "NOT_FOUND": f'the server at {address} does not serve "{model}" ({details}): '
         "check the name against the lines that the server printed at its start",
         "DEADLINE_EXCEEDED": f'"{model}" gave no answer within {timeout} s: give the client a longer timeout '
@@ -454,3 +451,13 @@ def _explained(error: grpc.RpcError, model: str, address: str, timeout: float | 
         "UNAUTHENTICATED": f"the server at {address} asks for a token: give Credentials(token=...)",
     }
     return ServingError(sentences.get(code, f'the server refused the request to "{model}": {details}'), code)
+
+
+def _unavailable(address: str, details: str) -> str:
+    if "queue" in details:
+        return f"the server at {address} is too busy ({details}): ask again later, or less at once"
+    if "http1.x" in details:
+        return f"{address} speaks HTTP/1 and not gRPC: give the server's gRPC port, such as localhost:8500"
+    if address.startswith(("http://", "https://")):
+        return f"{address} is a URL: give host:port of the server's gRPC port, such as localhost:8500"
+    return f"no server answers at {address}: start one with `easel serve`, or give its address"

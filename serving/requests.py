@@ -345,8 +345,16 @@ def _tensor(
 
 
 def _texts(values: Sequence[str | bytes]) -> wire.TensorProto:
-    encoded = [value.encode() if isinstance(value, str) else value for value in values]
+    encoded = [_utf8(value) if isinstance(value, str) else value for value in values]
     return _tensor(wire.DT_STRING, len(encoded), string_val=encoded)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        told = f"the text {text!r} cannot be encoded as UTF-8: leave out {text[error.start : error.end]!r}"
+        raise ServingError(told, "INVALID_ARGUMENT") from None
 
 
 def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:

@@ -135,6 +135,8 @@ class Api:
             raise RequestError(f"The body is {request.content_type}: send application/json.", 415, code="media_type")
         try:
             given = json.loads(await request.read())
+        except web.RequestPayloadError as error:
+            raise RequestError(f"The body cannot be read: {error}.", 400) from error
         except (ValueError, RecursionError) as error:
             raise RequestError(f"The body is no JSON: {error}.", 400) from error
         if isinstance(given, dict) and "provenance" in schema.model_fields:
@@ -197,8 +199,10 @@ async def _form(request: web.Request) -> tuple[dict[str, str], dict[str, bytes]]
         raise RequestError(f"The body is {request.content_type}: send multipart/form-data.", 415, code="media_type")
     try:
         form = await request.post()
-    except (ValueError, HttpProcessingError) as error:
-        raise RequestError("The body is no form that can be read.", 400) from error
+    except (ValueError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise RequestError(
+            "The form cannot be read: send pictures as files, each with a file name, and texts in UTF-8.", 400
+        ) from error
     texts: dict[str, str] = {}
     files: dict[str, bytes] = {}
     for name, value in form.items():
@@ -207,6 +211,9 @@ async def _form(request: web.Request) -> tuple[dict[str, str], dict[str, bytes]]
             raise RequestError(f"{plain} is there twice: send one.", 400, param=plain)
         if isinstance(value, web.FileField) and plain in ("image", "mask"):
             files[plain] = value.file.read()
+        elif plain in ("image", "mask") and not value:
+            # Browsers send the field of a form for which no file was chosen.
+            continue
         elif not isinstance(value, str) and plain in Edit.model_fields:
             raise RequestError(f"{plain} is a file: only image and mask are.", 400, param=plain)
         else:
@@ -220,6 +227,8 @@ def _checked(schema: type[Asked], given: object) -> Asked:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise RequestError(f"{where} is missing: send it.", 400, param=where) from error
         told = repr(first["input"])
         shown = told if len(told) < 80 else f"{told[:77]}..."
         raise RequestError(f"{where or 'The body'} is {shown}: {first['msg']}.", 400, param=where or None) from error

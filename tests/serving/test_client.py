@@ -325,6 +325,23 @@ def test_no_server() -> None:
         client.generate("a")
 
 
+def test_an_address_of_http_is_named_as_such(server: ServerProcess) -> None:
+    for address, told in (
+        (server.rest_address, f"{server.rest_address} speaks HTTP/1 and not gRPC: give the server's gRPC port"),
+        (f"http://{server.grpc_address}", f"http://{server.grpc_address} is a URL: give host:port"),
+    ):
+        with Client(address, timeout=30.0) as client, pytest.raises(ServingError, match=told):
+            client.generate("a")
+
+
+def test_a_text_that_is_no_unicode_is_named(client: Client) -> None:
+    told = r"the text 'a \\ud83d b' cannot be encoded as UTF-8: leave out '\\ud83d'"
+    for ask in (client.generate, client.continue_prompt):
+        with pytest.raises(ServingError, match=told) as caught:
+            ask("a \ud83d b")
+        assert caught.value.code == "INVALID_ARGUMENT"
+
+
 def test_deadline(server: ServerProcess) -> None:
     message = "gave no answer within 0.05 s: give the client a longer timeout"
     with Client(server.grpc_address, timeout=0.05) as client, pytest.raises(ServingError, match=message):

@@ -312,7 +312,7 @@ def test_a_head_is_a_get_without_a_body(server: ServerProcess, path: str) -> Non
         ({"prompt": "a", "extra_body": {"seed": 2**64}}, 400, "seed", "less than or equal to 18446744073709551615"),
         ({"prompt": "a", "extra_body": {"temperature": -1}}, 400, "temperature", "greater than or equal to 0"),
         ({"prompt": "a", "stream": True, "n": 0}, 400, "n", "greater than or equal to 1"),
-        ({"prompt": None}, 400, "prompt", "Field required"),
+        ({"prompt": None}, 400, "prompt", "prompt is missing: send it."),
     ],
     ids=["count", "seed", "temperature", "stream", "prompt"],
 )
@@ -322,6 +322,27 @@ def test_what_is_wrong_is_one_sentence(
     with pytest.raises(openai.APIStatusError) as caught:
         openai_client.images.generate(**asked)
     assert (caught.value.status_code, caught.value.param) == (status, param) and message in caught.value.message
+
+
+def test_a_body_that_is_not_packed_as_it_says_is_refused(server: ServerProcess) -> None:
+    code, answer = post(f"{server.studio_url}/v1/captions", {"prompt": "a"}, Content_Encoding="gzip")
+    assert code == 400 and answer["error"]["message"].startswith("The body cannot be read: ")
+
+
+def test_forms_as_browsers_and_scripts_send_them(server: ServerProcess) -> None:
+    def edit(*parts: tuple[str, bytes]) -> tuple[int, Any]:
+        body = b"".join(
+            b"--X\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (it.encode(), data) for it, data in parts
+        )
+        url = f"{server.studio_url}/v1/images/edits"
+        return post(url, body + b"--X--\r\n", Content_Type="multipart/form-data; boundary=X")
+
+    image = ('name="image"; filename="a.png"', grey())
+    assert edit(image, ('name="mask"; filename=""', b""), ('name="prompt"', b""))[0] == 200
+    code, answer = edit(('name="image"; filename=""', b""))
+    assert code == 400 and answer["error"]["message"].startswith("image is missing")
+    code, answer = edit(('name="image"', grey()))
+    assert code == 400 and "send pictures as files, each with a file name" in answer["error"]["message"]
 
 
 def test_pictures_that_are_none_are_refused(openai_client: openai.OpenAI, server: ServerProcess) -> None:
