@@ -53,12 +53,13 @@ PROMPTS = (
 
 
 class Drawn(NamedTuple):
-    """Pictures of the storybook, uint8[n, s, s, 3], their captions, and boxes and tags of their things."""
+    """Pictures of the storybook, uint8[n, s, s, 3], their captions, boxes and tags of their things, and scenery."""
 
     image: NDArray[np.uint8]
     captions: list[tuple[str, str]]
     boxes: list[list[tuple[float, float, float, float, float]]]
     tags: list[list[list[str]]]
+    scenery: list[list[str]]
 
 
 def draw(count: int, size: int, seed: int) -> Drawn:
@@ -79,19 +80,21 @@ def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
         [(each.captions.english, each.captions.chinese) for each in drawn],
         [each.scene.boxes for each in drawn],
         [each.scene.tags for each in drawn],
+        [each.scene.scenery for each in drawn],
     )
 
 
 def known(drawn: Drawn) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes, float32[n, MOST, WHERE], and tags, bool[n, MOST, tags], as `Captioned` takes them."""
-    names = sorted({name for row in drawn.tags for thing in row for name in thing})
+    """Boxes, float32[n, MOST, WHERE], and tags, bool[n, MOST + 1, tags], as `Captioned` takes them."""
+    names = sorted({name for things in drawn.tags for said in things for name in said} | set().union(*drawn.scenery))
     places = {name: place for place, name in enumerate(names)}
     boxes = np.full([len(drawn.boxes), MOST, WHERE], np.nan, np.float32)
-    tags = np.zeros([len(drawn.tags), MOST, len(names)], bool)
+    tags = np.zeros([len(drawn.tags), MOST + 1, len(names)], bool)
     for row, (of_boxes, of_tags) in enumerate(zip(drawn.boxes, drawn.tags, strict=True)):
         for thing, (box, said) in enumerate(zip(of_boxes, of_tags, strict=True)):
             boxes[row, thing] = box
             tags[row, thing, [places[name] for name in said]] = True
+        tags[row, -1, [places[name] for name in drawn.scenery[row]]] = True
     return boxes, tags
 
 
@@ -100,10 +103,11 @@ def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
     keras.utils.set_random_seed(config.seed)
     bound = partial(fit, checkpoints=folder / "checkpoints", run_dir=folder)
     fine, vocabulary = captioned(drawn.image, drawn.captions, config)
-    plain = fine._replace(image=shrunk(drawn.image, NETWORKS[config.drawing.network].fineness))
     boxes, tags = known(drawn)
+    fine = fine._replace(boxes=boxes, tags=tags)
+    plain = fine._replace(image=shrunk(drawn.image, NETWORKS[config.drawing.network].fineness))
     language_model = learn_language(plain, no_lines(config), vocabulary, config, fit=bound)
-    generator = learn_to_draw(fine._replace(boxes=boxes, tags=tags), language_model, config, fit=bound)
+    generator = learn_to_draw(fine, language_model, config, fit=bound)
     restorer: Restorer = learn_to_restore(plain.image, config, fit=bound)
     return TextToImage(generator, restorer)
 

@@ -12,8 +12,6 @@ from models.reader import CaptionReader
 from models.tensors import Tensor
 from models.vocabulary import END, PAD, START
 
-READING_WIDTH = 64
-
 States: TypeAlias = list[list[Tensor]]
 
 
@@ -30,6 +28,7 @@ class LanguageNetwork(keras.Model):
         slots: Parts that the caption embedding consists of; see `CaptionReader`.
         slot_size: Width of a part.
         reading_depth: Self-attention blocks between the LSTM and the slots.
+        reading_width: Channels of a piece in them, a multiple of 4.
         exact: Whether case, spaces and line ends are kept, with single characters for a vocabulary.
     """
 
@@ -44,6 +43,7 @@ class LanguageNetwork(keras.Model):
         slots: int = 3,
         slot_size: int = 128,
         reading_depth: int = 2,
+        reading_width: int = 64,
         exact: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -56,6 +56,7 @@ class LanguageNetwork(keras.Model):
         self.slots = slots
         self.slot_size = slot_size
         self.reading_depth = reading_depth
+        self.reading_width = reading_width
         self.exact = exact
         self.tokens = keras.layers.Embedding(
             len(self.vocabulary), token_size, embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0)
@@ -63,7 +64,7 @@ class LanguageNetwork(keras.Model):
         self.lstms = [keras.layers.LSTM(width, return_sequences=True, return_state=True) for _ in range(depth)]
         self.next_piece = keras.layers.Dense(len(self.vocabulary), name="next_piece")
         self.reader = CaptionReader(
-            slots=slots, slot_size=slot_size, width=READING_WIDTH, depth=reading_depth, length=length
+            slots=slots, slot_size=slot_size, width=reading_width, depth=reading_depth, length=length
         )
         self.unigram = self.add_weight(
             shape=(len(self.vocabulary),), initializer="zeros", trainable=False, name="unigram_log_probability"
@@ -72,8 +73,9 @@ class LanguageNetwork(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("vocabulary", "length", "token_size", "width", "depth", "slots", "slot_size", "reading_depth", "exact")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        names = ("vocabulary", "length", "token_size", "width", "depth", "slots", "slot_size", "exact")
+        reading = ("reading_depth", "reading_width")
+        return {**super().get_config(), **{name: getattr(self, name) for name in (*names, *reading)}}
 
     @property
     def embedding_size(self) -> int:

@@ -16,18 +16,22 @@ PICTURE_SIDE = 16
 
 
 class GroundedLanguageModel(Training):
-    """A language model with two heads that only training has, so that its embedding comes to mean the picture.
+    """A language model with heads that only training has, so that its embedding comes to mean the picture.
 
     From a caption's embedding, one head predicts the words of all captions of the same picture, in whatever language.
     The other predicts from each slot a small picture and where it counts; the blend of all is held against the
     caption's picture. Neither needs labels: captions and pictures are enough. Words tell a square from a circle, which
     are alike in small pictures; pictures tell which word belongs where, and cost next to nothing to draw so small.
 
+    Where the parts of pictures have tags, a third head tells those of each part from one slot, the same for all slots.
+
     Args:
         language_model: The model to train.
         picture_size: Side of the training pictures.
         word_weight: Weight of the words' cross-entropy against the next-piece loss.
         picture_weight: Weight of the pictures' squared error against the next-piece loss.
+        tag_weight: Weight of the tags' cross-entropy, in nats a picture, against the next-piece loss.
+        tags: How many tags the parts of pictures may have; none by default.
     """
 
     def __init__(
@@ -37,6 +41,8 @@ class GroundedLanguageModel(Training):
         picture_size: int,
         word_weight: float = 0.03,
         picture_weight: float = 50.0,
+        tag_weight: float = 0.1,
+        tags: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,6 +50,7 @@ class GroundedLanguageModel(Training):
         self.side = max(side for side in range(1, PICTURE_SIDE + 1) if picture_size % side == 0)
         self.word_weight = word_weight
         self.picture_weight = picture_weight
+        self.tag_weight = tag_weight
         self.word_head = keras.Sequential(
             [keras.Input((language_model.embedding_size,)), keras.layers.Dense(len(language_model.vocabulary))]
         )
@@ -56,6 +63,8 @@ class GroundedLanguageModel(Training):
             ]
         )
 
+        self.tag_heads = [tag_head(tags, language_model.slot_size)] if tags else []
+
     def updates(self) -> list[Update]:
         """One update of everything."""
         return [Update(self.loss_of, self.trainable_variables, self.optimizer)]
@@ -64,15 +73,17 @@ class GroundedLanguageModel(Training):
         """The weighted sum of the losses, and the losses."""
         losses = self.losses_of(batch)
         weighted = self.word_weight * losses["word_loss"] + self.picture_weight * losses["picture_loss"]
+        weighted += self.tag_weight * losses.get("tag_loss", 0.0)
         return losses["nats_per_piece"] + weighted, losses
 
     def losses_of(self, batch: dict[str, Tensor]) -> Losses:
-        """The three losses of a batch of captions.
+        """The losses of a batch of captions.
 
         Args:
             batch: `ids` int64[b, t], the captions to read; `targets` int64[b, t], the same with PAD for pieces that
                 are not to be learned; `all_ids` int64[b, k, t], every caption of their pictures; `image`
-                uint8[b, side, side, 3]; `has_picture` float32[b], 0 for a text without one.
+                uint8[b, side, side, 3]; `has_picture` float32[b], 0 for a text without one; where there are tags,
+                `tags` bool[b, slots, tags].
 
         Returns:
             Scalars by name.
@@ -83,11 +94,16 @@ class GroundedLanguageModel(Training):
         error = ops.mean((self.picture(embedding) - self.shrink(batch["image"])) ** 2, axis=[1, 2, 3])
         words = ops.binary_crossentropy(self.words_of(batch["all_ids"]), self.word_head(embedding), from_logits=True)
         pictures = ops.maximum(ops.sum(has_picture), 1.0)
-        return {
+        losses = {
             "nats_per_piece": ops.sum(nats) / ops.sum(ops.cast(ops.not_equal(targets, PAD), "float32")),
             "word_loss": ops.sum(ops.sum(words, axis=1) * has_picture) / pictures,
             "picture_loss": ops.sum(error * has_picture) / pictures,
         }
+        for head in self.tag_heads:
+            slots = ops.reshape(embedding, [-1, self.language_model.slots, self.language_model.slot_size])
+            untold = ops.binary_crossentropy(ops.cast(batch["tags"], "float32"), head(slots), from_logits=True)
+            losses["tag_loss"] = ops.sum(ops.sum(untold, axis=[1, 2]) * has_picture) / pictures
+        return losses
 
     def words_of(self, all_ids_BxKxT: Tensor) -> Tensor:
         """1 for each piece that occurs in any caption of a row's picture, float32[b, vocabulary]."""
@@ -107,6 +123,13 @@ class GroundedLanguageModel(Training):
         """uint8[b, s, s, 3] -> float32[b, side, side, 3] in -1..1."""
         factor = image.shape[1] // self.side
         return ops.average_pool(to_float(image), factor, factor) if factor > 1 else to_float(image)
+
+
+def tag_head(tags: int, slot_size: int) -> keras.layers.Dense:
+    """Tells the tags of a slot; at first that it has hardly any, as is usual."""
+    head = keras.layers.Dense(tags, bias_initializer=keras.initializers.Constant(-4.0), name="tags")
+    head.build([None, slot_size])
+    return head
 
 
 class TextTraining(Training):

@@ -30,7 +30,7 @@ PRIOR_WEIGHT = 0.02
 PLACE_WEIGHT = 0.01
 """What a nat costs by which places are missed."""
 TAG_WEIGHT = 0.2
-"""What a nat costs by which captions do not tell the tags of a thing."""
+"""What a nat costs by which captions do not tell the tags of a part."""
 BOX_NOISE = 0.02
 """Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
 MUTED = 0.4
@@ -98,7 +98,7 @@ class SceneTraining(ScheduledTraining):
         steps: Of the training.
         fineness: Side of the pictures of a batch, in units of `generator.picture_size`.
         kl_weight: What a nat of noise costs in the end.
-        tags: How many tags the things in boxes may have; with any, captions learn to tell them.
+        tags: How many tags the parts of a picture may have; with any, captions learn to tell them.
         window: Most points along a side of the window.
         mute: Share of the training before noise says what things look like; from then on it does in ever more pictures.
         seed: Of what the steps draw at random.
@@ -140,7 +140,7 @@ class SceneTraining(ScheduledTraining):
         Args:
             batch: `image`, uint8[b, f s, f s, 3], `embedding`, float32[b, d], and `boxes`, float32[b, things, 5] as
                 `noise_of_boxes` takes them, NaN for things that are not there and zero width where nobody knows; where
-                things have tags, `tags`, bool[b, things, tags].
+                things have tags, `tags`, bool[b, things + 1, tags].
         """
         fine = to_float(batch["image"])
         picture = ops.average_pool(fine, self.fineness, self.fineness) if self.fineness > 1 else fine
@@ -156,7 +156,7 @@ class SceneTraining(ScheduledTraining):
         cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
         loss = reconstruction + cost * found.divergence + PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
         for head in self.tag_heads:
-            loss += TAG_WEIGHT * untold(head(mixed[:, :-1]), batch["tags"], found.present)
+            loss += TAG_WEIGHT * untold(head(mixed), batch["tags"], found.present)
         reported = {
             "reconstruction": ops.mean(abs(close - window[0])),
             "divergence": found.divergence,
@@ -275,6 +275,6 @@ class SceneTraining(ScheduledTraining):
 
 
 def untold(logits: Tensor, tags: Tensor, present: Tensor) -> Tensor:
-    """How badly logits tell the tags of things, both [b, things, tags], nats a picture; a scalar."""
-    nats = ops.binary_crossentropy(ops.cast(tags, "float32"), logits, from_logits=True)
-    return ops.mean(ops.sum(ops.sum(nats, axis=-1) * ops.cast(present, "float32"), axis=1))
+    """How badly logits tell tags, both [b, things + 1, tags], of what there is, nats a picture; a scalar."""
+    nats = ops.sum(ops.binary_crossentropy(ops.cast(tags, "float32"), logits, from_logits=True), axis=-1)
+    return ops.mean(ops.sum(nats[:, :-1] * ops.cast(present, "float32"), axis=1) + nats[:, -1])

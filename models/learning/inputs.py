@@ -23,7 +23,8 @@ class Captioned(NamedTuple):
         captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is START, END alone.
         boxes: float32[n, things, 5], where the things of a picture are, as `models.scene_network.noise_of_boxes` takes
             them, NaN for things that are not there; None where nobody knows.
-        tags: bool[n, things, tags], what the things in boxes are; None where nobody knows.
+        tags: bool[n, things + 1, tags], what the things in boxes are, and in the last row what else a picture shows;
+            None where nobody knows.
     """
 
     image: NDArray[np.uint8]
@@ -92,6 +93,7 @@ def caption_batches(
     length = max(used_length(data.captions), used_length(lines))
     captions, texts = tf.constant(data.captions[..., :length]), tf.constant(lines[..., :length])
     image = tf.constant(data.image)
+    tags = {} if data.tags is None else {"tags": tf.constant(data.tags)}
     count = len(data.image)
 
     def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -105,7 +107,8 @@ def caption_batches(
         ids, targets = with_unknown_words(ids, unknown) if unknown else (ids, ids)
         picture = tf.gather(image, picture_rows)
         has_picture = tf.cast(has_picture, tf.float32)
-        return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture}
+        known = {name: tf.gather(values, picture_rows) for name, values in tags.items()}
+        return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture, **known}
 
     return Batches(count + len(lines), batch_size, seed, pick)
 

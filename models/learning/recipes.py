@@ -34,8 +34,16 @@ def learn_language(
         vocabulary: The pieces, the reserved ones first.
         config: Its `data` and `language` are read.
         fit: Trains.
+
+    Raises:
+        ValueError: If there are tags of more or fewer parts of a picture than a caption embedding has slots.
     """
     settings = config.language
+    if data.tags is not None and data.tags.shape[1] != settings.slots:
+        raise ValueError(
+            f"{data.tags.shape[1]} parts of each picture have tags, and captions are read into {settings.slots} slots: "
+            f"set language.slots to {data.tags.shape[1]}."
+        )
     model = new_language_model(vocabulary, settings, config.data.caption_length)
     model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
     training = GroundedLanguageModel(
@@ -43,8 +51,10 @@ def learn_language(
         picture_size=config.data.picture_size,
         word_weight=settings.word_weight,
         picture_weight=settings.picture_weight,
+        tag_weight=settings.tag_weight,
+        tags=0 if data.tags is None else data.tags.shape[-1],
     )
-    optimizer = averaging_muon(settings.learning_rate, settings.steps, last_layers=["next_piece"])
+    optimizer = averaging_muon(settings.learning_rate, settings.steps, last_layers=["next_piece", "tags"])
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_dense)
     batches = caption_batches(
         data,
@@ -114,4 +124,5 @@ def new_language_model(vocabulary: Sequence[str], settings: Language, length: in
         slots=settings.slots,
         slot_size=settings.slot_size,
         reading_depth=settings.reading_depth,
+        reading_width=settings.reading_width,
     )

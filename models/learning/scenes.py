@@ -54,7 +54,8 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
     batches = embedding_batches(data.image, *captions, batch_size=settings.batch_size, seed=config.seed)
     known = {"boxes": known_boxes(data, settings.things)}
     if data.tags is not None:
-        known["tags"] = padded(data.tags, settings.things)
+        things, whole = data.tags[:, :-1], data.tags[:, -1:]
+        known["tags"] = np.concatenate([padded(things, settings.things), whole], axis=1)
     batches = with_known(batches, known)
     fit(training, batches, label="generator_scenes", steps=settings.steps, samples=samples)
     generator = new_scene_generator(language_model, settings, size)

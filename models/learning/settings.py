@@ -56,11 +56,13 @@ class Language(Section):
     slots: Annotated[int, Field(ge=1, le=16)] = 3
     slot_size: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 128
     reading_depth: Annotated[int, Field(ge=0, le=8)] = 2
+    reading_width: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 64
     steps: Steps = 2000
     batch_size: Batch = 128
     learning_rate: Rate = 1e-2
     word_weight: Weight = 0.03
     picture_weight: Weight = 50.0
+    tag_weight: Weight = 0.1
 
 
 class Scenes(Section):

@@ -13,7 +13,7 @@ from models.saving import load_model
 TINY = LearningConfig.model_validate(
     {
         "data": {"picture_size": 16, "caption_length": 32},
-        "language": {"token_size": 8, "width": 16, "slots": 2, "slot_size": 8, "steps": 2, "batch_size": 4},
+        "language": {"token_size": 8, "width": 16, "slots": 6, "slot_size": 8, "steps": 2, "batch_size": 4},
         "drawing": {
             "network": "scenes",
             "scenes": {"width": 16, "canvas": 16, "back_canvas": 16, "features": 4, "steps": 2, "batch_size": 4},
@@ -29,8 +29,9 @@ def test_boxes_and_tags_become_arrays() -> None:
     assert (drawn.image.shape, drawn.image.dtype) == ((12, 32, 32, 3), np.uint8)
     there = ~np.isnan(boxes[..., 0])
     assert [int(row.sum()) for row in there] == [len(row) for row in drawn.boxes]
-    np.testing.assert_array_equal(tags.any(-1), there)
-    assert tags[there].sum() == sum(len(said) for row in drawn.tags for said in row)
+    np.testing.assert_array_equal(tags[:, :-1].any(-1), there)
+    assert tags[:, :-1].sum() == sum(len(said) for row in drawn.tags for said in row)
+    assert (tags[:, -1].sum(-1) == 3).all()
 
 
 def test_pictures_shrink_by_blocks() -> None:

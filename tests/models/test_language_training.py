@@ -96,6 +96,20 @@ def test_words_are_those_of_all_captions_of_a_picture(training: GroundedLanguage
     assert [set(np.flatnonzero(row)) for row in words] == [{a, red, chinese}, {circle}]
 
 
+def test_slots_come_to_tell_the_tags_of_their_parts() -> None:
+    training = GroundedLanguageModel(tiny_language_model(), picture_size=16, tags=3)
+    tags = np.zeros((len(CAPTIONS), 2, 3), bool)
+    tags[:, 0, 0] = tags[:, 1, 1] = True
+    tags[::2, 1, 2] = True
+    batch = {**corpus(training), "tags": tf.constant(tags)}
+    before = float(training.losses_of(batch)["tag_loss"])
+    none = training.losses_of({**batch, "has_picture": tf.zeros(len(CAPTIONS))})
+    training.compile(optimizer=keras.optimizers.Adam(0.02), jit_compile=False)
+    training.fit(tf.data.Dataset.from_tensors(batch).repeat(40), shuffle=False, verbose=0)
+    assert float(none["tag_loss"]) == 0
+    assert float(training.losses_of(batch)["tag_loss"]) < 0.5 * before
+
+
 @pytest.mark.parametrize(("size", "side"), [(16, 16), (32, 16), (40, 10), (48, 16), (64, 16), (136, 8), (256, 16)])
 def test_the_whole_picture_is_shrunk_to_16_pixels_a_side_at_most(size: int, side: int) -> None:
     training = GroundedLanguageModel(tiny_language_model(), picture_size=size)

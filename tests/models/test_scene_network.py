@@ -175,7 +175,7 @@ def test_training_draws_a_caption_more_like_its_picture_than_like_another(boxes:
     captions = ["a red circle", "a blue square"]
     embeddings = generator.language_model.embed(captions)
     batch = {"image": np.repeat(images, 4, axis=0), "embedding": np.repeat(embeddings, 4, axis=0)}
-    tags = np.eye(2, dtype=bool)[:, None].repeat(2, axis=1)
+    tags = np.eye(2, dtype=bool)[:, None].repeat(3, axis=1)
     batch |= {"boxes": np.repeat(boxes, 4, axis=0), "tags": np.repeat(tags, 4, axis=0)}
     history = training.fit(
         tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=steps, shuffle=False, verbose=0

@@ -292,6 +292,7 @@ def test_boxes_and_tags_say_where_and_what_the_figures_of_a_scene_are() -> None:
         for figure, (x, y, width, height, _), tags in zip(scene.in_order, scene.boxes, scene.tags, strict=True):
             assert (x, y, width, height) == (figure.x, figure.y, figure.width, figure.height)
             assert tags == [tag for tag in (figure.noun, figure.variant, figure.colour) if tag]
+        assert scene.scenery == [scene.attributes[name] for name in ("place", "time", "weather")]
         nearness = [box[-1] for box in scene.boxes]
         assert sorted(nearness) == [number - (len(nearness) - 1) / 2 for number in range(len(nearness))]
         by_nearness = sorted(scene.in_order, key=lambda figure: nearness[scene.in_order.index(figure)])

@@ -137,6 +137,11 @@ class Scene:
         return [[each for each in (figure.noun, figure.variant, figure.colour) if each] for figure in self.in_order]
 
     @property
+    def scenery(self) -> list[str]:
+        """What it shows besides its figures: place, time and weather."""
+        return [self.story.place, self.story.time, self.story.weather]
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """All that it shows, in words, whatever a caption leaves open."""
         told = attributes(self.story)
