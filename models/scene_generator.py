@@ -33,7 +33,7 @@ class SceneGenerator(SceneNetwork, DrawingModel):
         mixed = self.mix(embeddings)
         present = self.presences(mixed) > 0
         # How many things are there is known in the graph alone, and XLA needs to know before.
-        rows = None if backend.in_xla() else tf.where(tf.reshape(present, [-1]))[:, 0]
+        rows = None if backend.in_xla() else rows_of(present)
         layers = self.decode(noise, mixed, rows, present=present)
 
         def painted(times: tf.Tensor | int) -> tf.Tensor:
@@ -42,3 +42,12 @@ class SceneGenerator(SceneNetwork, DrawingModel):
             return self.paint(layers, grid, grid, 1 / side)
 
         return tf.clip_by_value(at_scale(scale, lambda: painted(1), painted), -1.0, 1.0)
+
+
+def rows_of(present_BxT: tf.Tensor) -> tf.Tensor:
+    """Which of all things to decode, int64[m]: those that are there, and the first one.
+
+    Convolutions of no rows at all have the wrong shape in TensorFlow 2.21.
+    """
+    present = tf.reshape(present_BxT, [-1])
+    return tf.where(tf.concat([[True], present[1:]], axis=0))[:, 0]

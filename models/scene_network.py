@@ -212,7 +212,13 @@ class SceneNetwork(DrawingNetwork):
         return self.mixer(ops.reshape(embedding, [-1, slots, self.language_model.embedding_size // slots]))
 
     def decode(
-        self, noise: Tensor, mixed: Tensor, rows: Tensor | None = None, *, present: Tensor | None = None
+        self,
+        noise: Tensor,
+        mixed: Tensor,
+        rows: Tensor | None = None,
+        *,
+        present: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> Layers:
         """Decode the layers of scenes; the last part is the background.
 
@@ -221,11 +227,12 @@ class SceneNetwork(DrawingNetwork):
             mixed: What `mix` says of the parts.
             rows: int32[m], which of the b * things things there are; None for all of them.
             present: bool[b, things], which of these can be seen; None for all of them.
+            kept: float32[b, parts, 1], 0 for parts that look as captions alone say, 1 for others; None for all ones.
         """
-        own, said = (ops.reshape(x[:, : self.things], [-1, x.shape[-1]]) for x in (noise, mixed))
-        if rows is not None:
-            own, said = (ops.take(x, rows, axis=0) for x in (own, said))
-        style = through(self.thing_style, ops.concatenate([said, own[:, WHERE:]], axis=-1))
+        kept = ops.ones_like(noise[..., :1]) if kept is None else kept
+        parts = (ops.reshape(x[:, : self.things], [-1, x.shape[-1]]) for x in (noise, mixed, kept))
+        own, said, own_kept = parts if rows is None else (ops.take(x, rows, axis=0) for x in parts)
+        style = through(self.thing_style, ops.concatenate([said, own_kept * own[:, WHERE:], own_kept], axis=-1))
         opacity = ops.convert_to_tensor(FAINT_LOGIT, "float32")
         if present is not None:
             shown = ops.reshape(present, [-1]) if rows is None else ops.take(ops.reshape(present, [-1]), rows)
@@ -237,11 +244,11 @@ class SceneNetwork(DrawingNetwork):
             rows=rows,
             nearness=4 * noise[:, : self.things, WHERE - 1],
         )
-        return self.decode_back(noise[:, -1], mixed[:, -1])._replace(things=things)
+        return self.decode_back(noise[:, -1], mixed[:, -1], kept[:, -1])._replace(things=things)
 
-    def decode_back(self, noise: Tensor, mixed: Tensor) -> Layers:
-        """Decode the background alone from its noise, float32[b, noise_size], and float32[b, width]."""
-        style = through(self.back_style, ops.concatenate([mixed, noise], axis=-1))
+    def decode_back(self, noise: Tensor, mixed: Tensor, kept: Tensor) -> Layers:
+        """Decode the background alone: float32[b, noise_size], float32[b, width], and `kept` of it, float32[b, 1]."""
+        style = through(self.back_style, ops.concatenate([mixed, kept * noise, kept], axis=-1))
         return Layers(
             back=self.draw_back(style),
             ramps=ops.reshape(self.ramps(style), [-1, self.back_colours, 3, 3]),

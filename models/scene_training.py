@@ -9,14 +9,13 @@ import math
 from typing import NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from models import sampling
 from models.generator_training import absolute_error, squared_error
 from models.noise import Moments, divergence_of, drawn_from
 from models.scene_encoders import BackEncoder, LookEncoder, PlaceEncoder
-from models.scene_network import WHERE, Layers, SceneNetwork, noise_of_boxes, pixel_centres
+from models.scene_network import Layers, SceneNetwork, noise_of_boxes, pixel_centres
 from models.tensors import Tensor, to_float
 from models.training import Losses, ScheduledTraining, Update
 
@@ -33,7 +32,7 @@ TAG_WEIGHT = 0.2
 """What a nat costs by which captions do not tell the tags of a part."""
 BOX_NOISE = 0.02
 """Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
-MUTED = 0.4
+MUTED = 0.3
 """Share of the parts that are drawn from captions and places alone, to the end."""
 CROWDED = 0.5
 """Most things of a batch that are drawn, as a share of all that there could be."""
@@ -149,7 +148,7 @@ class SceneTraining(ScheduledTraining):
         noise = ops.concatenate([found.things, found.back[:, None]], axis=1)
         surprise = self.surprise(ops.stop_gradient(noise), mixed, found.present)
         kept = self.kept(ops.shape(noise)[0])
-        layers = self.generator.decode(noise * kept, mixed, found.rows, present=found.present)
+        layers = self.generator.decode(noise, mixed, found.rows, present=found.present, kept=kept)
         window = self.window_of(picture, fine)
         whole, close = self.draw(layers, window)
         reconstruction = self.error(whole, ops.average_pool(picture, COARSE, COARSE)) + self.error(close, window[0])
@@ -198,7 +197,8 @@ class SceneTraining(ScheduledTraining):
 
     def beside_background(self, picture: Tensor, mixed: Tensor, back: Tensor) -> Tensor:
         """Pictures beside how they differ from their backgrounds, which `back` draws: float32[b, s, s, 6]."""
-        background = self.generator.decode_back(ops.stop_gradient(back), mixed[:, -1])
+        back = ops.stop_gradient(back)
+        background = self.generator.decode_back(back, mixed[:, -1], ops.ones_like(back[:, :1]))
         difference = picture - self.generator.whole(background, self.generator.picture_size)
         return ops.concatenate([picture, ops.stop_gradient(difference)], axis=-1)
 
@@ -236,17 +236,14 @@ class SceneTraining(ScheduledTraining):
         return ops.mean(nats[:, 0] + ops.sum(nats[:, 1:] * ops.cast(present, "float32"), axis=1))
 
     def kept(self, rows: Tensor) -> Tensor:
-        """What is left of the noise that says what things look like, so that captions have to say it too.
+        """Whether noise says what parts look like, 0 or 1, float32[b, parts, 1]; else captions have to say it.
 
-        0 or 1 of each number of the noise, float32[b, parts, noise_size]: none is left at first, and later none in a
-        share of the parts, as captions are left out for the sake of guidance (Ho and Salimans, 2022).
+        It says nothing at first, and later nothing of a share of the parts, as captions are left out for the sake of
+        guidance (Ho and Salimans, 2022). The network is told, since the mean of the noise looks like something too.
         """
         share = (1 - MUTED) * ops.clip((self.progress - self.mute) / max(self.mute, 1e-6), 0.0, 1.0)
-        chances = sampling.uniform([rows, self.generator.parts], self.seed_of("kept"))
-        drawn = ops.cast(chances < share, "float32")[..., None]
-        where = np.zeros([self.generator.parts, self.generator.noise_size], bool)
-        where[:-1, :WHERE] = True
-        return ops.where(where[None], 1.0, drawn)
+        chances = sampling.uniform([rows, self.generator.parts, 1], self.seed_of("kept"))
+        return ops.cast(chances < share, "float32")
 
     def window_of(self, picture: Tensor, fine: Tensor) -> Window:
         """The same window of all pictures, of the plain ones and the fine ones in turn."""

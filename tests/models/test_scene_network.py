@@ -69,6 +69,32 @@ def test_xla_draws_the_same(generator: SceneGenerator) -> None:
     np.testing.assert_allclose(draw(), tf.function(draw, jit_compile=True)(), atol=0.05)
 
 
+def test_a_caption_of_nothing_but_a_place_is_drawn() -> None:
+    generator = tiny_scenes()
+    generator.presence.bias.assign([-100.0])
+    picture = generator.generate("a red circle", seed=1)
+    assert picture.shape == (SIZE, SIZE, 3)
+    generator.palette.kernel.assign(generator.palette.kernel + 1)
+    np.testing.assert_array_equal(generator.generate("a red circle", seed=1), picture)
+
+
+def test_parts_without_noise_look_as_captions_alone_say(generator: SceneGenerator) -> None:
+    noise = RANDOM.normal(size=(2, generator.parts, generator.noise_size)).astype(np.float32)
+    noise[1, :, :WHERE] = noise[0, :, :WHERE]
+    mixed = generator.mix(np.repeat(RANDOM.normal(size=(1, 8)), 2, axis=0).astype(np.float32))
+
+    def styles(kept: float) -> list[NDArray[np.float32]]:
+        layers = generator.decode(noise, mixed, kept=ops.full([2, generator.parts, 1], kept))
+        assert layers.things is not None
+        return [np.asarray(layers.back), *np.split(np.asarray(layers.things.palettes), 2)]
+
+    (back, first, second), (mute_back, mute_first, mute_second) = styles(1.0), styles(0.0)
+    assert abs(first - second).max() > 1e-3
+    np.testing.assert_allclose(mute_first, mute_second, atol=1e-5)
+    assert abs(back[0] - back[1]).max() > 1e-3
+    assert abs(mute_back[0, ..., :2] - back[0, ..., :2]).max() > 1e-3
+
+
 def test_things_that_are_not_there_need_not_be_drawn(generator: SceneGenerator) -> None:
     noise = RANDOM.normal(size=(3, generator.parts, generator.noise_size)).astype(np.float32)
     mixed = generator.mix(RANDOM.normal(size=(3, 8)).astype(np.float32))
