@@ -29,7 +29,29 @@ RELATIONS = {
     "on": ("上", "上面"),
     "under": ("下", "下面", "底下"),
 }
-BESIDE = ("旁边",)
+
+ON_ANIMALS = "背上"
+
+# How noun phrases go together where their relation is said. `known` is the second without 一只; of three, `beside` is
+# where the first is to the second, and `relation` where the third is.
+PAIRS = (
+    "{known}{relation}有{first}",
+    "{known}的{relation}有{first}",
+    "{second}{relation}有{first}",
+    "{first}在{known}{relation}",
+    "{first}在{second}{relation}",
+    "{first}在{second}的{relation}",
+)
+ROWS = (
+    "{known}左边有{left}，右边有{right}",
+    "左边是{left}，中间是{second}，右边是{right}",
+    "{second}的左边是{left}，右边是{right}",
+)
+GROUPS = (
+    "{third}在{second}{relation}，{beside}有{first}",
+    "{known}{relation}有{third}，{beside}有{first}",
+    "{second}{relation}是{third}，{beside}是{first}",
+)
 
 TIMES = {
     "day": ("白天",),
@@ -212,51 +234,35 @@ def related(telling: Telling) -> str | None:
     story = telling.scene.story
     if not story.relations or not telling.says("relation"):
         return None
-    if telling.scene.kind == "triple":
+    if story.kind == "triple":
         return triple(telling, *story.relations)
     relation = place_word(telling, story.relations[0], story.roles[1])
-    first, second = noun_phrase(telling, 0), noun_phrase(telling, 1)
+    names = {ordinal: noun_phrase(telling, number) for number, ordinal in enumerate(ORDINALS[:2])}
     known = noun_phrase(telling, 1, bare=True)
-    return telling.pick(
-        (
-            f"{known}{relation}有{first}",
-            f"{known}的{relation}有{first}" if len(relation) > 1 else f"{known}{relation}有{first}",
-            f"{second}{relation}有{first}",
-            f"{first}在{known}{relation}",
-            f"{first}在{second}{relation}",
-            f"{first}在{second}的{relation}" if len(relation) > 1 else f"{first}在{second}{relation}",
-        )
-    )
+    return telling.pick([spelt(form, relation) for form in PAIRS]).format(**names, known=known, relation=relation)
+
+
+def spelt(form: str, relation: str) -> str:
+    """A form of pairs: `树的下面`, but `树下`."""
+    return form if len(relation) > 1 else form.replace("的{relation}", "{relation}")
 
 
 def triple(telling: Telling, side: str, other: str) -> str:
     """Three things in their relations."""
-    first, second, third = (noun_phrase(telling, number) for number in range(3))
+    names = {ordinal: noun_phrase(telling, number) for number, ordinal in enumerate(ORDINALS)}
     known = noun_phrase(telling, 1, bare=True)
     beside = telling.pick(RELATIONS[side])
     if other in ("left of", "right of"):
-        left, right = (first, third) if side == "left of" else (third, first)
-        return telling.pick(
-            (
-                f"{known}左边有{left}，右边有{right}",
-                f"左边是{left}，中间是{second}，右边是{right}",
-                f"{second}的左边是{left}，右边是{right}",
-            )
-        )
+        left, right = ("first", "third") if side == "left of" else ("third", "first")
+        return telling.pick(ROWS).format(**names, known=known, left=names[left], right=names[right])
     relation = place_word(telling, other, telling.scene.story.roles[1])
-    return telling.pick(
-        (
-            f"{third}在{second}{relation}，{beside}有{first}",
-            f"{known}{relation}有{third}，{beside}有{first}",
-            f"{second}{relation}是{third}，{beside}是{first}",
-        )
-    )
+    return telling.pick(GROUPS).format(**names, known=known, beside=beside, relation=relation)
 
 
 def place_word(telling: Telling, relation: str, second: Role) -> str:
     """The word for a place beside a thing; what is on an animal is on its back."""
     if relation == "on" and second.thing.group in LIVING:
-        return "背上"
+        return ON_ANIMALS
     return telling.pick(RELATIONS[relation])
 
 
@@ -298,9 +304,19 @@ def opinion(telling: Telling, role: Role) -> list[str]:
 
 def coloured(telling: Telling, role: Role, colour: str) -> str:
     """`红色的`, `红`, `红色屋顶的` or `穿红色裙子的`."""
+    plain = role.thing.part not in WORN and (role.thing.part in WHOLE or telling.chance(0.6))
+    return telling.pick(colour_words(colour) if plain else part_words(role, colour))
+
+
+def colour_words(colour: str) -> tuple[str, ...]:
+    """What is said of a colour before a noun, the usual twice."""
+    name = COLOURS[colour]
+    return f"{name}色的", f"{name}色的", f"{name}色", f"{name}色" if name == "橙" else name
+
+
+def part_words(role: Role, colour: str) -> tuple[str, ...]:
+    """What is said of a part in a colour."""
     name, part = COLOURS[colour], role.thing.part_zh or ""
     if role.thing.part in WORN:
-        return f"穿{telling.pick((f'{name}色', name))}{part}的"
-    if role.thing.part in WHOLE or telling.chance(0.6):
-        return telling.pick((f"{name}色的", f"{name}色的", f"{name}色", f"{name}色" if name == "橙" else name))
-    return f"{name}{part}的" if len(part) == 1 and name != "橙" else f"{name}色{part}的"
+        return f"穿{name}色{part}的", f"穿{name}{part}的"
+    return (f"{name}{part}的" if len(part) == 1 and name != "橙" else f"{name}色{part}的",)

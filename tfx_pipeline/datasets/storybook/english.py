@@ -1,6 +1,7 @@
 """English captions."""
 
 from collections.abc import Mapping
+from string import Formatter
 
 from tfx_pipeline.datasets.storybook.story import ORDINALS, Role
 from tfx_pipeline.datasets.storybook.telling import Telling
@@ -42,6 +43,24 @@ RELATED = {
     "under": ("under it", "underneath it"),
 }
 BESIDE = ("next to", "beside")
+SIDES = {"left of": "left", "right of": "right"}
+WITH = " with "
+
+# How noun phrases go together where their relation is open, and where it is said by `relation` or `related`, the words
+# above. Of three, `beside` is what the first is to the second, and `relation` what the third is.
+BOTH = ("{first} and {second}", "{first} {beside} {second}")
+PAIRS = ("{first} {relation} {second}", "{second} with {first} {related}")
+LIST = "{first}, {second} and {third}"
+ROWS = (
+    "{second} between {left} on the left and {right} on the right",
+    "{left} on the left, {second} in the middle and {right} on the right",
+    "{second} with {left} to its left and {right} to its right",
+)
+GROUPS = (
+    "{third} {relation} {second}, with {first} on the {side}",
+    "{third} {relation} {second} and {first} {beside}",
+    "{second} with {third} {related} and {first} {beside}",
+)
 
 TIMES = {
     "day": ("during the day", "in the daytime", "by day"),
@@ -265,36 +284,38 @@ def subject(telling: Telling, *, bare: bool = False) -> str:
 
 def pair(telling: Telling, names: list[str], relation: str) -> str:
     """Two noun phrases in a relation, or side by side where it is open."""
-    first, second = names
+    who = dict(zip(ORDINALS, names, strict=False))
     if not telling.says("relation"):
-        beside = relation in ("left of", "right of") and telling.chance(0.5)
-        return f"{first} {telling.pick(BESIDE) if beside else 'and'} {second}"
-    if telling.chance(0.25) and " with " not in first + second:
-        return f"{second} with {first} {telling.pick(RELATED[relation])}"
-    return f"{first} {telling.pick(RELATIONS[relation])} {second}"
+        beside = relation in SIDES and telling.chance(0.5)
+        return worded(telling, BOTH[beside], {"beside": BESIDE}, who)
+    other_way = telling.chance(0.25) and WITH not in "".join(names)
+    return worded(telling, PAIRS[other_way], {"relation": RELATIONS[relation], "related": RELATED[relation]}, who)
 
 
 def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> str:
     """Three noun phrases in their relations, or as a list where they are open."""
-    first, second, third = names
     if not telling.says("relation"):
-        names = [names[number] for number in telling.rng.permutation(3)]
-        return f"{names[0]}, {names[1]} and {names[2]}"
-    side, other = relations
-    if other in ("left of", "right of"):
-        left, right = (first, third) if side == "left of" else (third, first)
-        forms = (
-            f"{second} between {left} on the left and {right} on the right",
-            f"{left} on the left, {second} in the middle and {right} on the right",
-            f"{second} with {left} to its left and {right} to its right",
+        return LIST.format(
+            **{name: names[number] for name, number in zip(ORDINALS, telling.rng.permutation(3), strict=True)}
         )
-    else:
-        forms = (
-            f"{third} {telling.pick(RELATIONS[other])} {second}, with {first} on the {side.removesuffix(' of')}",
-            f"{third} {telling.pick(RELATIONS[other])} {second} and {first} {telling.pick(RELATED[side])}",
-            f"{second} with {third} {telling.pick(RELATED[other])} and {first} {telling.pick(RELATED[side])}",
-        )
-    return telling.pick(forms[:-1] if " with " in second else forms)
+    (first, second, third), (side, other) = names, relations
+    left, right = (first, third) if side == "left of" else (third, first)
+    who = {"first": first, "second": second, "third": third, "left": left, "right": right}
+    phrases = {
+        "relation": RELATIONS[other],
+        "related": RELATED[other],
+        "beside": RELATED[side],
+        "side": (SIDES[side],),
+    }
+    texts = [worded(telling, form, phrases, who) for form in (ROWS if other in SIDES else GROUPS)]
+    # The last of either says `with` of the second.
+    return telling.pick(texts[:-1] if WITH in second else texts)
+
+
+def worded(telling: Telling, form: str, phrases: Phrases, names: Mapping[str, str]) -> str:
+    """A form with these names in it and, in each of its other fields, one of the phrases."""
+    fields = [field for _, field, _, _ in Formatter().parse(form) if field and field in phrases]
+    return form.format(**names, **{field: telling.pick(phrases[field]) for field in fields})
 
 
 def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
@@ -338,13 +359,18 @@ def opinion(telling: Telling, role: Role) -> list[str]:
 def part_of(telling: Telling, role: Role, colour: str) -> str:
     """` with a red roof`, where that is said rather than `red house`; the empty string elsewhere."""
     part = role.thing.part or ""
+    left_out = part in WHOLE or (part not in WORN and telling.chance(0.6))
+    return "" if left_out else with_part(role, colour)
+
+
+def with_part(role: Role, colour: str) -> str:
+    """` in a red dress`, ` with a red roof` or ` with red petals`."""
+    part = role.thing.part or ""
     if part in WORN:
         return f" in {article(colour, role, plain=False)} {colour} {part}"
-    if part in WHOLE or telling.chance(0.6):
-        return ""
     if role.count > 1 or part.endswith("s"):
-        return f" with {colour} {plural_of(part)}"
-    return f" with {article(colour, role, plain=False)} {colour} {part}"
+        return f"{WITH}{colour} {plural_of(part)}"
+    return f"{WITH}{article(colour, role, plain=False)} {colour} {part}"
 
 
 def plural_of(part: str) -> str:
