@@ -53,6 +53,15 @@ def quality(
             help="Write the trainings here as programs for a GPU that has JAX; read what it learned from here."
         ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="A folder of a generator.keras and a restorer.keras to judge in the rows pretrained and storybook, "
+            "which train nothing; the weights that come along without one.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
     """Train on public data for a while and print what it came to, in up to a hundred minutes."""
@@ -66,7 +75,7 @@ def quality(
         try:
             figures = measure(
                 data,
-                effort=Effort(budget_minutes, seed, programs),
+                effort=Effort(budget_minutes, seed, programs, weights),
                 rows=chosen,
                 say=lambda line: say(f"  {line}", as_json=as_json),
             )

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -17,7 +18,7 @@ from models.learning.inputs import Captioned
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.learning.settings import LearningConfig
 from models.metrics import psnr, ssim
-from models.pretrained import load_pretrained
+from models.pretrained import HERE as PRETRAINED
 from models.tensors import to_uint8
 from models.text import Tokenizer, characters, pieces
 from models.text_to_image import TextToImage
@@ -223,14 +224,14 @@ def measure_prompts(effort: Effort) -> dict[str, float]:
     return {"prompt_attributes_kept": attributes_kept(model, seed=seed), **minutes_spent}
 
 
-def measure_pretrained(*, seed: int) -> dict[str, float]:
-    """The weights that come along, on withheld scenes of each kind at their own size, without any training.
+def measure_pretrained(weights: Path | None = None, *, seed: int) -> dict[str, float]:
+    """The weights that come along, or those of a folder, on withheld scenes of each kind at their own size.
 
     Returns:
         Shares of scenes that are all right, the noise measures, `likeness`, `refinement` and the share of prompts that
         are kept, their names behind `pretrained_`; `training_minutes`, 0.
     """
-    model = load_pretrained()
+    model = TextToImage.load(weights or PRETRAINED)
     generator, draw = model.generator, drawing(model.generator)
     asked = {
         kind: told(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.quality import captions, drawing, language, restoration
+from benchmarks.quality import captions, drawing, language, restoration, storybook
 from benchmarks.quality.effort import Effort
 from benchmarks.quality.programs import ElsewhereError
 
@@ -25,6 +25,21 @@ KEYS = (
     "refine_psnr_gain",
     "shakespeare_nats",
     "prompt_attributes_kept",
+    "storybook_single",
+    "storybook_pair",
+    "storybook_triple",
+    "storybook_count",
+    "storybook_psnr",
+    "storybook_ssim",
+    "storybook_sharpness",
+    "storybook_spread",
+    "storybook_open_colours",
+    "storybook_variants",
+    "storybook_free_prompts",
+    "storybook_prompts_kept",
+    "storybook_64_ms",
+    "storybook_128_ms",
+    "storybook_256_ms",
     "training_minutes",
 )
 """What the answer always has; a figure that was not measured is None."""
@@ -47,7 +62,8 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "pretrained": Row(None, lambda _, effort: drawing.measure_pretrained(seed=effort.seed)),
+    "pretrained": Row(None, lambda _, effort: drawing.measure_pretrained(effort.weights, seed=effort.seed)),
+    "storybook": Row(None, lambda _, effort: storybook.measure(effort.weights, seed=effort.seed)),
     "shapes": Row(None, lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.programs else 3)),
     "scenes": Row(None, lambda _, effort: drawing.measure_scenes(effort)),
     "prompts": Row(None, lambda _, effort: drawing.measure_prompts(effort)),

@@ -52,7 +52,7 @@ def test_a_row_that_waits_for_another_machine_is_told_and_the_others_are_run(tmp
 
 
 def test_a_row_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(BenchError, match="There is no row 'scene': choose among pretrained, shapes,"):
+    with pytest.raises(BenchError, match="There is no row 'scene': choose among pretrained, storybook, shapes,"):
         measure(None, effort=Effort(1), rows=["scene"])
 
 

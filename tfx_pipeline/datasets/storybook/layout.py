@@ -89,7 +89,12 @@ def lay_out(story: Story, rng: Rng | None = None) -> Scene:
     Raises:
         CrowdedError: If its things cannot be placed so that all of them are seen.
     """
-    dice, place = Dice(rng), PLACES[story.place]
+    return lay_out_with(Dice(rng), story)
+
+
+def lay_out_with(dice: Dice, story: Story) -> Scene:
+    """Draw a story up by the chance of the dice; errors are those of `lay_out`."""
+    place = PLACES[story.place]
     figures = tuple(figure for figure in LAYOUTS[story.kind](story, place, dice))
     check_seen(figures)
     return Scene(
