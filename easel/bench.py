@@ -58,10 +58,11 @@ def quality(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="A folder of a generator.keras and a restorer.keras to judge in the rows pretrained and storybook, "
-            "which train nothing; the weights that come along without one.",
+            help="Measure the generator.keras and restorer.keras of this folder, not the pretrained ones, in the rows "
+            "that train nothing.",
         ),
     ] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="Real pictures that the row storybook_judge reads.")] = 2000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
     """Train on public data for a while and print what it came to, in up to a hundred minutes."""
@@ -75,7 +76,7 @@ def quality(
         try:
             figures = measure(
                 data,
-                effort=Effort(budget_minutes, seed, programs, weights),
+                effort=Effort(budget_minutes, seed, programs, weights, pictures),
                 rows=chosen,
                 say=lambda line: say(f"  {line}", as_json=as_json),
             )

@@ -53,8 +53,8 @@ class Drawer(Protocol):
     ) -> tf.Tensor:
         """In the graph: pictures between two drawings; see `DrawingModel.draw_between`."""
 
-    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
-        """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
+    def draw_likeliest(self, captions: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: captions, string[b], to pictures without noise; scale and result as for `draw_embedded`."""
 
     def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: captions, string[b], to pictures; see `DrawingModel.draw`."""
@@ -90,10 +90,10 @@ class DrawingModel(DrawingNetwork):
         """In the graph: embeddings and noise to pictures; scale and result as for `draw_embedded`."""
         raise NotImplementedError
 
-    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
-        """In the graph: captions, string[b], without chance, to float32[b, s, s, 3] in -1..1."""
+    def draw_likeliest(self, captions: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
+        """In the graph: captions, string[b], to pictures without noise; scale and result as for `draw`."""
         embeddings = self.language_model.embed_texts(captions)
-        return self.sketch(embeddings, self.likeliest(embeddings))
+        return self.sketch(embeddings, self.likeliest(embeddings), scale)
 
     def draw_embedded(self, embeddings: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: embeddings of captions, float32[b, embedding_size], to pictures; the rest as for `draw`."""

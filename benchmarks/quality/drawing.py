@@ -225,11 +225,18 @@ def measure_prompts(effort: Effort) -> dict[str, float]:
 
 
 def measure_pretrained(weights: Path | None = None, *, seed: int) -> dict[str, float]:
-    """The weights that come along, or those of a folder, on withheld scenes of each kind at their own size.
+    """The pretrained weights, or those of a folder, on withheld scenes of each kind at their own size.
+
+    Args:
+        weights: A folder of a `generator.keras` and a `restorer.keras`.
+        seed: Of the scenes.
 
     Returns:
         Shares of scenes that are all right, the noise measures, `likeness`, `refinement` and the share of prompts that
-        are kept, their names behind `pretrained_`; `training_minutes`, 0.
+        are kept, their names behind `pretrained_`.
+
+    Raises:
+        FileNotFoundError: If the folder lacks one of the files.
     """
     model = TextToImage.load(weights or PRETRAINED)
     generator, draw = model.generator, drawing(model.generator)
@@ -255,7 +262,7 @@ def measure_pretrained(weights: Path | None = None, *, seed: int) -> dict[str, f
         **refinement(model, asked["single"]),
         "prompt_attributes_kept": attributes_kept(generator.language_model, seed=seed),
     }
-    return {f"pretrained_{name}": value for name, value in figures.items()} | {"training_minutes": 0.0}
+    return {f"pretrained_{name}": value for name, value in figures.items()}
 
 
 def noise_figures(draw: Draw, scenes: Sequence[Scene]) -> dict[str, float]:

@@ -37,14 +37,16 @@ class Effort(NamedTuple):
         minutes: Training time of all models of the row; it decides the number of steps, not the clock does.
         seed: Of everything.
         programs: Folder of the programs that a GPU elsewhere runs; None trains here, on the CPU's settings.
-        weights: Folder of the `generator.keras` and the `restorer.keras` that rows without training judge; None judges
-            those that come along.
+        weights: Folder of the `generator.keras` and the `restorer.keras` that rows without a training judge; None for
+            the pretrained weights.
+        pictures: How many real pictures the judge of the storybook reads to be judged itself.
     """
 
     minutes: float
     seed: int = 0
     programs: Path | None = None
     weights: Path | None = None
+    pictures: int = 2000
 
     def within(self, name: str) -> "Effort":
         """The same with a folder of its own for some part's programs."""

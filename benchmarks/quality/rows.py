@@ -10,67 +10,66 @@ from benchmarks.quality.programs import ElsewhereError
 
 Figures = dict[str, float]
 
-KEYS = (
-    "shapes_all_five",
-    "shapes_psnr",
-    "shapes_ssim",
-    "scenes_all_right",
-    "seed_spread_ratio",
-    "emoji_psnr",
-    "emoji_r1",
-    "cifar_class_accuracy",
-    "set12_sigma25_psnr",
-    "set5_x2_psnr",
-    "inpaint_gain_db",
-    "refine_psnr_gain",
-    "shakespeare_nats",
-    "prompt_attributes_kept",
-    "storybook_single",
-    "storybook_pair",
-    "storybook_triple",
-    "storybook_count",
-    "storybook_psnr",
-    "storybook_ssim",
-    "storybook_sharpness",
-    "storybook_spread",
-    "storybook_open_colours",
-    "storybook_variants",
-    "storybook_free_prompts",
-    "storybook_prompts_kept",
-    "storybook_64_ms",
-    "storybook_128_ms",
-    "storybook_256_ms",
-    "training_minutes",
-)
-"""What the answer always has; a figure that was not measured is None."""
-
 
 class BenchError(Exception):
     """A bench that cannot be run; the message is one sentence."""
 
 
 class Row(NamedTuple):
-    """A group of figures that one training gives.
+    """A group of figures that are measured together.
 
     Attributes:
+        keys: The figures that are asked of it; those that it could not measure are None in the answer.
+        measure: From the data and what it may spend to figures; among them `training_minutes` where it trains.
         needs: What the data folder must hold, relative to it; None where the row draws its own data.
-        measure: From that file or folder and what it may spend to figures, among them `training_minutes`.
+        trains: Whether it trains models; the others judge what is there.
     """
 
-    needs: str | None
+    keys: tuple[str, ...]
     measure: Callable[[Path, Effort], Figures]
+    needs: str | None = None
+    trains: bool = True
+
+
+def keys(prefix: str, names: str) -> tuple[str, ...]:
+    """Names with a prefix."""
+    return tuple(f"{prefix}_{name}" for name in names.split())
 
 
 ROWS: dict[str, Row] = {
-    "pretrained": Row(None, lambda _, effort: drawing.measure_pretrained(effort.weights, seed=effort.seed)),
-    "storybook": Row(None, lambda _, effort: storybook.measure(effort.weights, seed=effort.seed)),
-    "shapes": Row(None, lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.programs else 3)),
-    "scenes": Row(None, lambda _, effort: drawing.measure_scenes(effort)),
-    "prompts": Row(None, lambda _, effort: drawing.measure_prompts(effort)),
-    "emoji": Row("emoji", captions.measure_emoji),
-    "cifar": Row("cifar10", captions.measure_classes),
-    "photos": Row("photos", restoration.measure),
-    "text": Row("tinyshakespeare.txt", language.measure),
+    "pretrained": Row(
+        keys("pretrained", "singles_all_right pairs_all_right triples_all_right"),
+        lambda _, effort: drawing.measure_pretrained(effort.weights, seed=effort.seed),
+        trains=False,
+    ),
+    "storybook": Row(
+        keys(
+            "storybook",
+            "single pair triple count psnr ssim sharpness spread open_colours variants free_prompts prompts_kept "
+            "64_ms 128_ms 256_ms",
+        ),
+        lambda _, effort: storybook.measure(effort.weights, seed=effort.seed),
+        trains=False,
+    ),
+    "storybook_judge": Row(
+        keys("storybook_judge", "noun variant colour count relation place time weather strangers seconds"),
+        lambda _, effort: storybook.measure_judge(effort.pictures, seed=effort.seed),
+        trains=False,
+    ),
+    "shapes": Row(
+        ("shapes_all_five", "shapes_psnr", "shapes_ssim", "seed_spread_ratio", "refine_psnr_gain"),
+        lambda _, effort: drawing.measure_singles(effort, trainings=1 if effort.programs else 3),
+    ),
+    "scenes": Row(("scenes_all_right",), lambda _, effort: drawing.measure_scenes(effort)),
+    "prompts": Row(("prompt_attributes_kept",), lambda _, effort: drawing.measure_prompts(effort)),
+    "emoji": Row(("emoji_psnr", "emoji_r1"), captions.measure_emoji, needs="emoji"),
+    "cifar": Row(("cifar_class_accuracy",), captions.measure_classes, needs="cifar10"),
+    "photos": Row(
+        ("set12_sigma25_psnr", "set5_x2_psnr", "inpaint_gain_db"),
+        restoration.measure,
+        needs="photos",
+    ),
+    "text": Row(("shakespeare_nats",), language.measure, needs="tinyshakespeare.txt"),
 }
 
 
@@ -81,7 +80,7 @@ def measure(
     rows: Sequence[str] = tuple(ROWS),
     say: Callable[[str], None] = print,
 ) -> dict[str, float | None]:
-    """Run rows, one training after the other.
+    """Run rows, one after the other.
 
     Args:
         data: Folder of `emoji`, `cifar10`, `photos` and `tinyshakespeare.txt`, as far as there are; rows whose data are
@@ -92,8 +91,8 @@ def measure(
         say: Told what is going on.
 
     Returns:
-        The figures by name, flat, and `<row>_minutes`; those of `KEYS` that were not measured are None.
-        `training_minutes` is the longest training.
+        The figures of the rows by name, flat; of the `keys` of these rows, those that were not measured are None.
+        Where something was trained also `<row>_minutes` and `training_minutes`, the longest training.
 
     Raises:
         BenchError: If a row does not exist.
@@ -109,13 +108,17 @@ def measure(
         if row.needs and (data is None or not path.exists()):
             say(f"{name}: not run, for want of {row.needs} in the data folder.")
             continue
-        say(f"{name}: training for about {effort.minutes:g} minutes a model set.")
+        say(f"{name}: training for about {effort.minutes:g} minutes." if row.trains else f"{name}: nothing to train.")
         try:
             found = row.measure(path, effort.within(name))
         except ElsewhereError as waiting:
             say(f"{name}: {waiting}")
             continue
         say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
-        spent[name] = found.pop("training_minutes")
-        figures |= {**found, f"{name}_minutes": spent[name]}
-    return {**dict.fromkeys(KEYS), **figures, "training_minutes": max(spent.values(), default=None)}
+        if row.trains:
+            spent[name] = found.pop("training_minutes")
+        figures |= found
+    minutes = {f"{name}_minutes": value for name, value in spent.items()}
+    if spent:
+        minutes["training_minutes"] = max(spent.values())
+    return {**dict.fromkeys(key for name in rows for key in ROWS[name].keys), **figures, **minutes}

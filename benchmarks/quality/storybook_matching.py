@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from benchmarks.quality import Pictures
 from tfx_pipeline.datasets.storybook.scene import SIDE, rasterised
 from tfx_pipeline.datasets.storybook.things import COLOURS, SKIES, THINGS, Colour
 
@@ -116,6 +118,12 @@ def lit(layer: Floats, time: str) -> Floats:
     return shown
 
 
+def resampled(pictures: Pictures, side: int = SIZE) -> Pictures:
+    """Pictures of any size, averaged over the pixels of another: uint8[n, side, side, 3]."""
+    images = map(Image.fromarray, pictures)
+    return np.stack([np.asarray(image.resize((side, side), Image.Resampling.BOX)) for image in images])
+
+
 def shrunk(picture: Floats, side: int) -> Floats:
     """A picture (s, s, 3) or a map (s, s) at a lower resolution."""
     step = len(picture) // side
@@ -125,11 +133,12 @@ def shrunk(picture: Floats, side: int) -> Floats:
 @functools.cache
 def looks() -> tuple[Look, ...]:
     """Every drawing in every colour, as it is and mirrored."""
-    return tuple(
-        drawing._replace(colour=colour)
-        for drawing in drawings()
-        for colour in (COLOURS if THINGS[drawing.noun].part else (None,))
-    )
+    return tuple(drawing._replace(colour=colour) for drawing in drawings() for colour in colours_of(drawing))
+
+
+def colours_of(look: Look) -> Sequence[str | None]:
+    """The colours that its noun can have; None alone where it takes none."""
+    return tuple(COLOURS) if THINGS[look.noun].part else (None,)
 
 
 @functools.cache

@@ -1,24 +1,36 @@
-"""Whether the language model continues a partial prompt to a caption of the storybook.
+"""Prompts that are no captions of the storybook: beginnings of captions, and prompts that a person wrote.
 
-A continuation begins with its prompt. So it keeps what the prompt said if the whole is a sentence that the grammar
-writes for some scene.
+A continuation begins with its prompt. So it keeps what the prompt said if the whole is a sentence that the grammar of
+the captions has for some scene.
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality.storybook_sentences import parse
+from benchmarks.quality.storybook_grammar import parse
 from models.language_model import TEMPERATURE, LanguageModel
 from tfx_pipeline.datasets.storybook.samples import sample
 
+FREE_PROMPTS = Path(__file__).with_name("free_prompts.tsv")
+
+
+def free_prompts() -> list[tuple[str, str]]:
+    """Prompts written by hand, half in English and half in Chinese, each with the noun that it asks for.
+
+    They have synonyms, words that no caption has, capitals and typing errors of one letter.
+    """
+    lines = (line.split("\t") for line in FREE_PROMPTS.read_text(encoding="utf-8").splitlines())
+    return [(prompt, noun) for prompt, noun in lines]
+
 
 def prompts_kept(model: LanguageModel, *, count: int = 1000, seed: int, temperature: float = TEMPERATURE) -> float:
-    """The share of partial prompts, 0 to 1, that the model continues to a sentence of the grammar.
+    """The share of partial prompts that the model continues to a sentence of the grammar, 0 to 1.
 
     Args:
-        model: Trained on the captions of the storybook.
-        count: Prompts, at least 1; see `partial_prompts`.
+        model: Trained on captions of the storybook.
+        count: How many `partial_prompts`, at least 1.
         seed: Of the prompts and of the continuations.
         temperature: Of the continuations.
     """
@@ -30,12 +42,12 @@ def prompts_kept(model: LanguageModel, *, count: int = 1000, seed: int, temperat
 def partial_prompts(count: int, *, seed: int) -> list[str]:
     """The beginnings of captions of withheld scenes, by turns in English and in Chinese.
 
-    They are cut between words or between characters; something always stays and something always goes.
+    They are cut between words or, in Chinese, between characters; they are never empty and never whole captions.
     """
     rng, beginnings = np.random.default_rng(seed), list[str]()
     for each in sample(100 * count, seed, withheld=True):
-        told = each.captions
-        pieces = re.findall(" ?[!-~]+|.", told.chinese if len(beginnings) % 2 else told.english)
+        text = each.captions.chinese if len(beginnings) % 2 else each.captions.english
+        pieces = re.findall(" ?[!-~]+|.", text)
         if len(pieces) > 1:
             beginnings.append("".join(pieces[: rng.integers(1, len(pieces))]))
         if len(beginnings) == count:

@@ -6,7 +6,6 @@ slid over the picture at a resolution at which they are small, by matrix product
 """
 
 import functools
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from benchmarks.quality.storybook_matching import (
     Look,
     View,
     Window,
+    colours_of,
     drawings,
     explains,
     layer,
@@ -86,7 +86,8 @@ class Templates(NamedTuple):
 @functools.cache
 def templates(side: int, time: str) -> Templates:
     """The looks, `side` pixels large."""
-    layers = np.stack([layer(squared(look.drawing, side), look.colour, time) for look in looks()])
+    art = ((look, squared(look, side)) for look in drawings())
+    layers = np.stack([layer(shown, colour, time) for look, shown in art for colour in colours_of(look)])
     tint = layers[..., :3] - 128 * layers[..., 3:]
     square = (tint**2).sum(-1) / np.maximum(layers[..., 3], 1 / 255)
     first = np.unique(owners(), return_index=True)[1]
@@ -128,15 +129,15 @@ def palettes(time: str) -> tuple[Floats, NDArray[np.int64]]:
     return shares, colours
 
 
-def supported(view: View, unlike: NDArray[np.bool_]) -> frozenset[Look]:
-    """The looks most of whose colours the picture has where it is not explained."""
+def supported(view: View, unlike: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which looks have most of their colours where the picture is not explained: bool[looks]."""
     bins = (view.picture[unlike] // BIN).astype(int)
     there = np.zeros((256 // BIN,) * 3, bool)
     for red, green, blue in np.unique(bins, axis=0):
         there[tuple(slice(max(0, each - NEAR), each + NEAR + 1) for each in (red, green, blue))] = True
     shares, colours = palettes(view.time)
-    support = (shares * there[colours[..., 0], colours[..., 1], colours[..., 2]]).sum(1)
-    return frozenset(itertools.compress(looks(), support >= SUPPORT))
+    support: Floats = (shares * there[colours[..., 0], colours[..., 1], colours[..., 2]]).sum(1)
+    return support >= SUPPORT
 
 
 def best_figure(view: View) -> Candidate | None:
@@ -168,40 +169,50 @@ def siblings(view: View, candidate: Candidate) -> list[Candidate]:
     return [recoloured(view, refined(view, recoloured(view, each))) for each in tried]
 
 
-def candidates(view: View, level: int, known: frozenset[Look]) -> list[Candidate]:
+def candidates(view: View, level: int, known: NDArray[np.bool_]) -> list[Candidate]:
     """The best of all sizes, one for each drawing, the best first."""
     best: dict[Look, Candidate] = {}
-    for each in itertools.chain.from_iterable(sweep(view, side, level, known) for side in LEVELS[level]):
-        if each.gain > best.get(each.look.drawing, each._replace(gain=0.0)).gain:
-            best[each.look.drawing] = each
+    worth = LEAST
+    for side in reversed(LEVELS[level]):
+        for each in sweep(view, side, level, known, worth):
+            if each.gain > best.get(each.look.drawing, each._replace(gain=0.0)).gain:
+                best[each.look.drawing] = each
+            worth = max(worth, PROMISING * each.gain)
     return promising(best.values())
 
 
-def sweep(view: View, side: int, level: int, known: frozenset[Look]) -> list[Candidate]:
-    """The best place of every known look at one size."""
+def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], worth: float) -> list[Candidate]:
+    """The best place of every known look at one size, where its gain may be worth fitting.
+
+    Args:
+        view: What is to be explained.
+        side: Of the looks.
+        level: Side of the picture.
+        known: Which looks to try: bool[looks].
+        worth: The least gain of interest.
+    """
     picture, explained, weight = (
         shrunk(each, level) for each in (view.picture - 128, view.explained - 128, view.weight)
     )
     size, pixels = side / level, (SIZE / level) ** 2
-    fitting = (size >= RANGE[0] * natural_sizes()) & (size <= RANGE[1] * natural_sizes())
-    chosen = np.array([number for number in np.flatnonzero(fitting) if looks()[number] in known], int)
+    chosen = np.flatnonzero(known & (size >= RANGE[0] * natural_sizes()) & (size <= RANGE[1] * natural_sizes()))
     error = weight * ((picture - explained) ** 2).sum(-1)
     # No figure explains more than all of its square.
-    busy = patches((error > UNLIKE).astype(np.float32), side).mean(1) > BUSY
-    busy &= pixels * patches(error, side).sum(1) > LEAST
+    busy = patches((error > UNLIKE).astype(np.float32), side).mean((2, 3)) > BUSY
+    busy &= pixels * patches(error, side).sum((2, 3)) > worth
     if not busy.any() or not len(chosen):
         return []
     there = templates(side, view.time)
-    change = patches(error - weight * (picture**2).sum(-1), side)[busy]
+    change = flat(patches(error - weight * (picture**2).sum(-1), side)[busy])
     gains = (change @ there.coverage.T)[:, owners()[chosen]]
-    gains += 2 * (patches(weight[..., None] * picture, side)[busy] @ there.tint[chosen].T)
-    gains -= patches(weight, side)[busy] @ there.square[chosen].T
+    gains += 2 * (flat(patches(weight[..., None] * picture, side)[busy]) @ there.tint[chosen].T)
+    gains -= flat(patches(weight, side)[busy]) @ there.square[chosen].T
     best = pixels * gains.max(0)
-    rows, columns = np.divmod(np.flatnonzero(busy)[gains.argmax(0)], level + side // 2 - side + 1)
+    rows, columns = (places[gains.argmax(0)] for places in np.nonzero(busy))
     return [
-        Candidate(float(gain), look, *centre(look, column / level, row / level, size), size)
-        for gain, look, row, column in zip(best, (looks()[each] for each in chosen), rows, columns, strict=True)
-        if gain > 0
+        Candidate(float(best[number]), look, *centre(look, columns[number] / level, rows[number] / level, size), size)
+        for number in np.flatnonzero(best > max(0.0, PROMISING * best.max()))
+        for look in [looks()[chosen[number]]]
     ]
 
 
@@ -212,14 +223,17 @@ def centre(look: Look, left: float, top: float, size: float) -> tuple[float, flo
 
 
 def patches(values: Floats, side: int) -> Floats:
-    """Squares of a map (h, w) or a picture (h, w, 3), flat: float32[places, side^2 or 3 side^2]."""
+    """The squares of a map (h, w) or a picture (h, w, 3), a view: float32[rows, columns, side, side] or [..., 3]."""
     # A drawing fills its square from the top left, so that the square may reach out at the bottom and at the right.
     edge = (0, side // 2)
     padded = np.pad(values, (edge, edge, (0, 0))[: values.ndim])
     windows = sliding_window_view(padded, (side, side), axis=(0, 1))
-    if values.ndim == 3:
-        windows = windows.transpose(0, 1, 3, 4, 2)
-    return np.ascontiguousarray(windows.reshape(windows.shape[0] * windows.shape[1], -1))
+    return np.moveaxis(windows, 2, -1) if values.ndim == 3 else windows
+
+
+def flat(squares: Floats) -> Floats:
+    """Each of n squares as a row: float32[n, values]."""
+    return squares.reshape(len(squares), -1)
 
 
 def standing_alone(view: View) -> list[Candidate]:
@@ -250,8 +264,8 @@ def filling(view: View, region: NDArray[np.bool_]) -> Candidate | None:
     error = float(view.error[region].sum())
     if error < LEAST:
         return None
-    known = {look.drawing for look in supported(view, region)}
-    boxes = (boxed(drawing, region) for drawing in drawings() if drawing in known)
+    known = np.unique(owners()[supported(view, region)])
+    boxes = (boxed(drawings()[number], region) for number in known)
     guesses = promising(recoloured(view, each) for each in boxes if each)
     best = max((recoloured(view, refined(view, each)) for each in guesses), default=None)
     return best if best and best.gain >= CERTAIN * error and explains(view, best) >= CERTAIN else None

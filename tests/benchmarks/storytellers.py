@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from benchmarks.quality.storybook_sentences import Said, parse
+from benchmarks.quality.storybook_grammar import Said, parse
 from tfx_pipeline.datasets.storybook.layout import CrowdedError, lay_out
 from tfx_pipeline.datasets.storybook.scene import Scene, render
 from tfx_pipeline.datasets.storybook.story import ORDINALS, Rng, Role, Story, pick

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.storybook import FREE_PROMPTS
+from benchmarks.quality.storybook_grammar import parse
 from benchmarks.quality.storybook_prompts import partial_prompts, prompts_kept
-from benchmarks.quality.storybook_sentences import parse
 from tfx_pipeline.datasets.storybook.samples import Sample, sample
 from tfx_pipeline.datasets.storybook.story import ORDINALS
 from tfx_pipeline.datasets.storybook.things import PLACES, THINGS
