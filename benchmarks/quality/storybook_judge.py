@@ -165,14 +165,9 @@ def read(picture: NDArray[np.uint8]) -> Reading:
     values = picture.astype(np.float32)
     setting = read_setting(values)
     page = Page(values, setting, (falls(setting.weather, setting.pattern)[..., 3] < COVERED).astype(np.float32))
-    figures = standing_alone(page.between([], []))
-    if figures:
-        figures = reconsidered(page, figures)
-    while len(figures) < MOST_FIGURES:
-        grown = with_another(page, figures)
-        if len(grown) == len(figures):
-            break
-        figures = reconsidered(page, grown)
+    figures = needed(page, fitted(page, standing_alone(page.between([], []))))
+    while len(figures) < MOST_FIGURES and (found := another(page, figures)):
+        figures = reconsidered(page, *found)
     return Reading(setting, tuple(as_figure(each, order) for order, each in enumerate(figures)))
 
 
@@ -200,23 +195,33 @@ class Page:
         return float(view.error.sum()) + LEAST * len(figures)
 
 
-def with_another(page: Page, figures: list[Candidate]) -> list[Candidate]:
-    """The figures and one more, before or behind the others, where there is one."""
-    options = []
-    for behind, before in ((figures, []), ([], figures)) if figures else (([], []),):
-        view = page.between(behind, before)
-        found = best_figure(view)
-        if found:
-            options.append((found.gain, [*behind, found, *before]))
-    return max(options)[1] if options else figures
+def another(page: Page, figures: list[Candidate]) -> tuple[list[Candidate], int] | None:
+    """The figures and one more, before or behind the others, and its number; None where there is none."""
+    front = best_figure(page.between(figures, []))
+    if not figures or (front and not any(touch(front, each) for each in figures)):
+        return ([*figures, front], len(figures)) if front else None
+    behind = best_figure(page.between([], figures))
+    best = max(filter(None, (front, behind)), default=None)
+    if best is None:
+        return None
+    return ([*figures, best], len(figures)) if best is front else ([best, *figures], 0)
 
 
-def reconsidered(page: Page, figures: list[Candidate]) -> list[Candidate]:
-    """The figures fitted anew, with another in the place of a poor one, and without the superfluous."""
+def reconsidered(page: Page, figures: list[Candidate], number: int) -> list[Candidate]:
+    """The figures fitted anew, with others in the place of poor ones that the one of a number touches.
+
+    Those that are not needed then are left out.
+    """
     figures = fitted(page, figures)
-    for each in list(figures):
+    new = figures[number]
+    for each in [other for other in figures if other is not new and touch(other, new)]:
         if each in figures and explains(page.around(figures, each), each) < CERTAIN:
             figures = min(figures, replaced(page, figures, each), key=page.cost)
+    return needed(page, figures)
+
+
+def needed(page: Page, figures: list[Candidate]) -> list[Candidate]:
+    """The figures without those that cost more than they explain, the smallest first."""
     for each in sorted(figures, key=lambda figure: figure.size):
         figures = min(figures, fitted(page, [other for other in figures if other is not each]), key=page.cost)
     return figures

@@ -39,12 +39,13 @@ SMALL, LARGE = (7, 8, 9, 10, 11, 12, 13), (15, 17, 19, 21, 23, 26)
 LEVELS = {16: SMALL, 32: (*SMALL, *LARGE), 64: (*SMALL, *LARGE)}
 """Sides of the picture at which drawings are slid over it, the largest figures first, and the sides of the drawings.
 
-Large ones come twice, for thin figures are lost at a lower resolution.
+Large ones come twice, for thin figures are lost at a lower resolution. They move by `STRIDE` pixels at a time.
 """
+STRIDE = 2
 CANDIDATES, FINALISTS = 12, 4
 """The most drawings that are fitted, and of these those whose colour is chosen anew."""
 PROMISING = 0.5
-"""The share of the best guess's gain that a guess must have to be fitted."""
+"""The share of the best gain so far that a guess must have to be fitted."""
 BIN = 16
 """Grey levels of a channel that count as one, where colours are only told to be there or not."""
 NEAR = 3
@@ -147,7 +148,8 @@ def best_figure(view: View) -> Candidate | None:
         return None
     known, found = supported(view, unlike), list[Candidate]()
     for level, sides in LEVELS.items():
-        rough = sorted((refined(view, each) for each in candidates(view, level, known)), reverse=True)
+        least = PROMISING * max((each.gain for each in found), default=0.0)
+        rough = sorted((refined(view, each) for each in candidates(view, level, known, least)), reverse=True)
         fine = [recoloured(view, each) for each in rough[:FINALISTS]]
         found += [each for each in (*fine, *(siblings(view, max(fine)) if fine else ())) if is_there(view, each)]
         best = max(found, default=None)
@@ -169,27 +171,26 @@ def siblings(view: View, candidate: Candidate) -> list[Candidate]:
     return [recoloured(view, refined(view, recoloured(view, each))) for each in tried]
 
 
-def candidates(view: View, level: int, known: NDArray[np.bool_]) -> list[Candidate]:
-    """The best of all sizes, one for each drawing, the best first."""
+def candidates(view: View, level: int, known: NDArray[np.bool_], least: float) -> list[Candidate]:
+    """The best of all sizes, one for each drawing, the best first; those that gain more than the least alone."""
     best: dict[Look, Candidate] = {}
-    worth = LEAST
     for side in reversed(LEVELS[level]):
-        for each in sweep(view, side, level, known, worth):
+        for each in sweep(view, side, level, known, least):
             if each.gain > best.get(each.look.drawing, each._replace(gain=0.0)).gain:
                 best[each.look.drawing] = each
-            worth = max(worth, PROMISING * each.gain)
+            least = max(least, PROMISING * each.gain)
     return promising(best.values())
 
 
-def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], worth: float) -> list[Candidate]:
-    """The best place of every known look at one size, where its gain may be worth fitting.
+def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], least: float) -> list[Candidate]:
+    """The best place of every look at one size.
 
     Args:
         view: What is to be explained.
         side: Of the looks.
         level: Side of the picture.
         known: Which looks to try: bool[looks].
-        worth: The least gain of interest.
+        least: What they must gain.
     """
     picture, explained, weight = (
         shrunk(each, level) for each in (view.picture - 128, view.explained - 128, view.weight)
@@ -199,7 +200,7 @@ def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], worth: fl
     error = weight * ((picture - explained) ** 2).sum(-1)
     # No figure explains more than all of its square.
     busy = patches((error > UNLIKE).astype(np.float32), side).mean((2, 3)) > BUSY
-    busy &= pixels * patches(error, side).sum((2, 3)) > worth
+    busy &= pixels * patches(error, side).sum((2, 3)) > max(LEAST, least)
     if not busy.any() or not len(chosen):
         return []
     there = templates(side, view.time)
@@ -208,12 +209,17 @@ def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], worth: fl
     gains += 2 * (flat(patches(weight[..., None] * picture, side)[busy]) @ there.tint[chosen].T)
     gains -= flat(patches(weight, side)[busy]) @ there.square[chosen].T
     best = pixels * gains.max(0)
-    rows, columns = (places[gains.argmax(0)] for places in np.nonzero(busy))
+    tops, lefts = (stride(side) / level * places[gains.argmax(0)] for places in np.nonzero(busy))
     return [
-        Candidate(float(best[number]), look, *centre(look, columns[number] / level, rows[number] / level, size), size)
-        for number in np.flatnonzero(best > max(0.0, PROMISING * best.max()))
+        Candidate(float(best[number]), look, *centre(look, lefts[number], tops[number], size), size)
+        for number in np.flatnonzero(best > max(least, PROMISING * best.max()))
         for look in [looks()[chosen[number]]]
     ]
+
+
+def stride(side: int) -> int:
+    """How many pixels at a time drawings of a side move."""
+    return STRIDE if side in LARGE else 1
 
 
 def centre(look: Look, left: float, top: float, size: float) -> tuple[float, float]:
@@ -225,9 +231,9 @@ def centre(look: Look, left: float, top: float, size: float) -> tuple[float, flo
 def patches(values: Floats, side: int) -> Floats:
     """The squares of a map (h, w) or a picture (h, w, 3), a view: float32[rows, columns, side, side] or [..., 3]."""
     # A drawing fills its square from the top left, so that the square may reach out at the bottom and at the right.
-    edge = (0, side // 2)
+    edge, step = (0, side // 2), stride(side)
     padded = np.pad(values, (edge, edge, (0, 0))[: values.ndim])
-    windows = sliding_window_view(padded, (side, side), axis=(0, 1))
+    windows = sliding_window_view(padded, (side, side), axis=(0, 1))[::step, ::step]
     return np.moveaxis(windows, 2, -1) if values.ndim == 3 else windows
 
 

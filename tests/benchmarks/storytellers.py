@@ -1,4 +1,4 @@
-"""What stands in for a trained generator of the storybook: the data itself, which draws what a caption says."""
+"""Stands in for a trained generator of the storybook: the data set itself, which draws what a caption says."""
 
 import contextlib
 from collections.abc import Sequence
@@ -17,19 +17,20 @@ KINDS = {1: "single", 2: "pair", 3: "triple"}
 
 
 class DataItself:
-    """Draws as the data are drawn: what a caption leaves open by the seed. No place, time or weather may be open."""
+    """Draws as the data set does, from captions that say their place, time and weather; the seed decides the rest."""
 
     picture_size = 64
 
-    def generate(self, captions: Sequence[str], *, seed: Sequence[int], scale: int = 1) -> NDArray[np.uint8]:
-        """Pictures of captions: uint8[n, 64 scale, 64 scale, 3]."""
+    def generate(self, captions: Sequence[str], *, seed: Sequence[int]) -> NDArray[np.uint8]:
+        """Pictures of captions: uint8[n, 64, 64, 3]."""
         scenes = (understood(caption, one) for caption, one in zip(captions, seed, strict=True))
-        return np.stack([render(scene, self.picture_size * scale) for scene in scenes])
+        return np.stack([render(scene, self.picture_size) for scene in scenes])
 
-    def draw_likeliest(self, captions: tf.Tensor) -> tf.Tensor:
-        """The canonical pictures of captions."""
+    def draw_likeliest(self, captions: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        """The canonical pictures of captions, 64 times `scale` pixels large."""
         stories = (told_by(parse(caption.decode())[0]) for caption in captions.numpy())
-        return tf.constant([render(lay_out(story), self.picture_size) / 127.5 - 1 for story in stories])
+        side = self.picture_size * int(scale)
+        return tf.constant(np.stack([render(lay_out(story), side) for story in stories]) / np.float32(127.5) - 1)
 
 
 def understood(caption: str, seed: int) -> Scene:

@@ -82,7 +82,6 @@ def test_the_weights_that_come_along_obey_and_vary(monkeypatch: pytest.MonkeyPat
     assert figures["pretrained_singles_all_right"] > 0.9 and figures["pretrained_shapes_psnr"] > 30
     assert figures["pretrained_prompt_attributes_kept"] > 0.9
     assert 0.5 < figures["pretrained_seed_spread_ratio"] < 1.5 and figures["pretrained_open_colours"] > 4
-    assert figures["training_minutes"] == 0
 
 
 @pytest.mark.slow
