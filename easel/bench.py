@@ -65,7 +65,10 @@ def quality(
     pictures: Annotated[int, typer.Option(min=1, help="Real pictures that the row storybook_judge reads.")] = 2000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Train on public data for a while and print what it came to, in up to a hundred minutes."""
+    """Measure what models draw, read and restore, most of them trained for a while on public data.
+
+    All rows take up to two and a half hours; `storybook` and `storybook_judge` a quarter of an hour each.
+    """
     with failing("pipeline"):
         with quiet():
             from benchmarks.quality.effort import Effort

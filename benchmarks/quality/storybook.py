@@ -8,8 +8,9 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -51,7 +52,8 @@ SIDES = (64, 128, 256)
 TIMED = ("a cat under a tree at night", "a red car", "一只可爱的猫咪", "两只绵羊")
 
 
-class Counts(NamedTuple):
+@dataclass(frozen=True)
+class Counts:
     """How many drawings the figures come from.
 
     Attributes:

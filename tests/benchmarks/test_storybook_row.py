@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -152,6 +153,6 @@ def test_a_row_of_the_pretrained_weights_has_every_figure(monkeypatch: pytest.Mo
     monkeypatch.setattr(
         storybook, "in_turn", lambda calls: {name: Timing(call() or 4.0, 0.0) for name, call in calls.items()}
     )
-    figures = measure(seed=0, counts=Counts(*[1] * len(Counts._fields)))
+    figures = measure(seed=0, counts=Counts(*[1] * len(fields(Counts))))
     assert {*figures} == {*ROWS["storybook"].keys}
     assert np.isfinite([*figures.values()]).all()
