@@ -182,7 +182,14 @@ class Page:
     def between(self, behind: Sequence[Candidate], before: Sequence[Candidate]) -> View:
         """What a figure between others has to explain."""
         weight = self.clear * (cover(before) < COVERED)
-        return View(self.picture, painted(behind, self.setting), weight, self.setting.time)
+        noise = self.noise([*behind, *before])
+        return View(self.picture, painted(behind, self.setting), weight, self.setting.time, noise)
+
+    def noise(self, figures: Sequence[Candidate]) -> float:
+        """The median squared error of the pixels that figures cover; 0 where they cover none."""
+        covered = cover(figures) * self.clear > 0.5
+        error = ((self.picture - painted(figures, self.setting)) ** 2).sum(-1)
+        return float(np.median(error[covered])) if covered.any() else 0.0
 
     def around(self, figures: Sequence[Candidate], figure: Candidate) -> View:
         """What one of the figures has to explain."""

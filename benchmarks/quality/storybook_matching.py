@@ -231,12 +231,14 @@ class View:
         explained: What has been explained of it so far: float32[64, 64, 3].
         weight: How much each pixel counts, 0 or 1: float32[64, 64].
         time: In whose light the figure is.
+        noise: The squared error of a pixel that figures leave which are known.
     """
 
     picture: Floats
     explained: Floats
     weight: Floats
     time: str
+    noise: float = 0.0
 
     @functools.cached_property
     def error(self) -> Floats:

@@ -56,6 +56,8 @@ MAIN = 6
 """How many colours of a drawing are looked for."""
 UNLIKE = 3 * 20.0**2
 """The squared error of a pixel beyond which it is not explained: three channels off by 20 grey levels."""
+NOISY = 4.0
+"""How many times as much as the noise it must be: what a soft drawing of a figure leaves is no other figure."""
 FEW = 8
 """The pixels below which nothing is to be explained."""
 BUSY = 0.12
@@ -143,7 +145,7 @@ def supported(view: View, unlike: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def best_figure(view: View) -> Candidate | None:
     """The figure that explains most of what is left; a smaller one where no large one is certain."""
-    unlike = view.error > UNLIKE
+    unlike = view.error > unexplained(view)
     if unlike.sum() < FEW or view.error.sum() < LEAST:
         return None
     known, found = supported(view, unlike), list[Candidate]()
@@ -156,6 +158,11 @@ def best_figure(view: View) -> Candidate | None:
         if best and best.size > 0.8 * sides[0] / level and explains(view, best) > CERTAIN:
             break
     return max(found, default=None)
+
+
+def unexplained(view: View) -> float:
+    """The squared error of a pixel beyond which it is not explained."""
+    return max(UNLIKE, NOISY * view.noise)
 
 
 def is_there(view: View, candidate: Candidate) -> bool:
@@ -199,7 +206,7 @@ def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], least: fl
     chosen = np.flatnonzero(known & (size >= RANGE[0] * natural_sizes()) & (size <= RANGE[1] * natural_sizes()))
     error = weight * ((picture - explained) ** 2).sum(-1)
     # No figure explains more than all of its square.
-    busy = patches((error > UNLIKE).astype(np.float32), side).mean((2, 3)) > BUSY
+    busy = patches((error > unexplained(view)).astype(np.float32), side).mean((2, 3)) > BUSY
     busy &= pixels * patches(error, side).sum((2, 3)) > max(LEAST, least)
     if not busy.any() or not len(chosen):
         return []
@@ -244,7 +251,7 @@ def flat(squares: Floats) -> Floats:
 
 def standing_alone(view: View) -> list[Candidate]:
     """The figures that explain nearly all of a region in which the picture is not explained."""
-    found = (filling(view, region) for region in regions(view.error > UNLIKE))
+    found = (filling(view, region) for region in regions(view.error > unexplained(view)))
     return [each for each in found if each]
 
 
