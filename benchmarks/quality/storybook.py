@@ -77,9 +77,9 @@ class Counts:
     count: int = 100
     likeliest: int = 100
     sharp: int = 48
-    nouns: int = 8
+    nouns: int = 6
     seeds: int = 64
-    few_seeds: int = 12
+    few_seeds: int = 8
     in_data: int = 300
     free: int | None = None
     partial: int = 1000
