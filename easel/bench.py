@@ -75,7 +75,7 @@ def quality(
             from benchmarks.quality.rows import ROWS, BenchError, measure
 
         chosen = rows.split(",") if rows else list(ROWS)
-        say(f"Measuring {', '.join(chosen)}: {budget_minutes:g} minutes a training.", as_json=as_json)
+        say(f"Measuring {', '.join(chosen)}.", as_json=as_json)
         try:
             figures = measure(
                 data,
