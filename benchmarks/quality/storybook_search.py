@@ -67,7 +67,7 @@ CERTAIN = 0.9
 EXPLAINED = 0.55
 """The share of the squared error beneath a figure that it must explain."""
 LEAST = 100_000.0
-"""The squared error that a figure must explain; a purple cup of nine pixels explains less than twice as much at night."""
+"""The squared error that a figure must explain; a small cup, purple at night, explains less than twice as much."""
 ASPECT = 1.25
 """How many times wider or narrower than a region a drawing may be that is held against it."""
 
