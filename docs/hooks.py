@@ -1,4 +1,4 @@
-"""What the documentation takes from the program itself: the command line's own help."""
+"""What the documentation takes from the program itself: the command line's own help, and the options of a drawing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,15 +6,27 @@ from typing import Any
 import typer
 
 from easel.cli import app
+from models.options import OPTIONS, Option
 
-MARK = "<!-- commands -->"
+COMMANDS, DRAWING = "<!-- commands -->", "<!-- options -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the commands where a page asks for them."""
-    if MARK not in markdown:
-        return markdown
-    return markdown.replace(MARK, "\n".join(described(typer.main.get_command(app), "easel")))
+    """Put the commands, and the options of a drawing, where a page asks for them."""
+    if DRAWING in markdown:
+        head = ["| | type | default | range | |", "|---|---|---|---|---|"]
+        markdown = markdown.replace(DRAWING, "\n".join([*head, *map(drawing_option, OPTIONS.values())]))
+    if COMMANDS in markdown:
+        commands = described(typer.main.get_command(app), "easel")
+        markdown = markdown.replace(COMMANDS, "\n".join(commands))
+    return markdown
+
+
+def drawing_option(option: Option[Any]) -> str:
+    """One option of a drawing as a row."""
+    default = "" if option.default is None else f"`{option.default}`"
+    bounds = " to ".join(f"`{bound}`" for bound in option.bounds.values())
+    return f"| `{option.name}` | {option.dtype} | {default} | {bounds} | {option.help} |"
 
 
 def described(command: Any, words: str) -> Iterator[str]:

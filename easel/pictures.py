@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from easel.console import answer, failing, quiet, say, short
+from models import options
+from models.options import Option
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,32 +42,24 @@ Certificate = Annotated[
 PrivateKey = Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")]
 
 
+def option(row: Option[Any]) -> Any:
+    """An option of the command line, of the table's range and help."""
+    return typer.Option(min=row.bounds.get("ge"), max=row.bounds.get("le"), help=row.help)
+
+
 def generate(
     prompt: Annotated[str, typer.Argument(help="What to draw, in English or Chinese.")],
     out: Out = Path("out.png"),
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=256, help="How many pictures.")] = 1,
-    seed: Annotated[int, typer.Option(help="The first picture's seed, 64 bits; the next ones count up from it.")] = 0,
-    temperature: Annotated[
-        float | None,
-        typer.Option(min=0, max=10, help="How freely to continue; 0 takes the likeliest words."),
-    ] = None,
-    expand: Annotated[bool, typer.Option(help="Continue the prompt to a full caption first.")] = True,
-    refine: Annotated[bool, typer.Option(help="Let the restorer have the last word.")] = True,
-    candidates: Annotated[
-        int, typer.Option(min=1, max=16, help="Draw each so many times, and take the one most like the others.")
-    ] = 1,
-    scale: Annotated[
-        int, typer.Option(min=1, max=8, help="Draw so many times finer: 4 makes 128x128 pixels of 32x32.")
-    ] = 1,
-    to_prompt: Annotated[
-        str | None, typer.Option(help="With --share, the prompt of a second picture; by default the same.")
-    ] = None,
-    to_seed: Annotated[
-        int | None, typer.Option(help="With --share, the seed of a second picture; by default the same.")
-    ] = None,
-    share: Annotated[
-        float, typer.Option(min=0, max=1, help="Interpolate: 0 is the first picture, 1 the second.")
-    ] = 0.0,
+    seed: Annotated[int, typer.Option(help=options.SEED.help)] = options.SEED.default,
+    temperature: Annotated[float | None, option(options.TEMPERATURE)] = None,
+    expand: Annotated[bool, option(options.EXPAND)] = options.EXPAND.default,
+    refine: Annotated[bool, option(options.REFINE)] = options.REFINE.default,
+    candidates: Annotated[int, option(options.CANDIDATES)] = options.CANDIDATES.default,
+    scale: Annotated[int, option(options.SCALE)] = options.SCALE.default,
+    to_prompt: Annotated[str | None, option(options.TO_PROMPT)] = options.TO_PROMPT.default,
+    to_seed: Annotated[int | None, option(options.TO_SEED)] = options.TO_SEED.default,
+    share: Annotated[float, option(options.SHARE)] = options.SHARE.default,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),

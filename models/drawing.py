@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from models.batches import as_rows, as_strings
 from models.drawing_network import DrawingNetwork
 from models.language_model import LanguageModel, Texts
+from models.options import SCALE, Number
 from models.tensors import to_uint8
-
-MOST_SCALE = 8
 
 
 class Drawer(Protocol):
@@ -35,8 +34,8 @@ class Drawer(Protocol):
         Args:
             embeddings: float32[b, embedding_size].
             seeds: int64[b].
-            scale: How many times finer than `picture_size`, an integer scalar from 1 to `MOST_SCALE`; None stands for
-                1.
+            scale: How many times finer than `picture_size`, an integer scalar in the range of `SCALE`; None stands
+                for 1.
 
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
@@ -133,7 +132,7 @@ class DrawingModel(DrawingNetwork):
         Args:
             captions: string[b].
             seeds: int64[b].
-            scale: How many times finer than in training, an integer scalar from 1 to `MOST_SCALE`; None stands for 1.
+            scale: How many times finer than in training, an integer scalar in the range of `SCALE`; None stands for 1.
 
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
@@ -146,7 +145,7 @@ class DrawingModel(DrawingNetwork):
         Args:
             captions: A string, a list of strings, or a dataset of string batches.
             seed: One for all captions, or one for each.
-            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE`.
+            scale: How many times finer than the pictures of training, in the range of `models.options.SCALE`.
 
         Returns:
             uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
@@ -173,16 +172,21 @@ def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[
     """In the graph: a drawing of the size of training, or a finer one.
 
     Args:
-        scale: An integer scalar from 1 to `MOST_SCALE`, which the graph asserts; None stands for 1.
+        scale: An integer scalar in the range of `SCALE`, which the graph asserts; None stands for 1.
         whole: Draws at scale 1.
         finer: Draws at another scale, int32[].
     """
     if scale is None:
         return whole()
-    message = [f"scale must be from 1 to {MOST_SCALE}, not", scale]
-    with tf.control_dependencies([tf.debugging.Assert((scale >= 1) & (scale <= MOST_SCALE), message)]):
-        times = tf.cast(tf.identity(scale), tf.int32)
+    times = tf.cast(within(SCALE, scale), tf.int32)
     return tf.cond(times == 1, whole, lambda: finer(times))
+
+
+def within(option: Number[Any], values: tf.Tensor) -> tf.Tensor:
+    """In the graph: values that are asserted to lie in an option's range."""
+    fits = tf.reduce_all((values >= option.least) & (values <= option.most))
+    with tf.control_dependencies([tf.debugging.Assert(fits, [f"{option.rule}, not", values])]):
+        return tf.identity(values)
 
 
 def as_scale(scale: int) -> tf.Tensor | None:
@@ -191,6 +195,5 @@ def as_scale(scale: int) -> tf.Tensor | None:
     Raises:
         ValueError: If it is out of range.
     """
-    if not 1 <= scale <= MOST_SCALE:
-        raise ValueError(f"scale must be from 1 to {MOST_SCALE}, not {scale}.")
+    SCALE.check(scale)
     return None if scale == 1 else tf.constant(scale, tf.int64)

@@ -14,7 +14,8 @@ import keras
 import tensorflow as tf
 
 from models.drawing import Drawer
-from models.language_model import TEMPERATURE, LanguageModel
+from models.language_model import LanguageModel
+from models.options import OPTIONS, SEED, TEMPERATURE
 from models.pictures import decode, decode_mask, encode_png
 from models.restorer import Restorer
 from models.tensors import to_float, to_uint8
@@ -22,19 +23,11 @@ from models.text_to_image import TextToImage
 
 Tensors = dict[str, tf.Tensor]
 DTYPES: Mapping[str, tf.DType] = {
+    **{option.name: tf.as_dtype(option.dtype) for option in (SEED, *OPTIONS.values())},
     "prompt": tf.string,
     "caption": tf.string,
     "language": tf.string,
-    "to_prompt": tf.string,
-    "to_seed": tf.int64,
-    "share": tf.float32,
-    "seed": tf.int64,
-    "temperature": tf.float32,
     "length": tf.int32,
-    "expand": tf.bool,
-    "refine": tf.bool,
-    "candidates": tf.int64,
-    "scale": tf.int64,
     "image_bytes": tf.string,
     "mask_bytes": tf.string,
     "noise_sigma": tf.float32,
@@ -224,7 +217,7 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
-        return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE), yes, yes)
+        return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE.default), yes, yes)
 
     write(out, model.generator, [serving_default, *drawing, facts_of(model, prompts or {})])
 

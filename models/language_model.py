@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from models.batches import as_lengths, as_rows, as_strings, as_temperatures
 from models.blocks import Block, block_of, read_block
 from models.language_network import LanguageNetwork, States, masked_nats
+from models.options import TEMPERATURE
 from models.sampling import uniform_rows
 from models.text import Tokenizer, as_utf8
 from models.vocabulary import END, PAD, RESERVED
 
-# Freely enough to vary, and rarely off the language that was learned.
-TEMPERATURE = 0.3
 # By then every piece is as likely as any other, and hotter ones would let pieces through that are never to be written.
 HOTTEST = 1e4
 # Pieces read at once when a text is scored, and texts side by side: bounds on memory, without effect on the result.
@@ -168,7 +167,7 @@ class LanguageModel(LanguageNetwork):
         prompts: Texts,
         *,
         seed: int | Sequence[int] = 0,
-        temperature: float | Sequence[float] = TEMPERATURE,
+        temperature: float | Sequence[float] = TEMPERATURE.default,
         length: int | Sequence[int] | None = None,
     ) -> Any:
         """Continue prompts into full captions.

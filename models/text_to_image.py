@@ -8,13 +8,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.batches import as_rows, as_strings, as_temperatures
-from models.drawing import Drawer, as_scale
-from models.language_model import TEMPERATURE, Texts
+from models.drawing import Drawer, as_scale, within
+from models.language_model import Texts
+from models.options import CANDIDATES, TEMPERATURE
 from models.restorer import Restorer
 from models.saving import load_model
 from models.tensors import to_uint8
-
-MOST_CANDIDATES = 16
 
 
 class TextToImage(tf.Module):
@@ -63,7 +62,7 @@ class TextToImage(tf.Module):
             temperatures: float32[b] of the continuation.
             expand: bool[b], whether to continue the prompt.
             refine: bool[b], whether the restorer has the last word.
-            candidates: int64[b], drawings of each row to choose from, 1 to `MOST_CANDIDATES`; one each if left out.
+            candidates: int64[b], drawings of each row to choose from, in the range of `CANDIDATES`; 1 if left out.
             scale: Of all pictures; see `Drawer.draw_embedded`.
 
         Returns:
@@ -137,17 +136,12 @@ class TextToImage(tf.Module):
         Args:
             embeddings: float32[b, embedding_size], of captions.
             seeds: int64[b].
-            candidates: int64[b], 1 to `MOST_CANDIDATES`.
+            candidates: int64[b], in the range of `CANDIDATES`.
 
         Returns:
             int64[b].
         """
-        few_enough = tf.debugging.Assert(
-            tf.reduce_all((candidates >= 1) & (candidates <= MOST_CANDIDATES)),
-            [f"candidates must be from 1 to {MOST_CANDIDATES}, not", candidates],
-        )
-        with tf.control_dependencies([few_enough]):
-            most = tf.reduce_max(candidates)
+        most = tf.reduce_max(within(CANDIDATES, candidates))
         return tf.cond(most > 1, lambda: self._most_alike(embeddings, seeds, candidates, most), lambda: seeds)
 
     def _most_alike(self, embeddings: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
@@ -169,20 +163,20 @@ class TextToImage(tf.Module):
         seed: int | Sequence[int] = 0,
         expand: bool = True,
         refine: bool = True,
-        temperature: float = TEMPERATURE,
+        temperature: float = TEMPERATURE.default,
         candidates: int = 1,
         scale: int = 1,
     ) -> NDArray[np.uint8]:
-        """Draw prompts.
+        """Draw prompts; `models.options` says what each option is and its range.
 
         Args:
             prompts: A string, a list of strings, or a dataset of string batches.
             seed: One for all prompts, or one for each.
             expand: Whether to continue the prompts first.
             refine: Whether the restorer has the last word.
-            temperature: Of the continuation; 0 takes the likeliest words.
-            candidates: Drawings of each prompt to choose from, 1 to `MOST_CANDIDATES`; see `choose`.
-            scale: How many times finer than the pictures of training, 1 to `MOST_SCALE` of `models.drawing`.
+            temperature: Of the continuation.
+            candidates: Drawings of each prompt to choose from; see `choose`.
+            scale: How many times finer than the pictures of training.
 
         Returns:
             uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
@@ -190,8 +184,8 @@ class TextToImage(tf.Module):
         Raises:
             ValueError: If there are not as many seeds as prompts, or a number is out of range.
         """
-        if not 1 <= candidates <= MOST_CANDIDATES:
-            raise ValueError(f"candidates must be from 1 to {MOST_CANDIDATES}, not {candidates}.")
+        TEMPERATURE.check(temperature)
+        CANDIDATES.check(candidates)
         texts, single = as_strings(prompts)
         pictures, _ = self._draw(
             tf.constant(texts),

@@ -11,20 +11,21 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import grpc
 from google.protobuf.message import Message
 
+from models.options import TEMPERATURE, DrawingOptions
 from serving import requests
-from serving.requests import TEMPERATURE, Ask, Facts, ImageLike, Inputs, Picture, ServingError, Signature
+from serving.requests import Ask, Facts, ImageLike, Inputs, Picture, ServingError, Signature
 from serving.wire import serving_pb2 as wire
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-__all__ = ["TEMPERATURE", "AsyncClient", "Client", "Credentials", "Facts", "Picture", "ServingError", "Signature"]
+__all__ = ["AsyncClient", "Client", "Credentials", "Facts", "Picture", "ServingError", "Signature"]
 
 Answer = TypeVar("Answer")
 Response = TypeVar("Response", bound=Message)
@@ -124,16 +125,9 @@ class Client:
         prompt: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
-        temperature: float | None = None,
-        expand: bool = True,
-        refine: bool = True,
-        candidates: int = 1,
-        scale: int = 1,
-        to_prompt: str | None = None,
-        to_seed: int | None = None,
-        share: float = 0.0,
         label: str = "",
         version: int | None = None,
+        **options: Unpack[DrawingOptions],
     ) -> list[Picture]:
         """Draw one picture for each prompt.
 
@@ -141,24 +135,18 @@ class Client:
             prompt: one prompt or several.
             seed: one seed for all, or one for each prompt; several seeds for one prompt give several pictures of it.
                 Any 64 bits: those from 2^63 on are the same seeds as the negative ones.
-            temperature: how freely the prompt is expanded, from 0 (always the likeliest word); None stands for
-                0.3, as in the model.
-            expand: let the language model complete the prompt to a full caption.
-            refine: let the restorer clean the picture.
-            candidates: drawings of each prompt, 1 to 16, of which the one most like the others is taken.
-            scale: how many times finer than the pictures of training, 1 to 8: 4 makes 128x128 pixels of 32x32.
-            to_prompt: the prompt of a second picture, towards which all are interpolated; None for the same prompt.
-            to_seed: the seed of the second picture; None for the same seed.
-            share: how far to interpolate, from 0, the first picture, to 1, the second.
             label: the label of the version that draws, such as `canary`; empty for the newest.
             version: its number, which goes before a label.
+            options: how to draw, such as `temperature=0.5` or `scale=4`; `models.options` lists them, with their
+                defaults and ranges.
 
         Raises:
-            ServingError: the server cannot be reached or refuses, or the numbers of prompts and seeds do not fit.
+            ServingError: the server cannot be reached or refuses, an option is out of its range, or the numbers of
+                prompts and seeds do not fit.
+            TypeError: there is no such option.
 
         """
-        how = (temperature, expand, refine, candidates, scale, to_prompt, to_seed, share)
-        return self._predict(requests.generate(prompt, seed, *how, label, version))
+        return self._predict(requests.generate(prompt, seed, label, version, **options))
 
     def facts(self, *, languages: Sequence[str] = ("en", "zh"), label: str = "") -> Facts:
         """Return the size of the pictures that the model draws, and prompts to try with it.
@@ -223,7 +211,7 @@ class Client:
         prompt: str,
         *,
         seed: int = 0,
-        temperature: float = TEMPERATURE,
+        temperature: float = TEMPERATURE.default,
         length: int | None = None,
         label: str = "",
     ) -> str:
@@ -344,20 +332,12 @@ class AsyncClient:
         prompt: str | Sequence[str],
         *,
         seed: int | Sequence[int] = 0,
-        temperature: float | None = None,
-        expand: bool = True,
-        refine: bool = True,
-        candidates: int = 1,
-        scale: int = 1,
-        to_prompt: str | None = None,
-        to_seed: int | None = None,
-        share: float = 0.0,
         label: str = "",
         version: int | None = None,
+        **options: Unpack[DrawingOptions],
     ) -> list[Picture]:
         """As `Client.generate`."""
-        how = (temperature, expand, refine, candidates, scale, to_prompt, to_seed, share)
-        return await self._predict(requests.generate(prompt, seed, *how, label, version))
+        return await self._predict(requests.generate(prompt, seed, label, version, **options))
 
     async def facts(self, *, languages: Sequence[str] = ("en", "zh"), label: str = "") -> Facts:
         """As `Client.facts`."""
@@ -386,7 +366,7 @@ class AsyncClient:
         prompt: str,
         *,
         seed: int = 0,
-        temperature: float = TEMPERATURE,
+        temperature: float = TEMPERATURE.default,
         length: int | None = None,
         label: str = "",
     ) -> str:

@@ -8,9 +8,11 @@ Standard (Digital Source Type).
 import importlib.metadata
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.options import CANDIDATES, SCALE, SHARE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,11 +62,11 @@ class Drawing(BaseModel):
     temperature: float | None = None
     expand: bool
     refine: bool
-    candidates: int = Field(default=1, ge=1, le=16)
-    scale: int = Field(default=1, ge=1, le=8)
+    candidates: Annotated[int, Field(**CANDIDATES.bounds)] = CANDIDATES.default
+    scale: Annotated[int, Field(**SCALE.bounds)] = SCALE.default
     to_prompt: str | None = None
     to_seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    share: float = Field(default=0.0, ge=0, le=1)
+    share: Annotated[float, Field(**SHARE.bounds)] = SHARE.default
 
 
 class Restoring(BaseModel):

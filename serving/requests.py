@@ -7,8 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack
 
+from models.options import OPTIONS, SEED, TEMPERATURE, DrawingOptions, Number
 from serving.wire import serving_pb2 as wire
 
 if TYPE_CHECKING:
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
     from serving.provenance import Drawing, Provenance
 
-# The same as in the models themselves, so that leaving an option out and naming its default draw the same picture.
-TEMPERATURE = 0.3
 ESTIMATE_NOISE = -1.0
-MOST_SEED = 2**64 - 1
-"""Of other tools, whose seeds count from 0 as far as 64 bits go."""
+# Each takes what the one before it takes, and more.
+_SIGNATURES = {
+    "serving_default": (),
+    "options": ("temperature", "expand", "refine"),
+    "candidates": ("temperature", "expand", "refine", "candidates"),
+    "scaled": ("temperature", "expand", "refine", "candidates", "scale"),
+    "blend": tuple(OPTIONS),
+}
+_DTYPES = {"prompt": "string", **{option.name: option.dtype for option in (SEED, *OPTIONS.values())}}
+_LEFT_OUT = {name: option.default for name, option in OPTIONS.items()} | {"temperature": None}
 
 ImageLike: TypeAlias = "Image.Image | bytes | str | Path"
 Inputs: TypeAlias = "Mapping[str, np.ndarray]"
@@ -144,58 +151,34 @@ class Ask(Generic[Answer]):
 def seeds_from(seed: int, count: int) -> list[int]:
     """Return seeds that count up from one, as the models take them: 64 bits with a sign.
 
-    The bits of a seed are kept, so that each from 0 to `MOST_SEED` names a picture of its own, and the last is followed
-    by the first.
+    The bits of a seed are kept, so that each from 0 to 2^64-1 names a picture of its own, and the last is followed by
+    the first.
 
     Raises:
         ServingError: INVALID_ARGUMENT, a seed of more than 64 bits.
 
     """
-    if not -(2**63) <= seed <= MOST_SEED:
-        raise ServingError(f"seed is {seed}: it must be from {-(2**63)} to {MOST_SEED}", "INVALID_ARGUMENT")
+    _check(SEED, seed)
     return [(seed + index + 2**63) % 2**64 - 2**63 for index in range(count)]
 
 
 def generate(
     prompt: str | Sequence[str],
     seed: int | Sequence[int],
-    temperature: float | None = None,
-    expand: bool = True,
-    refine: bool = True,
-    candidates: int = 1,
-    scale: int = 1,
-    to_prompt: str | None = None,
-    to_seed: int | None = None,
-    share: float = 0.0,
     label: str = "",
     version: int | None = None,
+    **options: Unpack[DrawingOptions],
 ) -> Ask[list[Picture]]:
     """Ask for one picture for each prompt; see `serving.client.Client.generate`."""
+    how = _asked(options)
     prompts, seeds = _paired(prompt, seed)
     count = len(prompts)
-    if not 0 <= share <= 1:
-        raise ServingError(f"share is {share}: it must be from 0 to 1", "INVALID_ARGUMENT")
-    inputs = {"prompt": _texts(prompts), "seed": _tensor(wire.DT_INT64, count, int64_val=seeds)}
-    signature = "serving_default"
-    if temperature is not None or not expand or not refine or candidates != 1 or scale != 1 or share:
-        signature = "options"
-        warmth = TEMPERATURE if temperature is None else temperature
-        inputs["temperature"] = _tensor(wire.DT_FLOAT, count, float_val=[warmth] * count)
-        inputs["expand"] = _tensor(wire.DT_BOOL, count, bool_val=[expand] * count)
-        inputs["refine"] = _tensor(wire.DT_BOOL, count, bool_val=[refine] * count)
-    if candidates != 1 or scale != 1 or share:
-        signature = "candidates"
-        inputs["candidates"] = _tensor(wire.DT_INT64, count, int64_val=[candidates] * count)
-    if scale != 1 or share:
-        signature = "scaled"
-        inputs["scale"] = _tensor(wire.DT_INT64, count, int64_val=[scale] * count)
-    if share:
-        signature = "blend"
-        to_seed = None if to_seed is None else seeds_from(to_seed, 1)[0]
-        ends = seeds if to_seed is None else [to_seed] * count
-        inputs["to_prompt"] = _texts(prompts if to_prompt is None else [to_prompt] * count)
-        inputs["to_seed"] = _tensor(wire.DT_INT64, count, int64_val=ends)
-        inputs["share"] = _tensor(wire.DT_FLOAT, count, float_val=[share] * count)
+    own: dict[str, list[Any]] = {"temperature": [TEMPERATURE.default] * count, "to_prompt": prompts, "to_seed": seeds}
+    changed = {name for name, value in how.items() if value != _LEFT_OUT[name]}
+    signature, taken = next((name, taken) for name, taken in _SIGNATURES.items() if changed <= set(taken))
+    columns = {name: own[name] if how[name] is None else [how[name]] * count for name in taken}
+    columns |= {"prompt": prompts, "seed": seeds}
+    inputs = {name: _column(_DTYPES[name], values) for name, values in columns.items()}
 
     def read(response: wire.PredictResponse) -> list[Picture]:
         def column(name: str) -> list[bytes]:
@@ -204,14 +187,36 @@ def generate(
 
         pngs, captions = column("image_bytes"), column("expanded_prompt")
         drawn = zip(pngs, prompts, captions, seeds, column("unknown_words"), column("read_as"), strict=True)
-        how = (temperature, expand, refine, candidates, scale, response.model_spec.version.value)
-        way = (to_prompt, to_seed, share) if share else ()
+        by = response.model_spec.version.value
         return [
-            Picture(png, asked, caption.decode(), at, *how, _words(unknown), read_as.decode(), *way)
-            for png, asked, caption, at, unknown, read_as in drawn
+            Picture(
+                png, asked, caption.decode(), at, version=by, unknown_words=_words(told), read_as=read.decode(), **how
+            )
+            for png, asked, caption, at, told, read in drawn
         ]
 
     return Ask(_request("text_to_image", signature, inputs, label, version), read)
+
+
+def _asked(options: DrawingOptions) -> dict[str, Any]:
+    """Every option with its value, checked."""
+    if unknown := options.keys() - OPTIONS.keys():
+        raise TypeError(f"a drawing has no option {min(unknown)}: choose among {', '.join(OPTIONS)}")
+    how = _LEFT_OUT | {name: value for name, value in options.items() if value is not None}
+    for name, value in how.items():
+        if isinstance(option := OPTIONS[name], Number) and value is not None:
+            _check(option, value)
+    if how["to_seed"] is not None:
+        (how["to_seed"],) = seeds_from(how["to_seed"], 1)
+    # Without a share there is no second picture.
+    return how if how["share"] else how | {"to_prompt": None, "to_seed": None}
+
+
+def _check(option: Number[Any], value: float) -> None:
+    try:
+        option.check(value)
+    except ValueError as error:
+        raise ServingError(str(error), "INVALID_ARGUMENT") from None
 
 
 def _words(listed: bytes) -> tuple[str, ...]:
@@ -342,6 +347,17 @@ def _tensor(
         bool_val=bool_val,
         string_val=string_val,
     )
+
+
+def _column(dtype: str, values: Sequence[Any]) -> wire.TensorProto:
+    if dtype == "string":
+        return _texts(values)
+    kind, field = {
+        "float32": (wire.DT_FLOAT, "float_val"),
+        "int64": (wire.DT_INT64, "int64_val"),
+        "bool": (wire.DT_BOOL, "bool_val"),
+    }[dtype]
+    return _tensor(kind, len(values), **{field: values})
 
 
 def _texts(values: Sequence[str | bytes]) -> wire.TensorProto:

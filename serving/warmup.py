@@ -14,7 +14,7 @@ from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from serving.requests import TEMPERATURE
+from models.options import OPTIONS
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 
@@ -29,15 +29,12 @@ def _png(grey: int) -> bytes:
 
 TEXTS = np.array([b"a red circle", "今天的天气很好".encode()], object)
 EXAMPLES: Mapping[str, np.ndarray] = {
+    **{name: np.array([each.default], each.dtype) for name, each in OPTIONS.items() if each.default is not None},
     "prompt": TEXTS,
     "caption": TEXTS,
     "language": np.array([b"en", b"zh"], object),
     "seed": np.arange(64),
-    "temperature": np.array([TEMPERATURE], np.float32),
     "length": np.array([4], np.int32),
-    "expand": np.array([True]),
-    "refine": np.array([True]),
-    "candidates": np.array([1]),
     "scale": np.array([4]),
     "to_prompt": TEXTS[::-1],
     "to_seed": np.arange(64),

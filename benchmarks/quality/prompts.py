@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.language_model import TEMPERATURE, LanguageModel
+from models.language_model import LanguageModel
+from models.options import TEMPERATURE
 from tfx_pipeline.datasets import phrases, shapes
 
 Attributes = dict[str, Any]
@@ -55,7 +56,9 @@ class Sentence(NamedTuple):
     left_open: str | None
 
 
-def attributes_kept(model: LanguageModel, *, count: int = 1000, seed: int, temperature: float = TEMPERATURE) -> float:
+def attributes_kept(
+    model: LanguageModel, *, count: int = 1000, seed: int, temperature: float = TEMPERATURE.default
+) -> float:
     """The share of partial prompts, 0..1, that the model continues to a sentence of the grammar.
 
     Args:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from models.drawing import DrawingModel
 from models.export import Tensors, write
-from models.language_model import TEMPERATURE
+from models.options import TEMPERATURE
 from models.pictures import encode_png
 from models.tensors import to_uint8
 from models.text_to_image import TextToImage
@@ -27,7 +27,7 @@ class Compiled(tf.Module):
 
     def draw(self, prompts: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """In the graph: pictures, uint8[b, s, s, 3], and their captions, string[b]."""
-        language_model, temperatures = self.generator.language_model, tf.fill(tf.shape(seeds), TEMPERATURE)
+        language_model, temperatures = self.generator.language_model, tf.fill(tf.shape(seeds), TEMPERATURE.default)
         read = self.model.read(prompts)
         captions = language_model.continue_texts(read, seeds, temperatures, decode=language_model.decode_by_xla)
         drawn = self._sketched(language_model.tokenizer.tokenize(captions), *self.generator.chances(seeds))

@@ -36,7 +36,8 @@ from benchmarks.speed.ways import PROMPTS, Fused, Staged, all_prompts, as_in_the
 from models.device import cpu_has_bfloat16, device_policy
 from models.drawing import DrawingModel
 from models.export import export_generator, export_text_to_image, frozen
-from models.language_model import TEMPERATURE, LanguageModel
+from models.language_model import LanguageModel
+from models.options import TEMPERATURE
 from models.pictures import encode_png
 from models.pretrained import export_pretrained, load_pretrained
 from models.restorer import Restorer
@@ -199,7 +200,7 @@ def stages(bench: Bench) -> Figures:
     noise = generator.noise(embedding, *chances)
     parts: dict[str, tuple[Callable[..., Any], list[Any]]] = {
         "split a text": (model.tokenizer.tokenize, [prompt]),
-        "continue it": (model.continue_texts, [prompt, seeds, tf.constant([TEMPERATURE])]),
+        "continue it": (model.continue_texts, [prompt, seeds, tf.constant([TEMPERATURE.default])]),
         "read the caption": (model.embed_ids, [ids]),
         "draw at random": (generator.chances, [seeds]),
         "choose noise": (generator.noise, [embedding, *chances]),
@@ -419,7 +420,7 @@ def decoders(model: LanguageModel) -> dict[str, Step]:
     """Who writes a caption to its full length from nothing: the loop as it is served, under XLA, and PyTorch's."""
     ids = tf.one_hot([0], model.length, dtype=tf.int64) * START
     draws = uniform_rows(tf.constant([SEED], tf.int64), model.length, stream=0)
-    given = (ids, tf.not_equal(ids, 0), draws, tf.constant([TEMPERATURE]), tf.constant([model.length]))
+    given = (ids, tf.not_equal(ids, 0), draws, tf.constant([TEMPERATURE.default]), tf.constant([model.length]))
     served = tf.function(model.decode, autograph=False)
     sides: dict[str, Step] = {
         "ours": lambda: wait(served(*given)),
@@ -428,9 +429,9 @@ def decoders(model: LanguageModel) -> dict[str, Step]:
     if torch_is_there():
         from benchmarks.speed import twins
 
-        sides["PyTorch, eager"] = twins.decoding(model, draws.numpy(), TEMPERATURE, compile_it=False)
+        sides["PyTorch, eager"] = twins.decoding(model, draws.numpy(), TEMPERATURE.default, compile_it=False)
         if twins.can_compile():
-            sides["PyTorch, compiled"] = twins.decoding(model, draws.numpy(), TEMPERATURE, compile_it=True)
+            sides["PyTorch, compiled"] = twins.decoding(model, draws.numpy(), TEMPERATURE.default, compile_it=True)
     return sides
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.speed.networks import drawing_model
-from models.language_model import TEMPERATURE, LanguageModel
+from models.language_model import LanguageModel
+from models.options import TEMPERATURE
 from models.restorer_network import noise_sigma
 from models.sampling import uniform_rows
 from models.tensors import to_uint8
@@ -99,7 +100,7 @@ def pick(logits: NDArray[np.float32], draw: float) -> int:
     """One piece by inverting the cumulative distribution, as `models.language_model.sample` does."""
     allowed = logits.copy()
     allowed[[number for number in range(len(RESERVED)) if number != END]] = -1e9
-    weights = np.exp((allowed - allowed.max()) / np.float32(TEMPERATURE))
+    weights = np.exp((allowed - allowed.max()) / np.float32(TEMPERATURE.default))
     cumulative = np.cumsum(weights)
     return int(min((cumulative <= draw * cumulative[-1]).sum(), len(logits) - 1))
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageStat
 
+from models.options import OPTIONS, SCALE
 from serving.client import AsyncClient, Facts, Picture, ServingError
 from serving.provenance import inscribe
 from serving.requests import seeds_from
 from serving.studio.problems import RequestError
-from serving.studio.schemas import MOST_SCALE, Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
+from serving.studio.schemas import Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
 
 Event = dict[str, object]
 # A word between spaces with what is inside words, or a single character of a script that writes without them.
@@ -151,7 +152,7 @@ async def _fitted(client: AsyncClient, asked: Generation) -> tuple[Generation, l
     known = await facts(client, asked.label)
     if known is None:
         return asked, [*asked.notes, f"size {asked.size} was ignored: this model does not report its picture size."]
-    scales = [asked.scale] if "scale" in asked.model_fields_set else range(1, MOST_SCALE + 1)
+    scales = [asked.scale] if "scale" in asked.model_fields_set else range(SCALE.least, SCALE.most + 1)
     scale = min(scales, key=lambda scale: math.dist([known.picture_size * scale] * 2, sides))
     side = known.picture_size * scale
     changed = f"size {asked.size} was changed to {side}x{side}, the nearest that this model draws."
@@ -178,8 +179,7 @@ def _seeds(asked: Generation) -> list[int]:
 
 
 def _how(asked: Generation) -> dict[str, Any]:
-    how = ("temperature", "expand", "refine", "candidates", "scale", "to_prompt", "to_seed", "share", "label")
-    return {name: getattr(asked, name) for name in how}
+    return {name: getattr(asked, name) for name in (*OPTIONS, "label")}
 
 
 def _fields(picture: Picture, asked: Generation) -> Event:

@@ -5,9 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from serving.requests import MOST_SEED, TEMPERATURE
+from models import options
+from models.options import Option
 
-MOST_PICTURES, MOST_SCALE = 64, 8
+MOST_PICTURES = 64
 # OpenAI's options without a choice here, with the values that ask for what happens anyway; None for any value.
 _SETTLED: dict[str, tuple[object, ...] | None] = {
     "background": ("auto", "opaque"),
@@ -30,14 +31,20 @@ def _flag(text: object) -> object:
 
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
 # The bounds stand first, or else the document would not tell them.
-Seed = Annotated[int, Field(ge=-(2**63), le=MOST_SEED), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(**options.SEED.bounds), BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES), BeforeValidator(_whole)]
-Candidates = Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)]
-Scale = Annotated[int, Field(ge=1, le=MOST_SCALE), BeforeValidator(_whole)]
+Candidates = Annotated[int, Field(**options.CANDIDATES.bounds), BeforeValidator(_whole)]
+Scale = Annotated[int, Field(**options.SCALE.bounds), BeforeValidator(_whole)]
+Temperature = Annotated[float, Field(**options.TEMPERATURE.bounds)]
+Share = Annotated[float, Field(**options.SHARE.bounds)]
 Partial = Annotated[int, Field(ge=0, le=3), BeforeValidator(_whole)]
 Text = Annotated[str, Field(max_length=32_000)]
 Base64 = Annotated[str, Field(description="PNG, encoded in base64.")]
 Version = Annotated[str, Field(max_length=256, description="Label of the version that answers; empty for the newest.")]
+
+
+def _field(option: Option[Any]) -> Any:
+    return Field(option.default, description=option.help)
 
 
 def _nullable(schema: dict[str, Any]) -> None:
@@ -106,17 +113,15 @@ class Generation(_Common):
     prompt: Text = Field(description="In English or Chinese.")
     model: str = "text_to_image"
     n: Count = 1
-    seed: Seed | None = Field(None, description="Of the first picture; the next count up. Without one, any is drawn.")
-    temperature: float = Field(TEMPERATURE, ge=0, le=10, description="How freely the prompt is expanded.")
-    expand: bool = Field(True, description="Let the language model complete the prompt.")
-    refine: bool = Field(True, description="Let the restorer have the last word.")
-    candidates: Candidates = Field(1, description="Drawings, of which the one most like the others is taken.")
-    scale: Scale = Field(1, description="How many times finer than the pictures of training.")
-    to_prompt: Text | None = Field(
-        None, description="Prompt of a second picture, towards which `share` interpolates; by default the same."
-    )
-    to_seed: Seed | None = Field(None, description="Seed of the second picture; by default the same.")
-    share: float = Field(0.0, ge=0, le=1, description="How far from the first picture to the second: 0 is the first.")
+    seed: Seed | None = Field(None, description=f"{options.SEED.help} Without one, any is drawn.")
+    temperature: Temperature = _field(options.TEMPERATURE)
+    expand: bool = _field(options.EXPAND)
+    refine: bool = _field(options.REFINE)
+    candidates: Candidates = _field(options.CANDIDATES)
+    scale: Scale = _field(options.SCALE)
+    to_prompt: Text | None = _field(options.TO_PROMPT)
+    to_seed: Seed | None = _field(options.TO_SEED)
+    share: Share = _field(options.SHARE)
 
 
 class Edit(_Common):
@@ -148,8 +153,8 @@ class CaptionAsked(_Asked):
     """A prompt to be completed."""
 
     prompt: Text
-    seed: Seed = 0
-    temperature: float = Field(TEMPERATURE, ge=0, le=10)
+    seed: Seed = options.SEED.default
+    temperature: Temperature = options.TEMPERATURE.default
     label: Version = ""
 
 
@@ -168,9 +173,9 @@ class WordsAsked(_Asked):
 
     caption: Text
     seed: Seed
-    refine: bool = True
-    candidates: Candidates = 1
-    scale: Scale = 1
+    refine: bool = options.REFINE.default
+    candidates: Candidates = options.CANDIDATES.default
+    scale: Scale = options.SCALE.default
     pieces: list[Text] | None = Field(
         None,
         max_length=256,

@@ -7,11 +7,14 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from aiohttp import web
 
+from models.options import OPTIONS
 from serving.client import AsyncClient, Credentials
 from serving.greeting import address, cannot_listen, say
 from serving.studio.api import Api, refusing
@@ -154,5 +157,13 @@ async def _add_headers(request: web.Request, response: web.StreamResponse) -> No
     response.headers.update({name: value for name, value in _HEADERS.items() if name not in response.headers})
 
 
-async def _index(request: web.Request) -> web.FileResponse:
-    return web.FileResponse(_PAGE / "index.html")
+async def _index(request: web.Request) -> web.Response:
+    return web.Response(text=_page(), content_type="text/html")
+
+
+@cache
+def _page() -> str:
+    """The document, with the options' defaults and ranges in its controls."""
+    known = {name: each.default for name, each in OPTIONS.items()}
+    known |= {f"{name}_{end}": bound for name, each in OPTIONS.items() for end, bound in each.bounds.items()}
+    return Template((_PAGE / "index.html").read_text(encoding="utf-8")).substitute(known)

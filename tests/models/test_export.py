@@ -15,6 +15,7 @@ from tiny_models import PROMPTS, SIZE, TO_TRY, pictures
 
 from models.export import export_judged, export_text_to_image
 from models.language_model import LanguageModel
+from models.options import CANDIDATES, SCALE
 from models.restorer import Restorer
 from models.text_to_image import TextToImage
 
@@ -264,17 +265,17 @@ def test_a_blend_leads_from_one_picture_to_the_other(serve: Serve) -> None:
     assert 0 < nearer < further
 
 
-@pytest.mark.parametrize("scale", [0, 9])
+@pytest.mark.parametrize("scale", [SCALE.least - 1, SCALE.most + 1])
 def test_scales_out_of_range_are_refused(serve: Serve, scale: int) -> None:
     asked = {"prompt": ["a"], "seed": [1], "temperature": [0.5], "expand": [True], "refine": [True], "candidates": [1]}
-    with pytest.raises(tf.errors.InvalidArgumentError, match="scale must be from 1 to 8, not"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{SCALE.rule}, not"):
         serve("text_to_image", "scaled", **asked, scale=[scale])
 
 
-@pytest.mark.parametrize("candidates", [0, -1, 17])
+@pytest.mark.parametrize("candidates", [CANDIDATES.least - 1, -1, CANDIDATES.most + 1])
 def test_candidates_out_of_range_are_refused(serve: Serve, candidates: int) -> None:
     asked = {"prompt": ["a"], "seed": [1], "temperature": [0.5], "expand": [True], "refine": [True]}
-    with pytest.raises(tf.errors.InvalidArgumentError, match="candidates must be from 1 to 16, not"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{CANDIDATES.rule}, not"):
         serve("text_to_image", "candidates", **asked, candidates=[candidates])
 
 

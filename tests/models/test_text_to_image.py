@@ -85,7 +85,7 @@ def test_one_candidate_is_the_drawing_itself(text_to_image: TextToImage) -> None
     ("options", "message"),
     [
         ({"seed": [1, 2, 3]}, r"seed has shape \(3,\); give one for all 2 texts, or one for each"),
-        ({"temperature": -1.0}, "The temperature is -1; it must be 0 or more"),
+        ({"temperature": -1.0}, "temperature must be from 0 to 10, not -1.0"),
         ({"candidates": 17}, "candidates must be from 1 to 16, not 17"),
         ({"scale": 9}, "scale must be from 1 to 8, not 9"),
     ],

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from typer.testing import CliRunner
 
 from easel.cli import app
+from models.options import OPTIONS
 from serving import requests
 from serving.client import AsyncClient, Client, ServingError
 from serving.images import ImageLike, on_white, read_picture
@@ -142,11 +144,23 @@ def test_a_share_blends_with_another_seed_and_another_prompt(client: Client) -> 
     assert (unmoved.to_prompt, unmoved.share) == (None, 0)
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.5, float("nan")])
-def test_a_share_beyond_the_way_is_refused(client: Client, share: float) -> None:
-    with pytest.raises(ServingError, match="it must be from 0 to 1") as caught:
-        client.generate("a", to_seed=1, share=share)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("share", -0.1), ("share", math.nan), ("temperature", -1), ("candidates", 0), ("scale", 9), ("to_seed", 2**64)],
+)
+def test_an_option_out_of_its_range_is_refused(client: Client, name: str, value: float) -> None:
+    with pytest.raises(ServingError, match=rf"must be from \S+ to \S+, not {value}$") as caught:
+        client.generate("a", **{"share": 0.5, name: value})
     assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_an_option_that_does_not_exist_is_named(client: Client) -> None:
+    with pytest.raises(TypeError, match="a drawing has no option tempreature: choose among temperature, expand,"):
+        client.generate("a", tempreature=0.5)
+
+
+def test_none_stands_for_the_default(client: Client) -> None:
+    assert client.generate("a", **dict.fromkeys(OPTIONS)) == client.generate("a")
 
 
 def test_a_scale_makes_pictures_larger_and_changes_nothing_else(client: Client) -> None:
@@ -178,7 +192,7 @@ def test_the_command_line_refuses_a_seed_of_more_bits(server: ServerProcess) -> 
     command = [Path(sys.executable).with_name("easel"), "generate", "a", "--server", server.grpc_address]
     done = subprocess.run([*command, "--seed", str(2**64)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert "seed is 18446744073709551616: it must be from -9223372036854775808 to 18446744073709551615" in done.stderr
+    assert "seed must be from -9223372036854775808 to 18446744073709551615, not 18446744073709551616" in done.stderr
 
 
 def test_restore_takes_picture_bytes_and_path(client: Client, tmp_path: Path) -> None:

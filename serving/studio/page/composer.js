@@ -3,7 +3,8 @@
 import { $ } from "./page.js";
 import { text } from "./text.js";
 
-const PICTURE_SIZE = 256;
+// Side in pixels that pictures should have, and the one that a model draws at scale 1 unless it reports another.
+const [WANTED_SIZE, USUAL_SIZE] = [256, 64];
 const prompt = $("#prompt");
 const edited = $("#edited");
 let size;
@@ -37,11 +38,11 @@ export function takeUp(drawing, count = 1) {
   prompt.value = drawing.prompt;
   $("#seed").value = drawing.seed;
   $("#count").value = count;
-  $("#temperature").value = drawing.temperature ?? 0.3;
+  $("#temperature").value = drawing.temperature ?? $("#temperature").defaultValue;
   $("#expand").checked = drawing.expand;
   $("#refine").checked = drawing.refine;
-  $("#candidates").value = drawing.candidates ?? 1;
-  $("#scale").value = drawing.scale ?? 1;
+  $("#candidates").value = drawing.candidates ?? $("#candidates").defaultValue;
+  $("#scale").value = drawing.scale ?? $("#scale").defaultValue;
   $("#share").value = 100 * (drawing.share ?? 0);
   $("#to-prompt").value = drawing.to_prompt ?? "";
   $("#to-seed").value = drawing.to_seed ?? 1;
@@ -61,7 +62,7 @@ export function showCaption(before, caption) {
 /** Fit the settings to what the model reports about itself. */
 export function know(facts) {
   size = facts.picture_size;
-  if (size && !localStorage.getItem("asked")) $("#scale").value = Math.round(PICTURE_SIZE / size);
+  if (!localStorage.getItem("asked")) $("#scale").value = Math.round(WANTED_SIZE / (size ?? USUAL_SIZE));
   $("#blend").hidden = !facts.signatures?.includes("blend");
   showValues();
 }
