@@ -112,19 +112,22 @@ def export_restorer(model: Restorer, out: Path) -> None:
 
 
 def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Write `serving_default` (prompt, seed), four signatures that take more, and `facts`.
+    """Write `serving_default` (prompt, seed), signatures that take `models.options` too, and `facts`.
 
-    `options` also takes temperature, expand and refine; `candidates` also candidates, the number of drawings to choose
-    from; `scaled` also scale, how many times finer a picture is than in training; `blend` also to_prompt, to_seed
-    and share: the picture lies a share of the way from that of the prompt and seed to that of the other prompt and
-    seed. All go by row, and give image_bytes, expanded_prompt (of the nearer prompt), read_as, the (nearer) prompt with
-    typing errors of one letter corrected, empty where there are none, and unknown_words, those that the vocabulary
-    lacks (of both prompts).
+    `draw` takes temperature, expand, refine, candidates and scale, each with its default for requests that leave it
+    out; `blend` takes all options, and draws the picture a share of the way from that of the prompt and seed to that of
+    the other prompt and seed. `options`, `candidates` and `scaled`, which take three, four and five options, are
+    deprecated. All go by row, and give image_bytes, expanded_prompt (of the nearer prompt), read_as, the (nearer)
+    prompt with typing errors of one letter corrected, empty where there are none, and unknown_words, those that the
+    vocabulary lacks (of both prompts).
 
     `facts` (language -> prompts, picture_size) describes the model: the `prompts` to try in a language, such as `en`,
     padded with empty ones, and the side in pixels of a picture at scale 1.
     """
     reader = model.generator.language_model
+    given = (each for each in OPTIONS.values() if each.default is not None)
+    # The arguments' defaults become those of the signature: one row, whatever the rows of a request.
+    left_out = {option.name: tf.constant([option.default], option.dtype) for option in given}
 
     def answered(image_bytes: tf.Tensor, captions: tf.Tensor, prompts: tf.Tensor, read: tf.Tensor) -> Tensors:
         return {
@@ -164,17 +167,23 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
 
         return tf.map_fn(one, rows, fn_output_signature=tf.string)
 
-    def scaled(
+    def draw(
         prompt: tf.Tensor,
         seed: tf.Tensor,
-        temperature: tf.Tensor,
-        expand: tf.Tensor,
-        refine: tf.Tensor,
-        candidates: tf.Tensor,
-        scale: tf.Tensor,
+        temperature: tf.Tensor = left_out["temperature"],
+        expand: tf.Tensor = left_out["expand"],
+        refine: tf.Tensor = left_out["refine"],
+        candidates: tf.Tensor = left_out["candidates"],
+        scale: tf.Tensor = left_out["scale"],
     ) -> Tensors:
-        embeddings, seeds, captions, read = embedded(prompt, seed, temperature, expand, candidates)
-        pictures = each(model.draw_embedded, embeddings, seeds, refine, scale)
+        how = [tf.broadcast_to(column, tf.shape(seed)) for column in (temperature, expand, refine, candidates, scale)]
+        warmth, expanding, refining, counts, scales = how
+        embeddings, seeds, captions, read = embedded(prompt, seed, warmth, expanding, counts)
+        pictures = tf.cond(
+            tf.reduce_all(scales == 1),
+            lambda: encode_png(model.draw_embedded(embeddings, seeds, refining)),
+            lambda: each(model.draw_embedded, embeddings, seeds, refining, scales),
+        )
         return answered(pictures, captions, prompt, read)
 
     def blend(
@@ -213,13 +222,24 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
     ) -> Tensors:
         return drawn(prompt, seed, temperature, expand, refine)
 
-    drawing = frozen([model.generator, model.restorer], options, candidates, scaled, blend)
+    drawing = frozen([model.generator, model.restorer], options, candidates, draw, blend)
+
+    def scaled(
+        prompt: tf.Tensor,
+        seed: tf.Tensor,
+        temperature: tf.Tensor,
+        expand: tf.Tensor,
+        refine: tf.Tensor,
+        candidates: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> Tensors:
+        return drawing[2](prompt, seed, temperature, expand, refine, candidates, scale)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
         return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE.default), yes, yes)
 
-    write(out, model.generator, [serving_default, *drawing, facts_of(model, prompts or {})])
+    write(out, model.generator, [serving_default, *drawing, scaled, facts_of(model, prompts or {})])
 
 
 def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callable[..., Tensors]:

@@ -34,6 +34,7 @@ FINEST = {"candidates": "int64", "scale": "int64"}
 SIGNATURES: dict[str, dict[str, tuple[Tensors, Tensors]]] = {
     "text_to_image": {
         "serving_default": (ASKED, DRAWN),
+        "draw": (ASKED | OPTIONS | FINEST, DRAWN),
         "options": (ASKED | OPTIONS, DRAWN),
         "candidates": (ASKED | OPTIONS | {"candidates": "int64"}, DRAWN),
         "scaled": (ASKED | OPTIONS | FINEST, DRAWN),

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import predict_pb2
 from tiny_models import PROMPTS, SIZE, TO_TRY, pictures
 
 from models.export import export_judged, export_text_to_image
@@ -18,6 +19,7 @@ from models.language_model import LanguageModel
 from models.options import CANDIDATES, SCALE
 from models.restorer import Restorer
 from models.text_to_image import TextToImage
+from serving.server.servable import Servable
 
 Serve = Callable[..., dict[str, NDArray[Any]]]
 PROMPT, SEED = {"prompt": tf.string, "seed": tf.int64}, {"seed": tf.int64}
@@ -29,6 +31,7 @@ FINEST = {"candidates": tf.int64, "scale": tf.int64}
 OTHER = {"to_prompt": tf.string, "to_seed": tf.int64, "share": tf.float32}
 SIGNATURES = {
     ("text_to_image", "serving_default"): (PROMPT, DRAWN),
+    ("text_to_image", "draw"): ({**PROMPT, **OPTIONS, **FINEST}, DRAWN),
     ("text_to_image", "options"): ({**PROMPT, **OPTIONS}, DRAWN),
     ("text_to_image", "candidates"): ({**PROMPT, **OPTIONS, "candidates": tf.int64}, DRAWN),
     ("text_to_image", "scaled"): ({**PROMPT, **OPTIONS, **FINEST}, DRAWN),
@@ -220,6 +223,20 @@ def test_options_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
         assert abs(alone - decoded(served["image_bytes"][row])).max() <= 1
 
 
+def test_a_server_fills_in_what_a_request_to_draw_leaves_out(exported: Callable[[str], Path], serve: Serve) -> None:
+    servable = Servable("text_to_image", 1, exported("text_to_image"), warmups=0)
+    request, row = predict_pb2.PredictRequest(), {"prompt": ["a red", "红"], "seed": [1, 2]}
+    request.model_spec.signature_name = "draw"
+    for name, values in (row | {"expand": [False, True]}).items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values, SIGNATURES["text_to_image", "draw"][0][name]))
+    answer = servable.answer(request).outputs
+    plain = {"temperature": [0.3] * 2, "expand": [False, True], "refine": [True] * 2}
+    expected = serve("text_to_image", "options", **row, **plain)
+    assert list(answer["expanded_prompt"].string_val) == expected["expanded_prompt"].tolist()
+    for drawn, wanted in zip(answer["image_bytes"].string_val, expected["image_bytes"], strict=True):
+        assert abs(decoded(drawn).astype(int) - decoded(wanted)).max() <= 1
+
+
 def test_candidates_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
     plain = {"temperature": [0.5] * 3, "expand": [True] * 3, "refine": [True] * 3}
     asked = {"prompt": ["a", "红", "a red"], "seed": [1, 2, 3], **plain}
@@ -230,10 +247,11 @@ def test_candidates_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
         assert abs(alone - decoded(served[row])).max() <= 1
 
 
-def test_scales_go_by_row(serve: Serve, text_to_image: TextToImage) -> None:
+@pytest.mark.parametrize("signature", ["draw", "scaled"])
+def test_scales_go_by_row(serve: Serve, text_to_image: TextToImage, signature: str) -> None:
     plain = {"temperature": [0.5] * 3, "expand": [True] * 3, "refine": [True, False, True], "candidates": [1, 1, 3]}
     asked = {"prompt": ["a", "红", "a red"], "seed": [1, 2, 3], **plain, "scale": [1, 3, 2]}
-    served = serve("text_to_image", "scaled", **asked)["image_bytes"]
+    served = serve("text_to_image", signature, **asked)["image_bytes"]
     for row in range(3):
         how = {name.replace("prompt", "prompts"): values[row] for name, values in asked.items()}
         alone = text_to_image.generate(**how).astype(int)
@@ -340,7 +358,7 @@ def test_a_picture_that_cannot_be_read_is_an_error(serve: Serve) -> None:
         serve("restorer", "serving_default", image_bytes=[b"no picture"], noise_sigma=[5.0])
 
 
-@pytest.mark.parametrize(("signature", "more"), [("options", {}), ("scaled", {"candidates": [1, 1], "scale": [2, 2]})])
+@pytest.mark.parametrize(("signature", "more"), [("options", {}), ("draw", {}), ("draw", {"scale": [2, 2]})])
 def test_what_is_not_asked_for_is_not_computed(
     executed: Callable[..., Counter[str]], signature: str, more: dict[str, Any]
 ) -> None:

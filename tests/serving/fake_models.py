@@ -143,7 +143,7 @@ def text_to_image(folder: Path) -> Path:
         prompts = tf.where((language == "en")[:, tf.newaxis], TO_TRY["en"], [*TO_TRY["zh"], ""])
         return {"prompts": prompts, "picture_size": tf.fill(tf.shape(language), tf.constant(8, tf.int64))}
 
-    drawing = {"options": options, "candidates": candidates, "scaled": scaled, "blend": blend}
+    drawing = {"draw": scaled, "options": options, "candidates": candidates, "scaled": scaled, "blend": blend}
     return export(module, folder, serving_default=default, facts=facts, **drawing)
 
 

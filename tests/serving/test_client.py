@@ -311,7 +311,7 @@ def test_predict_refuses_dtypes_that_cannot_be_sent(client: Client) -> None:
 
 def test_signatures(client: Client) -> None:
     signatures = client.signatures("text_to_image")
-    assert set(signatures) == {"serving_default", "options", "candidates", "scaled", "blend", "facts"}
+    assert set(signatures) == {"serving_default", "draw", "options", "candidates", "scaled", "blend", "facts"}
     assert signatures["serving_default"].inputs == {"prompt": ("string", (None,)), "seed": ("int64", (None,))}
     assert set(signatures["options"].outputs) == {"image_bytes", "expanded_prompt", "read_as", "unknown_words"}
     assert client.signatures("half_plus_two")["serving_default"].inputs == {"x": ("float", None)}

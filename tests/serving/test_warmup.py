@@ -73,7 +73,7 @@ def test_needs_a_saved_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "signatures"),
     [
-        (fake_models.text_to_image, {"serving_default", "options", "candidates", "scaled", "blend", "facts"}),
+        (fake_models.text_to_image, {"serving_default", "draw", "options", "candidates", "scaled", "blend", "facts"}),
         (fake_models.language_model, {"serving_default", "continue_by", "embed"}),
     ],
 )
