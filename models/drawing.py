@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.batches import as_rows, as_strings
 from models.drawing_network import DrawingNetwork
 from models.language_model import LanguageModel, Texts
-from models.options import SCALE, Number
+from models.options import SCALE, Option
 from models.tensors import to_uint8
 
 
@@ -182,7 +182,7 @@ def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[
     return tf.cond(times == 1, whole, lambda: finer(times))
 
 
-def within(option: Number[Any], values: tf.Tensor) -> tf.Tensor:
+def within(option: Option[int], values: tf.Tensor) -> tf.Tensor:
     """In the graph: values that are asserted to lie in an option's range."""
     fits = tf.reduce_all((values >= option.least) & (values <= option.most))
     with tf.control_dependencies([tf.debugging.Assert(fits, [f"{option.rule}, not", values])]):

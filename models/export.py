@@ -125,8 +125,8 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
     padded with empty ones, and the side in pixels of a picture at scale 1.
     """
     reader = model.generator.language_model
+    # As defaults of arguments they become those of the signature: one row, whatever the rows of a request.
     given = (each for each in OPTIONS.values() if each.default is not None)
-    # The arguments' defaults become those of the signature: one row, whatever the rows of a request.
     left_out = {option.name: tf.constant([option.default], option.dtype) for option in given}
 
     def answered(image_bytes: tf.Tensor, captions: tf.Tensor, prompts: tf.Tensor, read: tf.Tensor) -> Tensors:
@@ -137,18 +137,12 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
             "unknown_words": reader.tokenizer.unknown(read),
         }
 
-    def drawn(
-        prompts: tf.Tensor,
-        seeds: tf.Tensor,
-        temperature: tf.Tensor,
-        expand: tf.Tensor,
-        refine: tf.Tensor,
-        candidates: tf.Tensor | None = None,
+    def options(
+        prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
     ) -> Tensors:
-        read = model.read(prompts)
-        captions = model.captions(read, seeds, temperature, expand)
-        pictures = model.draw_captions(captions, seeds, refine, candidates)
-        return answered(encode_png(pictures), captions, prompts, read)
+        read = model.read(prompt)
+        captions = model.captions(read, seed, temperature, expand)
+        return answered(encode_png(model.draw_captions(captions, seed, refine)), captions, prompt, read)
 
     def embedded(
         prompts: tf.Tensor, seeds: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, candidates: tf.Tensor
@@ -207,6 +201,8 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
         unknown = reader.tokenizer.unknown(tf.strings.join(read, " "))
         return answered(pictures, *nearer) | {"unknown_words": unknown}
 
+    drawing = frozen([model.generator, model.restorer], options, draw, blend)
+
     def candidates(
         prompt: tf.Tensor,
         seed: tf.Tensor,
@@ -215,14 +211,7 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
         refine: tf.Tensor,
         candidates: tf.Tensor,
     ) -> Tensors:
-        return drawn(prompt, seed, temperature, expand, refine, candidates)
-
-    def options(
-        prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
-    ) -> Tensors:
-        return drawn(prompt, seed, temperature, expand, refine)
-
-    drawing = frozen([model.generator, model.restorer], options, candidates, draw, blend)
+        return drawing[1](prompt, seed, temperature, expand, refine, candidates, tf.ones_like(seed))
 
     def scaled(
         prompt: tf.Tensor,
@@ -233,13 +222,13 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
         candidates: tf.Tensor,
         scale: tf.Tensor,
     ) -> Tensors:
-        return drawing[2](prompt, seed, temperature, expand, refine, candidates, scale)
+        return drawing[1](prompt, seed, temperature, expand, refine, candidates, scale)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
         yes = tf.fill(tf.shape(seed), True)
         return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE.default), yes, yes)
 
-    write(out, model.generator, [serving_default, *drawing, scaled, facts_of(model, prompts or {})])
+    write(out, model.generator, [serving_default, *drawing, candidates, scaled, facts_of(model, prompts or {})])
 
 
 def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callable[..., Tensors]:

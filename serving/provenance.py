@@ -37,20 +37,12 @@ class ProvenanceError(Exception):
 
 
 class Drawing(BaseModel):
-    """What one generated picture was drawn from; the same again gives the same picture.
+    """What one generated picture was drawn from, `models.options` among it; the same again gives the same picture.
 
     Attributes:
         prompt: what was asked for.
         expanded_prompt: the full caption that was drawn.
         seed: as it was given.
-        temperature: of the expansion; None for the model's own.
-        expand: whether the language model completed the prompt.
-        refine: whether the restorer had the last word.
-        candidates: how many drawings it was chosen from.
-        scale: how many times finer it is than the pictures of training.
-        to_prompt: the prompt of a second picture, towards which it is interpolated; None for the same prompt.
-        to_seed: the seed of the second picture; None for the same seed.
-        share: how far it is from the first picture to the second.
 
     """
 

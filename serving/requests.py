@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, Unpack
 
-from models.options import OPTIONS, SEED, TEMPERATURE, DrawingOptions, Number
+from models.options import OPTIONS, SEED, TEMPERATURE, DrawingOptions, Option
 from serving.wire import serving_pb2 as wire
 
 if TYPE_CHECKING:
@@ -26,6 +26,13 @@ _SIGNATURES = {
     "candidates": ("temperature", "expand", "refine", "candidates"),
     "scaled": ("temperature", "expand", "refine", "candidates", "scale"),
     "blend": tuple(OPTIONS),
+}
+_FIELDS = {
+    "string": (wire.DT_STRING, "string_val"),
+    "float32": (wire.DT_FLOAT, "float_val"),
+    "int32": (wire.DT_INT32, "int_val"),
+    "int64": (wire.DT_INT64, "int64_val"),
+    "bool": (wire.DT_BOOL, "bool_val"),
 }
 _DTYPES = {"prompt": "string", **{option.name: option.dtype for option in (SEED, *OPTIONS.values())}}
 _LEFT_OUT = {name: option.default for name, option in OPTIONS.items()} | {"temperature": None}
@@ -46,25 +53,17 @@ class ServingError(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """One generated picture.
+    """One generated picture, with the options of `models.options` that it was drawn with; None is a default.
 
     Attributes:
         png: the encoded picture, as the server sent it.
         prompt: what was asked for.
         expanded_prompt: the full caption that was drawn.
         seed: with the prompt, it names the picture: the same two give the same picture.
-        temperature: of the expansion; None for the model's own.
-        expand: whether the language model completed the prompt.
-        refine: whether the restorer had the last word.
-        candidates: how many drawings it was chosen from.
-        scale: how many times finer it is than the pictures of training.
         version: of the model that drew.
         unknown_words: words of the prompt that the model does not know, in lower case. Models exported by earlier
             releases report none.
         read_as: the prompt with typing errors corrected; empty if there were none.
-        to_prompt: the prompt of a second picture, towards which this one is interpolated; None for the same prompt.
-        to_seed: the seed of the second picture; None for the same seed.
-        share: how far this one is from the first picture to the second, from 0 to 1.
 
     """
 
@@ -178,7 +177,7 @@ def generate(
     signature, taken = next((name, taken) for name, taken in _SIGNATURES.items() if changed <= set(taken))
     columns = {name: own[name] if how[name] is None else [how[name]] * count for name in taken}
     columns |= {"prompt": prompts, "seed": seeds}
-    inputs = {name: _column(_DTYPES[name], values) for name, values in columns.items()}
+    inputs = {name: _tensor(_DTYPES[name], values) for name, values in columns.items()}
 
     def read(response: wire.PredictResponse) -> list[Picture]:
         def column(name: str) -> list[bytes]:
@@ -204,15 +203,15 @@ def _asked(options: DrawingOptions) -> dict[str, Any]:
         raise TypeError(f"a drawing has no option {min(unknown)}: choose among {', '.join(OPTIONS)}")
     how = _LEFT_OUT | {name: value for name, value in options.items() if value is not None}
     for name, value in how.items():
-        if isinstance(option := OPTIONS[name], Number) and value is not None:
-            _check(option, value)
+        if value is not None:
+            _check(OPTIONS[name], value)
     if how["to_seed"] is not None:
         (how["to_seed"],) = seeds_from(how["to_seed"], 1)
     # Without a share there is no second picture.
     return how if how["share"] else how | {"to_prompt": None, "to_seed": None}
 
 
-def _check(option: Number[Any], value: float) -> None:
+def _check(option: Option[Any], value: float) -> None:
     try:
         option.check(value)
     except ValueError as error:
@@ -234,7 +233,7 @@ def facts(languages: Sequence[str], label: str) -> Ask[Facts]:
         told = ((code, tuple(each.decode() for each in row if each)) for code, row in zip(languages, rows, strict=True))
         return Facts(size, dict(told))
 
-    return Ask(_request("text_to_image", "facts", {"language": _texts(languages)}, label), read)
+    return Ask(_request("text_to_image", "facts", {"language": _tensor("string", languages)}, label), read)
 
 
 def restore(
@@ -245,18 +244,18 @@ def restore(
         raise ValueError("mask and blur_sigma exclude each other: fill the holes first, then sharpen what came of it.")
     sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
     encoded = _encoded("image", image)
-    inputs = {"image_bytes": _texts([encoded]), "noise_sigma": _tensor(wire.DT_FLOAT, 1, [sigma])}
+    inputs = {"image_bytes": _tensor("string", [encoded]), "noise_sigma": _tensor("float32", [sigma])}
     signature = "serving_default"
     if mask is not None:
-        signature, inputs["mask_bytes"] = "inpaint", _texts([_encoded_mask(mask, encoded)])
+        signature, inputs["mask_bytes"] = "inpaint", _tensor("string", [_encoded_mask(mask, encoded)])
     if blur_sigma:
-        signature, inputs["blur_sigma"] = "sharpen", _tensor(wire.DT_FLOAT, 1, [blur_sigma])
+        signature, inputs["blur_sigma"] = "sharpen", _tensor("float32", [blur_sigma])
     return Ask(_request("restorer", signature, inputs, label), _picture)
 
 
 def enlarge(image: ImageLike, label: str) -> "Ask[Image.Image]":
     """Ask for one picture at twice its size; see `serving.client.Client.enlarge`."""
-    inputs = {"image_bytes": _texts([_encoded("image", image)])}
+    inputs = {"image_bytes": _tensor("string", [_encoded("image", image)])}
     return Ask(_request("restorer", "enlarge", inputs, label), _picture)
 
 
@@ -269,13 +268,13 @@ def _picture(response: wire.PredictResponse) -> "Image.Image":
 def continue_prompt(prompt: str, seed: int, temperature: float, length: int | None, label: str) -> Ask[str]:
     """Ask for a prompt to be completed; see `serving.client.Client.continue_prompt`."""
     inputs = {
-        "prompt": _texts([prompt]),
-        "seed": _tensor(wire.DT_INT64, 1, int64_val=seeds_from(seed, 1)),
-        "temperature": _tensor(wire.DT_FLOAT, 1, [temperature]),
+        "prompt": _tensor("string", [prompt]),
+        "seed": _tensor("int64", seeds_from(seed, 1)),
+        "temperature": _tensor("float32", [temperature]),
     }
     signature = "serving_default"
     if length is not None:
-        signature, inputs["length"] = "continue_by", _tensor(wire.DT_INT32, 1, int_val=[length])
+        signature, inputs["length"] = "continue_by", _tensor("int32", [length])
     request = _request("language_model", signature, inputs, label)
     return Ask(request, lambda response: response.outputs["text"].string_val[0].decode())
 
@@ -327,42 +326,11 @@ def _request(
     return wire.PredictRequest(model_spec=spec, inputs=inputs)
 
 
-def _tensor(
-    dtype: wire.DataType,
-    count: int,
-    float_val: Iterable[float] = (),
-    *,
-    int_val: Iterable[int] = (),
-    int64_val: Iterable[int] = (),
-    bool_val: Iterable[bool] = (),
-    string_val: Iterable[bytes] = (),
-) -> wire.TensorProto:
-    shape = wire.TensorShapeProto(dim=[wire.TensorShapeProto.Dim(size=count)])
-    return wire.TensorProto(
-        dtype=dtype,
-        tensor_shape=shape,
-        float_val=float_val,
-        int_val=int_val,
-        int64_val=int64_val,
-        bool_val=bool_val,
-        string_val=string_val,
-    )
-
-
-def _column(dtype: str, values: Sequence[Any]) -> wire.TensorProto:
-    if dtype == "string":
-        return _texts(values)
-    kind, field = {
-        "float32": (wire.DT_FLOAT, "float_val"),
-        "int64": (wire.DT_INT64, "int64_val"),
-        "bool": (wire.DT_BOOL, "bool_val"),
-    }[dtype]
-    return _tensor(kind, len(values), **{field: values})
-
-
-def _texts(values: Sequence[str | bytes]) -> wire.TensorProto:
-    encoded = [_utf8(value) if isinstance(value, str) else value for value in values]
-    return _tensor(wire.DT_STRING, len(encoded), string_val=encoded)
+def _tensor(dtype: str, values: Sequence[Any]) -> wire.TensorProto:
+    kind, field = _FIELDS[dtype]
+    shape = wire.TensorShapeProto(dim=[wire.TensorShapeProto.Dim(size=len(values))])
+    content: dict[str, Any] = {field: [_utf8(each) if isinstance(each, str) else each for each in values]}
+    return wire.TensorProto(dtype=kind, tensor_shape=shape, **content)
 
 
 def _utf8(text: str) -> bytes:

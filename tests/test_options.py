@@ -8,14 +8,14 @@ import typer
 from pydantic import ValidationError
 
 from easel.cli import app
-from models.options import OPTIONS, SEED, DrawingOptions, Number
+from models.options import OPTIONS, SEED, DrawingOptions, Option
 from serving.client import Picture
 from serving.provenance import Drawing
 from serving.studio import site
 from serving.studio.openapi import document
 from serving.studio.schemas import Generation
 
-NUMBERS = [option for option in OPTIONS.values() if isinstance(option, Number)]
+NUMBERS = [option for option in OPTIONS.values() if option.bounds]
 COMMAND = typer.main.get_command(app).commands["generate"]
 PARAMETERS = {parameter.name: parameter for parameter in COMMAND.params}
 
@@ -33,7 +33,7 @@ def test_the_api_describes_every_option(name: str) -> None:
 
 
 @pytest.mark.parametrize("option", NUMBERS, ids=lambda option: option.name)
-def test_ranges_hold_in_the_api_the_files_and_the_document(option: Number[float]) -> None:
+def test_ranges_hold_in_the_api_the_files_and_the_document(option: Option[float]) -> None:
     taken, null = document()["components"]["schemas"]["Generation"]["properties"][option.name]["anyOf"]
     assert (taken["minimum"], taken["maximum"], null) == (option.least, option.most, {"type": "null"})
     for value, fits in ((option.least, True), (option.most, True), (option.least - 1, False), (option.most + 1, False)):
@@ -51,7 +51,7 @@ def test_ranges_hold_in_the_api_the_files_and_the_document(option: Number[float]
 def test_the_command_line_offers_every_option(name: str) -> None:
     parameter, option = PARAMETERS[name], OPTIONS[name]
     assert parameter.help == option.help
-    if isinstance(option, Number):
+    if option.bounds:
         assert (parameter.min, parameter.max) == (option.least, option.most)
 
 
