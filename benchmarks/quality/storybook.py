@@ -22,7 +22,7 @@ from benchmarks.quality.storybook_judge import Reading, readers, reliability, ve
 from benchmarks.quality.storybook_prompts import free_prompts, prompts_kept
 from benchmarks.speed.rounds import UnsteadyError, in_turn
 from models.export import export_text_to_image
-from models.language_model import TEMPERATURE
+from models.options import TEMPERATURE
 from models.pretrained import HERE as PRETRAINED
 from models.text_to_image import TextToImage
 from tfx_pipeline.datasets.storybook.captions import captions
@@ -263,7 +263,7 @@ def draw_all(scaled: Callable[..., Any], scale: int) -> None:
         scaled(
             prompt=tf.constant([prompt]),
             seed=tf.constant([seed], tf.int64),
-            temperature=tf.constant([TEMPERATURE]),
+            temperature=tf.constant([TEMPERATURE.default]),
             expand=tf.constant([True]),
             refine=tf.constant([True]),
             candidates=tf.constant([1], tf.int64),

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.quality.storybook_grammar import parse
-from models.language_model import TEMPERATURE, LanguageModel
+from models.language_model import LanguageModel
+from models.options import TEMPERATURE
 from tfx_pipeline.datasets.storybook.samples import sample
 
 FREE_PROMPTS = Path(__file__).with_name("free_prompts.tsv")
@@ -25,7 +26,9 @@ def free_prompts() -> list[tuple[str, str]]:
     return [(prompt, noun) for prompt, noun in lines]
 
 
-def prompts_kept(model: LanguageModel, *, count: int = 1000, seed: int, temperature: float = TEMPERATURE) -> float:
+def prompts_kept(
+    model: LanguageModel, *, count: int = 1000, seed: int, temperature: float = TEMPERATURE.default
+) -> float:
     """The share of partial prompts that the model continues to a sentence of the grammar, 0 to 1.
 
     Args:
