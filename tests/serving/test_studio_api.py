@@ -179,7 +179,7 @@ def test_seeds_of_other_tools_wrap_into_the_models_own(openai_client: openai.Ope
     assert client.continue_prompt("a", seed=2**64 - 1) == client.continue_prompt("a", seed=-1)
     for seed in (2**64, -(2**63) - 1):
         with pytest.raises(
-            ServingError, match=f"seed is {seed}: it must be from -9223372036854775808 to 1844674407370"
+            ServingError, match=f"seed must be from -9223372036854775808 to 18446744073709551615, not {seed}"
         ):
             client.generate("a", seed=seed)
 
