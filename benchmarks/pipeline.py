@@ -138,7 +138,7 @@ def reader(folder: Path, place: Path) -> Figures:
     training = RestorerTraining(restorer, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
     training.compile(optimizer="adam", jit_compile=False)
     started = time.monotonic()
-    data = read_captioned(files, picture_size=config.data.picture_size, caption_length=config.data.caption_length)
+    data, _ = read_captioned(files, picture_size=config.data.picture_size, caption_length=config.data.caption_length)
     reading = (time.monotonic() - started) / settings.steps
     batches = picture_batches(data.image, batch_size=settings.batch_size, seed=0).dataset()
     kept = tf.data.Dataset.from_tensor_slices(stacked(list(itertools.islice(batches, 8)))).repeat()

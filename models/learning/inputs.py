@@ -22,7 +22,7 @@ class Captioned(NamedTuple):
         image: uint8[n, size, size, 3].
         captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is START, END alone.
         boxes: float32[n, things, 5], where the things of a picture are, as `models.scene_network.noise_of_boxes` takes
-            them, NaN for things that are not there; None where nobody knows.
+            them, NaN for things that are not there, zeros where nobody knows; None where nobody knows of any picture.
         tags: bool[n, things + 1, tags], what the things in boxes are, and in the last row what else a picture shows;
             None where nobody knows.
     """

@@ -8,7 +8,7 @@ import pytest
 from odd_pictures import encoded, halves
 
 from tfx_pipeline.datasets.captions import decode_text, text_lines
-from tfx_pipeline.datasets.entries import DataSetError, Entry, Kind, ReadLimits
+from tfx_pipeline.datasets.entries import DataSetError, Entry, Kind, Objects, ReadLimits
 from tfx_pipeline.datasets.folder import Reading, read_folder
 
 PICTURE = encoded(halves())
@@ -140,6 +140,55 @@ def test_a_chinese_caption_alone_is_enough(tmp_path: Path) -> None:
         tmp_path, {"metadata.jsonl": lines({"file_name": "a.png", "text_zh": "红"}), "b.zh.txt": "蓝"}, "a.png", "b.png"
     )
     assert reading.entries == (Entry("a.png", "", "红"), Entry("b.png", "", "蓝"))
+
+
+# Objects and tags
+
+BOX = [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        (
+            {"bbox": [BOX, BOX], "categories": ["cat", ["dog", "sitting"]], "nearness": [0, 1], "area": [12, 12]},
+            Objects(((1, 2, 3, 4),) * 2, (("cat",), ("dog", "sitting")), (0, 1)),
+        ),
+        ({"bbox": [BOX], "categories": [0]}, Objects(((1, 2, 3, 4),), (("0",),))),
+        ({"bbox": []}, Objects(())),
+    ],
+)
+def test_objects_are_read_as_imagefolder_has_them(
+    tmp_path: Path, objects: dict[str, object], expected: Objects
+) -> None:
+    row = {"file_name": "a.png", "text": "a", "objects": objects, "tags": ["street", " night ", ""]}
+    reading = read(tmp_path / "jsonl", {"metadata.jsonl": lines(row)}, "a.png")
+    assert reading.entries == (Entry("a.png", "a", objects=expected, tags=("street", "night")),)
+    cell = json.dumps(objects).replace('"', '""')
+    table = f'file_name,text,objects,tags\na.png,a,"{cell}","street, night"\n'
+    assert read(tmp_path / "csv", {"metadata.csv": table}, "a.png").entries == reading.entries
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"objects": [1]}, "objects is refused: "),
+        ({"objects": {"categories": ["cat"]}}, "objects.bbox is refused: Field required."),
+        ({"objects": {"bbox": [[1, 2, 0, 4]]}}, "objects.bbox.0.2 is refused: Input should be greater than 0."),
+        ({"objects": {"bbox": [[1, 2, 3]]}}, "objects.bbox.0.3 is refused: Field required."),
+        ({"objects": {"bbox": [BOX], "categories": [""]}}, "objects.categories.0.0 is refused: String should have"),
+        ({"objects": {"bbox": [BOX], "nearness": [1, 2]}}, "there are 1 in bbox and 2 in nearness."),
+        ({"tags": {"street": 1}}, "tags holds an object, and must hold a string or a list of strings."),
+    ],
+)
+def test_objects_and_tags_that_make_no_sense_set_their_row_aside(
+    tmp_path: Path, cells: dict[str, object], told: str
+) -> None:
+    row = {"file_name": "a.png", "text": "a"}
+    reading = read(tmp_path, {"metadata.jsonl": lines(row | cells, row | {"file_name": "b.png"})}, "a.png", "b.png")
+    assert [entry.file_name for entry in reading.entries] == ["b.png"]
+    (refused,) = reading.quarantined
+    assert told in refused.reason and refused.reason.endswith("(metadata.jsonl line 1)")
 
 
 # Several captions

@@ -20,6 +20,7 @@ from tfx_pipeline.datasets.entries import (
     DataSetError,
     Entry,
     Kind,
+    Objects,
     Quarantined,
     ReadLimits,
     RefusedError,
@@ -136,8 +137,10 @@ def test_blank_and_null_columns_are_absent_ones(tmp_path: Path) -> None:
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
-    bee = Entry("b.png", "a bee", "蜜蜂", {"legs": [6]}, True, ("an insect", "昆虫"))
-    entries = (bee, Entry("a.png", "an ant"), Entry("c.png", "", "猫", more=("动物",)))
+    objects = Objects(bbox=((1.0, 2.5, 3.0, 4.0),), categories=(("bee", "flying"),), nearness=(0.5,))
+    bee = Entry("b.png", "a bee", "蜜蜂", {"legs": [6]}, True, ("an insect", "昆虫"), objects, ("garden", "day"))
+    ant, nothing = Entry("a.png", "an ant"), Entry("d.png", "nothing", objects=Objects(bbox=()))
+    entries = (bee, ant, nothing, Entry("c.png", "", "猫", more=("动物",)))
     for entry in entries:
         put(tmp_path, entry.file_name)
     write_metadata(tmp_path / "metadata.jsonl", entries)
@@ -443,7 +446,8 @@ def test_a_caption_without_a_picture_beside_it(tmp_path: Path) -> None:
 def test_a_picture_named_twice_with_other_attributes_keeps_the_first(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     first = {"file_name": "a.png", "text": "first"}
-    table(tmp_path, first, {**first, "text": "second", "attributes": {"legs": 6}}, {**first, "withheld": True})
+    others = {"attributes": {"legs": 6}}, {"withheld": True}, {"tags": "red"}, {"objects": {"bbox": []}}
+    table(tmp_path, first, *({**first, "text": "second", **other} for other in others))
     reading = read_folder(tmp_path)
     assert reading.entries == (Entry("a.png", "first"),)
     assert [(item.file_name, item.kind) for item in reading.quarantined] == [("a.png", Kind.DUPLICATE)]
@@ -609,7 +613,9 @@ def test_a_fingerprint_knows_the_content_and_not_the_names(tmp_path: Path) -> No
     assert fingerprint(tmp_path, [Entry("elsewhere/c.png", "one"), b]) == first
     others = [[b, a], [a], [Entry("a.png", "uno"), b], [Entry("a.png", "one", "一"), b], [Entry("b.png", "one"), b]]
     others += [[Entry("a.png", "one", attributes={"x": 1}), b], [Entry("a.png", "one", withheld=True), b]]
-    assert len({fingerprint(tmp_path, entries) for entries in others} | {first}) == 8
+    others += [[Entry("a.png", "one", tags=("x",)), b], [Entry("a.png", "one", more=("x",)), b]]
+    others += [[Entry("a.png", "one", objects=Objects(bbox=((0, 0, 1, size),))), b] for size in (1, 2)]
+    assert len({fingerprint(tmp_path, entries) for entries in others} | {first}) == 12
 
 
 # Any bytes at all

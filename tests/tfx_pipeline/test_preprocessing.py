@@ -20,6 +20,7 @@ from tfx_pipeline.ingesting.squares import from_bytes, raw_squares
 SIZE, LENGTH = 16, 12
 CAPTIONS = [("a red circle", "一个红色圆形"), ("a blue circle", ""), ("A red square!", "红色方块")]
 MORE = [["a disc", "圆"], [], ["a box"]]
+ANNOTATIONS = [[], [b'{"tags":["street"]}'], []]
 
 
 def random_pictures(count: int, size: int) -> tf.Tensor:
@@ -75,11 +76,17 @@ def png(number: int) -> bytes:
 
 
 ROWS = [
-    {"image": png(number), "text": texts[0].encode(), "text_zh": texts[1].encode(), "more": list(map(str.encode, more))}
-    for number, (texts, more) in enumerate(zip(CAPTIONS, MORE, strict=True))
+    {
+        "image": png(number),
+        "text": texts[0].encode(),
+        "text_zh": texts[1].encode(),
+        "more": list(map(str.encode, more)),
+        "annotations": annotations,
+    }
+    for number, (texts, more, annotations) in enumerate(zip(CAPTIONS, MORE, ANNOTATIONS, strict=True))
 ]
 SPEC = {name: tf.io.FixedLenFeature([], tf.string) for name in ("image", "text", "text_zh")}
-SPEC["more"] = tf.io.VarLenFeature(tf.string)
+SPEC |= {name: tf.io.VarLenFeature(tf.string) for name in ("more", "annotations")}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +137,10 @@ def test_further_captions_follow_each_other(
         np.testing.assert_array_equal(row["more"], expected)
 
 
+def test_annotations_stay_as_they_are(transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput]) -> None:
+    assert [row["annotations"].tolist() for row in transformed[0]] == [[b""], ANNOTATIONS[1], [b""]]
+
+
 def test_a_missing_caption_is_start_and_end(
     transformed: tuple[list[dict[str, Any]], tft.TFTransformOutput],
 ) -> None:
@@ -146,13 +157,14 @@ def test_the_graph_transforms_raw_rows_as_beam_did(
 ) -> None:
     rows, output = transformed
     raw = {name: tf.constant([row[name] for row in ROWS]) for name in ("image", "text", "text_zh")}
+    raw["annotations"] = tf.ragged.constant(ANNOTATIONS).to_sparse()
     raw["more"] = tf.ragged.constant([row["more"] for row in ROWS]).to_sparse()
     again = output.transform_raw_features(raw)
     np.testing.assert_array_equal(again["text"], [row["text"] for row in rows])
     np.testing.assert_array_equal(again["image"].numpy().ravel(), np.ravel([row["image"] for row in rows]))
 
 
-PLAIN = {name: spec for name, spec in SPEC.items() if name != "more"}
+PLAIN = {name: spec for name, spec in SPEC.items() if name not in ("more", "annotations")}
 
 
 def analysed(out: Path, **settings: Any) -> tft.TFTransformOutput:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from models.text import Tokenizer
 from models.vocabulary import END, PAD, RESERVED, START
+from tfx_pipeline.ingesting.annotations import Annotations
 from tfx_pipeline.training.records import joined, read_captioned, read_captions, read_lines
 
 SIZE, LENGTH = 8, 6
@@ -41,7 +42,7 @@ def files(tmp_path: Path) -> list[str]:
 
 
 def test_pictures_are_read_with_both_captions(files: list[str]) -> None:
-    read = read_captioned(files, picture_size=SIZE, caption_length=LENGTH)
+    read, _ = read_captioned(files, picture_size=SIZE, caption_length=LENGTH)
     order = np.argsort(read.image[:, 0, 0, 0])
     np.testing.assert_array_equal(read.image[order], np.arange(3)[:, None, None, None] * np.ones([1, SIZE, SIZE, 3]))
     np.testing.assert_array_equal(read.captions[order, 0], [ids(4), ids(5), ids(6)])
@@ -55,7 +56,7 @@ def test_further_captions_take_as_many_places_as_the_most_of_them_need(tmp_path:
     more = [np.array([ids(number) for number in range(count)], int).ravel().tolist() for count in counts]
     rows = [{"image": bytes(SIZE * SIZE * 3), "text": ids(9), "text_zh": MISSING, "more": each} for each in more]
     file = write_records(tmp_path / "pictures.gz", rows)
-    captions = read_captioned([file], picture_size=SIZE, caption_length=LENGTH).captions
+    captions = read_captioned([file], picture_size=SIZE, caption_length=LENGTH)[0].captions
     assert captions.shape == (3, 5, LENGTH)
     for row, count in zip(captions, counts, strict=True):
         np.testing.assert_array_equal(row, [ids(9), MISSING, *map(ids, range(count)), *[MISSING] * (3 - count)])
@@ -70,9 +71,19 @@ def test_batches_with_fewer_captions_are_filled_up() -> None:
 
 def test_files_without_a_picture_give_none(files: list[str]) -> None:
     for found in ([], files[1:]):
-        read = read_captioned(found, picture_size=SIZE, caption_length=LENGTH)
+        read, _ = read_captioned(found, picture_size=SIZE, caption_length=LENGTH)
         assert (read.image.shape, read.captions.shape) == ((0, SIZE, SIZE, 3), (0, 2, LENGTH))
         assert read_captions(found, caption_length=LENGTH).shape == (0, 2, LENGTH)
+
+
+def test_annotations_are_read_in_the_order_of_the_pictures(files: list[str], tmp_path: Path) -> None:
+    rows = [{"image": bytes([n]) * SIZE * SIZE * 3, "text": ids(4), "text_zh": MISSING} for n in range(3)]
+    rows[1]["annotations"] = b'{"boxes":[],"tags":["street"]}'
+    read, annotations = read_captioned(
+        [write_records(tmp_path / "annotated.gz", rows), files[1]], picture_size=SIZE, caption_length=LENGTH
+    )
+    known = [Annotations(), Annotations(boxes=(), tags=("street",)), Annotations()]
+    assert annotations == [known[number] for number in read.image[:, 0, 0, 0]]
 
 
 def test_lines_are_read_without_the_pictures(files: list[str]) -> None:

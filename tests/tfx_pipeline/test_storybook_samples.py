@@ -75,6 +75,14 @@ def test_a_data_set_holds_what_its_samples_say(tmp_path: Path) -> None:
         assert (entry.text, entry.text_zh) == (each.captions.english, each.captions.chinese)
         assert entry.attributes == each.scene.attributes | {"open": list(each.captions.open)}
         assert entry.withheld == each.scene.withheld
+        assert entry.objects is not None
+        assert entry.objects.categories == tuple(map(tuple, each.scene.tags))
+        for (left, top, width, height), near, box in zip(
+            entry.objects.bbox, entry.objects.nearness, each.scene.boxes, strict=True
+        ):
+            shares = ((left + width / 2) / 32, (top + height / 2) / 32, width / 32, height / 32, near)
+            assert shares == pytest.approx(box, abs=0.001)
+        assert entry.tags == tuple(each.scene.scenery)
         assert np.array_equal(np.asarray(Image.open(tmp_path / entry.file_name)), render(each.scene, 32))
 
 

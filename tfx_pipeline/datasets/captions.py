@@ -18,7 +18,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+
+from pydantic import TypeAdapter, ValidationError
 
 from tfx_pipeline.datasets.entries import (
     JSONL,
@@ -26,6 +29,7 @@ from tfx_pipeline.datasets.entries import (
     DataSetError,
     Entry,
     Kind,
+    Objects,
     Quarantined,
     ReadLimits,
     RefusedError,
@@ -52,6 +56,7 @@ Found = Entry | Quarantined
 
 EMPTY = "The caption is empty; write one."
 
+_OBJECTS = TypeAdapter(Objects)
 _NOT_CAPTIONS = frozenset({"changelog", "copying", "licence", "license", "notice", "readme", "requirements"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # UTF-32's mark begins with that of UTF-16.
@@ -119,7 +124,9 @@ class Captions:
         try:
             name = self._found(name, table)
             texts, chinese = (self._texts(row.take(names), names[0]) for names in (TEXT, CHINESE))
+            tags = [tag.strip() for text in self._texts(row.take(("tags",)), "tags") for tag in text.split(",")]
             entry = self._entry(name, texts, chinese, row.attributes(), row.withheld())
+            entry = replace(entry, objects=row.objects(), tags=tuple(filter(None, tags)))
         except RefusedError as error:
             told = row.without_caption() if error.kind == Kind.EMPTY_CAPTION else str(error)
             return Quarantined(name, f"{told} ({row.where})", error.kind)
@@ -256,6 +263,19 @@ class _Row:
             raise RefusedError(Kind.BROKEN_LINE, f"attributes holds {named(value)}, and must hold an object.")
         _check_text(json.dumps(value, ensure_ascii=False), "attributes")
         return value
+
+    def objects(self) -> Objects | None:
+        """The things in the picture; None where the row does not say."""
+        value = self.take(("objects",))
+        if value is None:
+            return None
+        try:
+            return _OBJECTS.validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, ("objects", *problem["loc"])))
+            told = f"{where} is refused: {problem['msg'].removeprefix('Value error, ')}."
+            raise RefusedError(Kind.BROKEN_LINE, told) from error
 
     def withheld(self) -> bool | None:
         """Whether the picture is to be kept from training; None where the row does not say."""

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic.dataclasses import dataclass as validated
 
 JSONL, QUARANTINE = "metadata.jsonl", "quarantine.jsonl"
 
@@ -65,6 +67,40 @@ class ReadLimits(BaseModel):
     """Share of the data set that may be set aside before it is refused; 0 (nothing may) to 1 (anything may)."""
 
 
+def listed(value: Any) -> Any:
+    """One value as a list of it."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Side = Annotated[FiniteFloat, Field(gt=0)]
+Names = Annotated[tuple[Annotated[str, StringConstraints(min_length=1)], ...], BeforeValidator(listed)]
+
+
+@validated(frozen=True, config=ConfigDict(coerce_numbers_to_str=True, str_strip_whitespace=True))
+class Objects:
+    """Things in a picture, laid out as Hugging Face's ImageFolder does, in the order in which captions tell them.
+
+    Values that do not fit raise `pydantic.ValidationError`; keys of other names are left out.
+
+    Attributes:
+      bbox: left, top, width and height of each, in pixels of the upright picture; boxes may reach beyond its edges.
+      categories: what each of them is, by one name or several; empty where nobody knows.
+      nearness: how near each of them is, the nearer of two hiding the other; empty where nobody knows.
+    """
+
+    bbox: tuple[tuple[FiniteFloat, FiniteFloat, Side, Side], ...]
+    categories: tuple[Names, ...] = ()
+    nearness: tuple[FiniteFloat, ...] = ()
+
+    @model_validator(mode="after")
+    def one_of_each(self) -> Self:
+        """Hold the other lists against the boxes."""
+        for name, values in (("categories", self.categories), ("nearness", self.nearness)):
+            if values and len(values) != len(self.bbox):
+                raise ValueError(f"there are {len(self.bbox)} in bbox and {len(values)} in {name}")
+        return self
+
+
 @dataclass(frozen=True)
 class Entry:
     """A captioned picture.
@@ -76,6 +112,8 @@ class Entry:
       attributes: what else is known of it.
       withheld: whether it is kept from training.
       more: further captions in either language, of which training draws as it does of the first two.
+      objects: the things in it; None where nobody knows.
+      tags: what it shows as a whole, in names such as `street` and `night`.
     """
 
     file_name: str
@@ -84,6 +122,8 @@ class Entry:
     attributes: dict[str, object] = field(default_factory=dict)
     withheld: bool = False
     more: tuple[str, ...] = ()
+    objects: Objects | None = None
+    tags: tuple[str, ...] = ()
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -141,7 +181,9 @@ def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
     """The fingerprint of entries whose pictures have these SHA-256 digests."""
     total = hashlib.sha256()
     for entry, digest in zip(entries, digests, strict=True):
-        told = [entry.text, entry.text_zh, entry.attributes, entry.withheld, *entry.more]
+        told: list[object] = [entry.text, entry.text_zh, entry.attributes, entry.withheld, *entry.more]
+        if entry.objects or entry.tags:
+            told.append({"objects": entry.objects and asdict(entry.objects), "tags": entry.tags})
         total.update(hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest())
         total.update(digest)
     return total.hexdigest()

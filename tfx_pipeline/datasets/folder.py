@@ -194,9 +194,12 @@ def _joined(same: Sequence[Entry], limits: ReadLimits, refused: list[Quarantined
     first = same[0]
     if len(same) == 1 and len(first.captions) <= limits.max_captions:
         return first
-    alike = [entry for entry in same if (entry.attributes, entry.withheld) == (first.attributes, first.withheld)]
+    alike = [entry for entry in same if _but_captions(entry) == _but_captions(first)]
     if len(alike) < len(same):
-        told = "The picture is named twice, with other attributes; what the first said was kept, make them the same."
+        told = (
+            "The picture is named twice, with other attributes, objects or tags; what the first said was kept, make "
+            "them the same."
+        )
         refused.append(Quarantined(first.file_name, told, Kind.DUPLICATE))
     text, chinese = (next(filter(None, texts), "") for texts in zip(*((e.text, e.text_zh) for e in alike), strict=True))
     captions = dict.fromkeys((text, chinese, *(caption for entry in alike for caption in entry.captions)))
@@ -206,6 +209,10 @@ def _joined(same: Sequence[Entry], limits: ReadLimits, refused: list[Quarantined
     more = [caption for caption in captions if caption not in (text, chinese, "")]
     room = limits.max_captions - sum(map(bool, (text, chinese)))
     return replace(first, text=text, text_zh=chinese, more=tuple(more[:room]))
+
+
+def _but_captions(entry: Entry) -> tuple[object, ...]:
+    return entry.attributes, entry.withheld, entry.objects, entry.tags
 
 
 def _uncaptioned(files: Iterable[str], named: set[str]) -> Iterator[Quarantined]:

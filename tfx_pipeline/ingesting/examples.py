@@ -20,6 +20,7 @@ from tfx_pipeline.datasets.entries import (
     RefusedError,
 )
 from tfx_pipeline.datasets.folder import refusing
+from tfx_pipeline.ingesting.annotations import encoded
 from tfx_pipeline.ingesting.slices import LANGUAGE, by_split, is_eval, size_class, slices_of
 
 SPLITS = ("train", "eval")
@@ -106,10 +107,11 @@ def from_json(prefix: Path) -> list[Any]:
 def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozenset[str] = frozenset()) -> bytes:
     """One entry, with its picture encoded and decoded by `serving.images.rendered`, as a serialized tf.train.Example.
 
-    Beside what is learned from (`image`, `text`, `text_zh`, and `more` where there are more captions) it holds what
-    the data are watched and sliced by: language, size, the mean colour on a scale of 0 to 255, the length of the
-    captions in characters, their words, and attributes.
+    Beside what is learned from (`image`, `text`, `text_zh`, `more` where there are more captions, and `annotations`
+    where the entry has objects or tags) it holds what the data are watched and sliced by: language, size, the mean
+    colour on a scale of 0 to 255, the length of the captions in characters, their words, and attributes.
     """
+    annotations = encoded(entry, *picture.size)
     known = {name: value for name, value in slices_of(entry) if name in attributes or name == LANGUAGE}
     return example(
         file_name=entry.file_name,
@@ -117,6 +119,7 @@ def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozen
         text=entry.text,
         text_zh=entry.text_zh,
         **({"more": list(entry.more)} if entry.more else {}),
+        **({"annotations": annotations} if annotations else {}),
         size=size_class(*picture.size),
         width=picture.width,
         height=picture.height,

@@ -17,14 +17,15 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Args:
         inputs: `image`, `text` and `text_zh` as encoded pictures and captions, string[b] or string[b, 1]; `more`,
-            further captions, string[b, k], where the data have any.
+            further captions, string[b, k], and `annotations`, string[b] or string[b, 1], where the data have any.
         custom_config: `picture_size`, `caption_length`, `vocabulary_size`, and `known_pieces`, which come first in the
             vocabulary whether or not they occur, beside the most frequent ones.
 
     Returns:
         `image`: string[b, 1], size * size * 3 bytes of uint8 RGB each, since Transform keeps no uint8 tensors and
         float32 would take four times the disk; `text` and `text_zh`: int64[b, caption_length]; `more`: the rows of
-        further captions one after the other, int64[b, k * caption_length], sparse.
+        further captions one after the other, int64[b, k * caption_length], sparse; `annotations` as they are,
+        string[b, 1], empty where a picture has none.
     """
     image, text, text_zh = (flat(inputs[name]) for name in ("image", "text", "text_zh"))
     more = {name: sparse(inputs[name]) for name in ("more",) if name in inputs}
@@ -48,6 +49,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         "text": tf.ensure_shape(token_ids(text, table, length), [None, length]),
         "text_zh": tf.ensure_shape(token_ids(text_zh, table, length), [None, length]),
         **{name: laid_out(each, token_ids(each.values, table, length), length) for name, each in more.items()},
+        **{name: flat(inputs[name])[:, None] for name in ("annotations",) if name in inputs},
     }
 
 

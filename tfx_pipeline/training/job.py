@@ -17,6 +17,7 @@ from models.learning.settings import LearningConfig
 from models.learning.warm import differences, take_weights
 from models.learning.workers import is_chief
 from models.saving import load_model
+from tfx_pipeline.ingesting.annotations import Annotations
 from tfx_pipeline.ingesting.preprocessing import VOCABULARY
 from tfx_pipeline.training.records import read_captioned, read_captions
 
@@ -50,8 +51,8 @@ class Job:
     warm_start: Path | None = None
     started: bool = False
 
-    def captioned(self, fineness: int = 1) -> Captioned:
-        """The pictures to train on, `fineness` times as large as the settings say, and their captions."""
+    def captioned(self, fineness: int = 1) -> tuple[Captioned, list[Annotations]]:
+        """The pictures to train on, `fineness` times as large as the settings say, their captions and annotations."""
         data, found = self.config.data, files(self.train_files)
         return read_captioned(found, picture_size=data.picture_size * fineness, caption_length=data.caption_length)
 
@@ -93,10 +94,12 @@ class Job:
         CONSOLE.print(f"  {self.model} starts from scratch, since it does not fit {file}: {why}", soft_wrap=True)
 
     def log(self, sentence: str, **values: Any) -> None:
-        """Say a sentence and keep values as a line of `metrics.jsonl`; of several workers, one does."""
+        """Say a sentence and keep values, if any, as a line of `metrics.jsonl`; of several workers, one does."""
         if not is_chief():
             return
         CONSOLE.print(f"  {self.model}: {sentence}", soft_wrap=True)
+        if not values:
+            return
         with (self.run_dir / "metrics.jsonl").open("a", encoding="utf-8") as out:
             out.write(json.dumps(values) + "\n")
 

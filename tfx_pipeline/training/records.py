@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from models.learning.inputs import Captioned
 from models.text import Tokenizer
 from models.vocabulary import END, PAD, START
+from tfx_pipeline.ingesting.annotations import Annotations, decoded
 from tfx_pipeline.ingesting.squares import from_bytes
 
 READ_BATCH = 512
 
 
-def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: int) -> Captioned:
-    """Read what Transform wrote.
+def read_captioned(
+    files: Sequence[str], *, picture_size: int, caption_length: int
+) -> tuple[Captioned, list[Annotations]]:
+    """Read what Transform wrote: pictures with their captions, and what else is known of each.
 
     Args:
         files: TFRecord files of transformed examples, gzipped; records of plain text are left out.
@@ -23,15 +26,17 @@ def read_captioned(files: Sequence[str], *, picture_size: int, caption_length: i
         caption_length: Ids in a caption.
     """
     images, captions = [np.zeros([0, picture_size, picture_size, 3], np.uint8)], []
-    for image, ids in captioned_records(files, caption_length):
+    annotations: list[Annotations] = []
+    for image, ids, known in captioned_records(files, caption_length):
         images.append(from_bytes(image, picture_size).numpy())
         captions.append(ids.numpy())
-    return Captioned(np.concatenate(images), joined(captions, caption_length))
+        annotations += map(decoded, known.numpy())
+    return Captioned(np.concatenate(images), joined(captions, caption_length)), annotations
 
 
 def read_captions(files: Sequence[str], *, caption_length: int) -> NDArray[np.int64]:
     """The captions that `read_captioned` gives, int64[n, k, t], without their pictures."""
-    return joined([ids.numpy() for _, ids in captioned_records(files, caption_length)], caption_length)
+    return joined([ids.numpy() for _, ids, _ in captioned_records(files, caption_length)], caption_length)
 
 
 def joined(captions: Sequence[NDArray[np.int64]], caption_length: int) -> NDArray[np.int64]:
@@ -47,19 +52,21 @@ def missing(rows: int, count: int, caption_length: int) -> NDArray[np.int64]:
     return np.broadcast_to(np.array([START, END] + [PAD] * (caption_length - 2)), [rows, count, caption_length])
 
 
-def captioned_records(files: Sequence[str], caption_length: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-    """Batches of transformed pictures, string[b] as bytes, and their captions, int64[b, k, t]."""
+def captioned_records(files: Sequence[str], caption_length: int) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Batches of transformed pictures, string[b] as bytes, captions, int64[b, k, t], and annotations, string[b]."""
     spec = {
         "image": tf.io.FixedLenFeature([], tf.string, default_value=""),
         "text": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
         "text_zh": tf.io.FixedLenFeature([caption_length], tf.int64, default_value=[0] * caption_length),
         "more": tf.io.RaggedFeature(tf.int64),
+        "annotations": tf.io.FixedLenFeature([], tf.string, default_value=""),
     }
     for batch in records(files, spec):
         has_picture = tf.strings.length(batch["image"]) > 0
         further = in_rows(batch["more"], caption_length)
         captions = tf.concat([batch["text"][:, None], batch["text_zh"][:, None], further], axis=1)
-        yield tf.boolean_mask(batch["image"], has_picture), tf.boolean_mask(captions, has_picture)
+        columns = (batch["image"], captions, batch["annotations"])
+        yield tuple(tf.boolean_mask(column, has_picture) for column in columns)
 
 
 def in_rows(ids: tf.RaggedTensor, caption_length: int) -> tf.Tensor:

@@ -1,5 +1,10 @@
 """How each kind of model is trained on what a Trainer is given."""
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from models.calibration import calibrate
 from models.drawing import Drawer
 from models.language_model import LanguageModel
@@ -8,15 +13,21 @@ from models.learning.networks import NETWORKS
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.restorer import Restorer
 from models.text import Tokenizer
+from tfx_pipeline.ingesting.annotations import Annotations, boxes_of, tags_of
 from tfx_pipeline.training.job import Job, files
 from tfx_pipeline.training.records import read_lines
 
 
 def train_language_model(job: Job) -> LanguageModel:
-    """Train the language model on captions, their pictures and lines of text; withheld captions calibrate it."""
+    """Train the language model on captions, their pictures and tags, and lines of text.
+
+    Withheld captions calibrate it.
+    """
     vocabulary = job.vocabulary()
     lines = read_lines(files(job.train_files), Tokenizer(vocabulary, job.config.data.caption_length))
-    model = learn_language(job.captioned(), lines, vocabulary, job.config, fit=job.fit)
+    data, annotations = job.captioned()
+    data = data._replace(tags=tags_for_slots(job, annotations))
+    model = learn_language(data, lines, vocabulary, job.config, fit=job.fit)
     withheld = job.withheld_captions()
     withheld = withheld[is_present(withheld)]
     share = calibrate(model, withheld)
@@ -29,12 +40,26 @@ def train_language_model(job: Job) -> LanguageModel:
     return model
 
 
+def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.bool_] | None:
+    """Tags by which each slot learns to tell a thing, and the last the whole; None where things outnumber the slots."""
+    slots, most = job.config.language.slots, max((len(each.categories) for each in annotations), default=0)
+    if most < slots:
+        return tags_of(annotations, slots - 1)
+    job.log(
+        f"the tags of pictures are not learned: some show {most} things, and language.slots = {slots} has room for "
+        f"{slots - 1}"
+    )
+    return None
+
+
 def train_generator(job: Job) -> Drawer:
-    """Train the generator on pictures and the embeddings of their captions."""
-    data = job.captioned(NETWORKS[job.config.drawing.network].fineness)
+    """Train the generator on pictures, the embeddings of their captions, and where and what their things are."""
+    data, annotations = job.captioned(NETWORKS[job.config.drawing.network].fineness)
+    things = job.config.drawing.scenes.things
+    data = data._replace(boxes=boxes_of(annotations, things), tags=tags_of(annotations, things))
     return learn_to_draw(data, job.base_model(), job.config, fit=job.fit)
 
 
 def train_restorer(job: Job) -> Restorer:
     """Train the restorer on pictures that it damages itself."""
-    return learn_to_restore(job.captioned().image, job.config, fit=job.fit)
+    return learn_to_restore(job.captioned()[0].image, job.config, fit=job.fit)

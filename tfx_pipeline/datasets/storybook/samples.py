@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfx_pipeline.datasets.entries import JSONL, DataSetError, Entry, write_metadata
+from tfx_pipeline.datasets.entries import JSONL, DataSetError, Entry, Objects, write_metadata
 from tfx_pipeline.datasets.importing import IMAGES
 from tfx_pipeline.datasets.storybook.captions import Captions, captions
 from tfx_pipeline.datasets.storybook.layout import random_scene
@@ -114,4 +114,24 @@ def write_sample(out: Path, file_name: str, each: Sample, size: int) -> Entry:
     Image.fromarray(render(each.scene, size)).save(out / file_name, compress_level=1)
     told = each.captions
     attributes = each.scene.attributes | {"open": list(told.open)}
-    return Entry(file_name, told.english, told.chinese, attributes, each.scene.withheld)
+    return Entry(
+        file_name,
+        told.english,
+        told.chinese,
+        attributes,
+        each.scene.withheld,
+        objects=objects_of(each.scene, size),
+        tags=tuple(each.scene.scenery),
+    )
+
+
+def objects_of(scene: Scene, size: int) -> Objects:
+    """The figures of a scene in a picture of `size` pixels, in the order of its story."""
+    corners = [(x - width / 2, y - height / 2, width, height) for x, y, width, height, _ in scene.boxes]
+    return Objects(
+        bbox=tuple(
+            (round(size * x, 2), round(size * y, 2), round(size * w, 2), round(size * h, 2)) for x, y, w, h in corners
+        ),
+        categories=tuple(map(tuple, scene.tags)),
+        nearness=tuple(box[-1] for box in scene.boxes),
+    )

@@ -1,0 +1,112 @@
+"""What a picture shows beside its captions, from a data set's columns to the arrays that trainings take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from tfx_pipeline.datasets.entries import Entry, Objects
+
+MOST_TAGS = 512
+"""Tags that trainings learn, the commonest ones: rare ones teach little, and each takes room for every picture."""
+
+
+class Box(NamedTuple):
+    """Where a thing is: its centre, width and height in shares of the picture's side, and how near it is."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    nearness: float
+
+
+class Annotations(BaseModel):
+    """What is known of a picture, as an Example holds it in JSON.
+
+    Attributes:
+        boxes: Of its things, in the middle square that models see; None where nobody knows.
+        categories: What each of them is, in one word or several; empty where nobody knows.
+        tags: What the picture shows as a whole.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    boxes: tuple[Box, ...] | None = None
+    categories: tuple[tuple[str, ...], ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+def encoded(entry: Entry, width: int, height: int) -> str:
+    """The annotations of an entry, whose picture has this many pixels, in JSON; empty where it has none."""
+    if entry.objects is None and not entry.tags:
+        return ""
+    objects = entry.objects
+    boxes = None if objects is None else in_square(objects, width, height)
+    annotations = Annotations(boxes=boxes, categories=objects.categories if objects else (), tags=entry.tags)
+    return annotations.model_dump_json(exclude_defaults=True)
+
+
+def decoded(annotations: bytes) -> Annotations:
+    """What `encoded` made."""
+    return Annotations.model_validate_json(annotations) if annotations else Annotations()
+
+
+def in_square(objects: Objects, width: int, height: int) -> tuple[Box, ...]:
+    """Boxes in the middle square of a picture, as `models.pictures.square` cuts it; they may lie beyond its edges."""
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    nearness = objects.nearness or (0.0,) * len(objects.bbox)
+    return tuple(
+        Box((x + wide / 2 - left) / side, (y + high / 2 - top) / side, wide / side, high / side, near)
+        for (x, y, wide, high), near in zip(objects.bbox, nearness, strict=True)
+    )
+
+
+def boxes_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.float32] | None:
+    """The boxes of the first `things` things of each picture, as `models.learning.inputs.Captioned` has them."""
+    if all(each.boxes is None for each in annotations):
+        return None
+    boxes = np.zeros([len(annotations), things, len(Box._fields)], np.float32)
+    for row, each in zip(boxes, annotations, strict=True):
+        if each.boxes is not None:
+            row[:] = np.nan
+            row[: len(each.boxes)] = in_sight(each.boxes[:things])
+    return boxes
+
+
+def in_sight(boxes: Sequence[Box]) -> NDArray[np.float32]:
+    """Boxes as float32[n, 5], NaN where they lie outside the picture; of their nearness the order alone counts."""
+    rows = np.array(boxes, np.float32).reshape(-1, len(Box._fields))
+    nearness = rows[:, -1].copy()
+    rows[:, -1] = np.sign(nearness[:, None] - nearness).sum(axis=1) / 2
+    rows[(abs(rows[:, :2] - 0.5) >= (1 + rows[:, 2:4]) / 2).any(axis=1)] = np.nan
+    return rows
+
+
+def tags_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.bool_] | None:
+    """The tags of the first `things` things of each picture and, in the last row, of the picture as a whole.
+
+    Returns:
+        bool[n, things + 1, tags] over the names of the `MOST_TAGS` commonest, sorted; None where no picture has any.
+    """
+    parts = [(*padded(each.categories, things), each.tags) for each in annotations]
+    counts = Counter(name for row in parts for names in row for name in names)
+    places = {name: place for place, name in enumerate(sorted(name for name, _ in counts.most_common(MOST_TAGS)))}
+    if not places:
+        return None
+    tags = np.zeros([len(parts), things + 1, len(places)], bool)
+    for row, of_parts in zip(tags, parts, strict=True):
+        for part, names in zip(row, of_parts, strict=True):
+            part[[places[name] for name in names if name in places]] = True
+    return tags
+
+
+def padded(categories: Sequence[tuple[str, ...]], things: int) -> tuple[tuple[str, ...], ...]:
+    """The categories of as many things."""
+    return (*categories[:things], *((),) * (things - len(categories)))
