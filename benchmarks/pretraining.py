@@ -25,11 +25,11 @@ from models.learning.networks import NETWORKS
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.learning.settings import LearningConfig
 from models.restorer import Restorer
-from models.scene_network import WHERE
 from models.text_to_image import TextToImage
 from tfx_pipeline.datasets.storybook.samples import sample
-from tfx_pipeline.datasets.storybook.scene import render
+from tfx_pipeline.datasets.storybook.scene import Scene, render
 from tfx_pipeline.datasets.storybook.story import MOST
+from tfx_pipeline.ingesting.annotations import Annotations, Box, boxes_of, tags_of
 
 COUNT, BATCH = 24_000, 200
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
@@ -53,13 +53,11 @@ PROMPTS = (
 
 
 class Drawn(NamedTuple):
-    """Pictures of the storybook, uint8[n, s, s, 3], their captions, boxes and tags of their things, and scenery."""
+    """Pictures of the storybook, uint8[n, s, s, 3], their captions and annotations."""
 
     image: NDArray[np.uint8]
     captions: list[tuple[str, str]]
-    boxes: list[list[tuple[float, float, float, float, float]]]
-    tags: list[list[list[str]]]
-    scenery: list[list[str]]
+    annotations: list[Annotations]
 
 
 def draw(count: int, size: int, seed: int) -> Drawn:
@@ -78,24 +76,14 @@ def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
     return Drawn(
         np.stack([render(each.scene, size) for each in drawn]),
         [(each.captions.english, each.captions.chinese) for each in drawn],
-        [each.scene.boxes for each in drawn],
-        [each.scene.tags for each in drawn],
-        [each.scene.scenery for each in drawn],
+        [annotations_of(each.scene) for each in drawn],
     )
 
 
-def known(drawn: Drawn) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Boxes, float32[n, MOST, WHERE], and tags, bool[n, MOST + 1, tags], as `Captioned` takes them."""
-    names = sorted({name for things in drawn.tags for said in things for name in said} | set().union(*drawn.scenery))
-    places = {name: place for place, name in enumerate(names)}
-    boxes = np.full([len(drawn.boxes), MOST, WHERE], np.nan, np.float32)
-    tags = np.zeros([len(drawn.tags), MOST + 1, len(names)], bool)
-    for row, (of_boxes, of_tags) in enumerate(zip(drawn.boxes, drawn.tags, strict=True)):
-        for thing, (box, said) in enumerate(zip(of_boxes, of_tags, strict=True)):
-            boxes[row, thing] = box
-            tags[row, thing, [places[name] for name in said]] = True
-        tags[row, -1, [places[name] for name in drawn.scenery[row]]] = True
-    return boxes, tags
+def annotations_of(scene: Scene) -> Annotations:
+    """Where and what the figures of a scene are, and its scenery."""
+    boxes = tuple(Box(*box) for box in scene.boxes)
+    return Annotations(boxes=boxes, categories=tuple(map(tuple, scene.tags)), tags=tuple(scene.scenery))
 
 
 def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
@@ -103,8 +91,7 @@ def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
     keras.utils.set_random_seed(config.seed)
     bound = partial(fit, checkpoints=folder / "checkpoints", run_dir=folder)
     fine, vocabulary = captioned(drawn.image, drawn.captions, config)
-    boxes, tags = known(drawn)
-    fine = fine._replace(boxes=boxes, tags=tags)
+    fine = fine._replace(boxes=boxes_of(drawn.annotations, MOST), tags=tags_of(drawn.annotations, MOST))
     plain = fine._replace(image=shrunk(drawn.image, NETWORKS[config.drawing.network].fineness))
     language_model = learn_language(plain, no_lines(config), vocabulary, config, fit=bound)
     generator = learn_to_draw(fine, language_model, config, fit=bound)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks import pretraining
-from benchmarks.pretraining import draw_batch, known, save_half, shrunk, train, write_sheet
+from benchmarks.pretraining import draw_batch, save_half, shrunk, train, write_sheet
 from models.learning.settings import LearningConfig
 from models.saving import load_model
+from tfx_pipeline.datasets.storybook.story import MOST
+from tfx_pipeline.ingesting.annotations import boxes_of, tags_of
 
 TINY = LearningConfig.model_validate(
     {
@@ -25,12 +27,13 @@ TINY = LearningConfig.model_validate(
 
 def test_boxes_and_tags_become_arrays() -> None:
     drawn = draw_batch(32, 0, (0, 12))
-    boxes, tags = known(drawn)
+    boxes, tags = boxes_of(drawn.annotations, MOST), tags_of(drawn.annotations, MOST)
+    assert boxes is not None and tags is not None
     assert (drawn.image.shape, drawn.image.dtype) == ((12, 32, 32, 3), np.uint8)
     there = ~np.isnan(boxes[..., 0])
-    assert [int(row.sum()) for row in there] == [len(row) for row in drawn.boxes]
+    assert [int(row.sum()) for row in there] == [len(each.boxes or ()) for each in drawn.annotations]
     np.testing.assert_array_equal(tags[:, :-1].any(-1), there)
-    assert tags[:, :-1].sum() == sum(len(said) for row in drawn.tags for said in row)
+    assert tags[:, :-1].sum() == sum(len(names) for each in drawn.annotations for names in each.categories)
     assert (tags[:, -1].sum(-1) == 3).all()
 
 
