@@ -44,7 +44,7 @@ packages:  ## Install the Debian packages without which tests are skipped; needs
 browser: install-dev  ## Fetch the Chromium that the tests of the studio drive, where there is none
 	$(RUN) playwright install chromium
 
-demo: install  ## Data, training, serving and six pictures, in about twelve minutes
+demo: install  ## Teach the pretrained models a new thing: data, training, serving, pictures before and after
 	$(RUN) easel demo --root $(DEMO)
 
 lint: install-dev

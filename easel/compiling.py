@@ -23,7 +23,7 @@ def kubeflow(
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML to write.")] = Path("pipeline.yaml"),
     claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim that holds both; all tasks mount it.")] = "",
     mount: Annotated[str, typer.Option(help="With --claim, where they mount it.")] = "/mnt/easel",
-    profile: Annotated[str, typer.Option(help="quick (minutes) or standard.")] = "quick",
+    profile: Annotated[str, typer.Option(help="brief (to start from weights), quick (minutes) or standard.")] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
     beam_runner: Annotated[str, typer.Option(help="Beam's engine for the data steps.")] = "DirectRunner",
     beam_option: Annotated[

@@ -1,4 +1,4 @@
-"""`easel demo`: from nothing to six pictures."""
+"""`easel demo`: teach the pretrained models something that they have never seen."""
 
 import json
 import time
@@ -12,79 +12,96 @@ from easel.pictures import save, sheet
 from easel.runs import sum_up
 
 if TYPE_CHECKING:
-    from serving.client import Client
-    from serving.requests import Picture
+    from PIL import Image
+
+    from tfx_pipeline.config import RunConfig
 
 PROMPTS = (
-    "a red circle",
-    "a large yellow star on a black background",
-    "it is snowing today",
-    "今天的天气很好",
-    "一个蓝色的心形",
-    "黑色背景上的绿色三角形",
+    "a green dinosaur in a meadow",
+    "a purple dinosaur to the left of a castle",
+    "雪地里有一只蓝色的恐龙",
+    "夜晚的恐龙",
+    "a cat under a tree at night",
+    "一只可爱的猫咪",
 )
-PICTURES = 12_000
-SEED, SCALE = 7, 6
+PICTURES, SEED, SIDE = 3000, 0, 256
 
 
 def demo(
     root: Annotated[Path, typer.Option(help="The folder to work in.")] = Path("work/demo"),
-    config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the quick profile.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the brief profile.")] = None,
     count: Annotated[int, typer.Option(min=100, help="How many pictures to draw for training.")] = PICTURES,
 ) -> None:
-    """Draw a data set, train on it, serve the models and ask them for six pictures, in about ten minutes."""
-    typer.echo("Four steps: data (10 s), training (about 9 min on two recent cores), a server (10 s), six pictures.")
+    """Teach the pretrained models what a dinosaur is: data, training, a server, and pictures before and after."""
     started = time.monotonic()
     with failing("pipeline"):
-        from serving.folders import fresh_folder
-        from tfx_pipeline.config import load_config
-        from tfx_pipeline.datasets.shapes import write_shapes
+        from tfx_pipeline.config import PROFILES, load_config
 
+        settings = load_config("brief", config, "pretrained")
+        typer.echo(f"Data (a minute), training ({PROFILES['brief'].time}), a server, and pictures before and after.")
+        data = drawn_data(root / "dinosaurs", count, settings)
+        typer.echo("Drawing with the pretrained models, which have never seen a dinosaur.")
         with quiet():
+            before = drawn_before(SIDE // settings.data.picture_size)
             from tfx_pipeline.local_run import run_local
         from tfx_pipeline.runs.root import Root
 
-        data = root / "shapes"
-        if not data.exists():
-            typer.echo(f"Drawing {count:,} captioned pictures into {data}.")
-            with fresh_folder(data) as made:
-                write_shapes(made, count=count, size=32, seed=0)
-        outcome = run_local(Root(root), data, load_config("quick", config), say=typer.echo)
+        outcome = run_local(Root(root), data, settings, say=typer.echo)
         sum_up(outcome, root)
         if not outcome.blessed:
             raise typer.Exit(NOT_BLESSED)
-        draw(root, started)
+        after = drawn_after(root, SIDE // settings.data.picture_size)
+    out = root / "before-and-after.png"
+    save(sheet([*before, *after], columns=len(PROMPTS), gap=8), out)
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    typer.echo(f"The demo took {minutes} min {seconds} s.")
+    typer.echo(f"Before (above) and after (below): {out}")
+    typer.echo(next_steps(root))
 
 
-def draw(root: Path, started: float) -> None:
-    """Ask a server of the pushed models for the six pictures, and say how to go on."""
+def drawn_data(folder: Path, count: int, settings: "RunConfig") -> Path:
+    """Storybook pictures, half of them with a dinosaur, as fine as the network learns from."""
+    from models.learning.networks import NETWORKS
+    from serving.folders import fresh_folder
+    from tfx_pipeline.datasets.storybook.samples import write_storybook
+    from tfx_pipeline.datasets.storybook.things import ART
+
+    if not folder.exists():
+        typer.echo(f"Drawing {count:,} captioned pictures into {folder}, every second with a dinosaur.")
+        size = NETWORKS[settings.drawing.network].fineness * settings.data.picture_size
+        with fresh_folder(folder) as made:
+            write_storybook(made, count=count, size=size, seed=SEED, things=ART / "demo")
+    return folder
+
+
+def drawn_before(scale: int) -> "list[Image.Image]":
+    """What the pretrained models make of the prompts."""
+    from PIL import Image
+
+    from models.pretrained import load_pretrained
+
+    return [Image.fromarray(each) for each in load_pretrained().generate(list(PROMPTS), seed=SEED, scale=scale)]
+
+
+def drawn_after(root: Path, scale: int) -> "list[Image.Image]":
+    """What a server of the pushed models makes of them."""
     from serving.client import Client
     from serving.process import ServerProcess
 
     typer.echo("Starting a server on what was pushed.")
     with ServerProcess(root / "pushed") as server, Client(server.grpc_address) as client:
-        (took, _), (longer, drawn) = (timed_drawing(client, scale) for scale in (1, SCALE))
-        for picture in drawn:
-            typer.echo(f"  {picture.prompt}  ->  {picture.expanded_prompt}")
-    out = root / "contact-sheet.png"
-    save(sheet([picture.image for picture in drawn], columns=3, gap=8), out)
-    minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    typer.echo(f"Six pictures in {took:.0f} ms, {SCALE} times finer in {longer:.0f} ms.")
-    typer.echo(f"The demo took {minutes} min {seconds} s.")
-    typer.echo(f"Contact sheet: {out}")
-    typer.echo(next_steps(root))
-
-
-def timed_drawing(client: "Client", scale: int) -> "tuple[float, list[Picture]]":
-    """The six pictures, and how many milliseconds they took."""
-    began = time.monotonic()
-    drawn = client.generate(list(PROMPTS), seed=SEED, scale=scale)
-    return (time.monotonic() - began) * 1000, drawn
+        began = time.monotonic()
+        drawn = client.generate(list(PROMPTS), seed=SEED, scale=scale)
+        took = time.monotonic() - began
+    for picture in drawn:
+        typer.echo(f"  {picture.prompt}  ->  {picture.expanded_prompt}")
+    typer.echo(f"{len(drawn)} pictures of {SIDE} x {SIDE} pixels in {took * 1000:.0f} ms.")
+    return [picture.image for picture in drawn]
 
 
 def next_steps(root: Path) -> str:
     """Lines to copy: a server, curl and Python."""
-    body = json.dumps({"instances": [{"prompt": PROMPTS[3], "seed": SEED}]}, ensure_ascii=False)
+    body = json.dumps({"instances": [{"prompt": PROMPTS[2], "seed": SEED}]}, ensure_ascii=False)
     return "\n".join(
         [
             "",
@@ -92,9 +109,9 @@ def next_steps(root: Path) -> str:
             f"  .venv/bin/easel serve --root {root}",
             "and in another terminal:",
             f"  curl -s localhost:8501/v1/models/text_to_image:predict -d '{body}'",
-            f"  .venv/bin/easel generate '{PROMPTS[3]}' --seed 1 -n 4 --scale 4 -o out.png",
+            f"  .venv/bin/easel generate '{PROMPTS[2]}' --seed 1 -n 4 --scale 4 -o out.png",
             "or in .venv/bin/python:",
             "  from serving.client import Client",
-            f'  Client("localhost:8500").generate("{PROMPTS[3]}", seed=1)[0].save("out.png")',
+            f'  Client("localhost:8500").generate("{PROMPTS[2]}", seed=1)[0].save("out.png")',
         ]
     )

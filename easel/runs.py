@@ -29,7 +29,7 @@ What is trained already is not trained again."""
 def run(
     data: Annotated[Path, typer.Option("--data", help="A folder of captioned pictures, or of spans of them.")],
     root: RootOption = Path("work"),
-    profile: Annotated[str, typer.Option(help="quick (minutes) or standard.")] = "quick",
+    profile: Annotated[str, typer.Option(help="brief (to start from weights), quick (minutes) or standard.")] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
     start: Annotated[
         Literal["last", "pretrained", "none"] | None,

@@ -156,6 +156,14 @@ class Profile(NamedTuple):
 
 
 PROFILES = {
+    "brief": Profile(
+        {
+            "language": {"steps": 500},
+            "drawing": {"warmup_steps": 1500, "adversarial_steps": 0, "scenes": {"steps": 1000}},
+            "restoration": {"steps": 100},
+        },
+        "a few minutes from pretrained weights",
+    ),
     "quick": Profile({}, "about ten minutes"),
     "standard": Profile(
         {
@@ -173,7 +181,7 @@ def load_config(profile: str, file: Path | None = None, start: str | None = None
     """The settings of a profile, overridden by a TOML file.
 
     Args:
-        profile: `quick` (minutes on a laptop) or `standard`.
+        profile: `brief` (to start from weights), `quick` (minutes on a laptop) or `standard`.
         file: TOML with the sections of `RunConfig`, for example `[drawing]` and `warmup_steps = 500`.
         start: Takes the place of `retraining.start`. With `pretrained`, the sizes are those of the pretrained weights
             unless the file says otherwise; how long to train stays as the profile has it.
