@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
@@ -18,7 +17,6 @@ from models.learning.inputs import Captioned
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
 from models.learning.settings import LearningConfig
 from models.metrics import psnr, ssim
-from models.pretrained import HERE as PRETRAINED
 from models.tensors import to_uint8
 from models.text import Tokenizer, characters, pieces
 from models.text_to_image import TextToImage
@@ -28,7 +26,7 @@ from tfx_pipeline.datasets import phrases
 from tfx_pipeline.datasets.shapes import SHARES, Scene, Thing, is_withheld_pair, pick_open, random_scenes, render
 
 PICTURES = 16_000
-ROWS, PRETRAINED_ROWS, NOISE_ROWS, BATCH = 500, 200, 12, 128
+ROWS, NOISE_ROWS, BATCH = 500, 12, 128
 
 SINGLES = Settings(
     cpu={
@@ -222,47 +220,6 @@ def measure_prompts(effort: Effort) -> dict[str, float]:
             lambda: learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
         )
     return {"prompt_attributes_kept": attributes_kept(model, seed=seed), **minutes_spent}
-
-
-def measure_pretrained(weights: Path | None = None, *, seed: int) -> dict[str, float]:
-    """The pretrained weights, or those of a folder, on withheld scenes of each kind at their own size.
-
-    Args:
-        weights: A folder of a `generator.keras` and a `restorer.keras`.
-        seed: Of the scenes.
-
-    Returns:
-        Shares of scenes that are all right, the noise measures, `likeness`, `refinement` and the share of prompts that
-        are kept, their names behind `pretrained_`.
-
-    Raises:
-        FileNotFoundError: If the folder lacks one of the files.
-    """
-    model = TextToImage.load(weights or PRETRAINED)
-    generator, draw = model.generator, drawing(model.generator)
-    asked = {
-        kind: told(
-            PRETRAINED_ROWS,
-            size=generator.picture_size,
-            seed=seed + 1000,
-            shares={kind: 1.0},
-            withheld=kind != "triple",
-            canonical=True,
-        )
-        for kind in ("single", "pair", "triple")
-    }
-    seen = told(NOISE_ROWS, size=16, seed=seed + 2000, shares={"single": 1.0}, withheld=False, canonical=True).scenes
-    pairs = [is_withheld_pair(*pair_of(scene)) for scene in asked["pair"].scenes]
-    figures = {
-        "singles_all_right": obeyed(draw, asked["single"]),
-        "pairs_all_right": obeyed(draw, asked["pair"].part(pairs)),
-        "triples_all_right": obeyed(draw, asked["triple"]),
-        **noise_figures(draw, seen),
-        **likeness(generator, asked["single"]),
-        **refinement(model, asked["single"]),
-        "prompt_attributes_kept": attributes_kept(generator.language_model, seed=seed),
-    }
-    return {f"pretrained_{name}": value for name, value in figures.items()}
 
 
 def noise_figures(draw: Draw, scenes: Sequence[Scene]) -> dict[str, float]:

@@ -37,11 +37,6 @@ def keys(prefix: str, names: str) -> tuple[str, ...]:
 
 
 ROWS: dict[str, Row] = {
-    "pretrained": Row(
-        keys("pretrained", "singles_all_right pairs_all_right triples_all_right"),
-        lambda _, effort: drawing.measure_pretrained(effort.weights, seed=effort.seed),
-        trains=False,
-    ),
     "storybook": Row(
         keys(
             "storybook",

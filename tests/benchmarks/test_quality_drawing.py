@@ -7,7 +7,6 @@ from drawers import always_the_same
 from benchmarks.quality import captions, drawing
 from benchmarks.quality.drawing import (
     means,
-    measure_pretrained,
     measure_prompts,
     measure_scenes,
     measure_singles,
@@ -15,7 +14,6 @@ from benchmarks.quality.drawing import (
     told,
 )
 from benchmarks.quality.effort import Effort, Settings
-from benchmarks.quality.prompts import attributes_kept
 from tfx_pipeline.datasets.shapes import write_shapes
 
 TINY = {
@@ -72,16 +70,6 @@ def test_singles_are_measured() -> None:
     }
     assert 0 <= figures["shapes_all_five"] < 0.5 and 3 < figures["shapes_psnr"] < 30
     assert np.isfinite(list(figures.values())).all() and figures["training_minutes"] > 0
-
-
-def test_the_weights_that_come_along_obey_and_vary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "PRETRAINED_ROWS", 20)
-    monkeypatch.setattr(drawing, "NOISE_ROWS", 2)
-    monkeypatch.setattr(drawing, "attributes_kept", lambda model, *, seed: attributes_kept(model, count=50, seed=seed))
-    figures = measure_pretrained(seed=0)
-    assert figures["pretrained_singles_all_right"] > 0.9 and figures["pretrained_shapes_psnr"] > 30
-    assert figures["pretrained_prompt_attributes_kept"] > 0.9
-    assert 0.5 < figures["pretrained_seed_spread_ratio"] < 1.5 and figures["pretrained_open_colours"] > 4
 
 
 @pytest.mark.slow

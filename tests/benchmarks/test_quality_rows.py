@@ -72,9 +72,7 @@ def test_a_row_without_a_training_has_no_minutes() -> None:
 
 
 def test_a_row_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(
-        BenchError, match="There is no row 'scene': choose among pretrained, storybook, storybook_judge, shapes,"
-    ):
+    with pytest.raises(BenchError, match="There is no row 'scene': choose among storybook, storybook_judge, shapes,"):
         measure(None, effort=Effort(1), rows=["scene"])
 
 

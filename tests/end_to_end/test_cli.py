@@ -199,7 +199,7 @@ def test_the_quality_bench_runs_what_there_is_and_says_what_it_left_out(tmp_path
 def test_a_row_of_quality_that_does_not_exist_is_wrong_use() -> None:
     done = easel("bench", "quality", "--rows", "paintings")
     assert done.returncode == 2
-    assert "There is no row 'paintings': choose among pretrained, shapes," in done.stderr
+    assert "There is no row 'paintings': choose among storybook," in done.stderr
 
 
 @pytest.mark.slow
