@@ -146,7 +146,7 @@ def with_half_precision(content: bytes) -> bytes:
 
 
 def write_sheet(model: TextToImage, file: Path = SHEET) -> None:
-    """Draw `PROMPTS` four times as fine as in training, each as it is, with seed 0."""
+    """Draw `PROMPTS` four times as fine as in training, with seed 0."""
     save_grid(model.generate(list(PROMPTS), seed=0, scale=4), file, columns=6)
 
 

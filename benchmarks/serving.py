@@ -30,7 +30,7 @@ from serving.wire.config_pb2 import BatchingParameters
 
 MODEL = "text_to_image"
 BATCHING = Path(serving.__file__).parent / "deploy" / "batching_parameters.config"
-PROMPTS = ("a red circle", "it is snowing today", "a large yellow star on a black background", "今天的天气很好")
+PROMPTS = ("a red house", "it is snowing today", "a cat under a tree at night", "今天的天气很好")
 _PATH = "/tensorflow.serving.PredictionService/Predict"
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
 

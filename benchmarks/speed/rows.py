@@ -194,7 +194,7 @@ def stages(bench: Bench) -> Figures:
     """What the parts of ours take at batch 1, each as a graph of its own: the profile of a prompt."""
     model, seeds = bench.pretrained.generator.language_model, tf.constant([1], tf.int64)
     generator, restorer = drawing_model(bench.pretrained), bench.pretrained.restorer
-    caption, prompt = tf.constant(["a red circle to the left of a white heart"]), tf.constant(PROMPTS[:1])
+    caption, prompt = tf.constant(["a red cat to the left of a white house"]), tf.constant(PROMPTS[:1])
     ids, drawn = model.tokenizer.tokenize(caption), generator.draw(caption, seeds)
     chances, embedding = generator.chances(seeds), model.embed_ids(ids)
     noise = generator.noise(embedding, *chances)
@@ -292,7 +292,7 @@ def training(bench: Bench) -> Figures:
 
 def start(bench: Bench) -> Figures:
     """A new process, from the start of Python to the first picture with the weights that come along."""
-    program = "from models.pretrained import load_pretrained; load_pretrained().generate('a red circle', seed=1)"
+    program = "from models.pretrained import load_pretrained; load_pretrained().generate('a red house', seed=1)"
     seconds = []
     for _ in range(STARTS):
         began = time.monotonic()

@@ -20,7 +20,7 @@ from models.tensors import to_uint8
 from models.text_to_image import TextToImage
 from models.vocabulary import END, PAD, RESERVED
 
-PROMPTS = ("a red circle", "it is snowing today", "a large yellow star on a black background", "今天的天气很好")
+PROMPTS = ("a red house", "it is snowing today", "a cat under a tree at night", "今天的天气很好")
 Call = Callable[[Any], Any]
 Deploy = Callable[[keras.Model], Call]
 """From a model to what calls it on a structure of batched arrays, and gives arrays."""

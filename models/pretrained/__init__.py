@@ -1,4 +1,4 @@
-"""Weights for the default data, so that there are pictures before any training; see README.md beside this file."""
+"""Weights that know the storybook, so that there are pictures before any training; see README.md beside this file."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ ORIGIN = "pretrained"
 
 
 def load_pretrained() -> TextToImage:
-    """The models that come with the project, from three megabytes of weights."""
+    """The shipped models."""
     return TextToImage.load(HERE)
 
 

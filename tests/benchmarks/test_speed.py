@@ -23,7 +23,7 @@ from models.restorer import Restorer
 from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED
 
-WORDS = ("▁a", "▁red", "▁circle", "▁it", "▁is", "▁snowing", "▁today", "▁large", "▁yellow", "▁star", "▁on")
+WORDS = ("▁a", "▁red", "▁house", "▁it", "▁is", "▁snowing", "▁today", "▁cat", "▁under", "▁tree", "▁at", "▁night")
 VOCABULARY = (*RESERVED, *WORDS, *"▁abcdeghiklnorstuwy今天的气很好")
 
 

@@ -131,7 +131,7 @@ def test_a_picture_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
 
 def test_drawing_before_any_training_unpacks_the_pretrained_models_once(tmp_path: Path) -> None:
     out = tmp_path / "out.png"
-    arguments = ("generate", "a red circle", "--local", "--root", tmp_path, "-o", out)
+    arguments = ("generate", "a red house", "--local", "--root", tmp_path, "-o", out)
     first = easel(*arguments)
     assert first.returncode == 0, first.stderr
     whose = f"No run has pushed a model to {tmp_path}: the pretrained ones, which come along, do this.\n"
@@ -141,7 +141,7 @@ def test_drawing_before_any_training_unpacks_the_pretrained_models_once(tmp_path
     assert (second.returncode, second.stderr) == (0, whose)
     assert out.read_bytes() == drawn
     with Image.open(out) as picture:
-        assert picture.size == (32, 32)
+        assert picture.size == (64, 64)
 
 
 @pytest.mark.parametrize(
