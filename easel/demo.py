@@ -1,6 +1,7 @@
 """`easel demo`: teach the pretrained models something that they have never seen."""
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -106,7 +107,7 @@ def next_steps(root: Path) -> str:
         [
             "",
             "Go on with a server of your own, and a page to draw on at http://127.0.0.1:8080:",
-            f"  .venv/bin/easel serve --root {root}",
+            f"  .venv/bin/easel serve --root {shlex.quote(str(root))}",
             "and in another terminal:",
             f"  curl -s localhost:8501/v1/models/text_to_image:predict -d '{body}'",
             f"  .venv/bin/easel generate '{PROMPTS[2]}' --seed 1 -n 4 --scale 4 -o out.png",

@@ -55,7 +55,7 @@ def run(
     are not new. Exit codes: 0 pushed or nothing new, 1 failed, 2 wrong use, 3 a model was not blessed, 4 data drifted.
     """
     if watch:
-        raise typer.Exit(watch_data(data, every))
+        raise typer.Exit(watch_data(data, every, [file for file in (text, config) if file]))
     with failing("pipeline"):
         from models.learning.settings import ConfigError
         from tfx_pipeline.config import load_config
@@ -140,7 +140,9 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
         return
     pushed = ", ".join(f"{name} {version}" for name, version in outcome.run.pushed.items())
     typer.echo(f"Pushed to {root / 'pushed'}: {pushed}.")
-    say_next(f"easel serve --root {root}", f"easel generate {shlex.quote(outcome.run.caption)} -o out.png")
+    say_next(
+        f"easel serve --root {shlex.quote(str(root))}", f"easel generate {shlex.quote(outcome.run.caption)} -o out.png"
+    )
 
 
 def told_spans(run: "Run") -> str:

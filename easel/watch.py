@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import typer
 from easel.console import FAILED, WRONG_USE
 
 
-def watch_data(data: Path, every: float) -> int:
-    """Run the command that was given, without `--watch`, whenever the data change, and after a run that failed.
+def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
+    """Run the command that was given, without `--watch`, whenever the data or `files` change or it failed.
 
     Each run is a process of its own, so that what one leaks or breaks does not reach the next.
 
@@ -24,14 +25,25 @@ def watch_data(data: Path, every: float) -> int:
     seen, code = None, 0
     with suppress(KeyboardInterrupt):
         while code != WRONG_USE:
-            now = stamp(data)
+            now = stamp(data), [state(file) for file in files]
             if now != seen or code == FAILED or code < 0:
                 seen, code = now, subprocess.run(command, check=False).returncode
             time.sleep(every)
     return code if code == WRONG_USE else 0
 
 
-def stamp(data: Path) -> dict[str, int]:
-    """When the folder, its spans and their tables were last written, by path; empty where there is no folder."""
-    found = [data, *data.glob("span-*"), *data.glob("metadata.*"), *data.glob("span-*/metadata.*")]
-    return {str(path): path.stat().st_mtime_ns for path in found if path.exists()}
+def stamp(data: Path) -> dict[str, tuple[int, ...]]:
+    """What changes with any picture, caption or table: the state of each file by its name, and all spans."""
+    from tfx_pipeline.datasets.files import files_below
+
+    files = {name: found for name in files_below(data).names if (found := state(data / name))}
+    return files | {path.name: () for path in data.glob("span-*")}
+
+
+def state(file: Path) -> tuple[int, ...]:
+    """What changes with the contents of a file: its time, size and inode; empty where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino

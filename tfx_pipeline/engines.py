@@ -50,6 +50,11 @@ def beam_args(runner: str = "DirectRunner", options: Sequence[str] = ()) -> tupl
     return (f"--runner={runner}", NO_LIST, *flags, *(() if "sdk_container_image" in given else (NO_IMAGE,)))
 
 
+def is_in_process(args: Sequence[str]) -> bool:
+    """Whether Beam's arguments name no engine, so that the data steps run in this process and its children."""
+    return not any(arg.startswith("--runner=") for arg in args)
+
+
 def check_job_server(args: Sequence[str]) -> None:
     """Look whether the job server answers, where Beam's arguments name one.
 

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,26 @@ from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.captions import text_lines
 from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, counted, fingerprint
 from tfx_pipeline.datasets.spans import newest_spans, read_spans
-from tfx_pipeline.engines import IN_PROCESS
+from tfx_pipeline.engines import IN_PROCESS, is_in_process
 from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.ingesting.slices import attributes_to_slice_by, eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
 from tfx_pipeline.pipeline import FROM_SCRATCH, Source, Start, create_pipeline, pretrained_start
 from tfx_pipeline.report import Remarks, write_report
 from tfx_pipeline.runs.commit import code_commit
-from tfx_pipeline.runs.guards import RunError, check_metadata, check_serving_folder, cure, keep_metadata, only_run
+from tfx_pipeline.runs.guards import (
+    RunError,
+    check_metadata,
+    check_path,
+    check_serving_folder,
+    cure,
+    keep_metadata,
+    only_run,
+)
 from tfx_pipeline.runs.history import History, Run
 from tfx_pipeline.runs.memory import PeakMemory
 from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.store import relocate_artifacts
 
 Say = Callable[[str], None]
 
@@ -83,6 +92,9 @@ def run_local(
     """
     started = time.monotonic()
     root.path.mkdir(parents=True, exist_ok=True)
+    root = Root(root.path.resolve())
+    if not is_in_process(beam):
+        check_path(root)
     with only_run(root):
         check_serving_folder(root)
         check_metadata(root)
@@ -91,12 +103,12 @@ def run_local(
         pictures = source_of(data, config, say)
         if pictures.spans and (seen := last_on(root, pictures, lines, config)):
             return outcome(seen, started, new=False)
-        start = start_of(root, pictures, lines, config)
         memory = PeakMemory()
         with narrated(root, say, memory.begin) as log:
-            pipeline = create_pipeline(root, pictures, config, text=lines, start=start, commit=code_commit(), beam=beam)
             try:
-                execute(pipeline, root, log)
+                # From inside, every path is relative: it stays true where the root is moved, and its name is in none.
+                with chdir(root.path):
+                    execute(lay_out(pictures, lines, config, beam), root, log)
             except (DataSetError, DriftError, RunError) as error:
                 leave_report(root, Remarks(str(error), memory.peaks), say)
                 raise
@@ -104,6 +116,14 @@ def run_local(
             report = leave_report(root, Remarks("", memory.peaks), say)
         keep_metadata(root)
     return outcome(History(root).run("latest"), started, report)
+
+
+def lay_out(pictures: Source, text: Source | None, config: RunConfig, beam: Sequence[str]) -> tfx.dsl.Pipeline:
+    """The pipeline of the root that is the working folder."""
+    here = Root(Path())
+    start = start_of(here, pictures, text, config)
+    relocate_artifacts(here if is_in_process(beam) else Root(here.path.absolute()))
+    return create_pipeline(here, pictures, config, text=text, start=start, commit=code_commit(), beam=beam)
 
 
 def outcome(run: Run, started: float, report: Path | None = None, *, new: bool = True) -> Outcome:
@@ -181,8 +201,8 @@ def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
     except Exception as error:
         logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(
-            f"{last_component(log)} failed: {type(error).__name__}: {first_line(error)} The whole story is in "
-            f"{log}; {cure(error, root)}, then the same command goes on from here."
+            f"{last_component(log)} failed: {first_line(error)} The whole story is in {log}; {cure(error, root)}, then "
+            "the same command goes on from here."
         ) from error
 
 
@@ -198,7 +218,7 @@ def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
         file = write_report(root, History(root).run("latest"), remarks)
     except Exception as error:
         logging.exception("The report could not be written.")
-        say(f"no report could be written: {type(error).__name__}: {first_line(error)}")
+        say(f"no report could be written: {first_line(error)}")
         return None
     say(f"report: {file}")
     return file

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import tensorflow_data_validation as tfdv
 from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.types.channel import BaseChannel
@@ -20,7 +21,8 @@ from tfx_pipeline.components.exporting import Assembler, Exporter
 from tfx_pipeline.components.gallery import Gallery
 from tfx_pipeline.components.pushing import Pusher, ServingValidator
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.engines import IN_PROCESS
+from tfx_pipeline.engines import IN_PROCESS, is_in_process
+from tfx_pipeline.ingesting.drift import QUANTILES
 from tfx_pipeline.ingesting.slices import Slice
 from tfx_pipeline.kinds import FUSED, FUSED_FROM, GENERATOR, KINDS, Kind
 from tfx_pipeline.runs.root import Root
@@ -210,7 +212,10 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
         spans=" ".join(pictures.spans),
         attributes=" ".join(pictures.attributes),
     )
-    statistics = tfx.components.StatisticsGen(examples=examples.outputs["examples"])
+    statistics = tfx.components.StatisticsGen(
+        examples=examples.outputs["examples"],
+        stats_options=tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILES),
+    )
     schema = tfx.components.SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=True)
     validator = tfx.components.ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
@@ -219,7 +224,6 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
     drift = DriftCheck(
         examples=examples.outputs["examples"],
         statistics=statistics.outputs["statistics"],
-        schema=schema.outputs["schema"],
         last=last[0].outputs["statistics"] if last else None,
         limits=config.retraining.model_dump_json(include={"most_drift", "most_skew", "on_drift"}),
         page=str(root.drift),
@@ -230,9 +234,11 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
 
 def bound(root: Root, nodes: Sequence[BaseNode], beam: Sequence[str] = IN_PROCESS) -> tfx.dsl.Pipeline:
     """A pipeline of these components, bound to the places of a root and to Beam's engine."""
+    # Remote workers do not share the working folder that a relative root starts from.
+    artifacts = root.pipeline if is_in_process(beam) else root.pipeline.absolute()
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
-        pipeline_root=str(root.pipeline),
+        pipeline_root=str(artifacts),
         components=nodes,
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),

@@ -1,7 +1,9 @@
 """One loaded version of one model."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import numpy as np
@@ -134,8 +136,21 @@ def _loaded(folder: Path) -> tf.compat.v1.Session:
     config = config_pb2.ConfigProto(graph_options=config_pb2.GraphOptions(rewrite_options=rewriting))
     config.gpu_options.allow_growth = True
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
-    SavedModelLoader(str(folder)).load(session, [tf.saved_model.SERVING])
+    with _without_patterns(folder) as place:
+        SavedModelLoader(str(place)).load(session, [tf.saved_model.SERVING])
     return session
+
+
+@contextmanager
+def _without_patterns(folder: Path) -> Iterator[Path]:
+    """Yield a path to a folder with none of the characters by which TensorFlow takes it for a pattern."""
+    if not set("*?[\\").intersection(str(folder)):
+        yield folder
+        return
+    with TemporaryDirectory() as place:
+        link = Path(place) / "model"
+        link.symlink_to(folder.absolute())
+        yield link
 
 
 def _array(value: object, dtype: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from serving.process import ServerProcess
 
 @pytest.fixture(scope="session")
 def whole_line(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """The first run: 400 pictures, one of them damaged."""
+    """The first run: 400 pictures, one of them damaged, in a root whose name some libraries take for a pattern."""
     folder = tmp_path_factory.mktemp("whole_line")
     made = easel("data", "shapes", "--out", folder / "shapes", "--count", 400, "--size", 32)
     assert made.returncode == 0, made.stderr
     (folder / "shapes/images/000007.png").write_bytes(b"not a picture")
     config = write_config(folder / "tiny.toml")
-    return run_stage(folder / "root", folder / "shapes", "--config", config, "--json")
+    return run_stage(folder / "工作 [v2]", folder / "shapes", "--config", config, "--json")
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +48,11 @@ def second_run(whole_line: Stage) -> Stage:
 
 @pytest.fixture(scope="session")
 def refused_run(second_run: Stage) -> Stage:
-    """The same models held to an SSIM that they miss."""
+    """The same models held to an SSIM that they miss, while the root stands elsewhere."""
     config = write_config(second_run.root.parent / "strict.toml", restorer_ssim=0.99)
-    return second_run.run("--config", config)
+    moved = second_run.root.rename(second_run.root.parent / "moved")
+    stage = run_stage(moved, second_run.data, "--config", config)
+    return replace(stage, root=moved.rename(second_run.root))
 
 
 @pytest.fixture(scope="session")

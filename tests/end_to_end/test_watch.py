@@ -1,5 +1,6 @@
 """`easel run --watch` around a program that stands in for the runs, since only when they begin is asked here."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from easel.watch import stamp
+from easel.watch import stamp, state
 
 # A shell's background jobs ignore interrupts, and hand that on.
 PROGRAM = """
@@ -88,11 +89,60 @@ def test_an_interrupt_ends_the_watch_in_peace(tmp_path: Path, watch: Watch) -> N
     assert process.wait(timeout=60) == 0
 
 
-def test_a_stamp_knows_spans_and_tables_alone(tmp_path: Path) -> None:
+def change_caption(data: Path) -> None:
+    (data / "images/a.txt").write_text("a blue square")
+
+
+def add_picture(data: Path) -> None:
+    (data / "images/more").mkdir()
+    (data / "images/more/b.png").touch()
+
+
+def replace_picture(data: Path) -> None:
+    """By an older one of the same size, as a sync from another machine does."""
+    (data / "new").write_text("1234")
+    os.utime(data / "new", ns=(0, 0))
+    (data / "new").rename(data / "images/a.png")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_caption, add_picture, replace_picture, lambda data: (data / "images/a.png").unlink()],
+    ids=["caption", "sub-folder", "older", "removed"],
+)
+def test_a_stamp_changes_with_every_picture_and_caption(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.png").write_text("abcd")
+    (tmp_path / "images/a.txt").write_text("a red circle")
+    before = stamp(tmp_path)
+    assert stamp(tmp_path) == before
+    change(tmp_path)
+    assert stamp(tmp_path) != before
+
+
+def test_a_stamp_leaves_out_what_systems_write(tmp_path: Path) -> None:
     assert stamp(tmp_path / "nowhere") == {}
     (tmp_path / "span-0001").mkdir()
-    (tmp_path / "metadata.jsonl").touch()
     before = stamp(tmp_path)
-    assert set(before) == {str(tmp_path), str(tmp_path / "span-0001"), str(tmp_path / "metadata.jsonl")}
-    (tmp_path / "span-0001/picture.png").touch()
-    assert stamp(tmp_path) != before
+    assert set(before) == {"span-0001"}
+    (tmp_path / "@eaDir").mkdir()
+    (tmp_path / "@eaDir/thumbnail.jpg").touch()
+    (tmp_path / ".DS_Store").touch()
+    assert stamp(tmp_path) == before
+
+
+def test_a_file_beside_the_data_is_watched_by_its_state(tmp_path: Path) -> None:
+    assert state(tmp_path / "lines.txt") == ()
+    (tmp_path / "lines.txt").write_text("one")
+    before = state(tmp_path / "lines.txt")
+    (tmp_path / "lines.txt").write_text("one\ntwo")
+    assert () != state(tmp_path / "lines.txt") != before
+
+
+def test_an_edited_caption_begins_a_run(tmp_path: Path, watch: Watch) -> None:
+    (tmp_path / "data/images").mkdir()
+    (tmp_path / "data/images/a.txt").write_text("a red circle")
+    watch(0)
+    wait_for(tmp_path, 1)
+    change_caption(tmp_path / "data")
+    wait_for(tmp_path, 2)

@@ -328,7 +328,11 @@ def test_a_model_that_is_not_blessed_is_exit_code_3_and_one_sentence(refused_run
 
 def test_nothing_is_pushed_that_is_not_blessed(second_run: Stage, refused_run: Stage) -> None:
     assert refused_run.pushed == second_run.pushed
+
+
+def test_a_root_that_was_moved_trains_nothing_anew(refused_run: Stage) -> None:
     assert ": step " not in refused_run.done.stderr
+    assert "trained nothing: all models came from the cache" in refused_run.done.stdout
 
 
 # A kill
@@ -467,10 +471,8 @@ def test_the_newest_spans_are_trained_on_together(spans_run: Stage) -> None:
 @pytest.mark.timeout(2400)
 def test_new_data_are_learned_from_the_last_pushed_weights(spans_run: Stage) -> None:
     for model in MODELS[:3]:
-        assert (
-            f"{model} starts from the weights in {spans_run.root}/pipeline/Trainer.{model}/model/"
-            in spans_run.done.stderr
-        )
+        told = f"{model} starts from the weights in pipeline/Trainer.{model}/model/"
+        assert told in spans_run.done.stderr
     (version,) = set(succeeded(spans_run)["pushed"].values())
     card = json.loads((spans_run.root / f"pushed/restorer/{version}/assets.extra/model_card.json").read_text())
     assert "/Trainer.restorer/model/" in card["warm_start"]
@@ -515,7 +517,7 @@ def test_cleaning_gives_disk_back_and_keeps_what_pushed_models_came_from(
         for version in drifted_run.pushed[model]:
             card = drifted_run.root / f"pushed/{model}/{version}/assets.extra/model_card.json"
             begun = json.loads(card.read_text(encoding="utf-8"))["warm_start"]
-            assert not begun or Path(begun, "Format-Serving").is_dir()
+            assert not begun or (drifted_run.root / begun / "Format-Serving").is_dir()
     again = easel("runs", "clean", "--keep", 1, "--root", drifted_run.root, "--json")
     assert json.loads(again.stdout)["artifacts"] == 0
 

@@ -54,3 +54,9 @@ def test_an_error_of_the_model_has_its_code(tmp_path: Path) -> None:
     with pytest.raises(StatusError, match="x must be below 10") as refused:
         servable.run("picky", {"x": np.array([11.0], np.float32)})
     assert refused.value.code.name == "INVALID_ARGUMENT"
+
+
+@pytest.mark.parametrize("name", ["工作", "models [v2] *?", "a'b \\c"])
+def test_a_model_with_variables_lies_wherever_the_system_allows(tmp_path: Path, name: str) -> None:
+    servable = Servable("half", 1, fake_models.half_plus(tmp_path / "plain", 2.0).rename(tmp_path / name))
+    assert servable.run("serving_default", {"x": np.array([2.0], np.float32)})["y"].tolist() == [3.0]

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tfx.v1.dsl.components import OutputArtifact, Parameter
 
 from tfx_pipeline.components.signatures import component_with
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
-from tfx_pipeline.pushing.versions import PARTS_FILE, push, same_model, same_tree
+from tfx_pipeline.pushing.versions import LARGEST, PARTS_FILE, push, same_model, same_tree
 
 
 @component_with({"first": Model, "second": ModelBlessing})
@@ -108,6 +109,21 @@ def test_a_changed_model_is_a_new_version(tmp_path: Path) -> None:
     assert push(saved_model(tmp_path / "other", "graf"), base, card(200)) == base / "200"
     assert versions(base) == ["100", "200"]
     assert same_tree(tmp_path / "model", base / "100")
+
+
+@pytest.mark.parametrize("standing", [["300"], ["300", "²", "9" * 30], ["0300", "7"]])
+def test_a_version_above_the_clock_is_pushed_over(tmp_path: Path, standing: list[str]) -> None:
+    for name in standing:
+        saved_model(tmp_path / "pushed" / name, f"older {name}")
+    place = push(saved_model(tmp_path / "model"), tmp_path / "pushed", card(200))
+    assert place.name == "301"
+    assert json.loads((place / CARD_FILES[0]).read_text(encoding="utf-8"))["version"] == 301
+
+
+def test_no_version_is_pushed_over_the_largest(tmp_path: Path) -> None:
+    largest = saved_model(tmp_path / f"pushed/{LARGEST}", "older")
+    with pytest.raises(ValueError, match=f"{largest} has the largest number that a version can have: move it away"):
+        push(saved_model(tmp_path / "model"), tmp_path / "pushed", card(200))
 
 
 def test_a_fused_model_is_unchanged_while_its_parts_are(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from easel.cli import app
 from models.learning.settings import ConfigError
-from tfx_pipeline.engines import IN_PROCESS, beam_args, check_job_server, check_trains_alone
+from tfx_pipeline.engines import IN_PROCESS, beam_args, check_job_server, check_trains_alone, is_in_process
 
 EXTERNAL = ("environment_type=EXTERNAL", "environment_config=10.0.0.2:50000")
 
@@ -21,6 +21,11 @@ def test_options_reach_beam_as_they_are() -> None:
     args = beam_args("PortableRunner", ["job_endpoint=10.0.0.1:8099", *EXTERNAL, "--streaming"])
     assert args[0] == "--runner=PortableRunner"
     assert {"--job_endpoint=10.0.0.1:8099", "--environment_config=10.0.0.2:50000", "--streaming"} <= set(args)
+
+
+def test_an_engine_takes_the_data_steps_out_of_this_process() -> None:
+    assert is_in_process(beam_args("DirectRunner", ["direct_running_mode=multi_processing"]))
+    assert not is_in_process(beam_args("PortableRunner", ["job_endpoint=10.0.0.1:8099", *EXTERNAL]))
 
 
 def test_an_image_is_taken_where_one_is_given() -> None:

@@ -11,6 +11,7 @@ import pytest
 from tfx_pipeline.runs.guards import (
     RunError,
     check_metadata,
+    check_path,
     check_serving_folder,
     cure,
     damage,
@@ -109,6 +110,20 @@ def test_a_serving_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         check_serving_folder(Root(tmp_path))
 
 
+# The root's path
+
+
+@pytest.mark.parametrize("name", ["work [v2]", "工作", "a*b", "a'b"])
+def test_a_path_that_remote_workers_misread_is_refused(tmp_path: Path, name: str) -> None:
+    check_path(Root(tmp_path / "work-2.0_b"))
+    with pytest.raises(RunError) as refused:
+        check_path(Root(tmp_path / name))
+    assert str(refused.value) == (
+        f"Beam's workers cannot read the root {tmp_path / name}: choose a --root whose path has only ASCII letters, "
+        "digits and ._- in it, or leave out --beam-runner."
+    )
+
+
 # The store of metadata
 
 
@@ -121,7 +136,8 @@ def test_a_sound_store_passes_and_so_does_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ruin", [overwrite_the_middle, lambda store: store.write_bytes(b"not a database" * 1000)])
 def test_a_damaged_store_is_refused_and_comes_back_by_the_command_that_is_named(tmp_path: Path, ruin: object) -> None:
-    root = Root(tmp_path)
+    root = Root(tmp_path / "工作 [v2] a'b?c#d%41")
+    root.path.mkdir()
     store_with_rows(root, 100)
     keep_metadata(root)
     assert callable(ruin)

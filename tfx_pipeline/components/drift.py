@@ -3,9 +3,8 @@
 import shutil
 from pathlib import Path
 
-import tensorflow_data_validation as tfdv
 from tfx.types import Artifact, artifact_utils
-from tfx.types.standard_artifacts import Examples, ExampleStatistics, Schema
+from tfx.types.standard_artifacts import Examples, ExampleStatistics
 from tfx.v1.dsl.components import InputArtifact, OutputArtifact, Parameter, component
 
 from tfx_pipeline.ingesting.drift import DriftError, Limits, distances, pictures, sheet
@@ -16,7 +15,6 @@ from tfx_pipeline.ingesting.drift_page import SAMPLES, drift_page
 def DriftCheck(
     examples: InputArtifact[Examples],
     statistics: InputArtifact[ExampleStatistics],
-    schema: InputArtifact[Schema],
     limits: Parameter[str],
     page: Parameter[str],
     accepted: OutputArtifact[ExampleStatistics],
@@ -32,14 +30,15 @@ def DriftCheck(
     allowed = Limits.model_validate_json(limits)
     before = None if last is None else Path(last.uri)
     keep(statistics, examples, accepted)
-    found = distances(Path(accepted.uri), before, tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt"), allowed)
+    found = distances(Path(accepted.uri), before, allowed)
     told = "; ".join(str(distance) for distance in found if distance.too_far)
     if before is not None:
         Path(page).write_text(drift_page(found, before, Path(accepted.uri)), encoding="utf-8")
     if told and allowed.on_drift == "stop":
+        shown = f" Old and new pictures are side by side in {Path(page).resolve()}." if before is not None else ""
         raise DriftError(
-            f"The data have drifted: {told}. Old and new pictures are side by side in {page}; to train on them all the "
-            'same, set on_drift = "warn" under [retraining] in a --config file.'
+            f'The data have drifted: {told}.{shown} To train on them all the same, set on_drift = "warn" under '
+            "[retraining] in a --config file."
         )
     accepted.set_string_custom_property("drift", told)
 

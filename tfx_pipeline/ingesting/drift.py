@@ -1,11 +1,13 @@
-"""How far new data are from those of the last run, in TFDV's distances."""
+"""How far new data are from those of the last run, and pictures kept from training from the others."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
-import tensorflow_data_validation as tfdv
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel
 
@@ -14,6 +16,9 @@ from tfx_pipeline.ingesting.drift_page import Distance, of_split
 
 NUMBERS = ("width", "height", "brightness", "red", "green", "blue", "caption_length")
 NAMES = ("language", "words")
+FEWEST, PER_BIN, MOST_BINS = 10, 5, 10
+QUANTILES = 100
+"""Into how many parts the statistics must divide numbers for their distances to be read off."""
 SAMPLE_SIDE, SAMPLE_ROWS, SAMPLE_COLUMNS = 48, 4, 8
 
 
@@ -29,36 +34,116 @@ class Limits(BaseModel):
     on_drift: str
 
 
-def distances(now: Path, before: Path | None, schema: Any, limits: Limits) -> list[Distance]:
-    """All distances, the largest first.
+def distances(now: Path, before: Path | None, limits: Limits) -> list[Distance]:
+    """All distances, the largest first: `divergence` of numbers, `share_difference` of names.
 
     Args:
         now: Statistics of all splits.
         before: The same of the last run.
-        schema: Of both.
         limits: What is allowed.
     """
-    for name in (*NUMBERS, *NAMES):
-        feature = tfdv.get_feature(schema, name)
-        for comparator, most in (
-            (feature.drift_comparator, limits.most_drift),
-            (feature.skew_comparator, limits.most_skew),
-        ):
-            kind = comparator.infinity_norm if name in NAMES else comparator.jensen_shannon_divergence
-            kind.threshold = most
-    anomalies = tfdv.validate_statistics(
-        of_split(now, "train"),
-        schema,
-        previous_statistics=None if before is None else of_split(before, "train"),
-        serving_statistics=of_split(now, "eval"),
-    )
+    train = of_split(now, "train")
+    compared = [("skew", of_split(now, "eval"), limits.most_skew)]
+    if before is not None:
+        compared.append(("drift", of_split(before, "train"), limits.most_drift))
     found = [
-        Distance(info.path.step[0], kind, measured.value, measured.threshold)
-        for info in anomalies.drift_skew_info
-        for kind, measures in (("drift", info.drift_measurements), ("skew", info.skew_measurements))
-        for measured in measures
+        Distance(feature, kind, distance_of(feature, other, train), most)
+        for kind, other, most in compared
+        for feature in (*NUMBERS, *NAMES)
     ]
     return sorted(found, key=lambda distance: distance.value / distance.most, reverse=True)
+
+
+def distance_of(feature: str, first: Any, second: Any) -> float:
+    """How far a feature is from one data set's statistics to another's."""
+    if feature in NAMES:
+        return share_difference(names(first, feature), names(second, feature))
+    return divergence(numbers(first, feature), numbers(second, feature))
+
+
+class Numbers(NamedTuple):
+    """A sample of numbers, as values of which each stands for a share of it.
+
+    Attributes:
+        values: float64[n].
+        shares: float64[n], 1 in all.
+        size: How many numbers the sample has.
+    """
+
+    values: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    size: float
+
+
+def numbers(statistics: Any, feature: str) -> Numbers:
+    """A feature by its quantiles, as TFDV keeps them: half of each bucket stands at either end of it."""
+    buckets = [
+        bucket
+        for found in of_feature(statistics, feature)
+        for histogram in found.num_stats.histograms
+        if histogram.type == histogram.QUANTILES
+        for bucket in histogram.buckets
+    ]
+    values = np.array([end for bucket in buckets for end in (bucket.low_value, bucket.high_value)])
+    counts = np.array([bucket.sample_count / 2 for bucket in buckets for _ in range(2)])
+    return Numbers(values, counts / counts.sum(), float(counts.sum()))
+
+
+def divergence(first: Numbers, second: Numbers) -> float:
+    """The Jensen-Shannon divergence (Lin, 1991) of two samples in bits, 0 to 1, less what chance is expected to make.
+
+    Each bin holds an equal share of both samples together, and a value that most numbers have is a bin of its own. In
+    bins of equal width, as TFDV has them, one number apart from a constant would move all the others into another bin.
+    Samples of fewer than `FEWEST` numbers tell nothing: 0.
+    """
+    if (fewest := min(first.size, second.size)) < FEWEST:
+        return 0.0
+    edges = common_quantiles(first, second, int(np.clip(fewest / PER_BIN, 2, MOST_BINS)))
+    shares = np.stack([shares_by_bin(sample, edges) for sample in (first, second)])
+    shares = shares[:, shares.any(axis=0)]
+    ratios = shares / shares.mean(axis=0)
+    found = float(np.sum(shares * np.log2(np.where(ratios > 0, ratios, 1)))) / 2
+    by_chance = (shares.shape[1] - 1) / (8 * math.log(2)) * (1 / first.size + 1 / second.size)
+    return max(0.0, found - by_chance)
+
+
+def common_quantiles(first: Numbers, second: Numbers, bins: int) -> NDArray[np.float64]:
+    """The values that cut two samples together into bins of equal shares; fewer where values repeat."""
+    values = np.concatenate([first.values, second.values])
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(np.concatenate([first.shares, second.shares])[order]) / 2
+    # Less a rounding error of the sum, which would move a cut on to the next value.
+    return np.unique(values[order][np.searchsorted(reached, np.arange(1, bins) / bins - 1e-9)])
+
+
+def shares_by_bin(sample: Numbers, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of a sample up to each edge, and beyond the last."""
+    return np.bincount(np.searchsorted(edges, sample.values), sample.shares, len(edges) + 1).astype(np.float64)
+
+
+def names(statistics: Any, feature: str) -> dict[str, float]:
+    """How often each of a feature's names occurs."""
+    found = of_feature(statistics, feature)
+    return {bucket.label: bucket.sample_count for each in found for bucket in each.string_stats.rank_histogram.buckets}
+
+
+def share_difference(first: dict[str, float], second: dict[str, float]) -> float:
+    """The largest difference in the share of a name, 0 to 1, less the one that chance is expected to make.
+
+    Samples of fewer than `FEWEST` names tell nothing: 0.
+    """
+    counts = np.array([[sample.get(name, 0) for name in {**first, **second}] for sample in (first, second)])
+    sizes = counts.sum(axis=1)
+    if sizes.min() < FEWEST:
+        return 0.0
+    shares, pooled = counts / sizes[:, None], counts.sum(axis=0) / sizes.sum()
+    by_chance = np.sqrt(2 / np.pi * pooled * (1 - pooled) * (1 / sizes).sum())
+    return max(0.0, float((abs(shares[0] - shares[1]) - by_chance).max()))
+
+
+def of_feature(statistics: Any, feature: str) -> list[Any]:
+    """The statistics of one feature, as a list of one; none where no example has it."""
+    return [found for found in statistics.datasets[0].features if found.path.step[0] == feature]
 
 
 def pictures(files: list[Path]) -> Iterator[Image.Image]:

@@ -1,5 +1,7 @@
 """What an Evaluator measured, read from where it wrote it."""
 
+from contextlib import chdir
+
 import tensorflow_model_analysis as tfma
 
 OVERALL = "all"
@@ -11,13 +13,26 @@ def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
     Args:
         evaluation: The folder of a ModelEvaluation.
     """
-    result = tfma.load_eval_result(evaluation, model_name="")
+    result = load_evaluation(evaluation)
     found = {slice_name(key): result.get_metrics_for_slice(key) or {} for key, _ in result.slicing_metrics}
     told = {
         name: {metric: value["doubleValue"] for metric, value in sorted(values.items()) if "doubleValue" in value}
         for name, values in sorted(found.items())
     }
     return {OVERALL: told.pop(OVERALL, {})} | {name: values for name, values in told.items() if values}
+
+
+def load_evaluation(evaluation: str, model: str = "") -> tfma.EvalResult:
+    """What was measured of a model: of the candidate, or of the one named `tfma.BASELINE_KEY`."""
+    # From inside: TFMA takes a path for a pattern, in which brackets and asterisks stand for other letters.
+    with chdir(evaluation):
+        return tfma.load_eval_result(".", model_name=model)
+
+
+def load_validation(evaluation: str) -> tfma.ValidationResult:
+    """Which thresholds the candidate met."""
+    with chdir(evaluation):
+        return tfma.load_validation_result(".")
 
 
 def slice_name(key: tuple[tuple[str, str], ...]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from tfx_pipeline.judging.evaluations import OVERALL, metrics_by_slice, slice_name
+from tfx_pipeline.judging.evaluations import OVERALL, load_validation, metrics_by_slice, slice_name
 from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.runs.history import Run
 
@@ -68,7 +68,7 @@ def verdict(run: Run, model: str) -> Verdict | None:
     if not Path(evaluation).is_dir():
         blessed = outputs["blessing"].properties.get("blessed") == 1
         return Verdict(model, blessed, {}, () if blessed else (CLEANED,))
-    result = tfma.load_validation_result(evaluation)
+    result = load_validation(evaluation)
     refusals = tuple(
         f"{clause(failure)}{where(item)}" for item in result.metric_validations_per_slice for failure in item.failures
     )

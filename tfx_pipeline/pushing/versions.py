@@ -9,6 +9,7 @@ from pathlib import Path
 from serving.warmup import signatures_of
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
 
+LARGEST = 2**63 - 1
 PARTS_FILE = "assets.extra/parts.sha256"
 
 
@@ -22,13 +23,24 @@ def write_parts(saved_model: Path, parts: Sequence[Path]) -> None:
 def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
     """Make `base/<version>` from a SavedModel and its card in one rename, unless the newest version there is the same.
 
+    Servers take the largest number for the newest version, so where one stands that is not below the card's, as after a
+    clock that was set back, the new version is the number above it.
+
     Returns:
         The folder that now serves the model.
+
+    Raises:
+        ValueError: If there is no number above it.
     """
     base.mkdir(parents=True, exist_ok=True)
-    versions = sorted(int(path.name) for path in base.iterdir() if path.name.isdigit())
-    if versions and same_model(saved_model, base / str(versions[-1])):
-        return base / str(versions[-1])
+    numbered = {int(path.name): path for path in base.iterdir() if path.name.isascii() and path.name.isdecimal()}
+    versions = {number: path for number, path in numbered.items() if number <= LARGEST}
+    newest = max(versions, default=0)
+    if versions and same_model(saved_model, versions[newest]):
+        return versions[newest]
+    if newest >= LARGEST:
+        raise ValueError(f"{versions[newest].absolute()} has the largest number that a version can have: move it away.")
+    card = card.model_copy(update={"version": max(card.version, newest + 1)})
     for left_over in base.glob(".*.partial"):
         shutil.rmtree(left_over)
     partial = base / f".{card.version}.partial"

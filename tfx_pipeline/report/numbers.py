@@ -9,6 +9,7 @@ import tensorflow_model_analysis as tfma
 from markupsafe import Markup
 from tensorflow_model_analysis.proto import config_pb2 as pb
 
+from tfx_pipeline.judging.evaluations import load_evaluation
 from tfx_pipeline.judging.verdict import label, number
 from tfx_pipeline.kinds import KINDS
 from tfx_pipeline.report import plots
@@ -41,7 +42,7 @@ def tables(run: Run) -> list[Table]:
 def rows(evaluation: str) -> Iterator[Row]:
     """The rows of one evaluation; the overall ones come first."""
     candidate, baseline = (by_slice(evaluation, name) for name in ("", tfma.BASELINE_KEY))
-    config = tfma.load_eval_result(evaluation, model_name="").config
+    config = load_evaluation(evaluation).config
     demanded = {metric_name(metric): demand(metric) for spec in config.metrics_specs for metric in spec.metrics}
     for key in sorted(candidate, key=lambda key: (len(key), str(key))):
         for name, value in candidate[key].items():
@@ -60,7 +61,7 @@ def by_slice(evaluation: str, model: str) -> dict[tuple[Any, ...], dict[str, flo
 
     TFMA's own differences are left out: the two models stand side by side.
     """
-    found = tfma.load_eval_result(evaluation, model_name=model).slicing_metrics
+    found = load_evaluation(evaluation, model).slicing_metrics
     return {
         key: {
             name: value["doubleValue"]

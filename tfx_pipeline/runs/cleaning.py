@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tfx_pipeline.runs.history import History, Run, plain
 from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.store import open_store
 
 INPUTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
 OUTPUTS = (pb.Event.OUTPUT, pb.Event.PENDING_OUTPUT, pb.Event.DECLARED_OUTPUT)
@@ -53,8 +53,9 @@ def clean(root: Root, keep: int) -> Cleaned:
         # Marked first, so that no cache takes up what a kill has left half removed.
         artifact.state = pb.Artifact.DELETED
         lineage.store.put_artifacts([artifact])
-        size += disk_usage(Path(artifact.uri))
-        shutil.rmtree(artifact.uri)
+        place = root.place(artifact.uri)
+        size += disk_usage(place)
+        shutil.rmtree(place)
         removed += 1
     return Cleaned([run.id for run in runs[:keep]], removed, round(size / 1e6, 1))
 
@@ -96,12 +97,10 @@ class Lineage:
     """Who made what from what, in one root."""
 
     def __init__(self, root: Root) -> None:
-        connection = pb.ConnectionConfig()
-        connection.sqlite.filename_uri = str(root.metadata)
-        self.store = mlmd.MetadataStore(connection)
+        self.store = open_store(root)
         self.root = root
         self.artifacts = {artifact.id: artifact for artifact in self.store.get_artifacts()}
-        self.by_uri = {artifact.uri: artifact.id for artifact in self.artifacts.values()}
+        self.by_uri = {str(root.place(artifact.uri)): artifact.id for artifact in self.artifacts.values()}
         self.executions = {execution.id: execution for execution in self.store.get_executions()}
         events = self.store.get_events_by_execution_ids(list(self.executions))
         self.takes = links((event.execution_id, event.artifact_id) for event in events if event.type in INPUTS)
@@ -133,8 +132,8 @@ class Lineage:
     def began_with(self, execution: int) -> Iterator[str]:
         """The model whose weights a training began with, if there is one."""
         given = plain(self.executions[execution].custom_properties).get("custom_config")
-        if given:
-            yield json.loads(given).get("warm_start", "")
+        if start := json.loads(given).get("warm_start") if given else None:
+            yield str(self.root.place(start))
 
     def at(self, uris: Iterable[str]) -> set[int]:
         """The artifacts at these places."""
@@ -142,12 +141,8 @@ class Lineage:
 
     def removable(self, needed: set[int]) -> list[pb.Artifact]:
         """Everything else that is on the disk within the root's artifacts."""
-        inside = str(self.root.pipeline.resolve())
-        return [
-            artifact
-            for artifact in self.artifacts.values()
-            if artifact.id not in needed and artifact.uri.startswith(inside) and Path(artifact.uri).is_dir()
-        ]
+        others = (artifact for artifact in self.artifacts.values() if artifact.id not in needed)
+        return [artifact for artifact in others if artifact.uri and self.root.place(artifact.uri).is_dir()]
 
     def around(self, execution: int) -> set[int]:
         """Inputs and outputs of an execution."""

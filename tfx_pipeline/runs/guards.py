@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import os
+import re
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -67,6 +69,22 @@ def check_serving_folder(root: Root) -> None:
         raise RunError(f"Nothing can be pushed to {root.pushed}: {error.strerror}; {cure(error, root)}.") from error
 
 
+def check_path(root: Root) -> None:
+    """Refuse a root whose absolute path remote workers would misread.
+
+    Beam takes brackets and asterisks in a path for a pattern, and TFX reads paths as ASCII.
+
+    Raises:
+        RunError: If the path has anything in it but letters, digits and `._-/`.
+    """
+    path = str(root.path.resolve())
+    if not re.fullmatch(r"[A-Za-z0-9._/-]+", path):
+        raise RunError(
+            f"Beam's workers cannot read the root {path}: choose a --root whose path has only ASCII letters, digits "
+            "and ._- in it, or leave out --beam-runner."
+        )
+
+
 def check_metadata(root: Root) -> None:
     """Refuse to run on a damaged MLMD store.
 
@@ -80,13 +98,13 @@ def check_metadata(root: Root) -> None:
 
 def damaged_metadata(root: Root, problem: str) -> str:
     """What is wrong with the MLMD store, and what brings it back."""
-    store, kept = root.metadata, root.kept_metadata
+    store, kept = shlex.quote(str(root.metadata)), shlex.quote(str(root.kept_metadata))
     aside = f"mv {store} {store}.damaged"
-    if kept.is_file():
+    if root.kept_metadata.is_file():
         way = f"`{aside} && cp {kept} {store}` brings back what was known after the last run that ended"
     else:
         way = f"`{aside}` starts a new one, and what is pushed stays"
-    return f"The record of all runs, {store}, is damaged ({problem}): {way}."
+    return f"The record of all runs, {root.metadata}, is damaged ({problem}): {way}."
 
 
 def damage(store: Path) -> str:
@@ -94,7 +112,7 @@ def damage(store: Path) -> str:
     if not store.is_file() or not store.stat().st_size:
         return ""
     try:
-        with closing(sqlite3.connect(f"file:{store}?mode=rw", uri=True)) as database:
+        with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as database:
             (told,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         return str(error)

@@ -1,17 +1,18 @@
 """What ran, what it pushed and where that came from, read from the MLMD store."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tfx_pipeline.runs.guards import is_under_way
 from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.store import open_store
 
 STATES = {
     pb.Execution.COMPLETE: "ran",
@@ -31,7 +32,7 @@ RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that a component made: its kind, its place and what is recorded of it."""
+    """Something that a component made: its kind, where it is now, and what is recorded of it."""
 
     name: str
     kind: str
@@ -154,11 +155,10 @@ class History:
 
     def __init__(self, root: Root) -> None:
         if not root.metadata.is_file():
-            raise HistoryError(f"There are no runs in {root.path}: start one with `easel run --root {root.path}`.")
-        connection = pb.ConnectionConfig()
-        connection.sqlite.filename_uri = str(root.metadata)
-        connection.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READONLY
-        self.store = mlmd.MetadataStore(connection)
+            raise HistoryError(
+                f"There are no runs in {root.path}: start one with `easel run --root {shlex.quote(str(root.path))}`."
+            )
+        self.store = open_store(root, read_only=True)
         self.root = root
 
     def runs(self) -> list[Run]:
@@ -214,9 +214,8 @@ class History:
         }
         for artifact in self.store.get_artifacts_by_id(list(outputs)):
             name = next((step.key for step in outputs[artifact.id].path.steps if step.HasField("key")), artifact.type)
-            yield Artifact(
-                name, artifact.type, artifact.uri, plain({**artifact.properties, **artifact.custom_properties})
-            )
+            properties = plain({**artifact.properties, **artifact.custom_properties})
+            yield Artifact(name, artifact.type, str(self.root.place(artifact.uri)), properties)
 
 
 def plain(properties: dict[str, pb.Value]) -> dict[str, Any]:

@@ -45,6 +45,10 @@ class Root:
         """`<model>/<version>/` for servers."""
         return self.path / "pushed"
 
+    def place(self, uri: str) -> Path:
+        """Where an artifact is, by the URI recorded for it, which may date from before the root was moved."""
+        return self.path / f"pipeline/{uri.rpartition('pipeline/')[2]}"
+
     def report(self, run_id: str) -> Path:
         """What people look at of a run, an HTML file."""
         return self.path / "reports" / f"{run_id}.html"
