@@ -1,10 +1,12 @@
 import errno
+import fcntl
 import os
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -80,6 +82,19 @@ def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
     assert (tmp_path / ".lock").read_text(encoding="utf-8")
     with only_run(Root(tmp_path)):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks_holds_a_run_up_no_more_than_one_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def none(lock: IO[str], kind: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with only_run(Root(tmp_path)):
+        assert f"(process {os.getpid()})" in (tmp_path / ".lock").read_text(encoding="utf-8")
+        assert not is_under_way(Root(tmp_path))
 
 
 # The serving folder

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import IO
 
 from tfx_pipeline.runs.root import Root
 
@@ -29,7 +30,7 @@ def only_run(root: Root) -> Iterator[None]:
     """
     with (root.path / ".lock").open("a+", encoding="utf-8") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock, fcntl.LOCK_EX)
         except BlockingIOError:
             lock.seek(0)
             raise RunError(
@@ -46,12 +47,25 @@ def is_under_way(root: Root) -> bool:
     """Whether another process runs in a root."""
     try:
         with (root.path / ".lock").open(encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            _take(lock, fcntl.LOCK_SH)
     except FileNotFoundError:
         return False
     except BlockingIOError:
         return f"(process {os.getpid()})" not in (root.path / ".lock").read_text(encoding="utf-8")
     return False
+
+
+def _take(lock: IO[str], kind: int) -> None:
+    """Take a lock; where the disk has none, as some network disks, nothing is held and two runs are not told apart.
+
+    Raises:
+        BlockingIOError: If another process has it.
+    """
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
 
 
 def check_serving_folder(root: Root) -> None:
