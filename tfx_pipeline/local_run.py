@@ -19,7 +19,7 @@ from tfx_pipeline.engines import IN_PROCESS, is_in_process
 from tfx_pipeline.ingesting.drift import DriftError
 from tfx_pipeline.ingesting.slices import attributes_to_slice_by, eval_slices
 from tfx_pipeline.judging.verdict import Verdict, refusal, verdicts
-from tfx_pipeline.pipeline import FROM_SCRATCH, Source, Start, create_pipeline, pretrained_start
+from tfx_pipeline.pipeline import FROM_SCRATCH, Source, Start, create_pipeline, pretrained_start, seen_by_beam
 from tfx_pipeline.report import Remarks, write_report
 from tfx_pipeline.runs.commit import code_commit
 from tfx_pipeline.runs.guards import (
@@ -33,7 +33,7 @@ from tfx_pipeline.runs.guards import (
 )
 from tfx_pipeline.runs.history import History, Run
 from tfx_pipeline.runs.memory import PeakMemory
-from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.root import INSIDE, Root
 from tfx_pipeline.runs.store import relocate_artifacts
 
 Say = Callable[[str], None]
@@ -93,7 +93,7 @@ def run_local(
     started = time.monotonic()
     root.path.mkdir(parents=True, exist_ok=True)
     root = Root(root.path.resolve())
-    if not is_in_process(beam):
+    if not (is_in_process(beam) and INSIDE.exists()):
         check_path(root)
     with only_run(root):
         check_serving_folder(root)
@@ -106,7 +106,7 @@ def run_local(
         memory = PeakMemory()
         with narrated(root, say, memory.begin) as log:
             try:
-                # From inside, every path is relative: it stays true where the root is moved, and its name is in none.
+                # From inside, no path holds the name of the root or where it lies, so that both may change.
                 with chdir(root.path):
                     execute(lay_out(pictures, lines, config, beam), root, log)
             except (DataSetError, DriftError, RunError) as error:
@@ -122,7 +122,7 @@ def lay_out(pictures: Source, text: Source | None, config: RunConfig, beam: Sequ
     """The pipeline of the root that is the working folder."""
     here = Root(Path())
     start = start_of(here, pictures, text, config)
-    relocate_artifacts(here if is_in_process(beam) else Root(here.path.absolute()))
+    relocate_artifacts(seen_by_beam(here, beam))
     return create_pipeline(here, pictures, config, text=text, start=start, commit=code_commit(), beam=beam)
 
 

@@ -25,7 +25,7 @@ from tfx_pipeline.engines import IN_PROCESS, is_in_process
 from tfx_pipeline.ingesting.drift import QUANTILES
 from tfx_pipeline.ingesting.slices import Slice
 from tfx_pipeline.kinds import FUSED, FUSED_FROM, GENERATOR, KINDS, Kind
-from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.root import INSIDE, Root
 
 NAME = "easel"
 
@@ -234,16 +234,25 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
 
 def bound(root: Root, nodes: Sequence[BaseNode], beam: Sequence[str] = IN_PROCESS) -> tfx.dsl.Pipeline:
     """A pipeline of these components, bound to the places of a root and to Beam's engine."""
-    # Remote workers do not share the working folder that a relative root starts from.
-    artifacts = root.pipeline if is_in_process(beam) else root.pipeline.absolute()
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
-        pipeline_root=str(artifacts),
+        pipeline_root=str(seen_by_beam(root, beam).pipeline),
         components=nodes,
         enable_cache=True,
         metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(root.metadata)),
         beam_pipeline_args=list(beam),
     )
+
+
+def seen_by_beam(root: Root, beam: Sequence[str] = IN_PROCESS) -> Root:
+    """A root by the path under which components and Beam read and write artifacts.
+
+    Beam makes paths absolute and then takes brackets and asterisks in them for a pattern, so that a relative root goes
+    by a path in which its own name does not occur. Workers elsewhere do not share the working folder.
+    """
+    if is_in_process(beam) and INSIDE.exists():
+        return Root(INSIDE / root.path)
+    return Root(root.path.absolute())
 
 
 def accepted_statistics() -> BaseNode:

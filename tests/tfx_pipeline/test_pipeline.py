@@ -13,10 +13,11 @@ from models import pretrained
 from models.learning.networks import NETWORKS
 from models.learning.settings import Drawing, Scenes, Section
 from tfx_pipeline.config import RunConfig, Slices, Thresholds, load_config, merged
+from tfx_pipeline.engines import beam_args
 from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.judging.thresholds import Demand, demanded
 from tfx_pipeline.kinds import KINDS
-from tfx_pipeline.pipeline import Source, Start, create_pipeline, pretrained_start
+from tfx_pipeline.pipeline import Source, Start, create_pipeline, pretrained_start, seen_by_beam
 from tfx_pipeline.runs.root import Root
 
 PICTURES = Source(Path("/data/pictures"), "abc")
@@ -49,6 +50,18 @@ def components(root: Path, config: RunConfig | None = None, text: Source | None 
 def settings_of_trainers(root: Path, config: RunConfig) -> dict[str, Any]:
     found = components(root, config)
     return {name: found[f"Trainer.{name}"].exec_properties["custom_config"] for name in KINDS}
+
+
+def test_a_relative_root_is_seen_by_a_path_without_its_name_unless_workers_are_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work [v2]").mkdir()
+    monkeypatch.chdir(tmp_path / "work [v2]")
+    seen = seen_by_beam(Root(Path())).path
+    assert str(seen) == "/proc/self/cwd" and seen.samefile(tmp_path / "work [v2]")
+    elsewhere = beam_args("FlinkRunner", ["flink_master=f:8081", "environment_type=EXTERNAL"])
+    assert seen_by_beam(Root(Path()), elsewhere).path == tmp_path / "work [v2]"
+    assert seen_by_beam(Root(tmp_path)).path == seen_by_beam(Root(tmp_path), elsewhere).path == tmp_path
 
 
 def test_the_line_is_whole(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def check_serving_folder(root: Root) -> None:
 
 
 def check_path(root: Root) -> None:
-    """Refuse a root whose absolute path remote workers would misread.
+    """Refuse a root whose absolute path Beam and TFX would misread, where they cannot go by another.
 
     Beam takes brackets and asterisks in a path for a pattern, and TFX reads paths as ASCII.
 
@@ -94,8 +94,8 @@ def check_path(root: Root) -> None:
     path = str(root.path.resolve())
     if not re.fullmatch(r"[A-Za-z0-9._/-]+", path):
         raise RunError(
-            f"Beam's workers cannot read the root {path}: choose a --root whose path has only ASCII letters, digits "
-            "and ._- in it, or leave out --beam-runner."
+            f"Beam cannot read the root {path} here: choose a --root whose path has only ASCII letters, digits and ._- "
+            "in it; on Linux, without --beam-runner, any path will do."
         )
 
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+INSIDE = Path("/proc/self/cwd")
+"""The working folder on Linux, by a path that is absolute, the same wherever the folder lies, and without its name."""
+
 
 @dataclass(frozen=True)
 class Root:
@@ -47,7 +50,7 @@ class Root:
 
     def place(self, uri: str) -> Path:
         """Where an artifact is, by the URI recorded for it, which may date from before the root was moved."""
-        return self.path / f"pipeline/{uri.rpartition('pipeline/')[2]}"
+        return self.pipeline / f"./{uri.rpartition('pipeline/')[2]}"
 
     def report(self, run_id: str) -> Path:
         """What people look at of a run, an HTML file."""
