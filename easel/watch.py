@@ -13,7 +13,7 @@ from easel.console import FAILED, WRONG_USE
 
 
 def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
-    """Run the command that was given, without `--watch`, whenever the data or `files` change or it failed.
+    """Run the given command, without `--watch`, whenever the data or `files` change, and again after it has failed.
 
     Each run is a process of its own, so that what one leaks or breaks does not reach the next.
 
@@ -33,7 +33,7 @@ def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
 
 
 def stamp(data: Path) -> dict[str, tuple[int, ...]]:
-    """What changes with any picture, caption or table: the state of each file by its name, and all spans."""
+    """The state of every file by its name, and the spans there are: it changes with any picture, caption or table."""
     from tfx_pipeline.datasets.files import files_below
 
     files = {name: found for name in files_below(data).names if (found := state(data / name))}
@@ -41,7 +41,7 @@ def stamp(data: Path) -> dict[str, tuple[int, ...]]:
 
 
 def state(file: Path) -> tuple[int, ...]:
-    """What changes with the contents of a file: its time, size and inode; empty where there is none."""
+    """The time, size and inode of a file, which change with its contents; empty where there is none."""
     try:
         found = file.stat()
     except OSError:

@@ -94,7 +94,7 @@ class Retraining(Section):
         start: What trainings start from: `last`, the last pushed models that learned from other data, where there are
             any; `pretrained`, the weights that come with Easel, whose words stay in the vocabulary and whose sizes the
             other settings have unless the config says otherwise; `none`, nothing.
-        most_drift: Distance that the data may have from those of the last run, 0 to 1, beyond what chance makes: the
+        most_drift: Distance that the data may have from those of the last run, 0 to 1, beyond what chance produces: the
             Jensen-Shannon divergence of lengths, sizes and colours; the largest difference in the share of a word or a
             language. Where a window takes in as many new pictures as old ones, the divergence is about 0.3 at most,
             however different they are.

@@ -106,7 +106,7 @@ def run_local(
         memory = PeakMemory()
         with narrated(root, say, memory.begin) as log:
             try:
-                # From inside, no path holds the name of the root or where it lies, so that both may change.
+                # From inside, no recorded path depends on the root's name or place, so both may change.
                 with chdir(root.path):
                     execute(lay_out(pictures, lines, config, beam), root, log)
             except (DataSetError, DriftError, RunError) as error:

@@ -247,8 +247,8 @@ def bound(root: Root, nodes: Sequence[BaseNode], beam: Sequence[str] = IN_PROCES
 def seen_by_beam(root: Root, beam: Sequence[str] = IN_PROCESS) -> Root:
     """A root by the path under which components and Beam read and write artifacts.
 
-    Beam makes paths absolute and then takes brackets and asterisks in them for a pattern, so that a relative root goes
-    by a path in which its own name does not occur. Workers elsewhere do not share the working folder.
+    Beam makes paths absolute and then reads brackets and asterisks in them as a pattern, so a relative root goes by
+    `/proc/self/cwd`, in which its name does not occur. Workers elsewhere do not share the working folder.
     """
     if is_in_process(beam) and INSIDE.exists():
         return Root(INSIDE / root.path)

@@ -143,7 +143,7 @@ def _loaded(folder: Path) -> tf.compat.v1.Session:
 
 @contextmanager
 def _without_patterns(folder: Path) -> Iterator[Path]:
-    """Yield a path to a folder with none of the characters by which TensorFlow takes it for a pattern."""
+    """Yield a path to a folder without the characters that TensorFlow reads as a pattern."""
     if not set("*?[\\").intersection(str(folder)):
         yield folder
         return

@@ -77,6 +77,6 @@ def test_a_root_by_a_relative_path_gives_its_disk_back(
     older, _ = (read(Root(Path("work")), tmp_path, count) for count in (20, 24))
     Path("work").rename(asked)
     done = clean(Root(Path(asked)), 1)
-    assert done.artifacts == 1 and done.megabytes >= 0
+    assert done.artifacts == 1
     (gone,) = [item.uri for step in older.steps for item in step.outputs if step.name == "FolderExampleGen"]
     assert not Path(gone.replace("work", asked, 1)).exists()

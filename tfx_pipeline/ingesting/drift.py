@@ -1,4 +1,4 @@
-"""How far new data are from those of the last run, and pictures kept from training from the others."""
+"""Distances between the data of a run and of the last one, and between the pictures to train on and those kept back."""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ NUMBERS = ("width", "height", "brightness", "red", "green", "blue", "caption_len
 NAMES = ("language", "words")
 FEWEST, PER_BIN, MOST_BINS = 10, 5, 10
 QUANTILES = 100
-"""Into how many parts the statistics must divide numbers for their distances to be read off."""
+"""Buckets of the quantile histograms in the statistics that distances are computed from."""
 SAMPLE_SIDE, SAMPLE_ROWS, SAMPLE_COLUMNS = 48, 4, 8
 
 
@@ -55,18 +55,18 @@ def distances(now: Path, before: Path | None, limits: Limits) -> list[Distance]:
 
 
 def distance_of(feature: str, first: Any, second: Any) -> float:
-    """How far a feature is from one data set's statistics to another's."""
+    """The distance of a feature between the statistics of two data sets."""
     if feature in NAMES:
         return share_difference(names(first, feature), names(second, feature))
     return divergence(numbers(first, feature), numbers(second, feature))
 
 
 class Numbers(NamedTuple):
-    """A sample of numbers, as values of which each stands for a share of it.
+    """A sample of numbers, as weighted values.
 
     Attributes:
         values: float64[n].
-        shares: float64[n], 1 in all.
+        shares: float64[n], the weights, which sum to 1.
         size: How many numbers the sample has.
     """
 
@@ -76,7 +76,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(statistics: Any, feature: str) -> Numbers:
-    """A feature by its quantiles, as TFDV keeps them: half of each bucket stands at either end of it."""
+    """Read a feature from TFDV's quantile histogram, with half of each bucket at either of its ends."""
     buckets = [
         bucket
         for found in of_feature(statistics, feature)
@@ -90,11 +90,11 @@ def numbers(statistics: Any, feature: str) -> Numbers:
 
 
 def divergence(first: Numbers, second: Numbers) -> float:
-    """The Jensen-Shannon divergence (Lin, 1991) of two samples in bits, 0 to 1, less what chance is expected to make.
+    """The Jensen-Shannon divergence (Lin, 1991) of two samples in bits, 0 to 1, less its expectation under chance.
 
-    Each bin holds an equal share of both samples together, and a value that most numbers have is a bin of its own. In
-    bins of equal width, as TFDV has them, one number apart from a constant would move all the others into another bin.
-    Samples of fewer than `FEWEST` numbers tell nothing: 0.
+    The bins hold equal shares of both samples together, and a value that most numbers have is a bin of its own. In bins
+    of equal width, as TFDV has them, one number apart from a constant would move all the others into another bin. It is
+    0 where a sample has fewer than `FEWEST` numbers.
     """
     if (fewest := min(first.size, second.size)) < FEWEST:
         return 0.0
@@ -112,7 +112,7 @@ def common_quantiles(first: Numbers, second: Numbers, bins: int) -> NDArray[np.f
     values = np.concatenate([first.values, second.values])
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(np.concatenate([first.shares, second.shares])[order]) / 2
-    # Less a rounding error of the sum, which would move a cut on to the next value.
+    # The tolerance keeps a rounding error of the sum from moving a cut to the next value.
     return np.unique(values[order][np.searchsorted(reached, np.arange(1, bins) / bins - 1e-9)])
 
 
@@ -128,9 +128,9 @@ def names(statistics: Any, feature: str) -> dict[str, float]:
 
 
 def share_difference(first: dict[str, float], second: dict[str, float]) -> float:
-    """The largest difference in the share of a name, 0 to 1, less the one that chance is expected to make.
+    """The largest difference in the share of a name, 0 to 1, less its expectation under chance.
 
-    Samples of fewer than `FEWEST` names tell nothing: 0.
+    It is 0 where a sample has fewer than `FEWEST` names.
     """
     counts = np.array([[sample.get(name, 0) for name in {**first, **second}] for sample in (first, second)])
     sizes = counts.sum(axis=1)
@@ -142,7 +142,7 @@ def share_difference(first: dict[str, float], second: dict[str, float]) -> float
 
 
 def of_feature(statistics: Any, feature: str) -> list[Any]:
-    """The statistics of one feature, as a list of one; none where no example has it."""
+    """The statistics of one feature, in a list that is empty where no example has it."""
     return [found for found in statistics.datasets[0].features if found.path.step[0] == feature]
 
 

@@ -24,7 +24,7 @@ def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
 
 def load_evaluation(evaluation: str, model: str = "") -> tfma.EvalResult:
     """What was measured of a model: of the candidate, or of the one named `tfma.BASELINE_KEY`."""
-    # From inside: TFMA takes a path for a pattern, in which brackets and asterisks stand for other letters.
+    # From inside, since TFMA reads brackets and asterisks in a path as a pattern.
     with chdir(evaluation):
         return tfma.load_eval_result(".", model_name=model)
 

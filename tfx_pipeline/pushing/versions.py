@@ -23,8 +23,8 @@ def write_parts(saved_model: Path, parts: Sequence[Path]) -> None:
 def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
     """Make `base/<version>` from a SavedModel and its card in one rename, unless the newest version there is the same.
 
-    Servers take the largest number for the newest version, so where one stands that is not below the card's, as after a
-    clock that was set back, the new version is the number above it.
+    Servers take the largest number for the newest version. If one is there that is not below the card's, because the
+    clock was once ahead, the new version is the next number above it.
 
     Returns:
         The folder that now serves the model.

@@ -56,7 +56,7 @@ def is_under_way(root: Root) -> bool:
 
 
 def _take(lock: IO[str], kind: int) -> None:
-    """Take a lock; where the disk has none, as some network disks, nothing is held and two runs are not told apart.
+    """Take a lock. Some network disks have none: nothing is held there, and a second run is not noticed.
 
     Raises:
         BlockingIOError: If another process has it.
@@ -84,18 +84,16 @@ def check_serving_folder(root: Root) -> None:
 
 
 def check_path(root: Root) -> None:
-    """Refuse a root whose absolute path Beam and TFX would misread, where they cannot go by another.
-
-    Beam takes brackets and asterisks in a path for a pattern, and TFX reads paths as ASCII.
+    """Refuse a root whose absolute path Beam would read as a pattern, or TFX could not decode as ASCII.
 
     Raises:
-        RunError: If the path has anything in it but letters, digits and `._-/`.
+        RunError: If the path has such characters in it.
     """
     path = str(root.path.resolve())
-    if not re.fullmatch(r"[A-Za-z0-9._/-]+", path):
+    if re.search(r"[^ -~]|[*?\[\]\\]", path):
         raise RunError(
-            f"Beam cannot read the root {path} here: choose a --root whose path has only ASCII letters, digits and ._- "
-            "in it; on Linux, without --beam-runner, any path will do."
+            f"Beam cannot read the root {path} here: choose a --root whose path is plain ASCII without *?[]\\. On "
+            "Linux, without --beam-runner, any path will do."
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INSIDE = Path("/proc/self/cwd")
-"""The working folder on Linux, by a path that is absolute, the same wherever the folder lies, and without its name."""
+"""An absolute path to the working folder on Linux, the same wherever that folder is and whatever its name."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Root:
         return self.path / "pushed"
 
     def place(self, uri: str) -> Path:
-        """Where an artifact is, by the URI recorded for it, which may date from before the root was moved."""
-        return self.pipeline / f"./{uri.rpartition('pipeline/')[2]}"
+        """Where an artifact is, given its recorded URI, which may date from before the root was moved."""
+        return self.pipeline / uri.rpartition("pipeline/")[2].lstrip("/")
 
     def report(self, run_id: str) -> Path:
         """What people look at of a run, an HTML file."""

@@ -1,4 +1,4 @@
-"""What the MLMD store of a root records, whatever path leads to the root."""
+"""The MLMD store of a root."""
 
 import ml_metadata as mlmd
 from ml_metadata.proto import metadata_store_pb2 as pb
@@ -7,7 +7,7 @@ from tfx_pipeline.runs.root import Root
 
 
 def open_store(root: Root, *, read_only: bool = False) -> mlmd.MetadataStore:
-    """The MLMD store of a root."""
+    """Open the MLMD store of a root."""
     connection = pb.ConnectionConfig()
     connection.sqlite.filename_uri = str(root.metadata)
     if read_only:
@@ -16,16 +16,14 @@ def open_store(root: Root, *, read_only: bool = False) -> mlmd.MetadataStore:
 
 
 def relocate_artifacts(root: Root) -> None:
-    """Record every artifact under `root`, where a run that is given this path to it will look.
+    """Change the URI of every artifact to where it is now, by this path to the root.
 
     Nothing else may run there.
     """
     if not root.metadata.is_file():
         return
-    store, moved = open_store(root), []
-    for artifact in store.get_artifacts():
-        place = str(root.place(artifact.uri))
-        if artifact.uri not in ("", place):
-            artifact.uri = place
-            moved.append(artifact)
-    store.put_artifacts(moved)
+    store = open_store(root)
+    artifacts = [artifact for artifact in store.get_artifacts() if artifact.uri]
+    for artifact in artifacts:
+        artifact.uri = str(root.place(artifact.uri))
+    store.put_artifacts(artifacts)
