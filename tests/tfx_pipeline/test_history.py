@@ -2,11 +2,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ml_metadata.proto import metadata_store_pb2 as pb
 
 from tfx_pipeline.datasets.entries import fingerprint
 from tfx_pipeline.datasets.folder import read_folder
 from tfx_pipeline.runs.history import Artifact, History, HistoryError, Run, Step
 from tfx_pipeline.runs.root import Root
+from tfx_pipeline.runs.store import open_store
 
 
 def pusher(name: str, *, pushed: int, version: str = "1700000000") -> Step:
@@ -71,6 +73,14 @@ def test_runs_come_newest_first(runs: list[Run]) -> None:
     assert len(runs) == 2
     assert runs[0].started > runs[1].started
     assert [run.state for run in runs] == ["done", "done"]
+
+
+def test_a_clock_that_was_set_back_changes_no_order(tmp_path: Path) -> None:
+    store = open_store(Root(tmp_path))
+    kind = store.put_context_type(pb.ContextType(name="pipeline_run"))
+    for name in ("2026-02-01T00:00:00", "2026-01-01T00:00:00"):
+        store.put_contexts([pb.Context(type_id=kind, name=name)])
+    assert [run.id for run in History(Root(tmp_path)).runs()] == ["2026-01-01T00:00:00", "2026-02-01T00:00:00"]
 
 
 def test_the_second_run_came_from_the_cache(runs: list[Run]) -> None:

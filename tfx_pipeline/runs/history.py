@@ -164,7 +164,8 @@ class History:
     def runs(self) -> list[Run]:
         """All runs, newest first."""
         contexts = self.store.get_contexts_by_type("pipeline_run")
-        newest, *older = sorted(contexts, key=lambda context: context.name, reverse=True) or [None]
+        # Not by their names, which are times: the clock may have been set back.
+        newest, *older = sorted(contexts, key=lambda context: context.id, reverse=True) or [None]
         unfinished = "running" if is_under_way(self.root) else "interrupted"
         return [self._run(newest, unfinished), *(self._run(each, "interrupted") for each in older)] if newest else []
 
