@@ -307,10 +307,14 @@ def metadata(model: str) -> wire.GetModelMetadataRequest:
 def read_signatures(response: wire.GetModelMetadataResponse) -> dict[str, Signature]:
     """Return what each signature takes and gives."""
     packed = response.metadata["signature_def"].value
-    definitions = wire.SignatureDefMap.FromString(packed).signature_def.items()
+    return signatures_from(wire.SignatureDefMap.FromString(packed).signature_def)
+
+
+def signatures_from(definitions: Mapping[str, wire.SignatureDef]) -> dict[str, Signature]:
+    """Return what each signature takes and gives, but for those that TensorFlow adds for itself."""
     return {
-        name: Signature(_spec(each.inputs), _spec(each.outputs))
-        for name, each in definitions
+        name: Signature(_spec(definition.inputs), _spec(definition.outputs))
+        for name, definition in definitions.items()
         if not name.startswith("__")
     }
 

@@ -1,16 +1,13 @@
 """The stages of one root, each made when a test first asks for it, in their order."""
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from easel_process import EASEL, RESTORER_STEPS, Stage, easel, run_stage, write_config
-from PIL import Image
 
 from serving.process import ServerProcess
 
@@ -80,37 +77,3 @@ def restorer_steps(said: list[str]) -> list[int]:
 def resumed_run(refused_run: Stage, killed_run: list[str]) -> Stage:
     """The command that was killed, once more."""
     return refused_run.run("--config", refused_run.root.parent / "longer.toml", "--json")
-
-
-@pytest.fixture(scope="session")
-def spans_run(resumed_run: Stage) -> Stage:
-    """The data have become the first of two spans; the pictures of the second are dark."""
-    folder = resumed_run.data.parent / "spans"
-    shutil.copytree(resumed_run.data, folder / "span-0001")
-    assert easel("data", "shapes", "--out", folder / "span-0002", "--count", 400, "--seed", 9).returncode == 0
-    for file in (folder / "span-0002/images").iterdir():
-        with Image.open(file) as picture:
-            dark = picture.point(lambda value: value // 4)
-        dark.save(file)
-    return run_stage(resumed_run.root, folder, "--config", folder.parent / "tiny.toml", "--json")
-
-
-@pytest.fixture(scope="session")
-def idle_run(spans_run: Stage) -> Stage:
-    """The same command once more, as a scheduler gives it."""
-    return spans_run.run("--config", spans_run.data.parent / "tiny.toml")
-
-
-@pytest.fixture(scope="session")
-def drifted_run(idle_run: Stage) -> Stage:
-    """Back to the bright pictures alone, and drift stops the run."""
-    shutil.rmtree(idle_run.data / "span-0002")
-    return idle_run.run("--config", write_config(idle_run.data.parent / "stop.toml", on_drift="stop"))
-
-
-@pytest.fixture(scope="session")
-def cleaned(drifted_run: Stage) -> dict[str, Any]:
-    """What `easel runs clean` says of a root where only the newest run stays whole."""
-    done = easel("runs", "clean", "--keep", 1, "--root", drifted_run.root, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)

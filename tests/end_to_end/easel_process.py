@@ -1,10 +1,12 @@
 """The program `easel` as a person runs it, and one root in which the whole line runs several times."""
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 EASEL = str(Path(sys.executable).with_name("easel"))
 MODELS = ("language_model", "generator", "restorer", "text_to_image")
@@ -97,3 +99,9 @@ def run_stage(root: Path, data: Path, *arguments: object) -> Stage:
     """Run the line."""
     done = easel("run", "--data", data, "--root", root, *arguments)
     return Stage(root, data, done, versions(root))
+
+
+def succeeded(stage: Stage) -> dict[str, Any]:
+    """The result of a run with --json."""
+    assert stage.done.returncode == 0, stage.done.stderr
+    return json.loads(stage.done.stdout)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from easel_process import MODELS, RESTORER_STEPS, Stage, easel
+from easel_process import MODELS, RESTORER_STEPS, Stage, easel, succeeded
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -64,12 +64,6 @@ PROMPTS = (
     "a",
     "",
 )
-
-
-def succeeded(stage: Stage) -> dict[str, Any]:
-    """The result of a run with --json."""
-    assert stage.done.returncode == 0, stage.done.stderr
-    return json.loads(stage.done.stdout)
 
 
 def only_version(root: Path, model: str) -> Path:
@@ -453,81 +447,6 @@ def test_models_are_judged_by_language_and_attribute(whole_line: Stage) -> None:
         assert {"all", "language=en", "language=zh", "attribute.kind=single", "attribute.kind=pair"} <= set(slices)
         assert len({tuple(metrics.values()) for metrics in slices.values()}) > len(slices) // 2
         assert all(np.isfinite(value) for metrics in slices.values() for value in metrics.values())
-
-
-# Spans
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_the_newest_spans_are_trained_on_together(spans_run: Stage) -> None:
-    told = succeeded(spans_run)
-    assert set(told["trained"]) == {"language_model", "generator", "restorer"}
-    shown = json.loads(easel("runs", "show", "latest", "--root", spans_run.root, "--json").stdout)
-    assert (shown["data"]["spans"], shown["data"]["pictures"]) == ("span-0001 span-0002", 799)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_new_data_are_learned_from_the_last_pushed_weights(spans_run: Stage) -> None:
-    for model in MODELS[:3]:
-        told = f"{model} starts from the weights in pipeline/Trainer.{model}/model/"
-        assert told in spans_run.done.stderr
-    (version,) = set(succeeded(spans_run)["pushed"].values())
-    card = json.loads((spans_run.root / f"pushed/restorer/{version}/assets.extra/model_card.json").read_text())
-    assert "/Trainer.restorer/model/" in card["warm_start"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_drift_is_a_warning_with_a_page_of_pictures(spans_run: Stage) -> None:
-    assert "drift of brightness" in succeeded(spans_run)["drift"]
-    assert (spans_run.root / "drift.html").read_text(encoding="utf-8").count("data:image/png;base64,") == 2
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_nothing_new_trains_nothing_and_says_so(spans_run: Stage, idle_run: Stage) -> None:
-    assert idle_run.done.returncode == 0, idle_run.done.stderr
-    assert "Nothing new: run " in idle_run.done.stdout
-    assert "has seen span-0001 to span-0002. Nothing was trained." in idle_run.done.stdout
-    assert "[ 1]" not in idle_run.done.stdout + idle_run.done.stderr
-    assert idle_run.pushed == spans_run.pushed
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_drift_stops_a_run_that_is_told_to_stop(idle_run: Stage, drifted_run: Stage) -> None:
-    assert drifted_run.done.returncode == 4, drifted_run.done.stderr
-    assert "The data have drifted: drift of brightness " in drifted_run.done.stderr
-    assert ": step " not in drifted_run.done.stderr
-    assert drifted_run.pushed == idle_run.pushed
-
-
-# Cleaning
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_cleaning_gives_disk_back_and_keeps_what_pushed_models_came_from(
-    drifted_run: Stage, cleaned: dict[str, Any]
-) -> None:
-    assert cleaned["artifacts"] > 5 and cleaned["megabytes"] > 0
-    for model in MODELS[:3]:
-        for version in drifted_run.pushed[model]:
-            card = drifted_run.root / f"pushed/{model}/{version}/assets.extra/model_card.json"
-            begun = json.loads(card.read_text(encoding="utf-8"))["warm_start"]
-            assert not begun or (drifted_run.root / begun / "Format-Serving").is_dir()
-    again = easel("runs", "clean", "--keep", 1, "--root", drifted_run.root, "--json")
-    assert json.loads(again.stdout)["artifacts"] == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_after_cleaning_the_next_run_goes_on(cleaned: dict[str, Any], drifted_run: Stage) -> None:
-    listed = json.loads(easel("runs", "--root", drifted_run.root, "--json").stdout)
-    assert len(listed) == 7
-    assert cleaned["kept"] == [listed[0]["run"]]
 
 
 # Data that cannot be used

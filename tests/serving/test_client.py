@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,17 @@ from models.options import OPTIONS
 from serving import requests
 from serving.client import AsyncClient, Client, ServingError
 from serving.images import ImageLike, on_white, read_picture
+from serving.local import LocalClient
 from serving.process import ServerProcess
 from serving.wire import serving_pb2
+
+
+@pytest.fixture(scope="module", params=["server", "local"])
+def client(request: pytest.FixtureRequest, server: ServerProcess, models: Path) -> Iterator[Client]:
+    """A client of a server, and one that does without: the same calls with the same answers."""
+    is_local = request.param == "local"
+    with LocalClient(models) if is_local else Client(server.grpc_address, timeout=30.0) as client:
+        yield client
 
 
 def grey(level: int, mode: str = "RGB") -> Image.Image:
@@ -319,13 +329,15 @@ def test_signatures(client: Client) -> None:
 
 def test_status(client: Client) -> None:
     assert client.status("language_model") == [(1732000000, "AVAILABLE")]
+    assert client.version_states("language_model") == [(1732000000, "AVAILABLE", "")]
 
 
 def test_unknown_model(client: Client) -> None:
-    with pytest.raises(ServingError, match='does not serve "nope"') as caught:
-        client.status("nope")
-    assert caught.value.code == "NOT_FOUND"
-    assert caught.value.__suppress_context__
+    for ask in (client.status, client.signatures, partial(client.predict, inputs={})):
+        with pytest.raises(ServingError, match=r'does not serve "nope"|nope holds no version') as caught:
+            ask("nope")
+        assert caught.value.code == "NOT_FOUND"
+        assert caught.value.__suppress_context__ or not caught.value.__context__
 
 
 def test_unknown_signature(client: Client) -> None:
@@ -362,9 +374,17 @@ def test_deadline(server: ServerProcess) -> None:
         client.predict("half_plus_two", {"turns": np.array(1_000_000, np.int32)}, signature="slow")
 
 
-def test_label(client: Client, models: Path) -> None:
-    with pytest.raises(ServingError, match="Unrecognized servable version label: nope"):
-        client.generate("a", label="nope")
+def test_an_unknown_label_is_refused(client: Client) -> None:
+    for ask in (client.generate, client.continue_prompt):
+        with pytest.raises(ServingError, match=r"label.*nope") as caught:
+            ask("a", label="nope")
+        assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_a_version_that_there_is_not_is_refused(client: Client) -> None:
+    with pytest.raises(ServingError) as caught:
+        client.generate("a", version=7)
+    assert caught.value.code == "NOT_FOUND"
 
 
 def test_async_client_gives_the_same_answers(client: Client, server: ServerProcess) -> None:
