@@ -1,4 +1,4 @@
-"""What happens to pictures: noise, blur, shrinking and holes, drawn from a seed for each picture."""
+"""Damage to pictures: noise, blur, shrinking and holes, drawn from a seed for each picture."""
 
 from typing import NamedTuple
 
@@ -51,36 +51,36 @@ def damage(pictures: Tensor, seeds: Tensor) -> Damaged:
         The damaged pictures with what is known of the damage.
     """
     height, width = pictures.shape[1], pictures.shape[2]
-    chances_Bx7, holes_BxHxK, scratches_BxSxK = drawn(seeds)
+    chances_Bx7, holes_BxHxK, scratches_BxSxK = uniform_draws(seeds)
     chance, strength, softness = chances_Bx7[:, 0], chances_Bx7[:, 1], chances_Bx7[:, 2]
-    enlarged = happens(chance < 0.2)
-    holed = happens(chances_Bx7[:, 3] < 0.45) * (1 - enlarged)
-    blurred = happens(chances_Bx7[:, 4] < 0.25) * (1 - enlarged)
-    quiet = happens(chances_Bx7[:, 5] < 0.1 + 0.65 * holed)
+    enlarged = indicator(chance < 0.2)
+    holed = indicator(chances_Bx7[:, 3] < 0.45) * (1 - enlarged)
+    blurred = indicator(chances_Bx7[:, 4] < 0.25) * (1 - enlarged)
+    quiet = indicator(chances_Bx7[:, 5] < 0.1 + 0.65 * holed)
     sigmas = strength * MAX_SIGMA * (1 - quiet) * (1 - enlarged)
     blurs = (LEAST_BLUR + softness * (MAX_BLUR - LEAST_BLUR)) * blurred
-    softened = ops.where(over(enlarged) > 0, enlarge(shrink(pictures)), blur(pictures, blurs))
-    noisy = softened + noise(pictures, seeds) * over(sigmas) / 127.5
-    kept = ops.where(over(chances_Bx7[:, 6]) < 0.5, noisy, ops.clip(noisy, -1.0, 1.0))
+    softened = ops.where(per_picture(enlarged) > 0, enlarge(shrink(pictures)), blur(pictures, blurs))
+    noisy = softened + noise(pictures, seeds) * per_picture(sigmas) / 127.5
+    kept = ops.where(per_picture(chances_Bx7[:, 6]) < 0.5, noisy, ops.clip(noisy, -1.0, 1.0))
     marks = [rectangles(holes_BxHxK[:, i], height, width) for i in range(HOLES)]
     marks += [scratches(scratches_BxSxK[:, i], height, width) for i in range(SCRATCHES)]
-    masks = ops.max(ops.stack(marks), axis=0) * over(holed)
+    masks = ops.max(ops.stack(marks), axis=0) * per_picture(holed)
     return Damaged(kept * (1 - masks), masks, sigmas, blurs, enlarged)
 
 
-def drawn(seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Uniform draws for what happens, float32[b, 7], for holes, float32[b, 3, 5], and scratches, float32[b, 8, 5]."""
+def uniform_draws(seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Uniform draws: float32[b, 7] decide on the damage, float32[b, 3, 5] on holes, float32[b, 8, 5] on scratches."""
     chances = uniform_rows(seeds, 7 + 5 * (HOLES + SCRATCHES), stream=2)
     places = ops.reshape(chances[:, 7:], [-1, HOLES + SCRATCHES, 5])
     return chances[:, :7], places[:, :HOLES], places[:, HOLES:]
 
 
-def happens(condition: Tensor) -> Tensor:
-    """1 where it does."""
+def indicator(condition: Tensor) -> Tensor:
+    """Float32 1 where a condition holds, 0 elsewhere."""
     return ops.cast(condition, "float32")
 
 
-def over(rows: Tensor) -> Tensor:
+def per_picture(rows: Tensor) -> Tensor:
     """[b] -> [b, 1, 1, 1]."""
     return rows[:, None, None, None]
 
@@ -109,9 +109,9 @@ def blur(pictures: Tensor, deviations: Tensor) -> Tensor:
     def rows(x: Tensor) -> Tensor:
         height = ops.shape(x)[1]
         padded = mirrored(x, BLUR_REACH)
-        return sum([over(weights_BxK[:, k]) * padded[:, k : k + height] for k in range(2 * BLUR_REACH + 1)])
+        return sum([per_picture(weights_BxK[:, k]) * padded[:, k : k + height] for k in range(2 * BLUR_REACH + 1)])
 
-    return turned(rows(turned(rows(pictures))))
+    return transpose(rows(transpose(rows(pictures))))
 
 
 def shrink(pictures: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def shrink(pictures: Tensor) -> Tensor:
         padded = mirrored(x, 3)
         return sum([weight * padded[:, k : k + height : 2] for k, weight in enumerate(weights)])
 
-    small = turned(rows(turned(rows(pictures))))
+    small = transpose(rows(transpose(rows(pictures))))
     return ops.clip(ops.round((small + 1) * 127.5) / 127.5 - 1, -1.0, 1.0)
 
 
@@ -144,7 +144,7 @@ def enlarge(pictures: Tensor) -> Tensor:
         both = ops.stack([before, after], axis=2)
         return ops.reshape(both, [ops.shape(x)[0], 2 * height, ops.shape(x)[2], x.shape[3]])
 
-    return turned(rows(turned(rows(pictures))))
+    return transpose(rows(transpose(rows(pictures))))
 
 
 def mirrored(pictures: Tensor, margin: int) -> Tensor:
@@ -152,7 +152,7 @@ def mirrored(pictures: Tensor, margin: int) -> Tensor:
     return ops.pad(pictures, [[0, 0], [margin, margin], [0, 0], [0, 0]], "symmetric")
 
 
-def turned(pictures: Tensor) -> Tensor:
+def transpose(pictures: Tensor) -> Tensor:
     """Rows and columns exchanged."""
     return ops.transpose(pictures, [0, 2, 1, 3])
 
@@ -165,7 +165,7 @@ def rectangles(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
     y, x = grid(height, width)
     inside_y = (y >= top * (1 - tall)) & (y < top * (1 - tall) + tall)
     inside_x = (x >= left * (1 - wide)) & (x < left * (1 - wide) + wide)
-    return happens(inside_y & inside_x & (wanted < 0.5))[..., None]
+    return indicator(inside_y & inside_x & (wanted < 0.5))[..., None]
 
 
 def scratches(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
@@ -174,7 +174,7 @@ def scratches(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
     y, x = grid(height, width)
     distance = (y - through_y) * ops.cos(angle * np.pi) - (x - through_x) * ops.sin(angle * np.pi)
     half = (SCRATCH_WIDTHS[0] + (SCRATCH_WIDTHS[1] - SCRATCH_WIDTHS[0]) * thickness) / 2
-    return happens((abs(distance) < half) & (wanted < 0.5))[..., None]
+    return indicator((abs(distance) < half) & (wanted < 0.5))[..., None]
 
 
 def grid(height: int, width: int) -> tuple[Tensor, Tensor]:

@@ -21,8 +21,8 @@ from models.training import Losses, ScheduledTraining, Update
 
 Batch = dict[str, Tensor]
 
-# How many times as much as in the end noise costs at the beginning, beyond once.
-FIRST_DEARNESS = 5.0
+# What the weight of the divergence starts above its last value, as a multiple of that.
+INITIAL_KL_SCALE = 5.0
 # Deviation of the moves that the critic's slopes are measured by, in a range of pictures of 2.
 MOVE = 0.05
 # Weight of the squared slopes against the critic's own loss.
@@ -90,12 +90,12 @@ class GeneratorTraining(ScheduledTraining):
             A sample of the encoder's posterior, float32[b, noise_size], and the posterior's divergence from a standard
             normal in nats, a scalar.
         """
-        silent = ops.stop_gradient(self.generator([self.silence(embedding), embedding], patches))
-        moments = self.encoder([real, silent, patches, embedding])
+        noiseless = ops.stop_gradient(self.generator([self.zero_noise(embedding), embedding], patches))
+        moments = self.encoder([real, noiseless, patches, embedding])
         divergence = ops.sum(divergence_of(moments), axis=-1)
         return drawn_from(moments, self.seed_of("posterior")), ops.mean(divergence)
 
-    def silence(self, embedding: Tensor) -> Tensor:
+    def zero_noise(self, embedding: Tensor) -> Tensor:
         """No noise for as many captions: zeros, float32[b, noise_size]."""
         return ops.zeros([ops.shape(embedding)[0], self.generator.noise_size])
 
@@ -103,7 +103,8 @@ class GeneratorTraining(ScheduledTraining):
 class GeneratorWarmup(GeneratorTraining):
     """The reconstruction phase. The encoder's noise comes in after `noiseless` of the steps.
 
-    At first noise is dear, so that what the caption says is read off the caption; by the end it costs `kl_weight`.
+    The weight of the divergence starts high, so that what the caption says is read off the caption, and falls to
+    `kl_weight`.
 
     A step draws a random share of the patches, the same ones of all its pictures: how fast the generator learns is a
     matter of how many pictures and steps it sees, hardly of how many pixels of each.
@@ -119,9 +120,9 @@ class GeneratorWarmup(GeneratorTraining):
         self.patches = max(1, round(len(self.generator.points) * drawn_share))
 
     @property
-    def dearness(self) -> Tensor:
-        """What noise costs now, in units of what it costs in the end."""
-        return 1 + FIRST_DEARNESS * (1 - self.progress) ** 2
+    def kl_scale(self) -> Tensor:
+        """The weight of the divergence at this step, as a multiple of `kl_weight`."""
+        return 1 + INITIAL_KL_SCALE * (1 - self.progress) ** 2
 
     def updates(self) -> list[Update]:
         """One update of the generator and the encoder."""
@@ -135,14 +136,14 @@ class GeneratorWarmup(GeneratorTraining):
         noise, divergence = ops.cond(
             self.progress > self.noiseless,
             lambda: self.encode(real, embedding, patches),
-            lambda: (self.silence(embedding), ops.zeros([])),
+            lambda: (self.zero_noise(embedding), ops.zeros([])),
         )
         surprise = -ops.mean(self.generator.prior.log_probability(ops.stop_gradient(noise), embedding))
         drawn = self.generator([noise, embedding], patches)
         sharpness = ops.maximum(2 * self.progress - 1, 0.0)
         absolute = absolute_error(drawn, real)
         reconstruction = sharpness * absolute + (1 - sharpness) * 2 * squared_error(drawn, real)
-        loss = reconstruction + self.dearness * self.kl_weight * divergence + self.prior_weight * surprise
+        loss = reconstruction + self.kl_scale * self.kl_weight * divergence + self.prior_weight * surprise
         return loss, {"reconstruction": absolute, "divergence": divergence, "surprise": surprise}
 
 

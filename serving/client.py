@@ -320,7 +320,7 @@ class AsyncClient:
             await self._opened.close()
             self._opened = None
 
-    def bearing(self, token: str) -> Self:
+    def with_token(self, token: str) -> Self:
         """Return a client over the same connection that shows another token; to close either closes both."""
         self._channel()
         other = copy.copy(self)

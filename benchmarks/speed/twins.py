@@ -130,17 +130,17 @@ class TorchRestorer(nn.Module):
         seen = nn.functional.pixel_unshuffle(stacked, 2)
         maps = known[:, :, None, None].expand(-1, -1, *seen.shape[2:])
         half = self.encode(torch.cat([seen, maps], dim=1).contiguous(memory_format=torch.channels_last))
-        half = passed(half, self.half_blocks)
-        quarter = passed(self.down(nn.functional.pad(half, (0, 1, 0, 1))), self.quarter_blocks)
-        half = passed(half + nn.functional.pixel_shuffle(self.up(quarter), 2), self.last_blocks)
+        half = apply_blocks(half, self.half_blocks)
+        quarter = apply_blocks(self.down(nn.functional.pad(half, (0, 1, 0, 1))), self.quarter_blocks)
+        half = apply_blocks(half + nn.functional.pixel_shuffle(self.up(quarter), 2), self.last_blocks)
         residual = nn.functional.pixel_shuffle(self.residual(half), 2).permute(0, 2, 3, 1)
         sigmas, blurs, enlarged = known.unbind(dim=1)
         share = torch.stack([(sigmas * MAX_SIGMA / FULL_SIGMA).clamp(max=1.0), blurs.sign(), enlarged]).amax(dim=0)
         return pictures + residual * torch.maximum(masks, share[:, None, None, None])
 
 
-def passed(x: Tensor, blocks: Any) -> Tensor:
-    """Through residual blocks, one after the other."""
+def apply_blocks(x: Tensor, blocks: Any) -> Tensor:
+    """Apply residual blocks one after the other."""
     for first, second in blocks:
         x = x + second(torch.relu(first(x)))
     return x

@@ -145,7 +145,7 @@ class Api:
 
     def _asking(self, request: web.Request) -> AsyncClient:
         _, _, token = request.headers.get("Authorization", "").partition(" ")
-        return self._client.bearing(token.strip()) if token else self._client
+        return self._client.with_token(token.strip()) if token else self._client
 
 
 @web.middleware

@@ -19,6 +19,6 @@ def pictures_of(name: str, **settings: str) -> int:
     """
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     with patch.dict(os.environ, settings):
-        NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(FOLDER)}}).execute()
+        NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(FOLDER)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return sum("image/png" in output.get("data", {}) for output in outputs)

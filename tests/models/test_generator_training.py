@@ -9,7 +9,7 @@ from tiny_models import SIZE, copy_of, moved, pictures, tiny_generator, tiny_lan
 from models.critic import Critic
 from models.generator import Generator
 from models.generator_training import (
-    FIRST_DEARNESS,
+    INITIAL_KL_SCALE,
     GeneratorAdversarial,
     GeneratorTraining,
     GeneratorWarmup,
@@ -122,15 +122,15 @@ def test_the_critic_learns_to_tell_real_from_drawn(adversarial: Run) -> None:
     assert history["critic"][-1] < 0.9 * history["critic"][0]
 
 
-def test_noise_is_dear_at_first_and_not_in_the_end() -> None:
+def test_the_weight_of_the_divergence_falls_to_its_last_value() -> None:
     generator = new_generator()
     training = GeneratorWarmup(generator, encoder_of(generator, width=8), steps=10, kl_weight=0.1)
     training.compile(optimizer=keras.optimizers.Adam())
-    costs = []
+    scales = []
     for step in (0, 5, 10, 20):
         training.optimizer.iterations.assign(step)
-        costs.append(float(training.dearness))
-    assert costs == [1 + FIRST_DEARNESS, 1 + FIRST_DEARNESS / 4, 1, 1]
+        scales.append(float(training.kl_scale))
+    assert scales == [1 + INITIAL_KL_SCALE, 1 + INITIAL_KL_SCALE / 4, 1, 1]
 
 
 def test_a_score_for_each_picture() -> None:

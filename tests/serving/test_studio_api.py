@@ -485,7 +485,7 @@ def test_who_goes_away_ends_the_drawing(guarded: ServerProcess) -> None:
 def test_a_client_bears_another_token_over_the_same_connection(guarded: ServerProcess) -> None:
     async def ask() -> None:
         async with AsyncClient(guarded.grpc_address, credentials=Credentials(token="wrong")) as client:
-            assert await client.bearing(TOKEN).generate("a")
+            assert await client.with_token(TOKEN).generate("a")
             with pytest.raises(ServingError, match="asks for a token"):
                 await client.generate("a")
 
