@@ -360,8 +360,8 @@ def _load(address: str, rate: float) -> Iterator[_Seen]:
 @contextmanager
 def _versions(models: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
     """Make a folder of one version of the model, and what adds another, which is the same."""
-    found = versions_on_disk(models / MODEL)
-    source = found[max(found)].resolve()
+    versions = versions_on_disk(models / MODEL)
+    source = versions[max(versions)].resolve()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / MODEL).mkdir()
 

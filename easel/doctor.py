@@ -90,10 +90,10 @@ def packages() -> Iterator[Finding]:
     """The optional parts: each extra with its packages."""
     for extra, names in EXTRAS.items():
         versions = {name: installed(name) for name in names}
-        found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+        present = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
         absent = ", ".join(name for name, version in versions.items() if not version)
         if not absent:
-            yield Finding(extra, found)
+            yield Finding(extra, present)
         elif extra in NEEDED:
             yield Finding(extra, f"missing {absent}", "`make install` brings it.", required=True)
         else:

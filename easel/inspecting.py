@@ -34,29 +34,29 @@ def inspect(
     with failing("serving"):
         from serving import provenance, signing
 
-        told = provenance.read(picture)
+        record = provenance.read(picture)
         credentials = signing.read(picture)
         if not as_json:
-            typer.echo("\n".join(described(told, credentials)))
+            typer.echo("\n".join(described(record, credentials)))
         same, verdict = True, ""
         if again:
             say("Drawing it again.", as_json=as_json)
             with connect(server, local, root) as client:
-                same, verdict = compared(picture, told, client)
+                same, verdict = compared(picture, record, client)
     if as_json:
         drawn = {"again": "the same" if verdict == _BIT_FOR_BIT else verdict} if again else {}
-        answer({**told.model_dump(mode="json", exclude_none=True), "credentials": credentials, **drawn})
+        answer({**record.model_dump(mode="json", exclude_none=True), "credentials": credentials, **drawn})
     elif again and same:
         typer.echo(verdict)
     if not same:
         fail(verdict)
 
 
-def described(told: "Provenance", credentials: "dict[str, str]") -> list[str]:
+def described(record: "Provenance", credentials: "dict[str, str]") -> list[str]:
     """What a picture tells, in lines for a person."""
-    models = ", ".join(f"{name} {version}" for name, version in told.models.items())
-    lines = [f"{told.made} with {told.software}: {models}"]
-    for drawing in told.drawings:
+    models = ", ".join(f"{name} {version}" for name, version in record.models.items())
+    lines = [f"{record.made} with {record.software}: {models}"]
+    for drawing in record.drawings:
         switches = [name for name in ("expand", "refine") if not getattr(drawing, name)]
         off = "".join(f", without {name}" for name in switches)
         of = "" if drawing.candidates == 1 else f", of {drawing.candidates} candidates"
@@ -71,25 +71,28 @@ def described(told: "Provenance", credentials: "dict[str, str]") -> list[str]:
             goal = drawing.to_prompt if drawing.to_prompt is not None else drawing.prompt
             seed = drawing.to_seed if drawing.to_seed is not None else drawing.seed
             lines.append(f"  interpolated {drawing.share:.0%} of the way to: {goal}, seed {seed}")
-    if told.restoring:
-        done = told.restoring.model_dump(exclude_defaults=True)
+    if record.restoring:
+        done = record.restoring.model_dump(exclude_defaults=True)
         lines.append(f"  restored: {', '.join(f'{name} {value}' for name, value in done.items()) or 'noise estimated'}")
     return lines + [f"  {name}: {value}" for name, value in credentials.items()]
 
 
-def compared(picture: Path, told: "Provenance", client: "Client") -> tuple[bool, str]:
+def compared(picture: Path, record: "Provenance", client: "Client") -> tuple[bool, str]:
     """Draw what a picture tells again, by the same version: whether it is the same, and a sentence that says so."""
     from PIL import Image, ImageChops
 
-    if told.restoring or not told.drawings:
+    if record.restoring or not record.drawings:
         return False, "A restored picture cannot be made again from itself: restore the one that it came from."
     drawn: list[Picture] = []
-    for each in told.drawings:
-        how = each.model_dump(exclude={"expanded_prompt"})
-        drawn += client.generate(**how, version=told.models.get("text_to_image"))
-    for ours, each in zip(drawn, told.drawings, strict=True):
-        if ours.expanded_prompt != each.expanded_prompt:
-            return False, f"Different: drawn was {each.expanded_prompt!r}, and now {ours.expanded_prompt!r}: {_OTHERS}."
+    for drawing in record.drawings:
+        how = drawing.model_dump(exclude={"expanded_prompt"})
+        drawn += client.generate(**how, version=record.models.get("text_to_image"))
+    for ours, drawing in zip(drawn, record.drawings, strict=True):
+        if ours.expanded_prompt != drawing.expanded_prompt:
+            return (
+                False,
+                f"Different: drawn was {drawing.expanded_prompt!r}, and now {ours.expanded_prompt!r}: {_OTHERS}.",
+            )
     image, _ = side_by_side(drawn)
     with Image.open(picture) as opened:
         before = opened.convert("RGB")

@@ -35,7 +35,7 @@ def list_models(
         return
     for name in names:
         pairs = "".join(f"; {label}={version}" for label, version in sorted(labels[name].items()))
-        typer.echo(f"{name}: {_told(on_disk[name])}; served: {_told(served[name])}{pairs}")
+        typer.echo(f"{name}: {_listed(on_disk[name])}; served: {_listed(served[name])}{pairs}")
 
 
 @app.command()
@@ -53,7 +53,9 @@ def label(
         folder = models or root / "pushed"
         versions.label(folder, model, name, version)
         now = versions.served(folder, model)
-    typer.echo(f"{model}: {name} is {version}; served: {_told(now)}. New ones wait for `easel models follow {model}`.")
+    typer.echo(
+        f"{model}: {name} is {version}; served: {_listed(now)}. New ones wait for `easel models follow {model}`."
+    )
 
 
 @app.command()
@@ -83,5 +85,5 @@ def follow(model: Model, root: Root = Path("work"), models: Models = None) -> No
     typer.echo(f"{model}: {newest} is served, and newer ones as they are pushed.")
 
 
-def _told(numbers: list[int]) -> str:
+def _listed(numbers: list[int]) -> str:
     return " ".join(map(str, numbers))

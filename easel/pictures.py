@@ -91,8 +91,8 @@ def generate(
                 to_seed=to_seed,
                 share=share,
             )
-        image, told = side_by_side(drawn)
-        writing(image, told, out)
+        image, record = side_by_side(drawn)
+        writing(image, record, out)
     if as_json:
         captions = [{"seed": picture.seed, "expanded_prompt": picture.expanded_prompt} for picture in drawn]
         reading = {"unknown_words": list(drawn[0].unknown_words), "read_as": drawn[0].read_as}
@@ -219,15 +219,15 @@ def writer(
     if certificate and not provenance:
         raise typer.BadParameter("--no-provenance leaves nothing to sign: leave out --certificate, or that.")
 
-    def write(image: "Image.Image", told: "Provenance", out: Path) -> None:
+    def write(image: "Image.Image", record: "Provenance", out: Path) -> None:
         from serving import signing
         from serving.provenance import inscribe
 
-        png = inscribe(image, told if provenance else None)
+        png = inscribe(image, record if provenance else None)
         out.parent.mkdir(parents=True, exist_ok=True)
         if certificate and private_key:
             with failing("c2pa"):
-                png = signing.sign(png, told, certificate, private_key)
+                png = signing.sign(png, record, certificate, private_key)
         out.write_bytes(png)
 
     return write

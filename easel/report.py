@@ -22,16 +22,16 @@ def report(
         from tfx_pipeline.runs.history import History
 
         place = Root(root)
-        found = History(place).run(run)
-        file = place.report(found.id)
+        traced = History(place).run(run)
+        file = place.report(traced.id)
         if anew or not file.is_file():
-            say(f"Writing the report of run {found.id}: half a minute.", as_json=as_json)
+            say(f"Writing the report of run {traced.id}: half a minute.", as_json=as_json)
             with quiet():
                 from tfx_pipeline.report import write_report
 
-                write_report(place, found)
+                write_report(place, traced)
     if as_json:
-        answer({"run": found.id, "report": file})
+        answer({"run": traced.id, "report": file})
     else:
         typer.echo(file)
     if open_it and not as_json:

@@ -123,7 +123,7 @@ def as_dict(outcome: "Outcome") -> dict[str, Any]:
 def sum_up(outcome: "Outcome", root: Path) -> None:
     """Tell what came of a run and what to do next."""
     if not outcome.new:
-        typer.echo(f"Nothing new: run {outcome.run.id} has seen {told_spans(outcome.run)}. Nothing was trained.")
+        typer.echo(f"Nothing new: run {outcome.run.id} has seen {describe_spans(outcome.run)}. Nothing was trained.")
         return
     minutes, seconds = divmod(round(outcome.seconds), 60)
     trained = outcome.run.trained
@@ -145,7 +145,7 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
     )
 
 
-def told_spans(run: "Run") -> str:
+def describe_spans(run: "Run") -> str:
     """The spans of a run, in words."""
     names = run.data.get("spans", "").split()
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
@@ -160,12 +160,12 @@ def runs(context: typer.Context, root: RootOption = Path("work"), as_json: AsJso
     with failing("pipeline"):
         from tfx_pipeline.runs.history import History
 
-        found = History(Root(root)).runs()
+        listed = History(Root(root)).runs()
     if as_json:
-        typer.echo(json.dumps([brief(item) for item in found]))
+        typer.echo(json.dumps([brief(item) for item in listed]))
         return
     table = Table(Column("run", no_wrap=True), "state", "pictures", "trained", Column("pushed", no_wrap=True), box=None)
-    for item in found:
+    for item in listed:
         row = brief(item)
         pushed = " ".join(sorted(set(row["pushed"].values())))
         table.add_row(item.id[:19], item.state, str(row["pictures"]), f"{len(row['trained'])} models", pushed or "-")
@@ -196,23 +196,23 @@ def show(
     with failing("pipeline"):
         from tfx_pipeline.runs.history import History
 
-        found = History(Root(root or context.obj)).run(run_id)
+        shown = History(Root(root or context.obj)).run(run_id)
         from tfx_pipeline.judging.verdict import verdicts
 
-        told = verdicts(found)
-    steps = [{"step": s.name, "state": s.state, "seconds": round(s.seconds, 1)} for s in found.steps]
+        verdicts_of_run = verdicts(shown)
+    steps = [{"step": s.name, "state": s.state, "seconds": round(s.seconds, 1)} for s in shown.steps]
     if as_json:
-        slices = {verdict.model: verdict.slices for verdict in told}
-        answer({**brief(found), "data": found.data, "config": found.config, "metrics": slices, "steps": steps})
+        slices = {verdict.model: verdict.slices for verdict in verdicts_of_run}
+        answer({**brief(shown), "data": shown.data, "config": shown.config, "metrics": slices, "steps": steps})
         return
-    typer.echo(f"Run {found.id}: {found.state}")
+    typer.echo(f"Run {shown.id}: {shown.state}")
     typer.echo("Data:")
-    for name, value in found.data.items():
+    for name, value in shown.data.items():
         typer.echo(f"  {name}: {value}")
-    for verdict in told:
+    for verdict in verdicts_of_run:
         typer.echo(str(verdict))
     typer.echo("Pushed:")
-    for name, version in found.pushed.items():
+    for name, version in shown.pushed.items():
         typer.echo(f"  {name} {version}")
     table = Table("step", "state", "seconds", box=None)
     for row in steps:
@@ -237,12 +237,12 @@ def diff(
 
         history = History(Root(root or context.obj))
         both = history.run(first), history.run(second)
-        found = compared(*both)
+        differences = compared(*both)
         drawn = str(pictures) if side_by_side(*both, pictures) else None
     if as_json:
-        answer({"runs": [run.id for run in both], **found, "pictures": drawn})
+        answer({"runs": [run.id for run in both], **differences, "pictures": drawn})
         return
-    for part, rows in found.items():
+    for part, rows in differences.items():
         table = Table(part, *(run.id[:19] for run in both), box=None)
         for name, values in rows.items():
             table.add_row(name, *(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values))

@@ -36,14 +36,14 @@ def stamp(data: Path) -> dict[str, tuple[int, ...]]:
     """The state of every file by its name, and the spans there are: it changes with any picture, caption or table."""
     from tfx_pipeline.datasets.files import files_below
 
-    files = {name: found for name in files_below(data).names if (found := state(data / name))}
+    files = {name: stat for name in files_below(data).names if (stat := state(data / name))}
     return files | {path.name: () for path in data.glob("span-*")}
 
 
 def state(file: Path) -> tuple[int, ...]:
     """The time, size and inode of a file, which change with its contents; empty where there is none."""
     try:
-        found = file.stat()
+        status = file.stat()
     except OSError:
         return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino

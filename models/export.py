@@ -237,11 +237,11 @@ def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callab
     padded = {code: tf.constant([*some, *[""] * (longest - len(some))], tf.string) for code, some in prompts.items()}
 
     def facts(language: tf.Tensor) -> Tensors:
-        told = tf.fill([tf.shape(language)[0], longest], "")
+        suggested = tf.fill([tf.shape(language)[0], longest], "")
         for code, some in padded.items():
-            told = tf.where((language == code)[:, None], some, told)
+            suggested = tf.where((language == code)[:, None], some, suggested)
         size = tf.constant(model.generator.picture_size, tf.int64)
-        return {"prompts": told, "picture_size": tf.fill(tf.shape(language), size)}
+        return {"prompts": suggested, "picture_size": tf.fill(tf.shape(language), size)}
 
     return facts
 

@@ -17,8 +17,8 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     TensorFlow would take the numbers of a palette's colours in a BMP for grey levels, so such a picture is an error.
     """
     has_palette = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, 30), PALETTE_BMP)
-    told = "a picture is a BMP with a palette, which is not read here: send it as PNG"
-    with tf.control_dependencies([tf.debugging.Assert(tf.logical_not(has_palette), [told])]):
+    message = "a picture is a BMP with a palette, which is not read here: send it as PNG"
+    with tf.control_dependencies([tf.debugging.Assert(tf.logical_not(has_palette), [message])]):
         picture = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
     return tf.ensure_shape(picture, [None, None, 3])
 

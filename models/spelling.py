@@ -46,7 +46,7 @@ def one_edit_away(words: tf.Tensor, letters: tf.Tensor, table: tf.lookup.StaticV
     edited = [table.lookup(before + after[:, 1:-1]), *(tf.reshape(ids, [tf.size(words), -1]) for ids in longer)]
     tried = [(swapped, SHORTEST_SWAPPED), (tf.concat(edited, axis=1), SHORTEST_EDITED)]
     none, unknown = tf.constant(-1, tf.int64), table.size() - 1
-    found = tf.concat([tf.where((ids < unknown) & (lengths >= least), ids, none) for ids, least in tried], axis=1)
-    last = tf.reduce_max(found, axis=1)
-    first = tf.reduce_min(tf.where(found < 0, last[:, None], found), axis=1)
+    matches = tf.concat([tf.where((ids < unknown) & (lengths >= least), ids, none) for ids, least in tried], axis=1)
+    last = tf.reduce_max(matches, axis=1)
+    first = tf.reduce_min(tf.where(matches < 0, last[:, None], matches), axis=1)
     return tf.where(first == last, last, none)

@@ -205,8 +205,8 @@ class Tokenizer(tf.Module):
         """Each word, string[n], replaced by the only known word that is one edit away, if there is one."""
         space, bare = (tf.strings.regex_replace(words, other, "") for other in (LETTER, SPACE))
         ids = one_edit_away(bare, self.letters, self.table)
-        found = tf.strings.strip(tf.gather(self.words, tf.maximum(ids - len(RESERVED), 0)))
-        return tf.where(ids < 0, words, space + found)
+        nearest = tf.strings.strip(tf.gather(self.words, tf.maximum(ids - len(RESERVED), 0)))
+        return tf.where(ids < 0, words, space + nearest)
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
         """int64[b, n] -> string[b]; reserved ids become nothing, and so does the space of a text's first word."""

@@ -152,8 +152,8 @@ def decoded(data: bytes, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
     picture = _opened(data)
     width, height = picture.size
     if max_pixels and width * height > max_pixels:
-        told = f"The picture has {width:,} x {height:,} pixels, {width * height / 1e6:,.0f} megapixels, and at most"
-        raise TooLargeError(f"{told} {max_pixels / 1e6:,.6g} are taken; make it smaller.")
+        message = f"The picture has {width:,} x {height:,} pixels, {width * height / 1e6:,.0f} megapixels, and at most"
+        raise TooLargeError(f"{message} {max_pixels / 1e6:,.6g} are taken; make it smaller.")
     with _decoding():
         picture.load()
     return picture
@@ -279,8 +279,8 @@ def _from_16_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None
     # PNM of more than 8 bits is scaled to 16 where it is decoded, into a mode that others use for numbers of any range.
     if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
         low, high = cast(tuple[float, float], picture.getextrema())
-        told = f"its values run from {low:g} to {high:g}, and which of them is white is not known"
-        raise ValueError(f"{told}; save it with 8 or 16 bits a channel")
+        problem = f"its values run from {low:g} to {high:g}, and which of them is white is not known"
+        raise ValueError(f"{problem}; save it with 8 or 16 bits a channel")
     whole, key = picture.convert("I"), picture.info.get("transparency")
     alpha = None if key is None else whole.point([255 * (value != key) for value in range(2**16)], "L")
     return whole.point(_HIGH_BYTES, "L"), alpha
@@ -331,5 +331,5 @@ def _is_text(head: bytes) -> bool:
 
 
 def _plain(error: BaseException) -> str:
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(told.split()).rstrip(".") or "its data make no sense"
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(message.split()).rstrip(".") or "its data make no sense"

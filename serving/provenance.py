@@ -159,16 +159,16 @@ def read(png: bytes | Path) -> Provenance:
     content = png.read_bytes() if isinstance(png, Path) else png
     try:
         # Chunks may stand behind the pixels, so that all of it is decoded.
-        told = decoded(content).info.get(KEY)
+        text = decoded(content).info.get(KEY)
     except PictureError as error:
         raise ProvenanceError(f"{name}: {error}") from error
-    if not isinstance(told, str):
+    if not isinstance(text, str):
         raise ProvenanceError(
             f"{name} tells nothing about itself: it was not made by Easel, was made with --no-provenance, or lost its "
             "text chunks on the way, as in most messengers."
         )
     try:
-        return Provenance.model_validate_json(told)
+        return Provenance.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole"

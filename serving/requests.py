@@ -189,9 +189,16 @@ def generate(
         by = response.model_spec.version.value
         return [
             Picture(
-                png, asked, caption.decode(), at, version=by, unknown_words=_words(told), read_as=read.decode(), **how
+                png,
+                asked,
+                caption.decode(),
+                at,
+                version=by,
+                unknown_words=_words(unknown),
+                read_as=read.decode(),
+                **how,
             )
-            for png, asked, caption, at, told, read in drawn
+            for png, asked, caption, at, unknown, read in drawn
         ]
 
     return Ask(_request("text_to_image", signature, inputs, label, version), read)
@@ -230,8 +237,10 @@ def facts(languages: Sequence[str], label: str) -> Ask[Facts]:
         (size, *_), prompts = response.outputs["picture_size"].int64_val, response.outputs["prompts"].string_val
         count = len(prompts) // len(languages)
         rows = (prompts[row * count : (row + 1) * count] for row in range(len(languages)))
-        told = ((code, tuple(each.decode() for each in row if each)) for code, row in zip(languages, rows, strict=True))
-        return Facts(size, dict(told))
+        by_language = (
+            (code, tuple(each.decode() for each in row if each)) for code, row in zip(languages, rows, strict=True)
+        )
+        return Facts(size, dict(by_language))
 
     return Ask(_request("text_to_image", "facts", {"language": _tensor("string", languages)}, label), read)
 
@@ -341,8 +350,8 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        told = f"the text {text!r} cannot be encoded as UTF-8: leave out {text[error.start : error.end]!r}"
-        raise ServingError(told, "INVALID_ARGUMENT") from None
+        message = f"the text {text!r} cannot be encoded as UTF-8: leave out {text[error.start : error.end]!r}"
+        raise ServingError(message, "INVALID_ARGUMENT") from None
 
 
 def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:
@@ -374,8 +383,8 @@ def _encoded_mask(source: ImageLike, image: bytes) -> bytes:
     mask = _encoded("mask", source)
     (width, height), (wanted, high) = size_of(mask), size_of(image)
     if (width, height) != (wanted, high):
-        told = f"mask has {width}x{height} pixels, and image {wanted}x{high}: make it so"
-        raise ServingError(told, "INVALID_ARGUMENT")
+        message = f"mask has {width}x{height} pixels, and image {wanted}x{high}: make it so"
+        raise ServingError(message, "INVALID_ARGUMENT")
     return mask
 
 

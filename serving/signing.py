@@ -65,12 +65,12 @@ def read(png: Path) -> dict[str, str]:
         return {"signed": "yes, but reading by whom takes more: `.uv/bin/uv sync --frozen --inexact --extra c2pa`"}
     try:
         with c2pa.Reader("image/png", io.BytesIO(content)) as reader:
-            told, state = json.loads(reader.json()), reader.get_validation_state()
+            store, state = json.loads(reader.json()), reader.get_validation_state()
     except c2pa.C2paError as error:
         return {"signed": f"yes, but the manifest cannot be read: {error}"}
-    by = told["manifests"][told["active_manifest"]].get("signature_info", {})
+    by = store["manifests"][store["active_manifest"]].get("signature_info", {})
     who = " of ".join(by[name] for name in ("common_name", "issuer") if by.get(name))
-    codes = [each["code"] for each in told.get("validation_status", [])]
+    codes = [each["code"] for each in store.get("validation_status", [])]
     return {"signed": who, "signature": str(state).lower(), **({"remarks": ", ".join(codes)} if codes else {})}
 
 

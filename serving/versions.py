@@ -25,10 +25,10 @@ def versions(folder: Path, model: str) -> list[int]:
         VersionError: there is no such model.
 
     """
-    found = sorted(versions_on_disk(folder / model)) if (folder / model).is_dir() else []
-    if not found:
+    numbers = sorted(versions_on_disk(folder / model)) if (folder / model).is_dir() else []
+    if not numbers:
         raise VersionError(f"{folder} holds no version of {model}: push one with `easel run`, or name another model")
-    return found
+    return numbers
 
 
 def labels(folder: Path, model: str) -> dict[str, int]:
@@ -43,9 +43,9 @@ def served(folder: Path, model: str) -> list[int]:
         VersionError: there is no such model.
 
     """
-    found = versions(folder, model)
+    numbers = versions(folder, model)
     pinned = _config(folder, model).model_version_policy.specific.versions
-    return sorted(set(pinned) & set(found)) or found[-1:]
+    return sorted(set(pinned) & set(numbers)) or numbers[-1:]
 
 
 def label(folder: Path, model: str, name: str, version: int) -> None:
@@ -95,9 +95,9 @@ def follow(folder: Path, model: str) -> None:
 
 
 def _check(folder: Path, model: str, version: int) -> None:
-    found = versions(folder, model)
-    if version not in found:
-        raise VersionError(f"{model} has no version {version} in {folder}: it has {', '.join(map(str, found))}")
+    numbers = versions(folder, model)
+    if version not in numbers:
+        raise VersionError(f"{model} has no version {version} in {folder}: it has {', '.join(map(str, numbers))}")
 
 
 def _config(folder: Path, model: str) -> ModelConfig:

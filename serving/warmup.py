@@ -93,8 +93,8 @@ def signatures_of(saved_model_dir: Path) -> dict[str, list[str]]:
     """Return the names of a SavedModel's signatures, and of the inputs of each."""
     content = (saved_model_dir / "saved_model.pb").read_bytes()
     (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
-    found = {name: sorted(signature.inputs) for name, signature in sorted(graph.signature_def.items())}
-    return {name: inputs for name, inputs in found.items() if inputs}
+    inputs_by_signature = {name: sorted(signature.inputs) for name, signature in sorted(graph.signature_def.items())}
+    return {name: inputs for name, inputs in inputs_by_signature.items() if inputs}
 
 
 def _example(name: str, rows: int) -> np.ndarray:

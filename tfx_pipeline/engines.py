@@ -77,8 +77,8 @@ def check_trains_alone() -> None:
     Raises:
         ConfigError: If TF_CONFIG names several workers.
     """
-    if len(found := worker_addresses()) > 1:
+    if len(addresses := worker_addresses()) > 1:
         raise ConfigError(
-            f"TF_CONFIG names {len(found)} workers, and `easel run` trains in this process alone: unset it, or train "
-            "together as docs/how-to/machines.md shows."
+            f"TF_CONFIG names {len(addresses)} workers, and `easel run` trains in this process alone: unset it, or "
+            "train together as docs/how-to/machines.md shows."
         )

@@ -102,8 +102,8 @@ def execute(arguments: list[str]) -> int:
     task = translated(json.loads(arguments[where]), as_path)
     for artifact in every_output(task):
         Path(artifact["uri"]).parent.mkdir(parents=True, exist_ok=True)
-    told = [*arguments[:where], json.dumps(task), *arguments[where + 1 :]]
-    done = subprocess.run([sys.executable, "-m", EXECUTOR, *told], check=False)
+    local = [*arguments[:where], json.dumps(task), *arguments[where + 1 :]]
+    done = subprocess.run([sys.executable, "-m", EXECUTOR, *local], check=False)
     output = Path(task["outputs"]["outputFile"])
     if done.returncode == 0:
         answer = translated(json.loads(output.read_text(encoding="utf-8")), as_url)
@@ -113,7 +113,7 @@ def execute(arguments: list[str]) -> int:
 
 def every_output(task: dict[str, Any]) -> list[dict[str, Any]]:
     """The artifacts that a task is to write."""
-    return [item for found in task["outputs"].get("artifacts", {}).values() for item in found["artifacts"]]
+    return [item for output in task["outputs"].get("artifacts", {}).values() for item in output["artifacts"]]
 
 
 if __name__ == "__main__":

@@ -128,8 +128,8 @@ def lay_out(pictures: Source, text: Source | None, config: RunConfig, beam: Sequ
 
 def outcome(run: Run, started: float, report: Path | None = None, *, new: bool = True) -> Outcome:
     """Sum up a run that began at a time of the monotonic clock."""
-    found = verdicts(run)
-    return Outcome(run, found, refusal(run, found), drift(run), time.monotonic() - started, report, new)
+    judged = verdicts(run)
+    return Outcome(run, judged, refusal(run, judged), drift(run), time.monotonic() - started, report, new)
 
 
 def last_on(root: Root, pictures: Source, text: Source | None, config: RunConfig) -> Run | None:

@@ -60,7 +60,7 @@ PROMPTS = Settings(
 )
 
 
-class Told(NamedTuple):
+class CaptionedScenes(NamedTuple):
     """Scenes with a caption each in English and in Chinese.
 
     Attributes:
@@ -73,15 +73,15 @@ class Told(NamedTuple):
     pictures: Pictures
     captions: list[tuple[str, str]]
 
-    def part(self, chosen: Sequence[bool]) -> "Told":
+    def part(self, chosen: Sequence[bool]) -> "CaptionedScenes":
         """The chosen ones."""
         keep = np.flatnonzero(chosen)
-        return Told([self.scenes[i] for i in keep], self.pictures[keep], [self.captions[i] for i in keep])
+        return CaptionedScenes([self.scenes[i] for i in keep], self.pictures[keep], [self.captions[i] for i in keep])
 
 
-def told(
+def sample_scenes(
     count: int, *, size: int, seed: int, shares: Mapping[str, float], withheld: bool, canonical: bool = False
-) -> Told:
+) -> CaptionedScenes:
     """Draw scenes of some kinds; canonical ones neither jitter nor leave anything open."""
     drawn = list(random_scenes(count, seed=seed, shares=shares, withheld=withheld))
     pictures = np.stack([render(scene, size, None if canonical else rng) for scene, rng in drawn])
@@ -89,7 +89,7 @@ def told(
         phrases.captions(scene.attributes, rng, left_open=None if canonical else pick_open(scene.kind, rng))
         for scene, rng in drawn
     ]
-    return Told([scene for scene, _ in drawn], pictures, captions)
+    return CaptionedScenes([scene for scene, _ in drawn], pictures, captions)
 
 
 def vocabulary_of(texts: Sequence[str]) -> list[str]:
@@ -126,7 +126,7 @@ def train_generator(pictures: Pictures, captions: Sequence[Sequence[str]], confi
         return learn_to_draw(arrays, language_model, config, fit=bound)
 
 
-def train(data: Told, config: RunConfig, effort: Effort) -> TextToImage:
+def train(data: CaptionedScenes, config: RunConfig, effort: Effort) -> TextToImage:
     """Train all three models and compose them."""
     generator = train_generator(data.pictures, data.captions, config, effort)
     with effort.fitting() as bound:
@@ -167,10 +167,10 @@ def measure_singles_once(effort: Effort) -> dict[str, float]:
     """`measure_singles` for one training."""
     config, seed = effort.config(SINGLES), effort.seed
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"single": 1.0}}
-    data = told(PICTURES, seed=seed, withheld=False, **kind)
+    data = sample_scenes(PICTURES, seed=seed, withheld=False, **kind)
     model, minutes_spent = effort.timed(lambda: train(data, config, effort))
-    asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
-    seen = told(NOISE_ROWS, seed=seed + 2000, withheld=False, canonical=True, **kind).scenes
+    asked = sample_scenes(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
+    seen = sample_scenes(NOISE_ROWS, seed=seed + 2000, withheld=False, canonical=True, **kind).scenes
     draw = drawing(model.generator)
     return {
         "shapes_all_five": obeyed(draw, asked),
@@ -190,9 +190,9 @@ def measure_scenes(effort: Effort) -> dict[str, float]:
     """
     config, seed = effort.config(SCENES), effort.seed
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"pair": 1.0}}
-    data = told(PICTURES, seed=seed, withheld=False, **kind)
+    data = sample_scenes(PICTURES, seed=seed, withheld=False, **kind)
     generator, minutes_spent = effort.timed(lambda: train_generator(data.pictures, data.captions, config, effort))
-    asked = told(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
+    asked = sample_scenes(ROWS, seed=seed + 1000, withheld=True, canonical=True, **kind)
     pairs = [is_withheld_pair(*pair_of(scene)) for scene in asked.scenes]
     return {"scenes_all_right": obeyed(drawing(generator), asked.part(pairs)), **minutes_spent}
 
@@ -213,7 +213,7 @@ def measure_prompts(effort: Effort) -> dict[str, float]:
     """
     config, seed = effort.config(PROMPTS), effort.seed
     keras.utils.set_random_seed(seed)
-    data = told(PICTURES, size=config.data.picture_size, seed=seed, shares=SHARES, withheld=False)
+    data = sample_scenes(PICTURES, size=config.data.picture_size, seed=seed, shares=SHARES, withheld=False)
     arrays, vocabulary = captioned(data.pictures, data.captions, config)
     with effort.fitting() as bound:
         model, minutes_spent = effort.timed(
@@ -241,14 +241,14 @@ def drawing(generator: Drawer) -> Draw:
     return draw
 
 
-def obeyed(draw: Draw, asked: Told) -> float:
+def obeyed(draw: Draw, asked: CaptionedScenes) -> float:
     """Share of scenes that are drawn all right, each asked for in English and in Chinese on a seed of its own."""
     count = len(asked.scenes)
     captions = [pair[language] for language in (0, 1) for pair in asked.captions]
     return float(judge.all_right(draw(captions, list(range(2 * count))), asked.scenes * 2).mean())
 
 
-def likeness(generator: Drawer, asked: Told) -> dict[str, float]:
+def likeness(generator: Drawer, asked: CaptionedScenes) -> dict[str, float]:
     """PSNR and SSIM of the likeliest drawings, asked for in English, against canonical pictures."""
     captions = tf.constant([english for english, _ in asked.captions])
     drawn = to_uint8(generator.draw_likeliest(captions)).numpy()
@@ -258,7 +258,7 @@ def likeness(generator: Drawer, asked: Told) -> dict[str, float]:
     }
 
 
-def refinement(model: TextToImage, asked: Told) -> dict[str, float]:
+def refinement(model: TextToImage, asked: CaptionedScenes) -> dict[str, float]:
     """What the restorer adds to the fused model's pictures in PSNR and SSIM."""
     captions, seeds = [english for english, _ in asked.captions], list(range(len(asked.scenes)))
     drawn, refined = (model.generate(captions, seed=seeds, expand=False, refine=each) for each in (False, True))

@@ -47,9 +47,9 @@ def open_colours(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 64) -> flo
     counts = []
     for number, scene in enumerate(scenes):
         read = judge.read(drawn(draw, scene, seeds, language=number % 2, left_open="colour"))
-        told = [each.attributes for each in read if each]
+        understood = [each.attributes for each in read if each]
         counts.append(
-            len({each["colour"] for each in told if each == scene.attributes | {"colour": each.get("colour")}})
+            len({each["colour"] for each in understood if each == scene.attributes | {"colour": each.get("colour")}})
         )
     return float(np.mean(counts))
 

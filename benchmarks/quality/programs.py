@@ -123,9 +123,9 @@ def write_program(step: Step, batches: Batches, folder: Path, *, steps: int) -> 
 
 def signature(code: str) -> tuple[list[Any], list[Any]]:
     """Shapes and dtypes of what a module in StableHLO takes and gives, `[[2, 3], "float32"]` each."""
-    found = re.search(r"func\.func @main\((.*?)\) -> \(?(.*?)\)? \{\n", code)
-    assert found is not None, "a module has a main function"
-    return typed(found[1]), typed(found[2])
+    match = re.search(r"func\.func @main\((.*?)\) -> \(?(.*?)\)? \{\n", code)
+    assert match is not None, "a module has a main function"
+    return typed(match[1]), typed(match[2])
 
 
 def typed(types: str) -> list[Any]:

@@ -92,8 +92,8 @@ def beginning(scene: shapes.Scene, rng: np.random.Generator) -> str:
 def parse(caption: str) -> Attributes | None:
     """What a caption says, as `shapes.Scene.attributes` without what it leaves open; None if no scene has it."""
     for sentence in sentences():
-        if found := sentence.pattern.fullmatch(caption):
-            named = {path: meaning(path, word) for path, word in found.groupdict().items()}
+        if match := sentence.pattern.fullmatch(caption):
+            named = {path: meaning(path, word) for path, word in match.groupdict().items()}
             attributes = flat(sentence.example) | named
             if writes(caption, nested(attributes), sentence.left_open):
                 unnamed = (sentence.left_open or "").replace(".", "__")
@@ -116,14 +116,14 @@ def writes(caption: str, attributes: Attributes, left_open: str | None) -> bool:
 @functools.cache
 def sentences() -> list[Sentence]:
     """Every way to say a scene, found by taking captions apart: it follows the grammar where that changes."""
-    found: dict[str, Sentence] = {}
+    by_pattern: dict[str, Sentence] = {}
     for scene, left_open in examples():
         spoken = phrases.PHRASINGS[scene.kind](scene.attributes, left_open)
         for captions, say in zip(spoken, (in_english, in_chinese), strict=True):
             for caption in captions:
                 pattern = pattern_of(caption, scene.attributes, say)
-                found.setdefault(pattern, Sentence(re.compile(pattern), scene.attributes, left_open))
-    return list(found.values())
+                by_pattern.setdefault(pattern, Sentence(re.compile(pattern), scene.attributes, left_open))
+    return list(by_pattern.values())
 
 
 def examples() -> Iterator[tuple[shapes.Scene, str | None]]:

@@ -105,14 +105,14 @@ def measure(
             continue
         say(f"{name}: training for about {effort.minutes:g} minutes." if row.trains else f"{name}: nothing to train.")
         try:
-            found = row.measure(path, effort.within(name))
+            measured = row.measure(path, effort.within(name))
         except ElsewhereError as waiting:
             say(f"{name}: {waiting}")
             continue
-        say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
+        say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in measured.items()))
         if row.trains:
-            spent[name] = found.pop("training_minutes")
-        figures |= found
+            spent[name] = measured.pop("training_minutes")
+        figures |= measured
     minutes = {f"{name}_minutes": value for name, value in spent.items()}
     if spent:
         minutes["training_minutes"] = max(spent.values())

@@ -91,20 +91,20 @@ def merged(one: Said, other: Said) -> Said | None:
 
 def lookup(*tables: Mapping[str, Sequence[Said]]) -> Reader:
     """Looks texts up in tables, whatever they mean in each."""
-    found: dict[str, list[Said]] = {}
+    merged: dict[str, list[Said]] = {}
     for table in tables:
         for words, meanings in table.items():
-            found.setdefault(words, []).extend(meanings)
-    return lambda text: found.get(text, [])
+            merged.setdefault(words, []).extend(meanings)
+    return lambda text: merged.get(text, [])
 
 
 def words(path: str, phrases: Mapping[Any, Iterable[str]], **said: Any) -> dict[str, list[Said]]:
     """A table of the phrases for each value of a path."""
-    found: dict[str, list[Said]] = {}
+    table: dict[str, list[Said]] = {}
     for value, names in phrases.items():
         for name in names:
-            found.setdefault(name, []).append({path: value, **said})
-    return found
+            table.setdefault(name, []).append({path: value, **said})
+    return table
 
 
 def hour(
@@ -283,13 +283,13 @@ def english_noun_phrases(*, bare: bool) -> Reader:
 
 def english_cores() -> dict[str, list[Said]]:
     """`sitting red cat`, `house with a red roof`: all that follows an article and an opinion, one of it."""
-    found: dict[str, list[Said]] = {}
+    cores: dict[str, list[Said]] = {}
     for thing in THINGS.values():
         for variant, noun in itertools.product((None, *thing.words), (thing.name, *thing.synonyms)):
             word = thing.words[variant] if variant else "{}"
             for text, colour in english_colours(thing, noun, word, count=1):
-                found.setdefault(text, []).append(said_of(thing, colour=colour, variant=variant))
-    return found
+                cores.setdefault(text, []).append(said_of(thing, colour=colour, variant=variant))
+    return cores
 
 
 def english_plurals() -> dict[str, list[Said]]:
@@ -343,7 +343,7 @@ def chinese_noun_phrases(*, bare: bool) -> Reader:
 
 def chinese_cores() -> dict[str, list[Said]]:
     """`坐着的红色的猫`, `大猫`: all that follows a number and an opinion."""
-    found: dict[str, list[Said]] = {}
+    cores: dict[str, list[Said]] = {}
     for thing in THINGS.values():
         colours: list[tuple[str, str | None]] = [("", None)]
         for value in COLOURS if thing.part else ():
@@ -355,8 +355,8 @@ def chinese_cores() -> dict[str, list[Said]]:
         for variant, (noun, size), (word, colour) in itertools.product((None, *thing.words_zh), names, colours):
             form = thing.words_zh[variant] if variant else "{}"
             text = chinese.named(noun, [word] if word else [], form)
-            found.setdefault(text, []).append(said_of(thing, colour=colour, variant=variant, size=size))
-    return found
+            cores.setdefault(text, []).append(said_of(thing, colour=colour, variant=variant, size=size))
+    return cores
 
 
 def is_possible(said: Said) -> bool:

@@ -313,18 +313,18 @@ def verdict(reading: Reading, scene: Scene) -> dict[str, bool]:
         right where nothing is there that was not asked for. A relation is right where figures of its nouns stand so.
     """
     story, setting = scene.story, reading.setting
-    found = {role.noun: reading.of(role.noun) for role in story.roles}
+    figures_of = {role.noun: reading.of(role.noun) for role in story.roles}
     right = {path: getattr(setting, path) == getattr(story, path) for path in ("place", "time", "weather")}
-    right["strangers"] = sum(map(len, found.values())) == len(reading.figures)
+    right["strangers"] = sum(map(len, figures_of.values())) == len(reading.figures)
     for ordinal, role in zip(ORDINALS, story.roles, strict=False):
-        figures = found[role.noun]
+        figures = figures_of[role.noun]
         right[f"{ordinal}.count"] = len(figures) == role.count
         asked = Counter(figure.variant for figure in scene.figures if figure.noun == role.noun)
         right[f"{ordinal}.noun"] = bool(figures)
         right[f"{ordinal}.variant"] = Counter(figure.variant for figure in figures) == asked
         right[f"{ordinal}.colour"] = bool(figures) and {figure.colour for figure in figures} == {role.colour}
     for path, role, asked_for in zip(("relation", "third_relation"), story.roles[::2], story.relations, strict=False):
-        pairs = itertools.product(found[role.noun], found[story.roles[1].noun])
+        pairs = itertools.product(figures_of[role.noun], figures_of[story.roles[1].noun])
         right[path] = any(relation(first, second) == asked_for for first, second in pairs)
     return right
 

@@ -148,16 +148,16 @@ def best_figure(view: View) -> Candidate | None:
     unlike = view.error > unexplained(view)
     if unlike.sum() < FEW or view.error.sum() < LEAST:
         return None
-    known, found = supported(view, unlike), list[Candidate]()
+    known, accepted = supported(view, unlike), list[Candidate]()
     for level, sides in LEVELS.items():
-        least = PROMISING * max((each.gain for each in found), default=0.0)
+        least = PROMISING * max((each.gain for each in accepted), default=0.0)
         rough = sorted((refined(view, each) for each in candidates(view, level, known, least)), reverse=True)
         fine = [recoloured(view, each) for each in rough[:FINALISTS]]
-        found += [each for each in (*fine, *(siblings(view, max(fine)) if fine else ())) if is_there(view, each)]
-        best = max(found, default=None)
+        accepted += [each for each in (*fine, *(siblings(view, max(fine)) if fine else ())) if is_there(view, each)]
+        best = max(accepted, default=None)
         if best and best.size > 0.8 * sides[0] / level and explains(view, best) > CERTAIN:
             break
-    return max(found, default=None)
+    return max(accepted, default=None)
 
 
 def unexplained(view: View) -> float:
@@ -251,8 +251,8 @@ def flat(squares: Floats) -> Floats:
 
 def standing_alone(view: View) -> list[Candidate]:
     """The figures that explain nearly all of a region in which the picture is not explained."""
-    found = (filling(view, region) for region in regions(view.error > unexplained(view)))
-    return [each for each in found if each]
+    filled = (filling(view, region) for region in regions(view.error > unexplained(view)))
+    return [each for each in filled if each]
 
 
 def regions(unlike: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:

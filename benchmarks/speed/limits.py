@@ -33,8 +33,8 @@ def measure_limits() -> Limits:
     work = {"gemm": 2 * GEMM_SIDE**3, "convolution": 2 * int(np.prod(CONVOLUTION)) * 9 * CONVOLUTION[-1]}
     sides = {f"{kind} {dtype.name}": peak(kind, dtype) for kind in work for dtype in (tf.float32, tf.bfloat16)}
     # Each with itself alone: a slow side would heat or starve the others.
-    found = {name: in_turn({name: run})[name].ms for name, run in sides.items()}
-    rates = {name: work[name.split()[0]] / ms / 1e6 for name, ms in found.items()}
+    milliseconds = {name: in_turn({name: run})[name].ms for name, run in sides.items()}
+    rates = {name: work[name.split()[0]] / ms / 1e6 for name, ms in milliseconds.items()}
     array = tf.ones([STREAM_FLOATS])
     add = tf.function(lambda x: x + 1.0, autograph=False)
     stream = in_turn({"stream": lambda: wait(add(array))})["stream"].ms

@@ -144,12 +144,12 @@ class Bench:
         """
         refused = False
         try:
-            found = in_turn(sides)
+            timed = in_turn(sides)
         except UnsteadyError as error:
             self.refused[f"{what}, batch {batch}"] = str(error)
             self.say(f"{what}, batch {batch}: refused, since {error}.")
-            found, refused = error.steady, True
-        timings = {side: Timing(each.ms / share_of, each.spread) for side, each in found.items()}
+            timed, refused = error.steady, True
+        timings = {side: Timing(each.ms / share_of, each.spread) for side, each in timed.items()}
         for side, (ms, spread) in timings.items():
             share = None if work is None else work / ms / 1e6 / (peak or self.limits.fp32)
             bandwidth = None if weights is None else weights / ms / 1e6 / self.limits.bandwidth
@@ -214,7 +214,7 @@ def stages(bench: Bench) -> Figures:
 
 def drawing(bench: Bench) -> Figures:
     """The generator and the restorer of the `standard` profile at 64x64, one after the other in one graph."""
-    found: Figures = {}
+    figures: Figures = {}
     for batch in ENDS:
         for precision, networks, peak in (
             ("fp32", bench.networks, bench.limits.fp32),
@@ -228,13 +228,13 @@ def drawing(bench: Bench) -> Figures:
                 "generator and restorer", batch, {name: step for name, (step, _) in sides.items()}, work=work, peak=peak
             )
             if ms:
-                found[f"{precision}_{batch}_ms"] = best(ms, "ours")
-                found[f"{precision}_{batch}_share"] = work / best(ms, "ours") / 1e6 / peak
+                figures[f"{precision}_{batch}_ms"] = best(ms, "ours")
+                figures[f"{precision}_{batch}_share"] = work / best(ms, "ours") / 1e6 / peak
     return {
-        "generate_restore_ms": found.get("fp32_1_ms"),
-        "generate_restore_peak_share": found.get("fp32_1_share"),
-        "batch64_fp32_peak_share": found.get("fp32_64_share"),
-        "batch64_bf16_peak_share": found.get("bf16_64_share"),
+        "generate_restore_ms": figures.get("fp32_1_ms"),
+        "generate_restore_peak_share": figures.get("fp32_1_share"),
+        "batch64_fp32_peak_share": figures.get("fp32_64_share"),
+        "batch64_bf16_peak_share": figures.get("bf16_64_share"),
     }
 
 

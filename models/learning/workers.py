@@ -62,13 +62,13 @@ def fit_together(
         losses = strategy.run(model.train_step, args=(next(shares),))
         return {name: strategy.reduce(tf.distribute.ReduceOp.MEAN, loss, axis=None) for name, loss in losses.items()}
 
-    told = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
+    callback_list = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=steps_per_epoch)
     model.stop_training = False
-    told.on_train_begin()
+    callback_list.on_train_begin()
     for epoch in range(initial_epoch, epochs):
-        told.on_epoch_begin(epoch)
+        callback_list.on_epoch_begin(epoch)
         for number in range(steps_per_epoch):
-            told.on_train_batch_begin(number)
+            callback_list.on_train_batch_begin(number)
             try:
                 losses = step(shares)
             except GONE as error:
@@ -76,14 +76,16 @@ def fit_together(
                     f"A worker of the training has gone ({type(error).__name__}): start all of them again, and they go "
                     "on from the last backup."
                 ) from None
-            told.on_train_batch_end(number, losses)
+            callback_list.on_train_batch_end(number, losses)
         # In a thread there is no strategy; within one, all workers would have to create what one does for a backup.
         with ThreadPoolExecutor(1) as outside:
-            outside.submit(told.on_epoch_end, epoch, {name: float(loss) for name, loss in losses.items()}).result()
+            outside.submit(
+                callback_list.on_epoch_end, epoch, {name: float(loss) for name, loss in losses.items()}
+            ).result()
         if model.stop_training:
             break
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    told.on_train_end()
+    callback_list.on_train_end()
 
 
 def shared_out(batches: tf.data.Dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:

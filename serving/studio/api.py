@@ -110,18 +110,18 @@ class Api:
 
     async def _served(self, request: web.Request) -> list[Model]:
         client = self._asking(request)
-        found = await asyncio.gather(*(_newest(client, name) for name in _MODELS))
-        return [Model(id=name, created=version) for name, version in zip(_MODELS, found, strict=True) if version]
+        versions = await asyncio.gather(*(_newest(client, name) for name in _MODELS))
+        return [Model(id=name, created=version) for name, version in zip(_MODELS, versions, strict=True) if version]
 
     async def _with_facts(self, request: web.Request, model: Model) -> Model:
         client = self._asking(request)
-        told: dict[str, object] = {"signatures": sorted(await client.signatures(model.id))}
+        details: dict[str, object] = {"signatures": sorted(await client.signatures(model.id))}
         if model.id == _DRAWING and (facts := await drawing.facts(client)):
-            told |= {
+            details |= {
                 "picture_size": facts.picture_size,
                 "prompts": {code: [*some] for code, some in facts.prompts.items()},
             }
-        return model.model_copy(update=told)
+        return model.model_copy(update=details)
 
     def _with_urls(self, request: web.Request, asked: Generation | Edit, images: Images) -> Images:
         if asked.response_format == "url":
@@ -156,13 +156,13 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        told = RequestError(_reason(request, error), error.status, code="http")
+        explained = RequestError(_reason(request, error), error.status, code="http")
         return _json(
-            told.refusal, error.status, {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+            explained.refusal, error.status, {name: error.headers[name] for name in ("Allow",) if name in error.headers}
         )
     except Exception as error:
-        told = _told(error)
-        return _json(told.refusal, told.status)
+        explained = _as_request_error(error)
+        return _json(explained.refusal, explained.status)
 
 
 def _reason(request: web.Request, error: web.HTTPException) -> str:
@@ -174,7 +174,7 @@ def _reason(request: web.Request, error: web.HTTPException) -> str:
     )
 
 
-def _told(error: Exception) -> RequestError:
+def _as_request_error(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, ServingError):
@@ -229,8 +229,8 @@ def _checked(schema: type[Asked], given: object) -> Asked:
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "missing":
             raise RequestError(f"{where} is missing: send it.", 400, param=where) from error
-        told = repr(first["input"])
-        shown = told if len(told) < 80 else f"{told[:77]}..."
+        value = repr(first["input"])
+        shown = value if len(value) < 80 else f"{value[:77]}..."
         raise RequestError(f"{where or 'The body'} is {shown}: {first['msg']}.", 400, param=where or None) from error
 
 
@@ -246,7 +246,7 @@ async def _streamed(request: web.Request, events: AsyncGenerator[Event, None]) -
                 await response.write(_event(event))
         except Exception as error:
             # The head of the answer is gone: what is wrong can only be one more event.
-            await response.write(_event({"type": "error", **_told(error).refusal.model_dump()}))
+            await response.write(_event({"type": "error", **_as_request_error(error).refusal.model_dump()}))
     return response
 
 

@@ -36,7 +36,7 @@ async def draw(client: AsyncClient, asked: Generation) -> Images:
     asked, notes = await _fitted(client, asked)
     seeds = _seeds(asked)
     pictures = await client.generate(asked.prompt, seed=seeds, **_how(asked))
-    data = [Drawn(b64_json=_encoded(picture, asked), **_told(picture)) for picture in pictures]
+    data = [Drawn(b64_json=_encoded(picture, asked), **_reported(picture)) for picture in pictures]
     return Images(created=int(time.time()), data=data, size=_size(pictures[0].png), notes=notes)
 
 
@@ -66,16 +66,16 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
             yield {"type": "image_generation.partial_image", **partial}
         began = time.perf_counter()
         (picture,) = await client.generate(asked.prompt, seed=seed, **_how(asked))
-        told = {
+        outcome = {
             "index": index,
-            **_told(picture),
+            **_reported(picture),
             "seconds": round(time.perf_counter() - began, 6),
             "version": picture.version,
             "notes": notes,
         }
         usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         details = {"input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}
-        yield {"type": "image_generation.completed", **_fields(picture, asked), **told, "usage": usage | details}
+        yield {"type": "image_generation.completed", **_fields(picture, asked), **outcome, "usage": usage | details}
 
 
 async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
@@ -117,8 +117,8 @@ async def words(client: AsyncClient, asked: WordsAsked) -> Words:
     drawn = await client.generate(captions, expand=False, **how)
     whole, *others = (picture.image.convert("RGB") for picture in drawn)
     pairs = zip(spans, others, strict=True)
-    found = [_word(asked.caption, start, end, whole, other) for (start, end), other in pairs]
-    return Words(words=found, notes=asked.notes)
+    effects = [_word(asked.caption, start, end, whole, other) for (start, end), other in pairs]
+    return Words(words=effects, notes=asked.notes)
 
 
 def _word(caption: str, start: int, end: int, whole: Image.Image, without: Image.Image) -> Word:
@@ -187,7 +187,7 @@ def _fields(picture: Picture, asked: Generation) -> Event:
     return {"b64_json": _encoded(picture, asked), "created_at": int(time.time()), "size": _size(picture.png), **fixed}
 
 
-def _told(picture: Picture) -> dict[str, Any]:
+def _reported(picture: Picture) -> dict[str, Any]:
     return {
         "seed": picture.seed,
         "revised_prompt": picture.expanded_prompt,

@@ -73,7 +73,7 @@ def document() -> dict[str, Any]:
 def _operation(summary: str, body: dict[str, Any] | None, answer: str, *, streams: bool = False) -> dict[str, Any]:
     content = {"application/json": {"schema": _reference(answer)}, **(_EVENTS if streams else {})}
     refusal = {"application/json": {"schema": _reference("Refusal")}}
-    refusals = {code: {"description": told, "content": refusal} for code, told in _REFUSALS.items()}
+    refusals = {code: {"description": reason, "content": refusal} for code, reason in _REFUSALS.items()}
     asked = {"requestBody": {"required": True, "content": body}} if body else {}
     return {"summary": summary, **asked, "responses": {"200": {"description": answer, "content": content}, **refusals}}
 
@@ -98,10 +98,10 @@ def _reference(schema: str) -> dict[str, str]:
 
 def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
     file = {"type": "string", "contentMediaType": "image/*", "format": "binary"}
-    told = {
+    files = {
         "image": {**file, "description": "PNG, JPEG, WebP, GIF or BMP; transparent where it has holes."},
         "mask": {**file, "description": "Of the same size; transparent, or else white, where the holes are."},
     }
     # Whoever writes a form may give its fields no name that HTTP cannot carry.
     names = {"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}
-    return {**schema, **names, "properties": {**told, **schema["properties"]}, "required": ["image"]}
+    return {**schema, **names, "properties": {**files, **schema["properties"]}, "required": ["image"]}

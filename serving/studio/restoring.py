@@ -57,12 +57,12 @@ async def restore_by_steps(
     """The same as events: `image_edit.completed`, since a restoration has no steps to show."""
     began = time.perf_counter()
     restored = await restore(client, asked, image, mask, most_pixels)
-    told = restored.model_dump(exclude={"created", "data"})
+    outcome = restored.model_dump(exclude={"created", "data"})
     seconds = round(time.perf_counter() - began, 6)
     picture = {"b64_json": restored.data[0].b64_json, "created_at": restored.created, "seconds": seconds}
     usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
     details = {"input_tokens_details": {"image_tokens": 0, "text_tokens": 0}}
-    yield {"type": "image_edit.completed", **picture, **told, "usage": usage | details}
+    yield {"type": "image_edit.completed", **picture, **outcome, "usage": usage | details}
 
 
 async def _read(read: Callable[..., Image.Image], content: bytes, name: str, most_pixels: int) -> Image.Image:

@@ -51,8 +51,8 @@ def _nullable(schema: dict[str, Any]) -> None:
     """Let every optional property be null, which stands for its default."""
     for name in schema["properties"].keys() - set(schema.get("required", ())):
         given = schema["properties"][name]
-        told = {key: given.pop(key) for key in ("default", "description", "title") if key in given}
-        schema["properties"][name] = {"anyOf": [given, {"type": "null"}], **told}
+        annotations = {key: given.pop(key) for key in ("default", "description", "title") if key in given}
+        schema["properties"][name] = {"anyOf": [given, {"type": "null"}], **annotations}
 
 
 class _Asked(BaseModel):
@@ -98,13 +98,13 @@ class _Common(_Asked):
     @property
     def notes(self) -> list[str]:
         """What of the request decided nothing, a sentence each."""
-        told = super().notes
+        sentences = super().notes
         own = type(self).model_fields["model"].default
         if self.model != own:
-            told.append(f"model {self.model} was ignored: {own} is the model here.")
+            sentences.append(f"model {self.model} was ignored: {own} is the model here.")
         if self.response_format not in ("b64_json", "url"):
-            told.append(f"response_format {self.response_format} was ignored: it is b64_json, or url.")
-        return told
+            sentences.append(f"response_format {self.response_format} was ignored: it is b64_json, or url.")
+        return sentences
 
 
 class Generation(_Common):

@@ -127,8 +127,10 @@ def _guard(*, near: bool, allowed_hosts: Sequence[str]) -> Callable[..., Awaitab
         # Else a name that was made to mean this machine would turn a foreign page into one of the same origin.
         if near and not _is_allowed(name := _host(request), allowed_hosts):
             known = f"--allowed-host {name}" if name else "--allowed-host"
-            told = f"This studio does not go by the name {request.host}: ask for 127.0.0.1, or start it with {known}."
-            raise RequestError(told, 403, code="permission_denied")
+            message = (
+                f"This studio does not go by the name {request.host}: ask for 127.0.0.1, or start it with {known}."
+            )
+            raise RequestError(message, 403, code="permission_denied")
         return await handler(request)
 
     return guard

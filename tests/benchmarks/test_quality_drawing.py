@@ -11,7 +11,7 @@ from benchmarks.quality.drawing import (
     measure_scenes,
     measure_singles,
     obeyed,
-    told,
+    sample_scenes,
 )
 from benchmarks.quality.effort import Effort, Settings
 from tfx_pipeline.datasets.shapes import write_shapes
@@ -40,14 +40,14 @@ def test_means_are_over_trainings_and_minutes_are_the_most() -> None:
 
 @pytest.mark.parametrize("kind", ["single", "pair"])
 def test_the_real_renderer_obeys(kind: str) -> None:
-    asked = told(20, size=32, seed=0, shares={kind: 1.0}, withheld=True, canonical=True)
+    asked = sample_scenes(20, size=32, seed=0, shares={kind: 1.0}, withheld=True, canonical=True)
     draw = always_the_same(asked.scenes, 32)
     assert obeyed(draw, asked) == 1
     assert obeyed(lambda captions, seeds: np.roll(draw(captions, seeds), 1, axis=0), asked) < 0.2
 
 
 def test_a_part_keeps_scenes_pictures_and_captions_together() -> None:
-    data = told(6, size=32, seed=0, shares={"single": 1.0}, withheld=False)
+    data = sample_scenes(6, size=32, seed=0, shares={"single": 1.0}, withheld=False)
     part = data.part([False, True, False, False, True, False])
     assert part.scenes == [data.scenes[1], data.scenes[4]]
     assert part.captions == [data.captions[1], data.captions[4]]

@@ -30,17 +30,17 @@ def DriftCheck(
     allowed = Limits.model_validate_json(limits)
     before = None if last is None else Path(last.uri)
     keep(statistics, examples, accepted)
-    found = distances(Path(accepted.uri), before, allowed)
-    told = "; ".join(str(distance) for distance in found if distance.too_far)
+    measured = distances(Path(accepted.uri), before, allowed)
+    excess = "; ".join(str(distance) for distance in measured if distance.too_far)
     if before is not None:
-        Path(page).write_text(drift_page(found, before, Path(accepted.uri)), encoding="utf-8")
-    if told and allowed.on_drift == "stop":
+        Path(page).write_text(drift_page(measured, before, Path(accepted.uri)), encoding="utf-8")
+    if excess and allowed.on_drift == "stop":
         shown = f" Old and new pictures are side by side in {Path(page).resolve()}." if before is not None else ""
         raise DriftError(
-            f'The data have drifted: {told}.{shown} To train on them all the same, set on_drift = "warn" under '
+            f'The data have drifted: {excess}.{shown} To train on them all the same, set on_drift = "warn" under '
             "[retraining] in a --config file."
         )
-    accepted.set_string_custom_property("drift", told)
+    accepted.set_string_custom_property("drift", excess)
 
 
 def keep(statistics: Artifact, examples: Artifact, accepted: Artifact) -> None:

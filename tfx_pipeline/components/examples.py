@@ -94,14 +94,14 @@ def TextExampleGen(
             write(records, examples, name, ".gz")
 
 
-def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: str, max_quarantine: float) -> None:
+def finish(examples: Examples, reading: Reading, outcomes: list[Any], fingerprint: str, max_quarantine: float) -> None:
     """Hold what was read against what was expected, and record it.
 
     Raises:
         DataSetError: If too many pictures were refused, the folder has changed since its fingerprint was taken, or
             Beam's workers do not see it.
     """
-    digests = [bytes.fromhex(digest) for _, digest, _ in told]
+    digests = [bytes.fromhex(digest) for _, digest, _ in outcomes]
     if not set(digests) - {NO_DIGEST}:
         raise DataSetError(
             f"Of the {len(reading.entries)} pictures in {reading.root} none came back from Beam's workers: they must "
@@ -113,7 +113,7 @@ def finish(examples: Examples, reading: Reading, told: list[Any], fingerprint: s
             "command again; data that keeps arriving belongs into spans (span-0001, span-0002)."
         )
     refused = tuple(
-        Quarantined(name, why, Kind(kind)) for *_, refusal in told if refusal for name, why, kind in [refusal]
+        Quarantined(name, why, Kind(kind)) for *_, refusal in outcomes if refusal for name, why, kind in [refusal]
     )
     gone = {item.file_name for item in refused}
     left = tuple(entry for entry in reading.entries if entry.file_name not in gone)

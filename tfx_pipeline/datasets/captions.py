@@ -128,8 +128,8 @@ class Captions:
             entry = self._entry(name, texts, chinese, row.attributes(), row.withheld())
             entry = replace(entry, objects=row.objects(), tags=tuple(filter(None, tags)))
         except RefusedError as error:
-            told = row.without_caption() if error.kind == Kind.EMPTY_CAPTION else str(error)
-            return Quarantined(name, f"{told} ({row.where})", error.kind)
+            reason = row.without_caption() if error.kind == Kind.EMPTY_CAPTION else str(error)
+            return Quarantined(name, f"{reason} ({row.where})", error.kind)
         self.passed_over.update(f"column {column}" for column in row.left())
         return entry
 
@@ -137,8 +137,8 @@ class Captions:
         # Tables that were written on Windows.
         asked = asked.replace("\\", "/")
         if escapes(asked):
-            told = f"The path {asked!r} leads out of the folder; write it relative to the table."
-            raise RefusedError(Kind.ESCAPES, told)
+            reason = f"The path {asked!r} leads out of the folder; write it relative to the table."
+            raise RefusedError(Kind.ESCAPES, reason)
         below = posixpath.join(posixpath.dirname(table), asked)
         return self._names.find(posixpath.normpath(below), posixpath.normpath(asked))
 
@@ -156,12 +156,12 @@ class Captions:
                 used.update(files, chinese)
                 if files or chinese:
                     named.add(picture)
-                    yield self._told_beside(picture, files, chinese)
+                    yield self._entry_beside(picture, files, chinese)
         if not named and not tables:
             raise DataSetError(_no_captions(self.root, len(pictures), self._files))
         yield from self._left_over(sorted(set().union(*texts.values()) - used), bool(tables))
 
-    def _told_beside(self, picture: str, files: Sequence[str], chinese: Sequence[str]) -> Found:
+    def _entry_beside(self, picture: str, files: Sequence[str], chinese: Sequence[str]) -> Found:
         try:
             lines, chinese_lines = (
                 [line for name in names for line in self._lines(name)] for names in (files, chinese)
@@ -191,8 +191,8 @@ class Captions:
             elif alone.lower() in _NOT_CAPTIONS:
                 self.passed_over[PurePosixPath(name).name] += 1
             else:
-                told = f"No picture lies beside this caption; add one, named {alone}.png or the like."
-                yield Quarantined(name, told, Kind.MISSING)
+                reason = f"No picture lies beside this caption; add one, named {alone}.png or the like."
+                yield Quarantined(name, reason, Kind.MISSING)
 
     # Captions
 
@@ -202,12 +202,12 @@ class Captions:
         texts = [text for text in values if isinstance(text, str)]
         if others := [each for each in values if each is not None and not isinstance(each, str)]:
             held = f"a list with {named(others[0])}" if isinstance(value, list) else named(value)
-            told = f"{column} holds {held}, and must hold a string or a list of strings."
-            raise RefusedError(Kind.BROKEN_LINE, told)
+            reason = f"{column} holds {held}, and must hold a string or a list of strings."
+            raise RefusedError(Kind.BROKEN_LINE, reason)
         for text in texts:
             if (size := _check_text(text, column)) > self.limits.max_caption_bytes:
-                told = f"{column} takes {size:,} bytes, and at most {self.limits.max_caption_bytes:,} are taken."
-                raise RefusedError(Kind.LONG_CAPTION, told)
+                reason = f"{column} takes {size:,} bytes, and at most {self.limits.max_caption_bytes:,} are taken."
+                raise RefusedError(Kind.LONG_CAPTION, reason)
         return [text for text in texts if _visible(text)]
 
     def _entry(
@@ -274,8 +274,8 @@ class _Row:
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, ("objects", *problem["loc"])))
-            told = f"{where} is refused: {problem['msg'].removeprefix('Value error, ')}."
-            raise RefusedError(Kind.BROKEN_LINE, told) from error
+            reason = f"{where} is refused: {problem['msg'].removeprefix('Value error, ')}."
+            raise RefusedError(Kind.BROKEN_LINE, reason) from error
 
     def withheld(self) -> bool | None:
         """Whether the picture is to be kept from training; None where the row does not say."""
@@ -339,8 +339,8 @@ def _csv_rows(text: str, table: str, path: Path) -> Iterator[_Row]:
         try:
             row = next(rows, None)
         except csv.Error as error:
-            told = f"{table} line {rows.line_num} is broken: {error}."
-            yield _Row("", {}, problem=RefusedError(Kind.BROKEN_LINE, told))
+            reason = f"{table} line {rows.line_num} is broken: {error}."
+            yield _Row("", {}, problem=RefusedError(Kind.BROKEN_LINE, reason))
             continue
         if row is None:
             return
@@ -351,8 +351,8 @@ def _csv_rows(text: str, table: str, path: Path) -> Iterator[_Row]:
 def _csv_row(header: list[str], row: list[str], where: str) -> _Row:
     problem = None
     if len(row) != len(header):
-        told = f"{where} has {len(row)} columns and the header {len(header)}; put a caption with commas in quotes."
-        problem = RefusedError(Kind.BROKEN_LINE, told)
+        reason = f"{where} has {len(row)} columns and the header {len(header)}; put a caption with commas in quotes."
+        problem = RefusedError(Kind.BROKEN_LINE, reason)
     return _Row(where, dict(zip(header, row, strict=False)), is_text=True, problem=problem)
 
 
@@ -405,8 +405,8 @@ def text_lines(path: str | Path) -> list[str]:
 def _check_text(text: str, column: str) -> int:
     """Return the size in bytes, of text that can be written as UTF-8."""
     if "\0" in text:
-        told = f"{column} holds a NUL, as text of another encoding does; save the file as UTF-8."
-        raise RefusedError(Kind.ENCODING, told)
+        reason = f"{column} holds a NUL, as text of another encoding does; save the file as UTF-8."
+        raise RefusedError(Kind.ENCODING, reason)
     if (at := _not_utf8(text)) is not None:
         raise RefusedError(Kind.ENCODING, f"{column} is not UTF-8 at its byte {at}; save the file as UTF-8.")
     return len(text.encode())
@@ -436,11 +436,11 @@ def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "")
       texts: the files by what they caption, folded.
       language: what stands before their ending, such as `.zh`.
     """
-    found: list[str] = []
+    matches: list[str] = []
     for captioned in (stem(picture) + language, picture + language):
         alike = texts.get(folded(captioned), [])
-        found += [name for name in alike if stem(name) == captioned] or alike
-    return found
+        matches += [name for name in alike if stem(name) == captioned] or alike
+    return matches
 
 
 def _of_no_use(name: str) -> str:
@@ -466,9 +466,9 @@ def _check_tables(root: Path, tables: Sequence[str]) -> None:
 
 def _no_captions(root: Path, pictures: int, files: Sequence[str]) -> str:
     others = [name for name in files if name.endswith((".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx"))]
-    told = f" ({others[0]} is none)" if others else ""
+    remark = f" ({others[0]} is none)" if others else ""
     return (
-        f"{root} holds {pictures:,} pictures and no captions{told}; add a {' or '.join(TABLES[:2])} at its top, "
+        f"{root} holds {pictures:,} pictures and no captions{remark}; add a {' or '.join(TABLES[:2])} at its top, "
         "or a picture.txt beside each picture.png."
     )
 

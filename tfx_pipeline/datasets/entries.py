@@ -181,10 +181,10 @@ def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
     """The fingerprint of entries whose pictures have these SHA-256 digests."""
     total = hashlib.sha256()
     for entry, digest in zip(entries, digests, strict=True):
-        told: list[object] = [entry.text, entry.text_zh, entry.attributes, entry.withheld, *entry.more]
+        content: list[object] = [entry.text, entry.text_zh, entry.attributes, entry.withheld, *entry.more]
         if entry.objects or entry.tags:
-            told.append({"objects": entry.objects and asdict(entry.objects), "tags": entry.tags})
-        total.update(hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest())
+            content.append({"objects": entry.objects and asdict(entry.objects), "tags": entry.tags})
+        total.update(hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest())
         total.update(digest)
     return total.hexdigest()
 
@@ -196,5 +196,5 @@ def counted(counts: Mapping[str, int]) -> str:
 
 def plain(error: BaseException) -> str:
     """What an error says, in one line without a full stop."""
-    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(told.split()).rstrip(".") or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(message.split()).rstrip(".") or type(error).__name__

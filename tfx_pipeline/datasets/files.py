@@ -57,22 +57,22 @@ class Files(NamedTuple):
 
 def files_below(root: Path) -> Files:
     """Look for every file below a folder."""
-    found = Files([], [], [], Counter())
+    listing = Files([], [], [], Counter())
 
     def refused(error: OSError) -> None:
         name = Path(error.filename).relative_to(root).as_posix()
         reason = f"The folder cannot be read: {plain(error)}."
-        found.unreadable.append(Quarantined(name, reason, Kind.UNREADABLE))
+        listing.unreadable.append(Quarantined(name, reason, Kind.UNREADABLE))
 
     for folder, folders, files in os.walk(root, onerror=refused):
         for name in filter(of_a_system, (*folders, *files)):
-            found.passed_over["._*" if name.startswith("._") else name] += _count(Path(folder, name))
+            listing.passed_over["._*" if name.startswith("._") else name] += _count(Path(folder, name))
         folders[:] = [name for name in folders if not of_a_system(name)]
         below = "" if folder == str(root) else f"{Path(folder).relative_to(root).as_posix()}/"
-        found.names.extend(below + name for name in files if not of_a_system(name))
-        found.links.extend(below + name for name in folders if Path(folder, name).is_symlink())
-    found.names.sort()
-    return found
+        listing.names.extend(below + name for name in files if not of_a_system(name))
+        listing.links.extend(below + name for name in folders if Path(folder, name).is_symlink())
+    listing.names.sort()
+    return listing
 
 
 def of_a_system(name: str) -> bool:
@@ -127,7 +127,7 @@ class Names:
         for name in asked:
             if name in self._exact:
                 return name
-        alike = [found[0] for name in asked if len(found := self._alike.get(folded(name), [])) == 1]
+        alike = [matches[0] for name in asked if len(matches := self._alike.get(folded(name), [])) == 1]
         return (*alike, asked[0])[0]
 
 
@@ -169,8 +169,8 @@ def inside(root: str, name: str, max_bytes: int, kind: Kind, parents: dict[str, 
     if not stat.S_ISREG(status.st_mode):
         raise RefusedError(Kind.FORMAT, f"{name} is a folder or a device, not a file.")
     if status.st_size > max_bytes:
-        told = f"The file takes {status.st_size:,} bytes, and at most {max_bytes:,} are taken."
-        raise RefusedError(kind, told)
+        reason = f"The file takes {status.st_size:,} bytes, and at most {max_bytes:,} are taken."
+        raise RefusedError(kind, reason)
     return real
 
 

@@ -91,12 +91,12 @@ def read_folder(
     limits = limits or ReadLimits()
     files = files_below(root)
     captions = Captions(root, files.names, limits)
-    found, refused = _merged(captions.read(), limits)
-    problems = _check_all(root, found, limits, decode=decode, workers=workers, progress=progress)
-    named = {entry.file_name for entry in found} | {item.file_name for item in refused}
+    entries, refused = _merged(captions.read(), limits)
+    problems = _check_all(root, entries, limits, decode=decode, workers=workers, progress=progress)
+    named = {entry.file_name for entry in entries} | {item.file_name for item in refused}
     return Reading(
         root,
-        tuple(entry for entry, problem in zip(found, problems, strict=True) if problem is None),
+        tuple(entry for entry, problem in zip(entries, problems, strict=True) if problem is None),
         (
             *refused,
             *(problem for problem in problems if problem),
@@ -178,11 +178,11 @@ def _existing(root: Path) -> Path:
     return root
 
 
-def _merged(found: Iterable[Found], limits: ReadLimits) -> tuple[list[Entry], list[Quarantined]]:
+def _merged(items: Iterable[Found], limits: ReadLimits) -> tuple[list[Entry], list[Quarantined]]:
     """Join the entries of each picture into one, with all their captions."""
     entries: dict[str, list[Entry]] = defaultdict(list)
     refused: list[Quarantined] = []
-    for item in found:
+    for item in items:
         if isinstance(item, Quarantined):
             refused.append(item)
         else:
@@ -196,16 +196,18 @@ def _joined(same: Sequence[Entry], limits: ReadLimits, refused: list[Quarantined
         return first
     alike = [entry for entry in same if _but_captions(entry) == _but_captions(first)]
     if len(alike) < len(same):
-        told = (
+        reason = (
             "The picture is named twice, with other attributes, objects or tags; what the first said was kept, make "
             "them the same."
         )
-        refused.append(Quarantined(first.file_name, told, Kind.DUPLICATE))
+        refused.append(Quarantined(first.file_name, reason, Kind.DUPLICATE))
     text, chinese = (next(filter(None, texts), "") for texts in zip(*((e.text, e.text_zh) for e in alike), strict=True))
     captions = dict.fromkeys((text, chinese, *(caption for entry in alike for caption in entry.captions)))
     if (count := len(captions.keys() - {""})) > limits.max_captions:
-        told = f"The picture has {count:,} captions, and at most {limits.max_captions} are taken; the first were kept."
-        refused.append(Quarantined(first.file_name, told, Kind.MANY_CAPTIONS))
+        reason = (
+            f"The picture has {count:,} captions, and at most {limits.max_captions} are taken; the first were kept."
+        )
+        refused.append(Quarantined(first.file_name, reason, Kind.MANY_CAPTIONS))
     more = [caption for caption in captions if caption not in (text, chinese, "")]
     room = limits.max_captions - sum(map(bool, (text, chinese)))
     return replace(first, text=text, text_zh=chinese, more=tuple(more[:room]))
@@ -228,8 +230,8 @@ def _links(root: Path, files: Files, named: set[str]) -> Iterator[Quarantined]:
     top = os.path.realpath(root)
     for name in files.links:
         if leads_out(top, name) and not any(each.startswith(f"{name}/") for each in named):
-            told = f"It is a link to a folder outside, which is not followed; {without_links(root)}."
-            yield Quarantined(name, told, Kind.LINK)
+            reason = f"It is a link to a folder outside, which is not followed; {without_links(root)}."
+            yield Quarantined(name, reason, Kind.LINK)
 
 
 def _check_all(

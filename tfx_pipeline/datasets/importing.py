@@ -167,8 +167,8 @@ def _unpack(src: Path, into: Path, limits: ReadLimits, progress: Progress | None
     with src.open("rb") as raw:
         try:
             with tarfile.open(fileobj=raw) as tar:
-                told = _telling(tar, lambda: raw.tell(), src.stat().st_size, progress)
-                refused = _extract_all(told, tar, into, src, limits)
+                tracked = _tracked(tar, lambda: raw.tell(), src.stat().st_size, progress)
+                refused = _extract_all(tracked, tar, into, src, limits)
                 _check_end(tar)
         except _DAMAGED as error:
             raise DataSetError(_not_an_archive(src, error)) from error
@@ -204,17 +204,17 @@ def _below(item: Quarantined, prefix: str) -> Quarantined:
 
 
 def _not_an_archive(src: Path, error: BaseException) -> str:
-    told = str(error)
-    if isinstance(error, tarfile.ReadError) and "could not be opened" in told:
+    problem = str(error)
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in problem:
         with src.open("rb") as raw:
             head = raw.read(tarfile.BLOCKSIZE)
         if not head.startswith(_COMPRESSED) and b"ustar" not in head:
             return f"{src} is neither a folder nor a tar archive; name one of the two."
-        told = "its beginning cannot be read"
-    return f"{src} is damaged ({told}); fetch or pack it again."
+        problem = "its beginning cannot be read"
+    return f"{src} is damaged ({problem}); fetch or pack it again."
 
 
-def _telling(
+def _tracked(
     tar: tarfile.TarFile, at: Callable[[], int], size: int, progress: Progress | None
 ) -> Iterator[tarfile.TarInfo]:
     for number, member in enumerate(tar):

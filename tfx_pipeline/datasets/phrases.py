@@ -227,8 +227,8 @@ def names(attributes: dict[str, Any], left_open: str | None) -> tuple[dict[str, 
         if isinstance(value, str):
             english[key], chinese[key] = value, CHINESE.get(value, value)
         else:
-            told = [value["shape"]] if left_open == f"{key}.colour" else [value["colour"], value["shape"]]
-            english[key], chinese[key] = with_article(" ".join(told)), "".join(CHINESE[word] for word in told)
+            words = [value["shape"]] if left_open == f"{key}.colour" else [value["colour"], value["shape"]]
+            english[key], chinese[key] = with_article(" ".join(words)), "".join(CHINESE[word] for word in words)
     return english, chinese
 
 

@@ -30,15 +30,15 @@ def newest_spans(folder: Path, window: int) -> tuple[str, ...]:
     """
     if not folder.is_dir():
         return ()
-    found: dict[int, str] = {}
+    spans: dict[int, str] = {}
     for path in sorted(folder.iterdir()):
         match = SPAN.fullmatch(path.name)
         if match and path.is_dir():
             number = int(match[1])
-            if number in found:
-                raise DataSetError(f"{path} and {found[number]} are both span {number}: rename one of them.")
-            found[number] = path.name
-    return tuple(found[number] for number in sorted(found)[-window:])
+            if number in spans:
+                raise DataSetError(f"{path} and {spans[number]} are both span {number}: rename one of them.")
+            spans[number] = path.name
+    return tuple(spans[number] for number in sorted(spans)[-window:])
 
 
 def read_spans(folder: Path, spans: Sequence[str], **options: Any) -> Reading:

@@ -46,12 +46,12 @@ def distances(now: Path, before: Path | None, limits: Limits) -> list[Distance]:
     compared = [("skew", of_split(now, "eval"), limits.most_skew)]
     if before is not None:
         compared.append(("drift", of_split(before, "train"), limits.most_drift))
-    found = [
+    measured = [
         Distance(feature, kind, distance_of(feature, other, train), most)
         for kind, other, most in compared
         for feature in (*NUMBERS, *NAMES)
     ]
-    return sorted(found, key=lambda distance: distance.value / distance.most, reverse=True)
+    return sorted(measured, key=lambda distance: distance.value / distance.most, reverse=True)
 
 
 def distance_of(feature: str, first: Any, second: Any) -> float:
@@ -79,8 +79,8 @@ def numbers(statistics: Any, feature: str) -> Numbers:
     """Read a feature from TFDV's quantile histogram, with half of each bucket at either of its ends."""
     buckets = [
         bucket
-        for found in of_feature(statistics, feature)
-        for histogram in found.num_stats.histograms
+        for matching in of_feature(statistics, feature)
+        for histogram in matching.num_stats.histograms
         if histogram.type == histogram.QUANTILES
         for bucket in histogram.buckets
     ]
@@ -102,9 +102,9 @@ def divergence(first: Numbers, second: Numbers) -> float:
     shares = np.stack([shares_by_bin(sample, edges) for sample in (first, second)])
     shares = shares[:, shares.any(axis=0)]
     ratios = shares / shares.mean(axis=0)
-    found = float(np.sum(shares * np.log2(np.where(ratios > 0, ratios, 1)))) / 2
+    observed = float(np.sum(shares * np.log2(np.where(ratios > 0, ratios, 1)))) / 2
     by_chance = (shares.shape[1] - 1) / (8 * math.log(2)) * (1 / first.size + 1 / second.size)
-    return max(0.0, found - by_chance)
+    return max(0.0, observed - by_chance)
 
 
 def common_quantiles(first: Numbers, second: Numbers, bins: int) -> NDArray[np.float64]:
@@ -123,8 +123,10 @@ def shares_by_bin(sample: Numbers, edges: NDArray[np.float64]) -> NDArray[np.flo
 
 def names(statistics: Any, feature: str) -> dict[str, float]:
     """How often each of a feature's names occurs."""
-    found = of_feature(statistics, feature)
-    return {bucket.label: bucket.sample_count for each in found for bucket in each.string_stats.rank_histogram.buckets}
+    matching = of_feature(statistics, feature)
+    return {
+        bucket.label: bucket.sample_count for each in matching for bucket in each.string_stats.rank_histogram.buckets
+    }
 
 
 def share_difference(first: dict[str, float], second: dict[str, float]) -> float:
@@ -143,7 +145,7 @@ def share_difference(first: dict[str, float], second: dict[str, float]) -> float
 
 def of_feature(statistics: Any, feature: str) -> list[Any]:
     """The statistics of one feature, in a list that is empty where no example has it."""
-    return [found for found in statistics.datasets[0].features if found.path.step[0] == feature]
+    return [statistic for statistic in statistics.datasets[0].features if statistic.path.step[0] == feature]
 
 
 def pictures(files: list[Path]) -> Iterator[Image.Image]:

@@ -60,9 +60,9 @@ $rows
 """)
 
 
-def drift_page(found: list[Distance], before: Path, now: Path) -> str:
+def drift_page(measured: list[Distance], before: Path, now: Path) -> str:
     """The page: pictures of both, and every distance with both histograms."""
-    far = [distance for distance in found if distance.too_far]
+    far = [distance for distance in measured if distance.too_far]
     verdict = f"Too far: {'; '.join(map(str, far))}." if far else "Nothing is further than the settings allow."
     both = [
         {feature.path.step[0]: feature for feature in of_split(place, "train").datasets[0].features}
@@ -72,18 +72,18 @@ def drift_page(found: list[Distance], before: Path, now: Path) -> str:
         verdict=escape(verdict),
         before=inline(before / SAMPLES),
         now=inline(now / SAMPLES),
-        rows="\n".join(row(distance, *both) for distance in found),
+        rows="\n".join(row(distance, *both) for distance in measured),
     )
 
 
 def row(distance: Distance, before: dict[str, Any], now: dict[str, Any]) -> str:
     """A distance as a row of the table."""
     cells = [distance.feature, distance.kind, f"{distance.value:.3f}", f"{distance.most:.3f}"]
-    told = "".join(f"<td>{escape(cell)}" for cell in cells)
+    text = "".join(f"<td>{escape(cell)}" for cell in cells)
     drawn = "".join(
         f"<td>{bars(heights(side[distance.feature]))}" for side in (before, now) if distance.feature in side
     )
-    return f"<tr{' class=far' if distance.too_far else ''}>{told}{drawn}</tr>"
+    return f"<tr{' class=far' if distance.too_far else ''}>{text}{drawn}</tr>"
 
 
 def heights(feature: Any) -> list[tuple[str, float]]:

@@ -28,8 +28,8 @@ def eval_slices(folder: Path, entries: Sequence[Entry], smallest: int) -> tuple[
         smallest: Pictures below which a mean is noise.
     """
     _, kept = by_split(entries)
-    counts = Counter(found for entry in kept for found in (*slices_of(entry), *size_slice(folder / entry.file_name)))
-    large = sorted(found for found, count in counts.items() if count >= smallest)
+    counts = Counter(named for entry in kept for named in (*slices_of(entry), *size_slice(folder / entry.file_name)))
+    large = sorted(named for named, count in counts.items() if count >= smallest)
     values = Counter(feature for feature, _ in large)
     return tuple((feature, value) for feature, value in large if 2 <= values[feature] <= MOST_VALUES)
 
@@ -38,7 +38,7 @@ def attributes_to_slice_by(entries: Sequence[Entry]) -> tuple[str, ...]:
     """The attributes that `eval_slices` could find slices of, were it asked for those of some size."""
     _, kept = by_split(entries)
     counts: dict[str, Counter[str]] = {}
-    for feature, value in (found for entry in kept for found in slices_of(entry)):
+    for feature, value in (pair for entry in kept for pair in slices_of(entry)):
         counts.setdefault(feature, Counter())[value] += 1
     sliced = (feature for feature, values in counts.items() if any_slices(sorted(values.values(), reverse=True)))
     return tuple(sorted(name.removeprefix(ATTRIBUTE) for name in sliced if name.startswith(ATTRIBUTE)))

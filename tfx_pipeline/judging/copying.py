@@ -67,10 +67,10 @@ def neighbours(pictures: NDArray[np.uint8], training: Iterable[NDArray[np.uint8]
     """
     nearest, distances = np.zeros_like(pictures), np.full([len(pictures), NEIGHBOURS], np.inf, np.float32)
     for batch in training:
-        found = differences(pictures, batch)
-        closer = found.min(axis=1) < distances[:, 0]
-        nearest[closer] = batch[found.argmin(axis=1)[closer]]
-        distances = np.sort(np.concatenate([distances, found], axis=1), axis=1)[:, :NEIGHBOURS]
+        candidates = differences(pictures, batch)
+        closer = candidates.min(axis=1) < distances[:, 0]
+        nearest[closer] = batch[candidates.argmin(axis=1)[closer]]
+        distances = np.sort(np.concatenate([distances, candidates], axis=1), axis=1)[:, :NEIGHBOURS]
     there = np.isfinite(distances)
     means = np.where(there, distances, 0).sum(axis=1) / np.maximum(there.sum(axis=1), 1)
     return Neighbours(nearest, distances[:, 0] / np.maximum(means, 1e-6))

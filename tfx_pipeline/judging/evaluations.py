@@ -14,12 +14,12 @@ def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
         evaluation: The folder of a ModelEvaluation.
     """
     result = load_evaluation(evaluation)
-    found = {slice_name(key): result.get_metrics_for_slice(key) or {} for key, _ in result.slicing_metrics}
-    told = {
+    reported = {slice_name(key): result.get_metrics_for_slice(key) or {} for key, _ in result.slicing_metrics}
+    by_slice = {
         name: {metric: value["doubleValue"] for metric, value in sorted(values.items()) if "doubleValue" in value}
-        for name, values in sorted(found.items())
+        for name, values in sorted(reported.items())
     }
-    return {OVERALL: told.pop(OVERALL, {})} | {name: values for name, values in told.items() if values}
+    return {OVERALL: by_slice.pop(OVERALL, {})} | {name: values for name, values in by_slice.items() if values}
 
 
 def load_evaluation(evaluation: str, model: str = "") -> tfma.EvalResult:

@@ -38,9 +38,9 @@ class Verdict:
         """One line."""
         if not self.blessed:
             return f"{self.model} not blessed: {'; '.join(self.refusals)}"
-        told = ", ".join(shown(name, value) + self.change(name) for name, value in self.measured.items()) or CLEANED
+        values = ", ".join(shown(name, value) + self.change(name) for name, value in self.measured.items()) or CLEANED
         beside = "; in brackets: against the last blessed model" if len(self.measured) < len(self.metrics) else ""
-        return f"{self.model} blessed: {told}{beside}"
+        return f"{self.model} blessed: {values}{beside}"
 
     @property
     def measured(self) -> dict[str, float]:
@@ -55,7 +55,7 @@ class Verdict:
 
 def verdicts(run: Run) -> list[Verdict]:
     """The verdicts of a run, as far as its Evaluators came."""
-    return [found for name in run.judged if (found := verdict(run, name)) is not None]
+    return [reached for name in run.judged if (reached := verdict(run, name)) is not None]
 
 
 def verdict(run: Run, model: str) -> Verdict | None:
@@ -76,11 +76,11 @@ def verdict(run: Run, model: str) -> Verdict | None:
     return Verdict(model, bool(result.validation_ok), slices[OVERALL], refusals, slices)
 
 
-def refusal(run: Run, found: list[Verdict]) -> str:
+def refusal(run: Run, judged: list[Verdict]) -> str:
     """Why nothing was pushed, as one sentence; empty where everything was."""
-    missed = [str(verdict) for verdict in found if not verdict.blessed]
-    if told := copying(run):
-        missed.append(told)
+    missed = [str(verdict) for verdict in judged if not verdict.blessed]
+    if copied := copying(run):
+        missed.append(copied)
     if missed:
         return "; ".join(missed)
     check = run.step("ServingValidator")
@@ -97,7 +97,7 @@ def copying(run: Run) -> str:
     )
     if not refused:
         return ""
-    share, most = told_apart("share of copies", refused[0]["share"] - refused[0]["usual"], refused[0]["most"])
+    share, most = with_enough_digits("share of copies", refused[0]["share"] - refused[0]["usual"], refused[0]["most"])
     return f"{refused[0].get('model', 'a model')} not blessed: {share} > {most}"
 
 
@@ -118,17 +118,17 @@ def bounds(name: str, value: float, threshold: Any) -> Iterator[str]:
     """Each bound of a threshold that the value is on the wrong side of."""
     kind = threshold.value_threshold
     if kind.HasField("lower_bound") and not value >= kind.lower_bound.value:
-        yield " < ".join(told_apart(name, value, kind.lower_bound.value))
+        yield " < ".join(with_enough_digits(name, value, kind.lower_bound.value))
     if kind.HasField("upper_bound") and not value <= kind.upper_bound.value:
-        yield " > ".join(told_apart(name, value, kind.upper_bound.value))
+        yield " > ".join(with_enough_digits(name, value, kind.upper_bound.value))
     if threshold.HasField("change_threshold"):
         change = threshold.change_threshold
         side = "<" if change.direction == tfma.MetricDirection.HIGHER_IS_BETTER else ">"
-        lost, allowed = told_apart(name, value, change.absolute.value)
+        lost, allowed = with_enough_digits(name, value, change.absolute.value)
         yield f"{lost} against the last blessed model {side} {allowed}"
 
 
-def told_apart(name: str, value: float, bound: float) -> tuple[str, str]:
+def with_enough_digits(name: str, value: float, bound: float) -> tuple[str, str]:
     """A metric with its value, and the bound; with as many digits as it takes for the two to look different."""
     digits = next((n for n in range(2, 9) if f"{value:.{n}f}" != f"{bound:.{n}f}"), 2)
     return shown(name, value, digits), number(name, bound, digits)

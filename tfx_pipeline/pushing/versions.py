@@ -64,7 +64,7 @@ def same_model(first: Path, second: Path) -> bool:
 def same_tree(first: Path, second: Path) -> bool:
     """Whether two folders hold the same files with the same bytes, their cards apart."""
     names = [{str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} for root in (first, second)]
-    held, others = (found - set(CARD_FILES) for found in names)
+    held, others = (files - set(CARD_FILES) for files in names)
     if held != others:
         return False
     _, different, unreadable = filecmp.cmpfiles(first, second, sorted(held), shallow=False)

@@ -56,10 +56,10 @@ def page(root: Root, run: Run, remarks: Remarks) -> str:
         lstrip_blocks=True,
     )
     pages.filters |= {"duration": duration, "plain": plain}
-    told = headline(run, remarks.failure)
+    top = headline(run, remarks.failure)
     return pages.get_template("page.html").render(
         run=run,
-        headline=told,
+        headline=top,
         walls=walls(run),
         copying=copying(run),
         films=films(run),
@@ -67,7 +67,7 @@ def page(root: Root, run: Run, remarks: Remarks) -> str:
         data=data(run),
         curves=curves(run),
         steps=steps(run, remarks.memory),
-        commands=commands(root, run, told.state),
+        commands=commands(root, run, top.state),
     )
 
 

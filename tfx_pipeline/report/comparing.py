@@ -26,10 +26,10 @@ def compared(first: Run, second: Run) -> dict[str, Pairs]:
 
 def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested dictionary as one of dotted names."""
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for name, value in nested.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
+        leaves |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return leaves
 
 
 def pairs(first: dict[str, Any], second: dict[str, Any]) -> Pairs:

@@ -149,9 +149,9 @@ def measured(language: str, ids: NDArray[np.int64], length: int) -> Lengths:
 
 def anomalies(folder: Path | None) -> list[str]:
     """What ExampleValidator found in the splits."""
-    found = folder.glob("Split-*/SchemaDiff.pb") if folder else []
+    files = folder.glob("Split-*/SchemaDiff.pb") if folder else []
     return [
         f"{file.parent.name.removeprefix('Split-')}: {name}: {info.description}"
-        for file in sorted(found)
+        for file in sorted(files)
         for name, info in sorted(Anomalies.FromString(file.read_bytes()).anomaly_info.items())
     ]

@@ -28,8 +28,8 @@ def headline(run: Run, failure: str) -> Headline:
         return Headline("running", f"The run is under way, in {stopped}.")
     if reason := refusal(run, verdicts(run)):
         return Headline("refused", f"Nothing was pushed: {reason}.")
-    told = f"trained {' and '.join(run.trained)}" if run.trained else "trained nothing, since all was in the cache"
-    return Headline("pushed", f"Every model is blessed and stands pushed; this run {told}.")
+    summary = f"trained {' and '.join(run.trained)}" if run.trained else "trained nothing, since all was in the cache"
+    return Headline("pushed", f"Every model is blessed and stands pushed; this run {summary}.")
 
 
 def commands(root: Root, run: Run, state: str) -> list[tuple[str, str]]:

@@ -35,8 +35,8 @@ class Table(NamedTuple):
 
 def tables(run: Run) -> list[Table]:
     """The metrics of all models, by slice, beside those of the last blessed model."""
-    found = {name: run.output(f"Evaluator.{name}", "evaluation") for name in KINDS}
-    return [Table(name, list(rows(str(uri)))) for name, uri in found.items() if uri]
+    evaluations = {name: run.output(f"Evaluator.{name}", "evaluation") for name in KINDS}
+    return [Table(name, list(rows(str(uri)))) for name, uri in evaluations.items() if uri]
 
 
 def rows(evaluation: str) -> Iterator[Row]:
@@ -61,14 +61,14 @@ def by_slice(evaluation: str, model: str) -> dict[tuple[Any, ...], dict[str, flo
 
     TFMA's own differences are left out: the two models stand side by side.
     """
-    found = load_evaluation(evaluation, model).slicing_metrics
+    slices = load_evaluation(evaluation, model).slicing_metrics
     return {
         key: {
             name: value["doubleValue"]
             for name, value in sorted(metrics.items())
             if "doubleValue" in value and not name.endswith("_diff")
         }
-        for key, outputs in found
+        for key, outputs in slices
         for metrics in [outputs.get("", {}).get("", {})]
     }
 
@@ -82,14 +82,14 @@ def demand(metric: pb.MetricConfig) -> str:
     """What a metric must reach, as text."""
     name, bounds = metric_name(metric), held_against_everything(metric)
     value, change = bounds.value_threshold, bounds.change_threshold
-    told = []
+    bounds_in_words = []
     if value.HasField("lower_bound"):
-        told.append(f"at least {number(name, value.lower_bound.value)}")
+        bounds_in_words.append(f"at least {number(name, value.lower_bound.value)}")
     if value.HasField("upper_bound"):
-        told.append(f"at most {number(name, value.upper_bound.value)}")
+        bounds_in_words.append(f"at most {number(name, value.upper_bound.value)}")
     if change.HasField("absolute"):
-        told.append(f"{number(name, abs(change.absolute.value))} worse at most")
-    return ", ".join(told)
+        bounds_in_words.append(f"{number(name, abs(change.absolute.value))} worse at most")
+    return ", ".join(bounds_in_words)
 
 
 def held_against_everything(metric: pb.MetricConfig) -> pb.MetricThreshold:
@@ -112,9 +112,9 @@ class Timed(NamedTuple):
 
 def steps(run: Run, memory: dict[str, float]) -> list[Timed]:
     """Time and memory by step; those that look up the last blessed models are left out."""
-    told = [step for step in run.steps if not step.name.startswith("Baseline.")]
-    longest = max((step.seconds for step in told), default=0.0) or 1.0
-    return [Timed(step.name, step.state, step.seconds, step.seconds / longest, memory.get(step.name)) for step in told]
+    timed = [step for step in run.steps if not step.name.startswith("Baseline.")]
+    longest = max((step.seconds for step in timed), default=0.0) or 1.0
+    return [Timed(step.name, step.state, step.seconds, step.seconds / longest, memory.get(step.name)) for step in timed]
 
 
 class Curve(NamedTuple):
@@ -133,8 +133,8 @@ def curves(run: Run) -> list[Curve]:
 
 def curves_of(run_dir: Path | None) -> Iterator[Curve]:
     """The curves of one training, from its `metrics.jsonl`."""
-    found = run_dir.glob("metrics.jsonl") if run_dir else []
-    lines = [json.loads(line) for file in found for line in file.read_text(encoding="utf-8").splitlines()]
+    files = run_dir.glob("metrics.jsonl") if run_dir else []
+    lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     for phase in dict.fromkeys(line["phase"] for line in lines):
         own = [line for line in lines if line["phase"] == phase]
         for measure in own[0].keys() - {"phase", "step"}:

@@ -53,13 +53,13 @@ class Copying(NamedTuple):
 def copying(run: Run) -> Copying | None:
     """Whether the generator copies; None where nobody looked."""
     step, uri = run.step("CopyCheck"), run.output("CopyCheck", "copies")
-    found = read_suspects(str(uri)) if uri else None
-    if step is None or found is None:
+    suspected = read_suspects(str(uri)) if uri else None
+    if step is None or suspected is None:
         return None
-    told = next(artifact.properties for artifact in step.outputs if artifact.name == "blessing")
-    pictures = zip(found.captions, found.drawn, found.nearest, found.isolation, strict=True)
+    result = next(artifact.properties for artifact in step.outputs if artifact.name == "blessing")
+    pictures = zip(suspected.captions, suspected.drawn, suspected.nearest, suspected.isolation, strict=True)
     suspects = [Suspect(str(text), as_uri(drawn), as_uri(near), float(alone)) for text, drawn, near, alone in pictures]
-    return Copying(told["share"], told["usual"], told["most"], suspects)
+    return Copying(result["share"], result["usual"], result["most"], suspects)
 
 
 @dataclass(frozen=True)

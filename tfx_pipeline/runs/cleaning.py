@@ -70,8 +70,8 @@ def standing(root: Root, runs: Iterable[Run]) -> Iterator[str]:
 
 def places(run: Run, step: str, output: str) -> list[str]:
     """Where a step of a run left an output."""
-    found = run.step(step)
-    return [item.uri for item in found.outputs if item.name == output] if found else []
+    ran = run.step(step)
+    return [item.uri for item in ran.outputs if item.name == output] if ran else []
 
 
 def compared_with(runs: Iterable[Run]) -> Iterator[str]:
@@ -111,23 +111,23 @@ class Lineage:
         """What runs made, took from the cache or read."""
         names = {run.id for run in runs}
         contexts = [context for context in self.store.get_contexts_by_type("pipeline_run") if context.name in names]
-        found = [execution.id for item in contexts for execution in self.store.get_executions_by_context(item.id)]
-        return {artifact for execution in found for artifact in self.around(execution)}
+        executions = [execution.id for item in contexts for execution in self.store.get_executions_by_context(item.id)]
+        return {artifact for execution in executions for artifact in self.around(execution)}
 
     def ancestors(self, uris: Iterable[str]) -> set[int]:
         """What the artifacts at these places were made of, all the way, with what was made beside them."""
         waiting = [self.by_uri[uri] for uri in uris if uri in self.by_uri]
-        found: set[int] = set()
+        reached: set[int] = set()
         while waiting:
             artifact = waiting.pop()
-            if artifact in found:
+            if artifact in reached:
                 continue
-            found.add(artifact)
+            reached.add(artifact)
             for execution in self.makers.get(artifact, ()):
-                found |= self.makes.get(execution, set())
+                reached |= self.makes.get(execution, set())
                 waiting += [item for item in self.takes.get(execution, ()) if self.kind(item) not in JUDGEMENTS]
                 waiting += [self.by_uri[uri] for uri in self.began_with(execution) if uri in self.by_uri]
-        return found
+        return reached
 
     def began_with(self, execution: int) -> Iterator[str]:
         """The model whose weights a training began with, if there is one."""
@@ -155,7 +155,7 @@ class Lineage:
 
 def links(pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
     """Second members by first."""
-    found: dict[int, set[int]] = {}
+    linked: dict[int, set[int]] = {}
     for first, second in pairs:
-        found.setdefault(first, set()).add(second)
-    return found
+        linked.setdefault(first, set()).add(second)
+    return linked

@@ -125,10 +125,10 @@ def damage(store: Path) -> str:
         return ""
     try:
         with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as database:
-            (told,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if told == "ok" else str(told).splitlines()[-1]
+    return "" if answer == "ok" else str(answer).splitlines()[-1]
 
 
 def keep_metadata(root: Root) -> None:
@@ -155,9 +155,9 @@ FULL_STORE = "database or disk is full"
 
 def cure(error: BaseException, root: Root) -> str:
     """What to do about an error, as far as it is the disk's; the libraries wrap theirs, so the words count."""
-    told = str(error)
-    numbers = [number for number in CURES if os.strerror(number) in told or getattr(error, "errno", 0) == number]
-    if FULL_STORE in told:
+    message = str(error)
+    numbers = [number for number in CURES if os.strerror(number) in message or getattr(error, "errno", 0) == number]
+    if FULL_STORE in message:
         numbers.append(errno.ENOSPC)
     free = shutil.disk_usage(root.path).free // 10**6
     return CURES[numbers[0]].format(free=free) if numbers else "mend the cause"

@@ -111,9 +111,9 @@ class Run:
         pictures, text = (self._recorded(name) for name in ORIGINS)
         if "fingerprint" in text:
             text["file_fingerprint"] = text.pop("fingerprint")
-        found = pictures | text
+        recorded = pictures | text
         names = ("folder", "spans", "fingerprint", "pictures", "quarantined", "caption", "file", "file_fingerprint")
-        return {name: found[name] for name in names if found.get(name) not in (None, "")}
+        return {name: recorded[name] for name in names if recorded.get(name) not in (None, "")}
 
     @property
     def caption(self) -> str:
@@ -122,10 +122,10 @@ class Run:
 
     def _recorded(self, name: str) -> dict[str, Any]:
         step = self.step(name)
-        found = dict(step.properties) if step else {}
+        merged = dict(step.properties) if step else {}
         for artifact in step.outputs if step else ():
-            found |= artifact.properties
-        return found
+            merged |= artifact.properties
+        return merged
 
     def of(self, component: str) -> dict[str, Step]:
         """The steps of a component that each model has one of, by the model's name."""
@@ -138,8 +138,8 @@ class Run:
 
     def output(self, step: str, name: str) -> Path | None:
         """Where a step left an output, or found it in the cache; None if it did not come so far."""
-        found = self.step(step)
-        places = [Path(artifact.uri) for artifact in found.outputs if artifact.name == name] if found else []
+        ran = self.step(step)
+        places = [Path(artifact.uri) for artifact in ran.outputs if artifact.name == name] if ran else []
         return next((place for place in places if place.exists()), None)
 
 
@@ -176,13 +176,13 @@ class History:
             HistoryError: If none or several do.
         """
         runs = self.runs()
-        found = runs[:1] if name == "latest" else [run for run in runs if run.id.startswith(name)]
-        if len(found) != 1:
-            known = ", ".join(run.id for run in (found or runs)[:5])
+        matches = runs[:1] if name == "latest" else [run for run in runs if run.id.startswith(name)]
+        if len(matches) != 1:
+            known = ", ".join(run.id for run in (matches or runs)[:5])
             raise HistoryError(
-                f"{'Several runs begin' if found else 'No run begins'} with {name!r}: choose from {known}."
+                f"{'Several runs begin' if matches else 'No run begins'} with {name!r}: choose from {known}."
             )
-        return found[0]
+        return matches[0]
 
     def _run(self, context: pb.Context, unfinished: str) -> Run:
         return Run(context.name, tuple(self._steps(context, unfinished)))

@@ -53,8 +53,8 @@ class Job:
 
     def captioned(self, fineness: int = 1) -> tuple[Captioned, list[Annotations]]:
         """The pictures to train on, `fineness` times as large as the settings say, their captions and annotations."""
-        data, found = self.config.data, files(self.train_files)
-        return read_captioned(found, picture_size=data.picture_size * fineness, caption_length=data.caption_length)
+        data, records = self.config.data, files(self.train_files)
+        return read_captioned(records, picture_size=data.picture_size * fineness, caption_length=data.caption_length)
 
     def withheld_captions(self) -> NDArray[Any]:
         """The captions that are kept from training, int64[n, k, t]."""

@@ -202,18 +202,18 @@ def caption(telling: Telling) -> str:
 def words(telling: Telling, sentence: str | None, *, when: bool) -> dict[str, str]:
     """What the places of a frame are filled with."""
     where = f"{telling.place.name_zh}上空" if telling.in_air else telling.pick(telling.place.phrases_zh)
-    found = {"where": where, "place": telling.place.name_zh}
+    slots = {"where": where, "place": telling.place.name_zh}
     if when:
-        found |= {
+        slots |= {
             "when": hour(telling, TIMES, WEATHERS, WHEN),
             "clause": hour(telling, TIME_CLAUSES, WEATHER_CLAUSES, CLAUSES),
         }
-        found["tags"] = tags(telling)
+        slots["tags"] = tags(telling)
     if telling.scene.figures:
         numbers = range(len(telling.scene.story.roles))
-        found["who"] = sentence or listed([noun_phrase(telling, number) for number in numbers])
-        found["bare"] = listed([noun_phrase(telling, number, bare=True) for number in numbers])
-    return found
+        slots["who"] = sentence or listed([noun_phrase(telling, number) for number in numbers])
+        slots["bare"] = listed([noun_phrase(telling, number, bare=True) for number in numbers])
+    return slots
 
 
 def tags(telling: Telling) -> str:

@@ -234,20 +234,20 @@ def suits(frame: str, where: bool, when: bool) -> bool:
 def words(telling: Telling, frame: str, *, when: bool) -> dict[str, str]:
     """What the places of a frame are filled with."""
     where = f"over {telling.place.with_article}" if telling.in_air else telling.pick(telling.place.phrases)
-    found = {"where": where, "place": telling.place.with_article}
+    slots = {"where": where, "place": telling.place.with_article}
     if when:
-        found |= {
+        slots |= {
             "when": hour(telling, TIMES, WEATHERS, WHEN),
             "clause": hour(telling, TIME_CLAUSES, WEATHER_CLAUSES, CLAUSES),
         }
-        found |= {"tags": tags(telling), "noun": hour(telling, TIME_NOUNS, WEATHER_NOUNS, NOUNS)}
+        slots |= {"tags": tags(telling), "noun": hour(telling, TIME_NOUNS, WEATHER_NOUNS, NOUNS)}
     if telling.scene.figures:
         bare = "{bare}" in frame
-        found |= {"who": subject(telling, bare=bare), "are": "are" if telling.scene.kind == "count" else "is"}
-        found["bare"] = found["who"]
+        slots |= {"who": subject(telling, bare=bare), "are": "are" if telling.scene.kind == "count" else "is"}
+        slots["bare"] = slots["who"]
         if bare:
-            found["place"] = telling.place.name
-    return found
+            slots["place"] = telling.place.name
+    return slots
 
 
 def hour(

@@ -112,12 +112,12 @@ def write_sample(out: Path, file_name: str, each: Sample, size: int) -> Entry:
     """Draw one picture and describe it."""
     # Level 1: these pictures are flat, and a tighter file costs three times the time.
     Image.fromarray(render(each.scene, size)).save(out / file_name, compress_level=1)
-    told = each.captions
-    attributes = each.scene.attributes | {"open": list(told.open)}
+    pair = each.captions
+    attributes = each.scene.attributes | {"open": list(pair.open)}
     return Entry(
         file_name,
-        told.english,
-        told.chinese,
+        pair.english,
+        pair.chinese,
         attributes,
         each.scene.withheld,
         objects=objects_of(each.scene, size),

@@ -144,12 +144,12 @@ class Scene:
     @property
     def attributes(self) -> dict[str, Any]:
         """All that it shows, in words, whatever a caption leaves open."""
-        told = attributes(self.story)
+        shown = attributes(self.story)
         if self.kind == "count":
-            return told | {"variants": [figure.variant for figure in self.figures]}
+            return shown | {"variants": [figure.variant for figure in self.figures]}
         for ordinal, figure in zip(ORDINALS, self.figures, strict=False):
-            told[ordinal]["variant"] = figure.variant
-        return told
+            shown[ordinal]["variant"] = figure.variant
+        return shown
 
 
 def svg(scene: Scene) -> str:

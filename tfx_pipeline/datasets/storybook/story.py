@@ -208,11 +208,11 @@ CASTS = {
 @functools.cache
 def pairs_in(relation: str) -> dict[str, list[str]]:
     """The nouns that may be in a relation, each with those that it may be in that relation to."""
-    found: dict[str, list[str]] = {}
+    partners: dict[str, list[str]] = {}
     for first, second in itertools.permutations(THINGS.values(), 2):
         if set(first.places) & set(second.places) and may_be(first, relation, second):
-            found.setdefault(first.name, []).append(second.name)
-    return found
+            partners.setdefault(first.name, []).append(second.name)
+    return partners
 
 
 def may_be(first: Thing, relation: str, second: Thing) -> bool:
@@ -250,11 +250,11 @@ def weighted(rng: Rng, shares: Mapping[str, float]) -> str:
 
 def attributes(story: Story) -> dict[str, Any]:
     """All of it, as `metadata.jsonl` has it: what it does not have, such as a colour, is left out."""
-    told: dict[str, Any] = {"kind": story.kind}
+    values: dict[str, Any] = {"kind": story.kind}
     for ordinal, role in zip(ORDINALS, story.roles, strict=False):
-        told[ordinal] = {"noun": role.noun} | ({"colour": role.colour} if role.colour else {}) | {"size": role.size}
+        values[ordinal] = {"noun": role.noun} | ({"colour": role.colour} if role.colour else {}) | {"size": role.size}
     if story.kind == "count":
-        told["count"] = story.roles[0].count
+        values["count"] = story.roles[0].count
     for name, relation in zip(("relation", "third_relation"), story.relations, strict=False):
-        told[name] = relation
-    return told | {"place": story.place, "time": story.time, "weather": story.weather}
+        values[name] = relation
+    return values | {"place": story.place, "time": story.time, "weather": story.weather}
