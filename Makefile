@@ -6,6 +6,15 @@ DEMO ?= work/demo
 CIFAR ?=
 TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
+# Options for pytest.
+PYTEST ?=
+UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_skipping \
+	$(addprefix tests/models/test_,batches blocks calibration damage layers metrics noise_prior optimizers pictures \
+		proposals sampling text tiling) \
+	$(addprefix tests/tfx_pipeline/test_,annotations captions comparing config copying drift files folder importing \
+		phrases shapes slices spans storybook_* verdict) \
+	$(addprefix tests/serving/test_,client images provenance wire) \
+	$(addprefix tests/benchmarks/test_,effort judge noise quality_prompts quality_rows)))
 # Debian packages that some tests need, each with a path by which it is known to be there.
 PACKAGES := chromium:/usr/bin/chromium \
 	fonts-noto-color-emoji:/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf \
@@ -18,7 +27,7 @@ export UV_PYTHON_DOWNLOADS = never
 # TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help install install-gpu install-dev packages browser demo docs pretrained bench bench-check test test-clients test-slow lint types format clean
+.PHONY: help install install-gpu install-dev packages browser demo docs pretrained bench bench-check check test test-clients test-slow test-soak lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,8 +78,11 @@ bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/s
 bench-check: install  ## Fail when a ratio has fallen by a fifth against docs/speed.json
 	$(RUN) easel bench speed --rows prompt,decoding --check docs/speed.json
 
+check: lint types  ## Lint, types and the tests that neither train nor serve; in three minutes
+	$(RUN) pytest -m "not slow and not soak" -n 2 --dist loadfile $(UNITS)
+
 test: lint types  ## Lint, types and the test suite
-	$(RUN) pytest -m "not slow" -n 2 --dist loadfile
+	$(RUN) pytest -m "not slow and not soak" -n 2 --dist loadfile $(PYTEST)
 
 test-clients: install-dev  ## The server against ovmsclient and a Node client, which this installs
 	$(UV) venv --quiet --clear --python $(PYTHON) $(CLIENTS)/.venv
@@ -78,8 +90,11 @@ test-clients: install-dev  ## The server against ovmsclient and a Node client, w
 	npm ci --prefix $(CLIENTS) --no-fund --no-audit --silent || echo "npm cannot install here: the Node client is skipped."
 	$(RUN) pytest $(CLIENTS)
 
-test-slow: install-dev  ## The checks that take minutes; CIFAR=archive.tar.gz adds real photographs
-	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m slow
+test-slow: install-dev  ## The tests that take a minute or more: notebooks, runs from the first to the last step
+	$(RUN) pytest -m slow -n 2 --dist loadfile $(PYTEST)
+
+test-soak: install-dev  ## What takes longer still, not in CI; CIFAR=archive.tar.gz adds real photographs
+	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m soak
 
 format: install-dev  ## Format and fix what can be fixed
 	$(RUN) ruff format .

@@ -58,7 +58,7 @@ def fresh() -> Restorer:
 def test_a_measurement_has_its_rows_and_its_time(
     photos: Path, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="Install opencv-python-headless.")
     arguments = ["restoration", "--photos", str(photos), "--minutes", "1"]
     monkeypatch.setattr(sys, "argv", arguments)
     main()
@@ -119,7 +119,7 @@ def test_the_psnr_of_holes_leaves_the_rest_out() -> None:
 
 
 def test_telea_changes_holes_alone_and_its_gain_over_itself_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("cv2")
+    pytest.importorskip("cv2", reason="Install opencv-python-headless.")
     picture = photograph(64, 64, 0)
     mask = random_holes(64, 64, np.random.default_rng(0))
     np.testing.assert_array_equal(telea(picture, mask)[~mask], picture[~mask])

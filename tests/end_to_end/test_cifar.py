@@ -1,4 +1,4 @@
-"""Real photographs through the whole line: `make test-slow CIFAR=cifar10.tar.gz`, an ImageFolder of 50,000 pictures."""
+"""Real photographs through the whole line: `make test-soak CIFAR=cifar10.tar.gz`, an ImageFolder of 50,000 pictures."""
 
 import json
 import os
@@ -15,7 +15,7 @@ EASEL = Path(sys.executable).with_name("easel")
 TRUNCATED, EMPTIED = 5, 2
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.soak,
     pytest.mark.timeout(3600),
     pytest.mark.skipif(not ARCHIVE, reason="EASEL_CIFAR does not name the archive"),
 ]

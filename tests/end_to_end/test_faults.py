@@ -1,4 +1,4 @@
-"""A run that is killed in each of its components, one after the other; slow, since each takes a start of its own."""
+"""A run that is killed in one component after the other; slow, since each takes a start of its own."""
 
 import os
 import signal
@@ -12,23 +12,13 @@ from easel_process import EASEL, MODELS, easel, run_stage, versions, write_confi
 from serving.client import Client
 from serving.process import ServerProcess
 
+# One of each kind: what reads the folder, Beam, a training, a judgement, the parts put together, and pushes.
 COMPONENTS = (
     "FolderExampleGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "ExampleValidator",
-    "DriftCheck",
     "Transform",
-    "Trainer.language_model",
-    "Evaluator.language_model",
     "Trainer.generator",
-    "Exporter.generator",
     "Evaluator.generator",
-    "Trainer.restorer",
-    "Evaluator.restorer",
     "Assembler",
-    "ServingValidator",
-    "CardWriter",
     "Pusher.language_model",
     "Pusher.text_to_image",
 )
@@ -50,7 +40,7 @@ def kill_in(component: str, command: list[str]) -> None:
         pytest.fail(f"the run came to its end without {component}")
 
 
-def test_a_run_killed_in_every_component_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     assert easel("data", "shapes", "--out", tmp_path / "shapes", "--count", 400).returncode == 0
     config, root = write_config(tmp_path / "tiny.toml"), tmp_path / "root"
     for component in COMPONENTS:

@@ -1,6 +1,6 @@
 """Whatever is sent, the server answers, and with an error of the client's where the client is at fault.
 
-A short run is part of the suite; `make test-slow` sends a hundred thousand inputs.
+A short run is part of the suite; `make test-soak` sends a hundred thousand inputs.
 """
 
 import http.client
@@ -136,16 +136,16 @@ def test_what_was_found_before(server: ServerProcess) -> None:
     check_rest(server, "text_to_image", b'{"instances": [{"b64": "+/"}]}')
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_rest_bodies(server: ServerProcess, count: int) -> None:
     sizes(count)(given(paths, documents)(lambda path, body: check_rest(server, path, body)))()
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_grpc_messages(predict: grpc.UnaryUnaryMultiCallable, count: int) -> None:
     sizes(count)(given(messages)(lambda message: check_grpc(predict, message)))()
 
 
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.soak)])
 def test_pictures(predict: grpc.UnaryUnaryMultiCallable, count: int) -> None:
     sizes(count)(given(pictures)(lambda encoded: check_grpc(predict, picture_message(encoded))))()

@@ -28,7 +28,7 @@ DECODED = 4
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
-@pytest.fixture(scope="module", params=[240, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[240, pytest.param(2000, marks=pytest.mark.soak)])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OddFolder:
     return lay_out(tmp_path_factory.mktemp("odd") / "set [1] 集", request.param)
 

@@ -86,7 +86,7 @@ def test_one_model_served_alone_is_told_of_its_versions_too(tmp_path: Path, save
         assert f"{tmp_path}/base/v2 is passed over, since a version is a number" in server.log()
 
 
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="Install setpriv, which is in util-linux.")
 def test_a_folder_that_may_not_be_read_is_in_nobodys_way(forbidden: Path, saved_model: Path) -> None:
     models = forbidden.parent
     place(saved_model, models / "first/1")
@@ -98,7 +98,7 @@ def test_a_folder_that_may_not_be_read_is_in_nobodys_way(forbidden: Path, saved_
         assert server.log().count(told) == server.log().count("lost+found") == 1
 
 
-@pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv is not installed")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="Install setpriv, which is in util-linux.")
 def test_a_version_that_may_not_be_read_leaves_the_others(tmp_path: Path, saved_model: Path) -> None:
     place(saved_model, tmp_path / "model/1", tmp_path / "model/2")
     (tmp_path / "model/2").chmod(0)

@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
         found = [os.environ.get("EASEL_CHROMIUM"), playwright.chromium.executable_path, *map(shutil.which, names)]
         there = [path for path in found if path and Path(path).is_file()]
         if not there:
-            pytest.skip("No Chromium here: `playwright install chromium`, or EASEL_CHROMIUM=/path/to/chromium.")
+            pytest.skip("Install Chromium by `playwright install chromium`, or set EASEL_CHROMIUM=/path/to/chromium.")
         opened = playwright.chromium.launch(executable_path=there[0])
         yield opened
         opened.close()

@@ -10,8 +10,8 @@ from tfx_pipeline.datasets.emoji import CLDR, FONT, PACKAGES, EmojiSummary, writ
 from tfx_pipeline.datasets.entries import DataSetError, Entry
 from tfx_pipeline.datasets.folder import read_folder
 
-needs_font = pytest.mark.skipif(not FONT.exists(), reason=f"needs the Debian package {PACKAGES[0]}")
-needs_names = pytest.mark.skipif(not CLDR.exists(), reason=f"needs the Debian package {PACKAGES[1]}")
+needs_font = pytest.mark.skipif(not FONT.exists(), reason=f"Install the Debian package {PACKAGES[0]}.")
+needs_names = pytest.mark.skipif(not CLDR.exists(), reason=f"Install the Debian package {PACKAGES[1]}.")
 
 NAMES = {
     "en": {"\U0001f600": "grinning face", "\U0001f44b\U0001f3fd": "waving hand: medium skin tone", "‽": "interrobang"},

@@ -29,10 +29,10 @@ DECIMALS = re.compile(r"\d+\.\d+(e[-+]?\d+)?")
 EASEL = str(Path(sys.executable).with_name("easel"))
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.soak,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces"),
-    pytest.mark.skipif(shutil.which("ip") is None, reason="iproute2 is not installed"),
+    pytest.mark.skipif(shutil.which("ip") is None, reason="Install iproute2."),
 ]
 
 

@@ -72,7 +72,7 @@ WITHIN = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", WITHIN)
 def test_two_workers_learn_as_one_does(tmp_path: Path, name: str) -> None:
@@ -86,7 +86,7 @@ def test_two_workers_learn_as_one_does(tmp_path: Path, name: str) -> None:
     assert other == ""
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_a_dead_worker_ends_the_training_with_a_backup_to_go_on_from(tmp_path: Path) -> None:
     steps = 4000
