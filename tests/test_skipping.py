@@ -21,7 +21,9 @@ def test_elsewhere() -> None: ...
 """
 
 
-@pytest.mark.parametrize(("options", "summary"), [([], "3 skipped"), (["--all-installed"], "1 failed, 1 skipped, 1 error")])
+@pytest.mark.parametrize(
+    ("options", "summary"), [([], "3 skipped"), (["--all-installed"], "1 failed, 1 skipped, 1 error")]
+)
 def test_what_could_be_installed_is_not_skipped(tmp_path: Path, options: list[str], summary: str) -> None:
     (tmp_path / "test_skipped.py").write_text(SKIPPED, encoding="utf-8")
     (tmp_path / "pytest.ini").touch()
