@@ -81,7 +81,7 @@ def drawn_before(scale: int) -> "list[Image.Image]":
 
     from models.pretrained import load_pretrained
 
-    return [Image.fromarray(each) for each in load_pretrained().generate(list(PROMPTS), seed=SEED, scale=scale)]
+    return [Image.fromarray(pixels) for pixels in load_pretrained().generate(list(PROMPTS), seed=SEED, scale=scale)]
 
 
 def drawn_after(root: Path, scale: int) -> "list[Image.Image]":

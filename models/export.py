@@ -126,7 +126,7 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
     """
     reader = model.generator.language_model
     # As defaults of arguments they become those of the signature: one row, whatever the rows of a request.
-    given = (each for each in OPTIONS.values() if each.default is not None)
+    given = (option for option in OPTIONS.values() if option.default is not None)
     left_out = {option.name: tf.constant([option.default], option.dtype) for option in given}
 
     def answered(image_bytes: tf.Tensor, captions: tf.Tensor, prompts: tf.Tensor, read: tf.Tensor) -> Tensors:

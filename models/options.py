@@ -59,7 +59,7 @@ TO_SEED = Option("to_seed", "int64", None, "Seed of the second picture; by defau
 SHARE = Option("share", "float32", 0.0, "How far to interpolate: 0 is the first picture, 1 the second.", 0, 1)
 
 OPTIONS: dict[str, Option[Any]] = {
-    each.name: each for each in (TEMPERATURE, EXPAND, REFINE, CANDIDATES, SCALE, TO_PROMPT, TO_SEED, SHARE)
+    option.name: option for option in (TEMPERATURE, EXPAND, REFINE, CANDIDATES, SCALE, TO_PROMPT, TO_SEED, SHARE)
 }
 """All but the seed, by name; a served signature takes the first few of them."""
 

@@ -238,7 +238,8 @@ def facts(languages: Sequence[str], label: str) -> Ask[Facts]:
         count = len(prompts) // len(languages)
         rows = (prompts[row * count : (row + 1) * count] for row in range(len(languages)))
         by_language = (
-            (code, tuple(each.decode() for each in row if each)) for code, row in zip(languages, rows, strict=True)
+            (code, tuple(prompt.decode() for prompt in row if prompt))
+            for code, row in zip(languages, rows, strict=True)
         )
         return Facts(size, dict(by_language))
 
@@ -304,7 +305,9 @@ def status(model: str) -> wire.GetModelStatusRequest:
 def read_status(response: wire.GetModelStatusResponse) -> list[tuple[int, str, str]]:
     """Return versions, newest first, with their states and error messages."""
     name = wire.ModelVersionStatus.State.Name
-    return [(each.version, name(each.state), each.status.error_message) for each in response.model_version_status]
+    return [
+        (served.version, name(served.state), served.status.error_message) for served in response.model_version_status
+    ]
 
 
 def metadata(model: str) -> wire.GetModelMetadataRequest:
@@ -342,7 +345,7 @@ def _request(
 def _tensor(dtype: str, values: Sequence[Any]) -> wire.TensorProto:
     kind, field = _FIELDS[dtype]
     shape = wire.TensorShapeProto(dim=[wire.TensorShapeProto.Dim(size=len(values))])
-    content: dict[str, Any] = {field: [_utf8(each) if isinstance(each, str) else each for each in values]}
+    content: dict[str, Any] = {field: [_utf8(value) if isinstance(value, str) else value for value in values]}
     return wire.TensorProto(dtype=kind, tensor_shape=shape, **content)
 
 
@@ -356,7 +359,7 @@ def _utf8(text: str) -> bytes:
 
 def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    seeds = [seeds_from(int(each), 1)[0] for each in (seed if isinstance(seed, Iterable) else [seed])]
+    seeds = [seeds_from(int(number), 1)[0] for number in (seed if isinstance(seed, Iterable) else [seed])]
     count = max(len(prompts), len(seeds))
     if not prompts or not seeds or len(prompts) not in (1, count) or len(seeds) not in (1, count):
         raise ServingError(
@@ -397,7 +400,7 @@ def _decode(encoded: bytes) -> "Image.Image":
 
 
 def _spec(tensors: Mapping[str, wire.TensorInfo]) -> Spec:
-    return {name: (wire.DataType.Name(each.dtype)[3:].lower(), _shape(each)) for name, each in tensors.items()}
+    return {name: (wire.DataType.Name(tensor.dtype)[3:].lower(), _shape(tensor)) for name, tensor in tensors.items()}
 
 
 def _shape(info: wire.TensorInfo) -> tuple[int | None, ...] | None:

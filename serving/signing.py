@@ -70,7 +70,7 @@ def read(png: Path) -> dict[str, str]:
         return {"signed": f"yes, but the manifest cannot be read: {error}"}
     by = store["manifests"][store["active_manifest"]].get("signature_info", {})
     who = " of ".join(by[name] for name in ("common_name", "issuer") if by.get(name))
-    codes = [each["code"] for each in store.get("validation_status", [])]
+    codes = [status["code"] for status in store.get("validation_status", [])]
     return {"signed": who, "signature": str(state).lower(), **({"remarks": ", ".join(codes)} if codes else {})}
 
 

@@ -29,7 +29,9 @@ def _png(grey: int) -> bytes:
 
 TEXTS = np.array([b"a red circle", "今天的天气很好".encode()], object)
 EXAMPLES: Mapping[str, np.ndarray] = {
-    **{name: np.array([each.default], each.dtype) for name, each in OPTIONS.items() if each.default is not None},
+    **{
+        name: np.array([option.default], option.dtype) for name, option in OPTIONS.items() if option.default is not None
+    },
     "prompt": TEXTS,
     "caption": TEXTS,
     "language": np.array([b"en", b"zh"], object),

@@ -103,7 +103,7 @@ class PictureClassifier(keras.Model):
     def classify(self, pictures: Pictures) -> Labels:
         """The class of each picture and its mirror image together: uint8[n, s, s, 3] -> int64[n]."""
         both = (pictures, pictures[:, :, ::-1])
-        logits = [self.predict(to_float(tf.constant(each)), batch_size=500, verbose=0) for each in both]
+        logits = [self.predict(to_float(tf.constant(batch)), batch_size=500, verbose=0) for batch in both]
         return np.argmax(np.sum(logits, axis=0), axis=-1)
 
 

@@ -27,7 +27,7 @@ def read_captioned(folder: str | Path, *, size: int = 32) -> tuple[Captioned, Ca
         DataSetError: If the folder cannot be read.
     """
     entries = read_folder(folder).entries
-    seen, withheld = ([entry for entry in entries if entry.withheld == each] for each in (False, True))
+    seen, withheld = ([entry for entry in entries if entry.withheld == is_withheld] for is_withheld in (False, True))
     return captioned(Path(folder), seen, size), captioned(Path(folder), withheld, size)
 
 
@@ -68,5 +68,5 @@ def retrieval(draw: Draw, seen: Captioned, *, count: int = 1000, seed: int = 0) 
 
 def squared_distances(ones: Pictures, others: Pictures) -> NDArray[np.float64]:
     """From each of n pictures to each of m: float64[n, m]."""
-    one, other = (each.reshape(len(each), -1).astype(np.float64) for each in (ones, others))
+    one, other = (pictures.reshape(len(pictures), -1).astype(np.float64) for pictures in (ones, others))
     return (one**2).sum(1)[:, None] - 2 * one @ other.T + (other**2).sum(1)

@@ -47,7 +47,7 @@ def open_colours(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 64) -> flo
     counts = []
     for number, scene in enumerate(scenes):
         read = judge.read(drawn(draw, scene, seeds, language=number % 2, left_open="colour"))
-        understood = [each.attributes for each in read if each]
+        understood = [scene_read.attributes for scene_read in read if scene_read]
         counts.append(
             len({each["colour"] for each in understood if each == scene.attributes | {"colour": each.get("colour")}})
         )

@@ -63,8 +63,8 @@ def likeliest(generator: Drawer, captions: Sequence[str], side: int) -> Pictures
 def nearest_scene(picture: NDArray[np.uint8], scene: Scene) -> Scene:
     """Of the canonical scenes of a scene's complete caption, the one whose picture has the least squared error."""
 
-    def error(each: Scene) -> float:
-        return float(((render(each, SIZE).astype(np.float32) - picture) ** 2).sum())
+    def error(candidate: Scene) -> float:
+        return float(((render(candidate, SIZE).astype(np.float32) - picture) ** 2).sum())
 
     return min(canonical_scenes(scene), key=error)
 

@@ -66,13 +66,13 @@ def in_turn(
             for name, run in sides.items():
                 seen[name].append(milliseconds(run, calls[name]))
         timings = {name: timing(values) for name, values in seen.items()}
-        if all(each.spread <= WIDEST for each in timings.values()):
+        if all(timing.spread <= WIDEST for timing in timings.values()):
             return timings
     name = max(timings, key=lambda name: timings[name].spread)
     raise UnsteadyError(
         f"the rounds of {name!r} spread by {timings[name].spread:.0%} of their median, above {WIDEST:.0%}: "
         "measure on idle cores",
-        {side: each for side, each in timings.items() if each.spread <= WIDEST},
+        {side: timing for side, timing in timings.items() if timing.spread <= WIDEST},
     )
 
 

@@ -149,14 +149,14 @@ class Bench:
             self.refused[f"{what}, batch {batch}"] = str(error)
             self.say(f"{what}, batch {batch}: refused, since {error}.")
             timed, refused = error.steady, True
-        timings = {side: Timing(each.ms / share_of, each.spread) for side, each in timed.items()}
+        timings = {side: Timing(timing.ms / share_of, timing.spread) for side, timing in timed.items()}
         for side, (ms, spread) in timings.items():
             share = None if work is None else work / ms / 1e6 / (peak or self.limits.fp32)
             bandwidth = None if weights is None else weights / ms / 1e6 / self.limits.bandwidth
             self.lines.append(Line(what, side, batch, ms, spread, share, bandwidth))
             self.say(f"{what}, batch {batch}, {side}: {ms:.3g} ms")
         # A ratio to the best of the others would flatter where one of them is missing.
-        return {} if refused else {side: each.ms for side, each in timings.items()}
+        return {} if refused else {side: timing.ms for side, timing in timings.items()}
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def prompt(bench: Bench) -> Figures:
             "ours, bf16, XLA": exported(low, Path(folder, "bf16-xla"), export_compiled),
         }
         for batch in BATCHES:
-            bench.compare("prompt to PNG", batch, {name: batched(each, batch) for name, each in variants.items()})
+            bench.compare("prompt to PNG", batch, {name: batched(variant, batch) for name, variant in variants.items()})
     return {"vs_article": ratio(ms, "as in the article"), "vs_keras": ratio(ms, "plain Keras")}
 
 
@@ -545,7 +545,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
     named = {name.strip(): value.strip() for name, value in fields.items()}
     flags = named.get("flags", "").split()
-    widest = next((each for each in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if each in flags), "none of AVX")
+    widest = next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags), "none of AVX")
     return f"{named.get('model name', 'unknown')} ({widest})"
 
 

@@ -155,7 +155,7 @@ class TorchReader(nn.Module):
         self.enter, self.keys, self.values = map(linear, (reader.enter, reader.keys, reader.values))
         self.places = nn.Parameter(weights(reader.places.embeddings))
         self.queries = nn.Parameter(weights(reader.queries))
-        self.blocks = nn.ModuleList(self.block(each) for each in reader.blocks)
+        self.blocks = nn.ModuleList(self.block(block) for block in reader.blocks)
         self.leave = norm(reader.leave)
 
     def block(self, source: Any) -> nn.TransformerEncoderLayer:

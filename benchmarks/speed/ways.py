@@ -143,5 +143,5 @@ def differences(first: Any, second: Any) -> Iterator[int]:
     """Of two ways, by how many of 255 levels the pictures of a prompt differ at most; 255 where captions differ."""
     for seed, prompt in enumerate(PROMPTS):
         (one, caption), (other, same) = first(prompt, seed), second(prompt, seed)
-        pixels = [np.asarray(Image.open(io.BytesIO(each)), np.int16) for each in (one, other)]
+        pixels = [np.asarray(Image.open(io.BytesIO(png)), np.int16) for png in (one, other)]
         yield int(np.abs(pixels[0] - pixels[1]).max()) if caption == same else 255

@@ -55,7 +55,7 @@ def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.i
     length = captions.shape[-1]
     rows = tf.constant(captions.reshape(-1, length))
     others = [with_unknown_words(rows, unknown)[0][:, :length].numpy() for _ in range(VERSIONS - 1)]
-    return np.concatenate([captions, *(each.reshape(captions.shape) for each in others)], axis=1)
+    return np.concatenate([captions, *(other.reshape(captions.shape) for other in others)], axis=1)
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:

@@ -215,7 +215,7 @@ def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int6
     """
     if not share:
         return None
-    met = set(np.unique(np.concatenate([each.ravel() for each in ids])).tolist())
+    met = set(np.unique(np.concatenate([array.ravel() for array in ids])).tolist())
     spelling = set("".join(piece for piece in vocabulary[len(RESERVED) :] if len(piece) > 1))
     letters = [number for number, piece in enumerate(vocabulary) if piece in spelling and number not in met]
     return UnknownWords(letters or [UNKNOWN], share)

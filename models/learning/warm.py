@@ -54,7 +54,9 @@ def sizes(model: keras.Model) -> dict[str, Any]:
 
 def is_size(value: Any) -> bool:
     """Whether an argument of a network is a whole number or several."""
-    return isinstance(value, int) or (isinstance(value, list | tuple) and all(isinstance(each, int) for each in value))
+    return isinstance(value, int) or (
+        isinstance(value, list | tuple) and all(isinstance(number, int) for number in value)
+    )
 
 
 def plain(size: Any) -> int | list[int]:

@@ -41,8 +41,8 @@ _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "str
 @cache
 def document() -> dict[str, Any]:
     """Return the document, OpenAPI 3.1."""
-    modes: list[tuple[type[BaseModel], Any]] = [(each, "validation") for each in _TAKEN]
-    modes += [(each, "serialization") for each in _GIVEN]
+    modes: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in _TAKEN]
+    modes += [(model, "serialization") for model in _GIVEN]
     _, definitions = models_json_schema(modes, ref_template=_REFERENCE)
     components = definitions["$defs"]
     components["Edit"] = _with_files(components["Edit"])

@@ -166,6 +166,6 @@ async def _index(request: web.Request) -> web.Response:
 @cache
 def _page() -> str:
     """The document, with the options' defaults and ranges in its controls."""
-    known = {name: each.default for name, each in OPTIONS.items()}
-    known |= {f"{name}_{end}": bound for name, each in OPTIONS.items() for end, bound in each.bounds.items()}
+    known = {name: option.default for name, option in OPTIONS.items()}
+    known |= {f"{name}_{end}": bound for name, option in OPTIONS.items() for end, bound in option.bounds.items()}
     return Template((_PAGE / "index.html").read_text(encoding="utf-8")).substitute(known)

@@ -200,7 +200,7 @@ class Captions:
         """The captions in a cell, which is one or a list of them; blank ones are none."""
         values = value if isinstance(value, list) else [value]
         texts = [text for text in values if isinstance(text, str)]
-        if others := [each for each in values if each is not None and not isinstance(each, str)]:
+        if others := [item for item in values if item is not None and not isinstance(item, str)]:
             held = f"a list with {named(others[0])}" if isinstance(value, list) else named(value)
             reason = f"{column} holds {held}, and must hold a string or a list of strings."
             raise RefusedError(Kind.BROKEN_LINE, reason)

@@ -229,7 +229,7 @@ def _links(root: Path, files: Files, named: set[str]) -> Iterator[Quarantined]:
     """Name the links out of the folder whose contents no caption names; what lies within it is read where it lies."""
     top = os.path.realpath(root)
     for name in files.links:
-        if leads_out(top, name) and not any(each.startswith(f"{name}/") for each in named):
+        if leads_out(top, name) and not any(other.startswith(f"{name}/") for other in named):
             reason = f"It is a link to a folder outside, which is not followed; {without_links(root)}."
             yield Quarantined(name, reason, Kind.LINK)
 

@@ -70,7 +70,7 @@ def in_square(objects: Objects, width: int, height: int) -> tuple[Box, ...]:
 
 def boxes_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.float32] | None:
     """The boxes of the first `things` things of each picture, as `models.learning.inputs.Captioned` has them."""
-    if all(each.boxes is None for each in annotations):
+    if all(annotation.boxes is None for annotation in annotations):
         return None
     boxes = np.zeros([len(annotations), things, len(Box._fields)], np.float32)
     for row, each in zip(boxes, annotations, strict=True):
@@ -95,7 +95,7 @@ def tags_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.bool_
     Returns:
         bool[n, things + 1, tags] over the names of the `MOST_TAGS` commonest, sorted; None where no picture has any.
     """
-    parts = [(*padded(each.categories, things), each.tags) for each in annotations]
+    parts = [(*padded(annotation.categories, things), annotation.tags) for annotation in annotations]
     counts = Counter(name for row in parts for names in row for name in names)
     places = {name: place for place, name in enumerate(sorted(name for name, _ in counts.most_common(MOST_TAGS)))}
     if not places:

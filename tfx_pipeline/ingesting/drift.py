@@ -125,7 +125,9 @@ def names(statistics: Any, feature: str) -> dict[str, float]:
     """How often each of a feature's names occurs."""
     matching = of_feature(statistics, feature)
     return {
-        bucket.label: bucket.sample_count for each in matching for bucket in each.string_stats.rank_histogram.buckets
+        bucket.label: bucket.sample_count
+        for statistic in matching
+        for bucket in statistic.string_stats.rank_histogram.buckets
     }
 
 

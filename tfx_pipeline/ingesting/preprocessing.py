@@ -29,7 +29,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     """
     image, text, text_zh = (flat(inputs[name]) for name in ("image", "text", "text_zh"))
     more = {name: sparse(inputs[name]) for name in ("more",) if name in inputs}
-    captions = tf.concat([text, text_zh, *(each.values for each in more.values())], axis=0)
+    captions = tf.concat([text, text_zh, *(texts.values for texts in more.values())], axis=0)
     vocabulary = tft.vocabulary(
         # Every character too, so that words the vocabulary lacks can be spelled.
         tf.concat([pieces(captions), characters(captions)], axis=1).to_sparse(),
@@ -48,7 +48,7 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         "image": raw_squares(image, custom_config["picture_size"]),
         "text": tf.ensure_shape(token_ids(text, table, length), [None, length]),
         "text_zh": tf.ensure_shape(token_ids(text_zh, table, length), [None, length]),
-        **{name: laid_out(each, token_ids(each.values, table, length), length) for name, each in more.items()},
+        **{name: laid_out(texts, token_ids(texts.values, table, length), length) for name, texts in more.items()},
         **{name: flat(inputs[name])[:, None] for name in ("annotations",) if name in inputs},
     }
 

@@ -83,7 +83,9 @@ def size_class(width: int, height: int) -> str:
 def by_split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
     """Entries to train on, and those that are kept from training; see `is_eval`."""
     any_withheld = any(entry.withheld for entry in entries)
-    train, kept = ([entry for entry in entries if is_eval(entry, any_withheld) == each] for each in (False, True))
+    train, kept = (
+        [entry for entry in entries if is_eval(entry, any_withheld) == held_out] for held_out in (False, True)
+    )
     return train, kept
 
 

@@ -55,7 +55,7 @@ def eval_config(
         slicing_specs=[pb.SlicingSpec(), *parts],
         metrics_specs=[
             pb.MetricsSpec(
-                metrics=[metric_config(each, demanded(each, model, thresholds, worst), parts) for each in metrics]
+                metrics=[metric_config(metric, demanded(metric, model, thresholds, worst), parts) for metric in metrics]
             )
         ],
     )

@@ -135,7 +135,7 @@ def lengths(run: Run) -> list[Lengths]:
     captions = read_captions(files(transformed, "train"), caption_length=length)
     parts = (captions[:, 0], captions[:, 1], captions[:, 2:].reshape(-1, length))
     languages = (*LANGUAGES.values(), "Further captions")
-    return [measured(*each, length) for each in zip(languages, parts, strict=True)] if len(captions) else []
+    return [measured(*part, length) for part in zip(languages, parts, strict=True)] if len(captions) else []
 
 
 def measured(language: str, ids: NDArray[np.int64], length: int) -> Lengths:

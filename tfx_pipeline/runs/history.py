@@ -167,7 +167,9 @@ class History:
         # Not by their names, which are times: the clock may have been set back.
         newest, *older = sorted(contexts, key=lambda context: context.id, reverse=True) or [None]
         unfinished = "running" if is_under_way(self.root) else "interrupted"
-        return [self._run(newest, unfinished), *(self._run(each, "interrupted") for each in older)] if newest else []
+        return (
+            [self._run(newest, unfinished), *(self._run(context, "interrupted") for context in older)] if newest else []
+        )
 
     def run(self, name: str) -> Run:
         """The run whose id begins with `name`; `latest` is the newest.

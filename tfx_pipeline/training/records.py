@@ -41,8 +41,8 @@ def read_captions(files: Sequence[str], *, caption_length: int) -> NDArray[np.in
 
 def joined(captions: Sequence[NDArray[np.int64]], caption_length: int) -> NDArray[np.int64]:
     """Captions of batches, int64[b, k, t] each, as those of all pictures, with missing ones up to the largest k."""
-    most = max((each.shape[1] for each in captions), default=2)
-    filling = [missing(len(each), most - each.shape[1], caption_length) for each in captions]
+    most = max((column.shape[1] for column in captions), default=2)
+    filling = [missing(len(column), most - column.shape[1], caption_length) for column in captions]
     rows = (np.concatenate(parts, axis=1) for parts in zip(captions, filling, strict=True))
     return np.concatenate([missing(0, most, caption_length), *rows])
 

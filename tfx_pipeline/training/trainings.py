@@ -42,7 +42,7 @@ def train_language_model(job: Job) -> LanguageModel:
 
 def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.bool_] | None:
     """Tags by which each slot learns to tell a thing, and the last the whole; None where things outnumber the slots."""
-    slots, most = job.config.language.slots, max((len(each.categories) for each in annotations), default=0)
+    slots, most = job.config.language.slots, max((len(annotation.categories) for annotation in annotations), default=0)
     if most < slots:
         return tags_of(annotations, slots - 1)
     job.log(

@@ -108,20 +108,20 @@ def write_batch(out: Path, size: int, seed: int, about: Collection[str], batch: 
     return [write_sample(out, f"{IMAGES}/{number:06}.png", each, size) for number, each in enumerate(drawn, start)]
 
 
-def write_sample(out: Path, file_name: str, each: Sample, size: int) -> Entry:
+def write_sample(out: Path, file_name: str, drawn: Sample, size: int) -> Entry:
     """Draw one picture and describe it."""
     # Level 1: these pictures are flat, and a tighter file costs three times the time.
-    Image.fromarray(render(each.scene, size)).save(out / file_name, compress_level=1)
-    pair = each.captions
-    attributes = each.scene.attributes | {"open": list(pair.open)}
+    Image.fromarray(render(drawn.scene, size)).save(out / file_name, compress_level=1)
+    pair = drawn.captions
+    attributes = drawn.scene.attributes | {"open": list(pair.open)}
     return Entry(
         file_name,
         pair.english,
         pair.chinese,
         attributes,
-        each.scene.withheld,
-        objects=objects_of(each.scene, size),
-        tags=tuple(each.scene.scenery),
+        drawn.scene.withheld,
+        objects=objects_of(drawn.scene, size),
+        tags=tuple(drawn.scene.scenery),
     )
 
 
