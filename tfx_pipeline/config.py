@@ -175,6 +175,14 @@ PROFILES = {
         },
         "an hour at most, by its number of steps,",
     ),
+    "photo": Profile(
+        {
+            "language": {"steps": 1000},
+            "drawing": {"network": "photo"},
+            "restoration": {"steps": 2000},
+        },
+        "about an hour, by its number of steps,",
+    ),
 }
 
 
@@ -182,7 +190,7 @@ def load_config(profile: str, file: Path | None = None, start: str | None = None
     """The settings of a profile, overridden by a TOML file.
 
     Args:
-        profile: `brief` (to start from weights), `quick` (minutes on a laptop) or `standard`.
+        profile: `brief` (to start from weights), `quick` (minutes on a laptop), `standard` or `photo`.
         file: TOML with the sections of `RunConfig`, for example `[drawing]` and `warmup_steps = 500`.
         start: Takes the place of `retraining.start`. With `pretrained`, the sizes are those of the pretrained weights
             unless the file says otherwise; how long to train stays as the profile has it.

@@ -94,11 +94,21 @@ class PictureClassifier(keras.Model):
 
     def call(self, pictures: tf.Tensor, training: bool = False) -> tf.Tensor:
         """float32[b, s, s, 3] in -1..1 -> logits, float32[b, classes]."""
+        # An eighth, so that the first logits are small: a maximum over the plane is far from zero.
+        return self.head(self.see(pictures, training=training)) / 8
+
+    def see(self, pictures: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """float32[b, s, s, 3] in -1..1 -> what the logits are made of, float32[b, d]."""
         features = tf.nn.relu(self.whiten(pictures))
         for block in self.blocks:
             features = block(features, training=training)
-        # An eighth, so that the first logits are small: a maximum over the plane is far from zero.
-        return self.head(tf.reduce_max(tf.cast(features, tf.float32), axis=(1, 2))) / 8
+        return tf.reduce_max(tf.cast(features, tf.float32), axis=(1, 2))
+
+    def features(self, pictures: Pictures) -> NDArray[np.float32]:
+        """What it sees in pictures, uint8[n, s, s, 3] -> float32[n, d]."""
+        see = tf.function(self.see, reduce_retracing=True)
+        batches = (pictures[start : start + 500] for start in range(0, len(pictures), 500))
+        return np.concatenate([see(to_float(tf.constant(batch))).numpy() for batch in batches])
 
     def classify(self, pictures: Pictures) -> Labels:
         """The class of each picture and its mirror image together: uint8[n, s, s, 3] -> int64[n]."""
@@ -129,8 +139,13 @@ def read_labelled(folder: str | Path, *, size: int = 32, seed: int = 0) -> tuple
         )
     pictures = load_pictures([Path(folder) / entry.file_name for entry in entries], size)
     everything = Labelled(pictures, np.array([classes.index(entry.text) for entry in entries]), classes)
-    held_out = np.random.default_rng(seed).permutation(len(entries)) < len(entries) // 10
+    held_out = is_held_out(len(entries), seed)
     return everything.part(~held_out), everything.part(held_out)
+
+
+def is_held_out(count: int, seed: int = 0) -> NDArray[np.bool_]:
+    """Which of as many pictures are held out, a tenth of them: bool[count]."""
+    return np.random.default_rng(seed).permutation(count) < count // 10
 
 
 def trained_classifier(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.quality import captions, drawing, language, restoration, storybook
+from benchmarks.quality import captions, classes, drawing, language, restoration, storybook
 from benchmarks.quality.effort import Effort
 from benchmarks.quality.programs import ElsewhereError
 
@@ -21,7 +21,8 @@ class Row(NamedTuple):
     Attributes:
         keys: The figures that are asked of it; those that it could not measure are None in the answer.
         measure: From the data and what it may spend to figures; among them `training_minutes` where it trains.
-        needs: What the data folder must hold, relative to it; None where the row draws its own data.
+        needs: What the data folder must hold, relative to it, or an archive whose name begins so and ends in `.tar.gz`;
+            None where the row draws its own data.
         trains: Whether it trains models; the others judge what is there.
     """
 
@@ -58,7 +59,11 @@ ROWS: dict[str, Row] = {
     "scenes": Row(("scenes_all_right",), lambda _, effort: drawing.measure_scenes(effort)),
     "prompts": Row(("prompt_attributes_kept",), lambda _, effort: drawing.measure_prompts(effort)),
     "emoji": Row(("emoji_psnr", "emoji_r1"), captions.measure_emoji, needs="emoji"),
-    "cifar": Row(("cifar_class_accuracy",), captions.measure_classes, needs="cifar10"),
+    "cifar": Row(
+        keys("cifar", "class_accuracy gan_train kid_ratio recall draw_ms"),
+        classes.measure,
+        needs="cifar10",
+    ),
     "photos": Row(
         ("set12_sigma25_psnr", "set5_x2_psnr", "inpaint_gain_db"),
         restoration.measure,
@@ -66,6 +71,13 @@ ROWS: dict[str, Row] = {
     ),
     "text": Row(("shakespeare_nats",), language.measure, needs="tinyshakespeare.txt"),
 }
+
+
+def needed(data: Path, name: str) -> Path:
+    """What a folder holds under a name, or else an archive of it."""
+    path = data / name
+    archives = sorted(data.glob(f"{name}*.tar.gz")) if name else []
+    return path if path.exists() or not archives else archives[0]
 
 
 def measure(
@@ -78,8 +90,8 @@ def measure(
     """Run rows, one after the other.
 
     Args:
-        data: Folder of `emoji`, `cifar10`, `photos` and `tinyshakespeare.txt`, as far as there are; rows whose data are
-            missing are not run, and `say` is told.
+        data: Folder of `emoji`, `cifar10` (or an archive of it), `photos` and `tinyshakespeare.txt`, as far as there
+            are; rows whose data are missing are not run, and `say` is told.
         effort: What each row may spend; with a folder of programs, rows whose programs wait there are not measured
             yet, and `say` is told what to do.
         rows: Which ones.
@@ -99,7 +111,7 @@ def measure(
     spent: Figures = {}
     for name in rows:
         row = ROWS[name]
-        path = (data or Path()) / (row.needs or "")
+        path = needed(data or Path(), row.needs or "")
         if row.needs and (data is None or not path.exists()):
             say(f"{name}: not run, for want of {row.needs} in the data folder.")
             continue

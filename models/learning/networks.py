@@ -31,4 +31,5 @@ class Network:
 
 PLANE = Network("plane", recipe="models.learning.plane:learn_plane")
 SCENES = Network("scenes", recipe="models.learning.scenes:learn_scenes", section="scenes", fineness=2)
-NETWORKS = {network.name: network for network in (PLANE, SCENES)}
+PHOTO = Network("photo", recipe="models.learning.photos:learn_photos", section="photo")
+NETWORKS = {network.name: network for network in (PLANE, SCENES, PHOTO)}

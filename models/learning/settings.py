@@ -83,15 +83,35 @@ class Scenes(Section):
     kl_weight: Weight = 3e-4
 
 
+class Photo(Section):
+    """The network `photo`; see `models.photo_network`, `models.photo_critic` and `models.photo_training`."""
+
+    noise_size: Annotated[int, Field(ge=1, le=512)] = 64
+    style_size: Width = 256
+    width: Width = 48
+    most_width: Width = 192
+    block: Literal[1, 2] = 2
+    critic_width: Width = 64
+    critic_most_width: Width = 192
+    steps: Steps = 12_000
+    batch_size: Batch = 64
+    learning_rate: Rate = 3e-4
+    contrast_weight: Weight = 0.1
+    penalty_weights: tuple[Weight, Weight] = (0.05, 0.005)
+    penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8
+    augmented_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class Drawing(Section):
     """The generator: `network` chooses one of `models.learning.networks`.
 
     The other settings are those of the network `plane`; see `models.generator` and `models.generator_training`. The
-    network `scenes` has a section of its own.
+    networks `scenes` and `photo` have sections of their own.
     """
 
     network: Annotated[str, AfterValidator(known_network)] = PLANE.name
     scenes: Scenes = Scenes()
+    photo: Photo = Photo()
     noise_size: Annotated[int, Field(ge=1, le=512)] = 8
     components: Annotated[int, Field(ge=1, le=256)] = 16
     style_size: Width = 128

@@ -57,6 +57,13 @@ def test_a_row_without_its_data_is_told_and_not_run(tmp_path: Path, given: bool)
 
 
 @pytest.mark.usefixtures("some_rows")
+def test_an_archive_of_the_data_will_do(tmp_path: Path) -> None:
+    (tmp_path / "a.txt-part.tar.gz").write_text("abcd")
+    figures = measure(tmp_path, effort=Effort(2), rows=["text"], say=lambda line: None)
+    assert figures["shakespeare_nats"] == 4
+
+
+@pytest.mark.usefixtures("some_rows")
 def test_a_row_that_waits_for_another_machine_is_told_and_the_others_are_run(tmp_path: Path) -> None:
     told: list[str] = []
     figures = measure(None, effort=Effort(2, 1, tmp_path), rows=["emoji", "shapes"], say=told.append)

@@ -100,7 +100,7 @@ def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], tmp_path: Path, mo
 def test_an_unknown_profile_is_wrong_use(tmp_path: Path) -> None:
     done = easel("run", "--data", tmp_path, "--root", tmp_path / "root", "--profile", "fast")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "There is no profile 'fast': choose one of brief, quick, standard.\n"
+    assert done.stderr == "There is no profile 'fast': choose one of brief, quick, standard, photo.\n"
     assert not (tmp_path / "root").exists()
 
 

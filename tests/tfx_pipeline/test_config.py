@@ -137,7 +137,7 @@ def test_merging_keeps_what_is_not_overridden() -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_ones_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"There is no profile 'fast': choose one of brief, quick, standard\."):
+    with pytest.raises(ConfigError, match=r"There is no profile 'fast': choose one of brief, quick, standard, photo\."):
         load_config("fast")
 
 

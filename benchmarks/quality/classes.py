@@ -1,0 +1,166 @@
+"""The row of photographs whose captions are their classes: how well they are drawn, as judged by classifiers."""
+
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from benchmarks.quality import Draw, Pictures
+from benchmarks.quality.classifier import (
+    Labelled,
+    PictureClassifier,
+    accuracy,
+    class_accuracy,
+    read_labelled,
+    train_classifier,
+    trained_classifier,
+)
+from benchmarks.quality.distances import covered, kid
+from benchmarks.quality.drawing import drawing, train_generator
+from benchmarks.quality.effort import Effort, Settings
+from models.drawing import Drawer
+
+CLASSIFIER = "classifier.keras"
+SECOND_SEED = 1
+"""Of the classifier in whose features distances are measured."""
+REFERENCE_MINUTES = 10.0
+"""Most minutes that the network `plane` is trained for, to be held beside: it does not gain by more."""
+
+PLANE = Settings(
+    cpu={
+        "data": {"picture_size": 32},
+        "language": {"slots": 1, "steps": 300},
+        "drawing": {"noise_size": 32, "warmup_steps": 8000, "adversarial_steps": 300},
+    },
+    gpu={
+        "data": {"picture_size": 32},
+        "language": {"slots": 1, "steps": 300},
+        "drawing": {
+            "noise_size": 64,
+            "width": 192,
+            "style_size": 512,
+            "frames": 32,
+            "warmup_steps": 12000,
+            "adversarial_steps": 7000,
+            "batch_size": 128,
+        },
+    },
+)
+PHOTO = Settings(
+    cpu={
+        "data": {"picture_size": 32},
+        "language": {"slots": 1, "steps": 50},
+        "drawing": {"network": "photo", "photo": {"steps": 2000}},
+    },
+    gpu={
+        "data": {"picture_size": 32},
+        "language": {"slots": 1, "steps": 300},
+        "drawing": {
+            "network": "photo",
+            "photo": {
+                "width": 88,
+                "most_width": 320,
+                "block": 1,
+                "critic_width": 128,
+                "critic_most_width": 384,
+                "batch_size": 128,
+                "steps": 40_000,
+            },
+        },
+    },
+)
+
+
+def measure(source: Path, effort: Effort) -> dict[str, float]:
+    """Train on photographs whose captions are their classes, and ask classifiers what the drawings show.
+
+    The classifiers are trained outside the budget; the one that judges is kept beside a folder of data. Distances are
+    measured in the features of another one, on as many held-out pictures.
+
+    Args:
+        source: The folder of a data set, or an archive, `.tar.gz`, that holds one.
+        effort: What to spend.
+
+    Returns:
+        `cifar_class_accuracy`: share of drawings that get the class of their caption; `cifar_gan_train`: share of real
+        pictures, held out, that get their class from a classifier taught by as many drawings as there are pictures to
+        train on (GAN-train, Shmelkov et al., 2018); `cifar_kid_ratio`: the kernel distance to real pictures over that
+        of the network `plane`; `cifar_kid`, `cifar_kid_error`; `cifar_precision`, `cifar_recall`: see
+        `distances.covered`; `cifar_draw_ms`: one drawing; `classifier_accuracy`: share of real pictures, held out, that
+        get their class; `training_minutes`.
+
+    Raises:
+        DataSetError: If the data cannot be read or their captions are not classes.
+    """
+    with unpacked(source) as folder:
+        data, held_out = read_labelled(folder)
+        judge = trained_classifier(data, folder.with_name(CLASSIFIER))
+        eye = train_classifier(data, epochs=10, seed=SECOND_SEED)
+    generator, minutes_spent = effort.timed(lambda: trained(data, PHOTO, effort))
+    reference = trained(data, PLANE, effort._replace(minutes=min(effort.minutes, REFERENCE_MINUTES)).within("plane"))
+    draw = drawing(generator)
+    return {
+        "cifar_class_accuracy": class_accuracy(draw, judge),
+        "cifar_gan_train": gan_train(draw, data, held_out),
+        **nearness(draw, drawing(reference), held_out, eye),
+        "cifar_draw_ms": milliseconds(lambda: generator.generate(data.classes[0], seed=0)),
+        "classifier_accuracy": accuracy(judge, held_out),
+        **minutes_spent,
+    }
+
+
+@contextmanager
+def unpacked(source: Path) -> Iterator[Path]:
+    """The folder of a data set; what is unpacked is gone afterwards."""
+    if source.is_dir():
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as place, tarfile.open(source) as archive:
+        archive.extractall(place, filter="data")
+        (folder,) = Path(place).iterdir()
+        yield folder
+
+
+def trained(data: Labelled, settings: Settings, effort: Effort) -> Drawer:
+    """A generator that learned the pictures."""
+    captions = [(data.classes[label],) for label in data.labels]
+    return train_generator(data.pictures, captions, effort.config(settings), effort)
+
+
+def drawn_as(labels: np.ndarray, draw: Draw, data: Labelled, *, first_seed: int = 0) -> Pictures:
+    """A drawing of each label, on seeds of their own."""
+    return draw([data.classes[label] for label in labels], list(range(first_seed, first_seed + len(labels))))
+
+
+def gan_train(draw: Draw, data: Labelled, held_out: Labelled, *, epochs: int = 10) -> float:
+    """Share of held-out real pictures that a classifier taught by drawings alone tells the class of."""
+    drawn = Labelled(drawn_as(data.labels, draw, data), data.labels, data.classes)
+    return accuracy(train_classifier(drawn, epochs=epochs), held_out)
+
+
+def nearness(draw: Draw, reference: Draw, held_out: Labelled, eye: PictureClassifier) -> dict[str, float]:
+    """How near drawings of the held-out pictures' classes are to these, beside another generator's."""
+    real = eye.features(held_out.pictures)
+    ours, theirs = (eye.features(drawn_as(held_out.labels, each, held_out)) for each in (draw, reference))
+    distance = kid(real, ours)
+    return {
+        "cifar_kid_ratio": distance.value / kid(real, theirs).value,
+        "cifar_kid": distance.value,
+        "cifar_kid_error": distance.error,
+        "cifar_precision": covered(real, ours),
+        "cifar_recall": covered(ours, real),
+    }
+
+
+def milliseconds(call: Callable[[], object], *, times: int = 50) -> float:
+    """The median of calls after the first few."""
+    spent = []
+    for _ in range(times + 5):
+        started = perf_counter()
+        call()
+        spent.append(1000 * (perf_counter() - started))
+    return float(np.median(spent[5:]))

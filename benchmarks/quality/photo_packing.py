@@ -1,0 +1,104 @@
+"""What goes to a machine with a GPU to train the network for photographs, and what comes back from it.
+
+    python -m benchmarks.quality.photo_packing DATA FOLDER
+
+DATA is a folder of photographs of 32x32 pixels whose captions are their classes. FOLDER gets the pack that
+`photo_program.py` trains on, and the language model that read the captions.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.quality.classes import PHOTO
+from benchmarks.quality.classifier import is_held_out, read_labelled
+from benchmarks.quality.drawing import captioned, no_lines
+from benchmarks.quality.photo_program import WEIGHTS, own_weights
+from models.language_model import LanguageModel
+from models.learning.fit import fit
+from models.learning.optimizing import averaging_over
+from models.learning.photos import new_photo_generator, of_critic, of_generator, of_training
+from models.learning.recipes import learn_language
+from models.learning.settings import LearningConfig
+from models.photo_generator import PhotoGenerator
+from models.saving import load_model
+from tfx_pipeline.datasets.folder import read_folder
+
+PACK, READER = "pack.npz", "language_model.keras"
+CONFIG = LearningConfig.model_validate(PHOTO.gpu)
+"""Of which the number of steps is not read: the clock of `photo_program.py` decides."""
+
+
+def pack(data: Path, folder: Path, config: LearningConfig = CONFIG) -> None:
+    """Train a language model on the captions, and write all that the training of the generator needs.
+
+    Args:
+        data: Folder of photographs whose captions are classes, in files of the size of training.
+        folder: To write to.
+        config: Its `data`, `language` and `drawing` are read.
+
+    Raises:
+        DataSetError: If the folder cannot be read or its captions are not classes.
+    """
+    size, settings = config.data.picture_size, config.drawing.photo
+    seen, _ = read_labelled(data, size=size)
+    entries = read_folder(data).entries
+    files = [data / entries[row].file_name for row in np.flatnonzero(~is_held_out(len(entries)))]
+    language_model = learn_to_read(seen.pictures, [seen.classes[label] for label in seen.labels], config)
+    encoded = [np.frombuffer(file.read_bytes(), np.uint8) for file in files]
+    folder.mkdir(parents=True, exist_ok=True)
+    language_model.save(folder / READER)
+    of_all = {
+        "seed": config.seed,
+        "slots": config.language.slots,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "average": averaging_over(settings.steps),
+        "generator": of_generator(settings),
+        "critic": of_critic(settings),
+        "training": of_training(settings),
+    }
+    np.savez_compressed(
+        folder / PACK,
+        encoded=np.concatenate(encoded),
+        ends=np.cumsum([len(each) for each in encoded]),
+        label=seen.labels.astype(np.int32),
+        embeddings=language_model.embed_texts(tf.constant(seen.classes)).numpy(),
+        settings=json.dumps(of_all),
+    )
+
+
+def learn_to_read(pictures: np.ndarray, captions: Sequence[str], config: LearningConfig) -> LanguageModel:
+    """A language model that has read the captions of pictures, uint8[n, s, s, 3]."""
+    keras.utils.set_random_seed(config.seed)
+    arrays, vocabulary = captioned(pictures, [(caption,) for caption in captions], config)
+    with tempfile.TemporaryDirectory() as kept:
+        bound = partial(fit, checkpoints=Path(kept, "checkpoints"), run_dir=Path(kept, "run"))
+        return learn_language(arrays, no_lines(config), vocabulary, config, fit=bound)
+
+
+def unpack(folder: Path, config: LearningConfig = CONFIG) -> PhotoGenerator:
+    """The generator whose weights came back, beside the language model that it was packed with.
+
+    Args:
+        folder: Of `pack`, with the weights that `photo_program.py` wrote.
+        config: What was packed.
+    """
+    language_model = load_model(folder / READER)
+    assert isinstance(language_model, LanguageModel)
+    generator = new_photo_generator(language_model, config.drawing.photo, config.data.picture_size)
+    with np.load(folder / WEIGHTS) as trained:
+        for number, weight in enumerate(own_weights(generator)):
+            weight.assign(trained[f"arr_{number}"])
+    return generator
+
+
+if __name__ == "__main__":
+    pack(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,144 @@
+"""How photographs are learned: adversarially from the first step to the last, with no pixel held against another.
+
+The non-saturating logistic loss (Goodfellow et al., 2014) with zero-centred gradient penalties on real and drawn
+pictures, whose weight falls as the training goes on (R3GAN, Huang et al. 2024), here by finite differences and every
+few steps. A contrastive loss between pictures and the captions of a batch (as in XMC-GAN, Zhang et al. 2021) makes
+drawings show what their captions say: the critic learns it from real pictures, the generator from its own.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from models import sampling
+from models.augmentation import augmented
+from models.photo_critic import Opinion, PhotoCritic
+from models.photo_network import PhotoNetwork
+from models.tensors import Tensor, to_float
+from models.training import Losses, ScheduledTraining, Update
+
+Batch = dict[str, Tensor]
+
+MOVE = 0.05
+"""Deviation of the moves that the critic's slopes are measured by, in a range of pictures of 2."""
+TEMPERATURE = 0.2
+"""Of the softmax over the captions of a batch."""
+ALIKE = 0.9
+"""Cosine between captions from which on they say the same: neither is held against the other's picture."""
+
+
+def falling(progress: Tensor) -> Tensor:
+    """The learning rate as a share of its peak: constant, and in the last quarter linear to a tenth."""
+    return 1 - 0.9 * ops.clip(4 * progress - 3, 0.0, 1.0)
+
+
+class PhotoTraining(ScheduledTraining):
+    """The adversarial training of a network for photographs.
+
+    Args:
+        generator: Learns to draw.
+        critic: The opponent, with an optimizer of its own.
+        critic_optimizer: Its optimizer.
+        contrast_weight: Weight of the contrastive loss.
+        penalty_weights: Weight of the gradient penalties at the start, and from the middle on.
+        penalty_every: Steps between gradient penalties.
+        augmented_share: Share of the pictures that the critic sees augmented.
+    """
+
+    def __init__(
+        self,
+        generator: PhotoNetwork,
+        critic: PhotoCritic,
+        *,
+        critic_optimizer: keras.optimizers.Optimizer,
+        contrast_weight: float = 0.1,
+        penalty_weights: tuple[float, float] = (0.05, 0.005),
+        penalty_every: int = 8,
+        augmented_share: float = 0.5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.generator = generator
+        self.critic = critic
+        self.critic_optimizer = critic_optimizer
+        self.contrast_weight = contrast_weight
+        self.penalty_weights = penalty_weights
+        self.penalty_every = penalty_every
+        self.augmented_share = augmented_share
+        critic_optimizer.build(critic.trainable_variables)
+        # Keras keeps the variables of `optimizer` alone.
+        self.critic_state = critic_optimizer.variables
+
+    def updates(self) -> list[Update]:
+        """One update of the critic, then one of the generator."""
+        return [
+            Update(self.critic_loss, self.critic.trainable_variables, self.critic_optimizer),
+            Update(self.generator_loss, self.generator.trainable_variables, self.optimizer),
+        ]
+
+    def critic_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """Real pictures should score high and drawn ones low, and real ones should be told by their captions.
+
+        Takes `image` uint8[b, s, s, 3] and `embedding` float32[b, d].
+        """
+        told = self.generator.standardised(batch["embedding"])
+        real = self.changed(self.mirrored(to_float(batch["image"])), "real")
+        drawn = self.changed(ops.stop_gradient(self.draw(batch["embedding"], "critic")), "drawn")
+        of_real, of_drawn = self.critic([real, told]), self.critic([drawn, told])
+        adversarial = ops.mean(ops.softplus(-of_real.scores)) + ops.mean(ops.softplus(of_drawn.scores))
+        contrast = contrast_of(of_real, told)
+        penalty = ops.cond(
+            ops.equal(self.critic_optimizer.iterations % self.penalty_every, 0),
+            lambda: self.slope(real, told, of_real.scores) + self.slope(drawn, told, of_drawn.scores),
+            lambda: ops.zeros([]),
+        )
+        loss = adversarial + self.contrast_weight * contrast + self.penalty_weight * penalty
+        return loss, {"critic": adversarial, "contrast": contrast}
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """Drawn pictures should score high and be told by their captions; takes what `critic_loss` takes."""
+        told = self.generator.standardised(batch["embedding"])
+        opinion = self.critic([self.changed(self.draw(batch["embedding"], "generator"), "own"), told])
+        adversarial, contrast = ops.mean(ops.softplus(-opinion.scores)), contrast_of(opinion, told)
+        losses = {"adversarial": adversarial, "drawn_contrast": contrast}
+        return adversarial + self.contrast_weight * contrast, losses
+
+    def draw(self, embedding: Tensor, purpose: str) -> Tensor:
+        """Pictures for captions, of fresh noise."""
+        noise = sampling.normal([ops.shape(embedding)[0], self.generator.noise_size], self.seed_of(purpose))
+        return self.generator([noise, embedding])
+
+    def mirrored(self, pictures: Tensor) -> Tensor:
+        """Pictures, half of them as in a mirror."""
+        chances = sampling.uniform([ops.shape(pictures)[0], 1, 1, 1], self.seed_of("mirror"))
+        return ops.where(chances < 0.5, pictures, ops.flip(pictures, axis=2))
+
+    def changed(self, pictures: Tensor, purpose: str) -> Tensor:
+        """Pictures as the critic sees them."""
+        return augmented(pictures, self.seed_of(f"{purpose}: augmentation"), self.augmented_share)
+
+    @property
+    def penalty_weight(self) -> Tensor:
+        """Weight of the penalties in a step that has them."""
+        start, end = self.penalty_weights
+        return self.penalty_every * (start + (end - start) * ops.minimum(2 * self.progress, 1.0))
+
+    def slope(self, pictures: Tensor, told: Tensor, scores: Tensor) -> Tensor:
+        """How steep the critic is at pictures, squared, by a small random step; a scalar."""
+        moves = sampling.normal(ops.shape(pictures), self.seed_of("penalty"))
+        return ops.mean(((self.critic([pictures + MOVE * moves, told]).scores - scores) / MOVE) ** 2)
+
+
+def contrast_of(opinion: Opinion, told_BxD: Tensor) -> Tensor:
+    """How hard it is to tell each picture's caption among the batch's, nats (InfoNCE, van den Oord et al., 2018).
+
+    Args:
+        opinion: The critic's.
+        told_BxD: The captions' embeddings, with a root mean square of 1; those that are alike are not told apart.
+    """
+    logits = ops.matmul(opinion.shown, ops.transpose(opinion.told)) / TEMPERATURE
+    cosines = ops.matmul(told_BxD, ops.transpose(told_BxD)) / told_BxD.shape[-1]
+    own = ops.eye(ops.shape(told_BxD)[0])
+    others_alike = ops.cast(cosines > ALIKE, "float32") * (1 - own)
+    return -ops.mean(ops.sum(own * ops.log_softmax(logits - 1e9 * others_alike), axis=-1))
