@@ -56,6 +56,14 @@ def storybook(
 
 
 @app.command()
+def leaves(out: Out, count: Count = 2_000, size: Size = 256, seed: Seed = 0, as_json: AsJson = False) -> None:
+    """Draw dead leaves: overlapping shapes with the statistics of photographs, for a restorer to learn from."""
+    from tfx_pipeline.datasets.leaves import write_leaves
+
+    _draw(write_leaves, "leaves", out, count, size, seed, count * _leaves_seconds(size), as_json)
+
+
+@app.command()
 def emoji(out: Out, size: Size = 64, as_json: AsJson = False) -> None:
     """Draw the emoji of Noto Color Emoji, captioned with their English and Chinese names."""
     from tfx_pipeline.datasets.emoji import write_emoji
@@ -118,6 +126,11 @@ def _seconds(size: int) -> float:
 def _storybook_seconds(size: int) -> float:
     # Measured on one core of a small server.
     return 3e-3 + 1.5e-7 * size * size
+
+
+def _leaves_seconds(size: int) -> float:
+    # Measured on one core of a small server.
+    return 3e-2 + 2e-6 * size * size
 
 
 def _import_time(src: Path) -> str:

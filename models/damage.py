@@ -39,7 +39,7 @@ class Damaged(NamedTuple):
 def damage(pictures: Tensor, seeds: Tensor) -> Damaged:
     """Damage pictures: some are shrunk and enlarged; the others get noise, some of them blur and holes.
 
-    A fifth are enlarged. Of the others, nine in twenty get holes, rectangles and scratches; a quarter are blurred; and
+    A fifth are enlarged. Of the others, seven in twenty get holes, rectangles and scratches; a fifth are blurred; and
     all get Gaussian noise of 0 to 50 grey levels, save most of those with holes and some of the rest. Noise is the same
     in the three channels of a grey picture, and is clipped to -1..1 in half of the pictures, as a file clips it.
 
@@ -54,8 +54,8 @@ def damage(pictures: Tensor, seeds: Tensor) -> Damaged:
     chances_Bx7, holes_BxHxK, scratches_BxSxK = uniform_draws(seeds)
     chance, strength, softness = chances_Bx7[:, 0], chances_Bx7[:, 1], chances_Bx7[:, 2]
     enlarged = indicator(chance < 0.2)
-    holed = indicator(chances_Bx7[:, 3] < 0.45) * (1 - enlarged)
-    blurred = indicator(chances_Bx7[:, 4] < 0.25) * (1 - enlarged)
+    holed = indicator(chances_Bx7[:, 3] < 0.35) * (1 - enlarged)
+    blurred = indicator(chances_Bx7[:, 4] < 0.2) * (1 - enlarged)
     quiet = indicator(chances_Bx7[:, 5] < 0.1 + 0.65 * holed)
     sigmas = strength * MAX_SIGMA * (1 - quiet) * (1 - enlarged)
     blurs = (LEAST_BLUR + softness * (MAX_BLUR - LEAST_BLUR)) * blurred

@@ -1,6 +1,7 @@
 """The network of the restorer: damaged pictures and what is known of the damage in, restored ones out."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -138,11 +139,14 @@ def filled(pictures: Tensor, masks: Tensor) -> Tensor:
     coarse = ops.zeros_like(pyramid[-1][..., :3])
     for level in reversed(pyramid):
         coarse = backend.resize(coarse, ops.shape(level)[1:3])
-        share = level[..., 3:]
-        surrounding = ops.divide_no_nan(level[..., :3], share)
-        for _ in range(FILL_STEPS):
-            coarse = ops.where(share > 0, surrounding, diffused(coarse))
+        coarse = backend.repeated(partial(relaxed, level), coarse, FILL_STEPS)
     return coarse
+
+
+def relaxed(level: Tensor, pictures: Tensor) -> Tensor:
+    """One step of diffusion where a level of the pyramid, float32[b, h, w, 4], knows nothing."""
+    share = level[..., 3:]
+    return ops.where(share > 0, ops.divide_no_nan(level[..., :3], share), diffused(pictures))
 
 
 def diffused(pictures: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ def resize(pictures: jax.Array, size: Sequence[int]) -> jax.Array:
     return ops.image.resize(pictures, size)
 
 
+def repeated(function: Callable[[jax.Array], jax.Array], x: jax.Array, times: int) -> jax.Array:
+    """A function of an array applied so many times, in a loop: XLA would fuse a chain of stencils into one."""
+    return jax.lax.fori_loop(0, times, lambda _, value: function(value), x)
+
+
 def mean_over_workers(gradients: list[jax.Array]) -> list[jax.Array]:
     """The gradients: there is one worker."""
     return gradients

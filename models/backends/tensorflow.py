@@ -31,6 +31,13 @@ def resize(pictures: tf.Tensor, size: Sequence[int | tf.Tensor]) -> tf.Tensor:
     return tf.image.resize(pictures, size)
 
 
+def repeated(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, times: int) -> tf.Tensor:
+    """A function of a tensor applied so many times, one after the other."""
+    for _ in range(times):
+        x = function(x)
+    return x
+
+
 def mean_over_workers(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
     """The mean of what the workers of a `tf.distribute` strategy found."""
     replica = tf.distribute.get_replica_context()

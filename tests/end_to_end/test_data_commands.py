@@ -115,6 +115,7 @@ def test_megapixels_limit_the_pictures(pictures: Path, tmp_path: Path) -> None:
         ("shapes", "--out", "out", "--size", "8"),
         ("storybook", "--out", "out", "--count", "0"),
         ("storybook", "--out", "out", "--size", "1024"),
+        ("leaves", "--out", "out", "--size", "8"),
         ("emoji", "--out", "out", "--size", "many"),
         ("paint",),
     ],
@@ -156,13 +157,21 @@ def test_a_storybook_is_drawn_and_can_be_read(tmp_path: Path) -> None:
     assert all(entry.text and entry.text_zh and entry.attributes for entry in reading.entries)
 
 
+def test_leaves_are_drawn_and_can_be_read(tmp_path: Path) -> None:
+    done = easel_data("leaves", "--out", tmp_path / "out", "--count", 4, "--size", 32, "--seed", 3)
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"Drawing 4 pictures of 32 x 32 pixels into {tmp_path}/out: a few seconds.\n")
+    reading = read_folder(tmp_path / "out")
+    assert (len(reading.entries), reading.quarantined) == (4, ())
+
+
 def test_shapes_count_in_json(tmp_path: Path) -> None:
     done = easel_data("shapes", "--out", tmp_path / "out", "--count", 5, "--json")
     told = json.loads(done.stdout)
     assert (told["count"], told["out"]) == (5, f"{tmp_path}/out")
 
 
-@pytest.mark.parametrize("command", ["shapes", "storybook", "emoji"])
+@pytest.mark.parametrize("command", ["shapes", "storybook", "leaves", "emoji"])
 def test_nothing_is_drawn_over_what_is_there(command: str, tmp_path: Path) -> None:
     (tmp_path / "note").write_text("mine")
     done = easel_data(command, "--out", tmp_path)
@@ -185,6 +194,7 @@ def test_the_help_names_every_option() -> None:
     for command, options in {
         "shapes": ("--out", "--count", "--size", "--seed", "--json"),
         "storybook": ("--out", "--count", "--size", "--seed", "--json"),
+        "leaves": ("--out", "--count", "--size", "--seed", "--json"),
         "emoji": ("--out", "--size", "--json"),
         "import": ("SRC", "--out", "--max-quarantine", "--max-megapixels", "--json"),
     }.items():

@@ -48,9 +48,9 @@ def test_holes_are_emptied(many: Damaged) -> None:
     ("share", "expected"),
     [
         ("enlarged", 0.2),
-        ("blurred", 0.8 * 0.25),
-        ("holed", 0.8 * 0.45),
-        ("noisy", 0.8 * (0.55 * 0.9 + 0.45 * 0.25)),
+        ("blurred", 0.8 * 0.2),
+        ("holed", 0.8 * 0.35),
+        ("noisy", 0.8 * (0.65 * 0.9 + 0.35 * 0.25)),
     ],
 )
 def test_damage_happens_as_often_as_the_docstring_says(many: Damaged, share: str, expected: float) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.learning.patches import patch_batches, to_grey
+from models.learning.crops import to_grey
+from models.learning.patches import patch_batches
 
 
 def picture(height: int, width: int) -> np.ndarray:
