@@ -66,7 +66,7 @@ def train_on_jax(pictures: Callable[[], list[Pixels]], count: int, *, seconds: f
     """Train until the time is over; `pictures` gives its `count` pictures when the step is compiled."""
     import jax
 
-    from models.learning.timed import fit_for
+    from benchmarks.timed import fit_for
 
     on_gpu = jax.default_backend() != "cpu"
     network = RestorerNetwork(**SHAPE, dtype="mixed_bfloat16" if on_gpu else "float32")

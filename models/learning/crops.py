@@ -76,5 +76,5 @@ def places_of(sides_Bx2: Tensor, chances_Bx5: Tensor, size: int) -> Tensor:
 
 def to_grey(pictures: Tensor) -> Tensor:
     """The luma (BT.601) of RGB: uint8[..., 3] -> uint8[..., 1]."""
-    weighted = ops.cast(pictures, "float32") * np.float32(LUMA)
+    weighted = ops.cast(pictures, "float32") * np.array(LUMA, np.float32)
     return ops.cast(ops.round(ops.sum(weighted, axis=-1, keepdims=True)), "uint8")
