@@ -91,7 +91,7 @@ test-clients: install-dev  ## The server against ovmsclient and a Node client, w
 	$(RUN) pytest $(CLIENTS)
 
 test-slow: install-dev  ## The tests that take a minute or more: notebooks, runs from the first to the last step
-	$(RUN) pytest -m slow -n 2 --dist loadfile $(PYTEST)
+	$(RUN) pytest -m slow $(PYTEST)
 
 test-soak: install-dev  ## What takes longer still, not in CI; CIFAR=archive.tar.gz adds real photographs
 	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m soak
