@@ -9,9 +9,9 @@ CLIENTS := tests/serving/other_clients
 # Options for pytest.
 PYTEST ?=
 UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_skipping \
-	$(addprefix tests/models/test_,batches blocks calibration damage layers metrics noise_prior optimizers pictures \
+	$(addprefix tests/models/test_,batches blocks damage layers metrics noise_prior optimizers pictures \
 		proposals sampling text tiling) \
-	$(addprefix tests/tfx_pipeline/test_,annotations captions comparing config copying drift files folder importing \
+	$(addprefix tests/tfx_pipeline/test_,captions comparing config copying drift files folder importing \
 		phrases shapes slices spans storybook_* verdict) \
 	$(addprefix tests/serving/test_,client images provenance wire) \
 	$(addprefix tests/benchmarks/test_,effort judge noise quality_prompts quality_rows)))
@@ -90,7 +90,7 @@ test-clients: install-dev  ## The server against ovmsclient and a Node client, w
 	npm ci --prefix $(CLIENTS) --no-fund --no-audit --silent || echo "npm cannot install here: the Node client is skipped."
 	$(RUN) pytest $(CLIENTS)
 
-test-slow: install-dev  ## The tests that take a minute or more: notebooks, runs from the first to the last step
+test-slow: install-dev  ## The tests that take a minute or more: notebooks, the tutorial, the benches
 	$(RUN) pytest -m slow $(PYTEST)
 
 test-soak: install-dev  ## What takes longer still, not in CI; CIFAR=archive.tar.gz adds real photographs

@@ -23,7 +23,7 @@ COMPONENTS = (
     "Pusher.text_to_image",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
 def kill_in(component: str, command: list[str]) -> None:

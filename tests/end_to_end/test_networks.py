@@ -42,7 +42,7 @@ def keras_of(run: Run, name: str) -> Path:
     return file
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_another_generator_goes_the_whole_way_to_a_served_picture(run: tuple[Outcome, Root]) -> None:
     outcome, root = run
     assert outcome.refusal == ""

@@ -8,7 +8,7 @@ import pytest
 from easel_process import EASEL, write_config
 from odd_data import lay_out
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
 def test_a_run_takes_or_lists_every_picture(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from easel_process import MODELS, Stage, easel, run_stage, succeeded, write_config
 from PIL import Image
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

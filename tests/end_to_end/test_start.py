@@ -33,7 +33,7 @@ restorer_ssim = -1
 restorer_gain = -100
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

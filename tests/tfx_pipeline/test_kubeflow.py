@@ -157,7 +157,7 @@ def in_order(tasks: dict[str, Any]) -> list[str]:
     return ordered
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_the_compiled_tasks_push_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shapes").mkdir()
