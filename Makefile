@@ -17,6 +17,7 @@ UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/
 	$(addprefix tests/benchmarks/test_,effort judge noise quality_prompts quality_rows)))
 # Debian packages that some tests need, each with a path by which it is known to be there.
 PACKAGES := chromium:/usr/bin/chromium \
+	curl:/usr/bin/curl \
 	fonts-noto-color-emoji:/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf \
 	iproute2:/usr/sbin/ip \
 	npm:/usr/bin/npm \

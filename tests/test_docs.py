@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -133,6 +134,8 @@ def changed(found: list[tuple[str, str]], changes: dict[str, str]) -> list[tuple
 def test_every_command_of_the_tutorial_works(tmp_path: Path, changes: dict[str, str]) -> None:
     if any(map(answers, PORTS)):
         pytest.skip("something listens on the ports of the tutorial")
+    if not shutil.which("curl"):
+        pytest.skip("Install curl.")
     (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     told = list(run_blocks(tmp_path, changed(blocks("docs/tutorial.md"), changes)))
     assert len(told) == len(blocks("docs/tutorial.md")) - 1
