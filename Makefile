@@ -39,13 +39,13 @@ $(UV):
 	|| { rm -rf .uv; echo "Neither venv nor pip works for $(PYTHON): install the python3-venv package, then run make again."; exit 1; }
 
 install: $(UV)  ## Install what the pipeline, the server and the notebooks need
-	$(UV) sync --frozen --extra pipeline --extra notebooks --python $(PYTHON)
+	$(UV) sync --frozen --extra pipeline --extra local --extra notebooks --python $(PYTHON)
 
 install-dev: $(UV)
-	$(UV) sync --frozen --extra pipeline --extra kubeflow --extra notebooks --group dev --python $(PYTHON)
+	$(UV) sync --frozen --extra pipeline --extra local --extra kubeflow --extra notebooks --group dev --python $(PYTHON)
 
 install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
-	$(UV) sync --frozen --extra pipeline --extra notebooks --extra gpu --python $(PYTHON)
+	$(UV) sync --frozen --extra pipeline --extra local --extra notebooks --extra gpu --python $(PYTHON)
 
 packages:  ## Install the Debian packages without which tests are skipped; needs root
 	@missing="$$(for each in $(PACKAGES); do [ -e "$${each#*:}" ] || echo "$${each%%:*}"; done)"; \

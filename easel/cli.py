@@ -12,7 +12,7 @@ import typer
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from easel import bench, compiling, data, demo, doctor, inspecting, models, pictures, report, runs
+from easel import bench, compiling, data, demo, doctor, export, inspecting, models, pictures, report, runs
 from easel.console import fail, failing, quiet
 
 AllowedHost = Annotated[
@@ -35,6 +35,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
 app.add_typer(bench.app, name="bench")
 app.add_typer(compiling.app, name="compile")
+app.add_typer(export.app, name="export")
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(runs.run)

@@ -42,6 +42,7 @@ def failing(extra: str) -> Iterator[None]:
 USER_ERRORS = {
     "DataSetError": FAILED,
     "RefusedError": FAILED,
+    "BundleError": FAILED,
     "ConfigError": FAILED,
     "FolderError": FAILED,
     "HistoryError": FAILED,

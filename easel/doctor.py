@@ -17,6 +17,7 @@ EXTRAS = {
     "serving": ("tensorflow-serving-api", "aiohttp"),
     "studio": ("aiohttp",),
     "c2pa": ("c2pa-python",),
+    "local": ("ai-edge-litert",),
     "pipeline": ("tfx", "ml-metadata", "tensorflow-data-validation", "tensorboard"),
     "kubeflow": ("kfp",),
     "notebooks": ("matplotlib", "ipykernel"),
@@ -25,6 +26,7 @@ NEEDED = ("models", "serving")
 FOR = {
     "studio": "`easel studio`, the page before a server that runs elsewhere",
     "c2pa": "signing pictures (`--certificate`)",
+    "local": "drawing without a server in a second (`easel generate --local`)",
     "pipeline": "training (`easel run`)",
     "kubeflow": "`easel compile kubeflow`",
     "notebooks": "the notebooks",

@@ -1,6 +1,9 @@
 """`easel generate` and `easel restore`: pictures from a server, or from models in this process."""
 
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +17,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from serving.client import Client, Picture
+    from serving.local import LocalClient
     from serving.provenance import Provenance
 
 Server = Annotated[str, typer.Option(help="host:port of a server's gRPC port.")]
 Local = Annotated[bool, typer.Option("--local", help="Draw in this process instead of asking a server.")]
-Root = Annotated[Path, typer.Option(help="With --local, the folder that `easel run` pushed to.")]
+Root = Annotated[Path, typer.Option(help="With --local, the folder that `easel run` pushed to, or a bundle.")]
 OTHER_FORMATS = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
 
 
@@ -68,9 +72,10 @@ def generate(
     private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a prompt in milliseconds, with --local in ten seconds; several pictures lie side by side in one PNG.
+    """Draw a prompt in milliseconds; several pictures lie side by side in one PNG.
 
-    With --local and nothing pushed yet, the pretrained models draw.
+    With --local and nothing pushed yet, the pretrained models draw, in a second where LiteRT is installed. Models that
+    `easel run` pushed need TensorFlow, which takes ten seconds to start.
     """
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
@@ -78,7 +83,7 @@ def generate(
 
         *seeds, following = seeds_from(seed, count + 1)
         say(f"Drawing {short(prompt)!r} {'in this process' if local else f'at {server}'}.", as_json=as_json)
-        with connect(server, local, root) as client:
+        with connect(server, local, root) as client, quiet() if local else nullcontext():
             drawn = client.generate(
                 [prompt] * count,
                 seed=seeds,
@@ -134,7 +139,7 @@ def restore(
         from serving.provenance import Restoring, of_restored
 
         say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
-        with connect(server, local, root) as client:
+        with connect(server, local, root) as client, quiet() if local else nullcontext():
             restored = client.restore(picture, mask=mask, noise_sigma=noise, blur_sigma=blur)
             version = restored.info["model_version"]
             restored = client.enlarge(restored) if enlarge else restored
@@ -158,25 +163,52 @@ def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
 def connect(server: str, local: bool, root: Path) -> "Client":
     """The client for a server, or for the models in this process."""
     if local:
-        with quiet():
-            from serving.local import LocalClient
-            from serving.server.storage import passed_over
-
-        models = models_here(root)
-        for line in passed_over(models):
-            typer.echo(line, err=True)
-        return LocalClient(models)
+        return client_here(root)
     from serving.client import Client
 
     return Client(server)
 
 
+def client_here(root: Path) -> "LocalClient":
+    """The client for the models in this process: of a bundle, pushed in this root, or else the pretrained ones."""
+    from serving.bundle.facts import is_bundle
+    from serving.local import LocalClient
+
+    models = root if is_bundle(root) else models_here(root)
+    if not is_bundle(models):
+        with quiet():
+            from serving.server.storage import passed_over
+
+        for line in passed_over(models):
+            typer.echo(line, err=True)
+    return LocalClient(models)
+
+
 def models_here(root: Path) -> Path:
-    """What was pushed in this root, or else the pretrained models, which are unpacked beside it once."""
+    """What was pushed in this root, or else the pretrained models, which are made ready once."""
     if (root / "pushed").is_dir():
         return root / "pushed"
     typer.echo(f"No run has pushed a model to {root}: the pretrained ones, which come along, do this.", err=True)
-    return unpacked(root)
+    return bundled() if find_spec("ai_edge_litert") else unpacked(root)
+
+
+def bundled() -> Path:
+    """The pretrained models as a bundle, which is written into the user's cache once for each of their versions."""
+    from models.pretrained import HERE, digest
+    from serving.bundle.facts import FORMAT
+    from serving.folders import fresh_folder
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easel"
+    bundle = cache / f"litert-{FORMAT}-{digest(*sorted(HERE.glob('*.keras')))}"
+    if not bundle.is_dir():
+        typer.echo(f"Writing them for LiteRT into {bundle}: half a minute, once.", err=True)
+        with quiet():
+            from models.bundle import export_bundle
+            from models.pretrained import load_pretrained
+
+            with fresh_folder(bundle) as folder:
+                export_bundle(load_pretrained(), folder)
+    return bundle
 
 
 def unpacked(root: Path) -> Path:

@@ -11,6 +11,7 @@ from models.batches import as_rows, as_strings
 from models.drawing_network import DrawingNetwork
 from models.language_model import LanguageModel, Texts
 from models.options import SCALE, Option
+from models.sampling import Draw
 from models.tensors import to_uint8
 
 
@@ -63,16 +64,21 @@ class Drawer(Protocol):
 
 
 class DrawingModel(DrawingNetwork):
-    """A `Drawer` by four methods of its own: `chances`, `noise`, `likeliest` and `sketch`."""
+    """A `Drawer` by four members of its own: `draws`, `noise`, `likeliest` and `sketch`."""
 
     language_model: LanguageModel
 
-    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """In the graph: everything random in drawings of these seeds, int64[b], as tensors of b rows.
-
-        `models.sampling` draws them row by row. They stand apart from `noise` since XLA would draw others.
-        """
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """Everything random in a drawing, in the order in which `noise` takes it."""
         raise NotImplementedError
+
+    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """In the graph: what `draws` asks for, of seeds, int64[b], as tensors of b rows.
+
+        They stand apart from `noise` since XLA would draw others.
+        """
+        return tuple(draw.rows(seeds) for draw in self.draws)
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
         """In the graph: what captions leave open, decided by `chances`, as float32[b, ...].
@@ -178,8 +184,13 @@ def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[
     """
     if scale is None:
         return whole()
-    times = tf.cast(within(SCALE, scale), tf.int32)
+    times = times_of(scale)
     return tf.cond(times == 1, whole, lambda: finer(times))
+
+
+def times_of(scale: tf.Tensor) -> tf.Tensor:
+    """In the graph: a scale, an integer scalar, as int32[]; that it is in the range of `SCALE` is asserted."""
+    return tf.cast(within(SCALE, scale), tf.int32)
 
 
 def within(option: Option[int], values: tf.Tensor) -> tf.Tensor:

@@ -5,16 +5,17 @@ import tensorflow as tf
 
 from models.drawing import DrawingModel, at_scale
 from models.plane_network import PlaneNetwork
-from models.sampling import normal_rows, uniform_rows
+from models.sampling import Draw
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class Generator(PlaneNetwork, DrawingModel):
     """The function of the plane as a `Drawer`: see `PlaneNetwork`."""
 
-    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """What `NoisePrior.sample` takes of seeds, int64[b]."""
-        return uniform_rows(seeds, 1, stream=4)[:, 0], normal_rows(seeds, self.noise_size, stream=1)
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """What `NoisePrior.sample` takes: float32[b] and float32[b, noise_size]."""
+        return Draw("uniform", 4, ()), Draw("normal", 1, (self.noise_size,))
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
         """In the graph: noise, float32[b, noise_size], sampled from each caption's own prior."""

@@ -111,7 +111,7 @@ class LanguageModel(LanguageNetwork):
     @tf.function(jit_compile=True, reduce_retracing=True)
     def decode_by_xla(self, *inputs: tf.Tensor) -> tf.Tensor:
         """The same as `decode`, compiled for each number of rows."""
-        return self._decode(self._step, *inputs)
+        return self._decode(self.step, *inputs)
 
     def _decode(
         self,
@@ -146,7 +146,7 @@ class LanguageModel(LanguageNetwork):
         *_, written = tf.while_loop(unfinished, step, (tf.constant(1), ids[:, 0], self.no_states(rows), written))
         return tf.ensure_shape(written.stack(), [self.length, None])
 
-    def _step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
+    def step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """One piece through every layer: logits float32[b, vocabulary] and the new states."""
         x, after = self.tokens(last), []
         for lstm, state in zip(self.lstms, states, strict=True):

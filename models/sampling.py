@@ -3,7 +3,9 @@
 The same seed draws other numbers on TensorFlow than on JAX.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from keras import ops
 
@@ -46,6 +48,30 @@ def normal_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
 def uniform_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
     """Uniform draws in [0, 1); arguments and result as for `normal_rows`."""
     return backend.by_row(lambda seed: uniform([size], pair(seed, stream)), seeds, [size])
+
+
+class Draw(NamedTuple):
+    """What every row of a batch draws of its own seed.
+
+    Attributes:
+        kind: Standard normal, or uniform in [0, 1).
+        stream: Tells independent uses of the same seed apart.
+        shape: Of one row's draws.
+    """
+
+    kind: Literal["normal", "uniform"]
+    stream: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers a row draws."""
+        return math.prod(self.shape)
+
+    def rows(self, seeds: Tensor) -> Tensor:
+        """Draws of seeds, int64[b]: float32[b, *shape]."""
+        by_row = normal_rows if self.kind == "normal" else uniform_rows
+        return ops.reshape(by_row(seeds, self.size, stream=self.stream), [-1, *self.shape])
 
 
 def pair(first: Tensor, second: Tensor | int) -> Tensor:

@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from models.backends import backend
-from models.drawing import DrawingModel, at_scale
-from models.sampling import normal_rows, uniform_rows
+from models.drawing import DrawingModel, times_of
+from models.sampling import Draw
 from models.scene_network import SceneNetwork
 
 
@@ -13,10 +13,10 @@ from models.scene_network import SceneNetwork
 class SceneGenerator(SceneNetwork, DrawingModel):
     """The network on captions: in TensorFlow's graph and from Python."""
 
-    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """What `PartPrior.sample` takes of seeds, int64[b]: float32[b, parts] and float32[b, parts, noise_size]."""
-        normal = normal_rows(seeds, self.parts * self.noise_size, stream=1)
-        return uniform_rows(seeds, self.parts, stream=4), tf.reshape(normal, [-1, self.parts, self.noise_size])
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """What `PartPrior.sample` takes: float32[b, parts] and float32[b, parts, noise_size]."""
+        return Draw("uniform", 4, (self.parts,)), Draw("normal", 1, (self.parts, self.noise_size))
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
         """In the graph: noise of the parts, float32[b, parts, noise_size], by `chances`."""
@@ -41,7 +41,7 @@ class SceneGenerator(SceneNetwork, DrawingModel):
             grid = (tf.range(side) + 0.5) / side
             return self.paint(layers, grid, grid, 1 / side)
 
-        return tf.clip_by_value(at_scale(scale, lambda: painted(1), painted), -1.0, 1.0)
+        return tf.clip_by_value(painted(1 if scale is None else times_of(scale)), -1.0, 1.0)
 
 
 def rows_of(present_BxT: tf.Tensor) -> tf.Tensor:

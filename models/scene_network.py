@@ -291,7 +291,7 @@ class SceneNetwork(DrawingNetwork):
         shown = ops.reshape(shown, [-1, self.things, 4, points])
         seen, gap = visibility(shown[:, :, 3], things.nearness)
         colours = sum(seen[:, i, None] * shown[:, i, :3] for i in range(self.things))
-        return ops.sum(seen, axis=1)[:, None], colours, gap[:, None]
+        return ops.sum(seen, axis=1, keepdims=True), colours, ops.expand_dims(gap, 1)
 
     def _scenery(self, layers: Layers, xs: Tensor, ys: Tensor, pitch: Tensor) -> tuple[Tensor, Tensor]:
         """The background, float32[b, 3, p], and how much of what falls in front is seen, float32[b, 1, p]."""
@@ -321,7 +321,9 @@ class SceneNetwork(DrawingNetwork):
         logits = sharpness * sampled(things.canvases, rows, columns)
         colours = ops.matmul(ops.transpose(things.palettes, [0, 2, 1]), softmax_of_channels(logits[:, : self.colours]))
         # Beyond its canvas a thing is not even faintly there.
-        covered = ops.reshape(ops.sum(rows, axis=2)[:, :, None] * ops.sum(columns, axis=2)[:, None], [-1, 1, points])
+        covered = ops.reshape(
+            ops.sum(rows, axis=2, keepdims=True) * ops.expand_dims(ops.sum(columns, axis=2), 1), [-1, 1, points]
+        )
         opacity = covered * ops.sigmoid(logits[:, self.colours :] - CLEAR_LOGIT * sharpness)
         return ops.concatenate([colours, opacity], axis=1)
 
@@ -333,7 +335,7 @@ def visibility(opacity_BxKxP: Tensor, nearness_BxK: Tensor) -> tuple[Tensor, Ten
     seen, gap = opacity_BxKxP, ops.ones_like(opacity_BxKxP[:, 0])
     for j in range(k):
         opacity = opacity_BxKxP[:, j]
-        seen, gap = seen * (1 - in_front[:, :, j, None] * opacity[:, None]), gap * (1 - opacity)
+        seen, gap = seen * (1 - in_front[:, :, j, None] * ops.expand_dims(opacity, 1)), gap * (1 - opacity)
     return seen, gap
 
 
@@ -358,7 +360,7 @@ def framed(at: Tensor, centre_M: Tensor, extent_M: Tensor, side: int, pitch: Ten
 
 def hats(at: Tensor, side: int, width: Any) -> Tensor:
     """Weights [..., p, side] of cells at places [..., p], in cells: hats `width` wide to either side."""
-    return ops.relu(1 - ops.abs(at[..., None] - ops.arange(side, dtype="float32")) / width) / width
+    return ops.relu(1 - ops.abs(ops.expand_dims(at, -1) - ops.arange(side, dtype="float32")) / width) / width
 
 
 def sampled(canvas_MxSxSxC: Tensor, rows_MxHxS: Tensor, columns_MxWxS: Tensor) -> Tensor:

@@ -1,34 +1,43 @@
-"""The client without a server: the same calls, answered by SavedModels in this process."""
+"""The client without a server: the same calls, answered by models in this process."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from tensorflow_serving.apis.predict_pb2 import PredictRequest
-
+from serving.bundle.facts import is_bundle
 from serving.client import Client, ServingError, Signature
-from serving.requests import Ask, signatures_from
-from serving.server.errors import StatusError
-from serving.server.servable import Servable
-from serving.server.storage import versions_on_disk
+from serving.requests import Ask
 from serving.wire import serving_pb2 as wire
 
 Answer = TypeVar("Answer")
 
 
-class LocalClient(Client):
-    """Answers from the newest version of each model in a folder, or the one asked for, loaded at its first use.
+class Models(Protocol):
+    """What answers requests."""
 
-    A folder has no labels, so a call with one is refused, as by a server that was given none.
+    def versions(self, model: str) -> list[int]:
+        """The versions of a model, newest first."""
+
+    def signatures(self, model: str) -> dict[str, Signature]:
+        """What each signature of a model takes and gives."""
+
+    def answer(self, request: wire.PredictRequest) -> wire.PredictResponse:
+        """Answer a request."""
+
+
+class LocalClient(Client):
+    """Answers from a bundle, which needs no TensorFlow, or from the SavedModels of a folder.
+
+    Of SavedModels, the newest version answers, or the one asked for, loaded at its first use. Neither has labels, so a
+    call with one is refused, as by a server that was given none.
 
     Args:
-        models: A folder of `<model>/<version>/saved_model.pb`.
+        models: A bundle, as `easel export litert` writes it, or a folder of `<model>/<version>/saved_model.pb`.
 
     """
 
     def __init__(self, models: Path) -> None:
         super().__init__("local")
-        self.models = models
-        self._servables: dict[tuple[str, int], Servable] = {}
+        self._models = models_in(models)
 
     def version_states(self, model: str) -> list[tuple[int, str, str]]:
         """Return the versions in the folder, newest first; each counts as available, loaded or not.
@@ -37,7 +46,7 @@ class LocalClient(Client):
             ServingError: the folder holds no such model.
 
         """
-        return [(version, "AVAILABLE", "") for version in sorted(self._versions(model), reverse=True)]
+        return [(version, "AVAILABLE", "") for version in self._models.versions(model)]
 
     def signatures(self, model: str) -> dict[str, Signature]:
         """Return what each signature of a model takes and gives.
@@ -46,33 +55,22 @@ class LocalClient(Client):
             ServingError: the folder holds no such model.
 
         """
-        return signatures_from(self._servable(model, None).signature_defs)
+        return self._models.signatures(model)
 
     def _predict(self, ask: Ask[Answer]) -> Answer:
         spec = ask.request.model_spec
         if spec.version_label:
             sentence = f'"{spec.name}" has no version labeled {spec.version_label}: ask for a version by its number.'
             raise ServingError(sentence, "INVALID_ARGUMENT")
-        servable = self._servable(spec.name, spec.version.value if spec.HasField("version") else None)
-        try:
-            response = servable.answer(PredictRequest.FromString(ask.request.SerializeToString()))
-        except StatusError as error:
-            raise ServingError(f'"{spec.name}" refused the request: {error}', error.code.name) from None
-        return ask.read(wire.PredictResponse.FromString(response.SerializeToString()))
+        return ask.read(self._models.answer(ask.request))
 
-    def _servable(self, model: str, version: int | None) -> Servable:
-        versions = self._versions(model)
-        wanted = max(versions) if version is None else version
-        if wanted not in versions:
-            held = f"{self.models / model} holds no version {wanted}, but {sorted(versions)}."
-            raise ServingError(held, "NOT_FOUND")
-        if (model, wanted) not in self._servables:
-            self._servables[model, wanted] = Servable(model, wanted, versions[wanted])
-        return self._servables[model, wanted]
 
-    def _versions(self, model: str) -> dict[int, Path]:
-        folder = self.models / model
-        versions = versions_on_disk(folder) if folder.is_dir() else {}
-        if not versions:
-            raise ServingError(f"{folder} holds no version: train and push one with `easel run`.", "NOT_FOUND")
-        return versions
+def models_in(folder: Path) -> Models:
+    """The models of a folder, and of the libraries that run models those that these need."""
+    if is_bundle(folder):
+        from serving.bundle.answering import BundledModels
+
+        return BundledModels(folder)
+    from serving.saved_models import SavedModels
+
+    return SavedModels(folder)

@@ -47,7 +47,7 @@ class OneStep(keras.Model):
     def call(self, inputs: list[Any]) -> tuple[tf.Tensor, list[Any]]:
         """`last` int64[b], states as `LanguageModel.no_states` gives them."""
         last, states = inputs
-        return self.language_model._step(last, states)
+        return self.language_model.step(last, states)
 
 
 class Staged:

@@ -4,18 +4,22 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from models.export import export_language_model, export_restorer, export_text_to_image
-from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED
+
+if TYPE_CHECKING:
+    from models.text_to_image import TextToImage
 
 HERE = Path(__file__).parent
 ORIGIN = "pretrained"
 """How `origin` begins."""
 
 
-def load_pretrained() -> TextToImage:
+def load_pretrained() -> "TextToImage":
     """The shipped models."""
+    from models.text_to_image import TextToImage
+
     return TextToImage.load(HERE)
 
 
@@ -27,7 +31,12 @@ def weights_file(model: str) -> Path:
 def origin(model: str) -> str:
     """What the weights of a model are called, by their digest: `pretrained restorer.keras 0123456789abcdef`."""
     file = weights_file(model)
-    return f"{ORIGIN} {file.name} {hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+    return f"{ORIGIN} {file.name} {digest(file)}"
+
+
+def digest(*files: Path) -> str:
+    """Of the contents of files: 16 hexadecimal digits."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def pieces() -> list[str]:
@@ -39,6 +48,8 @@ def pieces() -> list[str]:
 
 def export_pretrained(out: Path) -> None:
     """Write them as servable SavedModels, version 1 of each, in a folder; takes half a minute."""
+    from models.export import export_language_model, export_restorer, export_text_to_image
+
     model = load_pretrained()
     export_language_model(model.generator.language_model, out / "language_model" / "1")
     export_text_to_image(model, out / "text_to_image" / "1")

@@ -1,6 +1,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from easel_process import easel
 from PIL import Image
 from typer.testing import CliRunner
 
+from easel import pictures
 from easel.cli import app
 from easel.doctor import EXTRAS
 
@@ -25,10 +27,13 @@ COMMANDS = (
     "models",
     "bench",
     "compile",
+    "export",
     "generate",
     "restore",
     "inspect",
 )
+
+needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="Install LiteRT: make install-dev")
 
 
 def commands(command: click.Command, path: str = "easel") -> Iterator[tuple[str, click.Command]]:
@@ -129,19 +134,52 @@ def test_a_picture_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert str(tmp_path / "none.png") in done.stderr
 
 
-def test_drawing_before_any_training_unpacks_the_pretrained_models_once(tmp_path: Path) -> None:
+@needs_litert
+def test_drawing_before_any_training_writes_the_pretrained_models_for_litert_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     out = tmp_path / "out.png"
     arguments = ("generate", "a red house", "--local", "--root", tmp_path, "-o", out)
     first = easel(*arguments)
     assert first.returncode == 0, first.stderr
+    (bundle,) = (tmp_path / "cache" / "easel").iterdir()
     whose = f"No run has pushed a model to {tmp_path}: the pretrained ones, which come along, do this.\n"
-    assert first.stderr == f"{whose}Unpacking the pretrained models into {tmp_path}/pretrained.\n"
+    assert first.stderr == f"{whose}Writing them for LiteRT into {bundle}: half a minute, once.\n"
     drawn = out.read_bytes()
     second = easel(*arguments)
     assert (second.returncode, second.stderr) == (0, whose)
     assert out.read_bytes() == drawn
     with Image.open(out) as picture:
         assert picture.size == (64, 64)
+    restored = easel("restore", out, "--local", "--enlarge", "--root", bundle, "-o", tmp_path / "large.png")
+    assert (restored.returncode, restored.stderr) == (0, "")
+    with Image.open(tmp_path / "large.png") as picture:
+        assert picture.size == (128, 128)
+
+
+def test_without_litert_the_pretrained_models_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "find_spec", lambda _: None)
+    (tmp_path / "pretrained").mkdir()
+    assert pictures.models_here(tmp_path) == tmp_path / "pretrained"
+
+
+@needs_litert
+def test_a_bundle_draws_wherever_it_is(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    done = easel("export", "litert", bundle, "--json")
+    assert done.returncode == 0, done.stderr
+    written = json.loads(done.stdout)
+    assert written == {"bundle": str(bundle), "bytes": sum(file.stat().st_size for file in bundle.iterdir())}
+    moved = bundle.rename(tmp_path / "moved")
+    drawn = easel("generate", "a dgo", "--local", "--root", moved, "-n", "2", "-o", tmp_path / "out.png")
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert "Read as 'a dog'." in drawn.stdout
+    again = easel("export", "litert", moved)
+    assert (again.returncode, again.stderr) == (
+        1,
+        f"{moved} is not empty; name a new folder, or remove this one first.\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from models.learning.fit import Fit
 from models.learning.inputs import Captioned, embedding_batches
 from models.learning.networks import NETWORKS, Network
 from models.learning.settings import LearningConfig
-from models.sampling import normal_rows
+from models.sampling import Draw
 from models.tensors import to_float
 
 TOY = Network("toy", recipe="toy_network:learn", fineness=2)
@@ -45,8 +45,9 @@ class ToyGenerator(DrawingModel):
     def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
         return self.layers_of_it(tf.concat(inputs, -1))
 
-    def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor]:
-        return (normal_rows(seeds, NOISE, stream=1),)
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        return (Draw("normal", 1, (NOISE,)),)
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
         return chances[0]

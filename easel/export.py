@@ -1,0 +1,45 @@
+"""`easel export`: models for where TensorFlow is not."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easel.console import answer, failing, quiet, say, say_next
+
+app = typer.Typer(help="Write models for where TensorFlow is not.", no_args_is_help=True)
+
+
+@app.callback()
+def exporting() -> None:
+    """Write models for where TensorFlow is not."""
+
+
+@app.command()
+def litert(
+    out: Annotated[Path, typer.Argument(help="The folder to write; it must not hold anything yet.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A folder with generator.keras and restorer.keras; the pretrained ones if left out."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Write a bundle that draws and restores with LiteRT, in half a minute: networks, vocabulary and facts."""
+    with failing("models"):
+        from serving.folders import fresh_folder, refuse_full
+
+        refuse_full(out)
+        say(f"Writing a bundle to {out}: half a minute.", as_json=as_json)
+        with quiet():
+            from models.bundle import export_bundle
+            from models.pretrained import HERE
+            from models.text_to_image import TextToImage
+
+            with fresh_folder(out) as folder:
+                export_bundle(TextToImage.load(weights or HERE), folder)
+        size = sum(file.stat().st_size for file in out.iterdir())
+    if as_json:
+        answer({"bundle": out, "bytes": size})
+        return
+    typer.echo(f"Wrote {out}, {size / 1e6:.0f} MB.")
+    say_next(f"easel generate 'a cat under a tree' --local --root {out}")

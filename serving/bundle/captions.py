@@ -1,0 +1,80 @@
+"""The language model of a bundle: it continues prompts, and reads captions into embeddings."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.vocabulary import END, PAD, RESERVED
+from serving.bundle.facts import Facts
+from serving.bundle.networks import Floats, Networks
+from serving.bundle.randomness import uniform
+from serving.bundle.text import BLANKS, Tokenizer
+
+COLDEST, HOTTEST = 1e-4, 1e4
+NEVER = -1e9
+"""What is added to the logit of a piece that must not be written."""
+
+
+class LanguageModel:
+    """Texts in, texts and embeddings out, one at a time.
+
+    Args:
+        networks: `step` and `read` among them.
+        facts: of the bundle.
+
+    """
+
+    def __init__(self, networks: Networks, facts: Facts) -> None:
+        self.tokenizer = Tokenizer(facts.text)
+        self._networks = networks
+        self._nothing = np.zeros(facts.states, np.float32)
+
+    def continue_text(self, prompt: str, seed: int, temperature: float, most: int | None = None) -> str:
+        """Continue a prompt to a caption.
+
+        Args:
+            prompt: any text.
+            seed: 64 bits.
+            temperature: 0 takes the likeliest piece each time.
+            most: pieces to add; None for as many as a caption holds.
+
+        """
+        prompt = prompt.strip(BLANKS)
+        length = self.tokenizer.length
+        read = [number for number in self.tokenizer.tokenize(prompt) if number not in (PAD, END)]
+        draws, end = uniform(seed, 0, length), min(length, len(read) + (length if most is None else most))
+        written: list[int] = []
+        states, logits = self._nothing, np.empty(0, np.float32)
+        for number in read if len(read) < end else ():
+            logits, states = self._step(number, states)
+        for time in range(len(read), end):
+            logits[: len(RESERVED)] += NEVER * (np.arange(len(RESERVED)) != END) if time > 1 else NEVER
+            number = sample(logits, draws[time], temperature)
+            written.append(number)
+            if number == END:
+                break
+            logits, states = self._step(number, states)
+        return (prompt + self.tokenizer.detokenize(written)).removeprefix(" ")
+
+    def embed(self, caption: str) -> Floats:
+        """The embedding of a caption, float32[1, embedding_size]."""
+        ids = self.tokenizer.tokenize(caption)
+        outputs = np.zeros((1, len(ids), self._nothing.shape[-1]), np.float32)
+        states = self._nothing
+        for time in range(sum(number != PAD for number in ids)):
+            _, states = self._step(ids[time], states)
+            outputs[0, time] = states[-1, 0, 0]
+        return self._networks("read", pieces=np.array([ids], np.int32), outputs=outputs)["embedding"]
+
+    def _step(self, number: int, states: Floats) -> tuple[Floats, Floats]:
+        """One piece through the LSTM: the logits of the next one, float32[vocabulary], and the new states."""
+        after = self._networks("step", piece=np.array([number], np.int32), states=states)
+        return after["logits"][0], after["states_after"]
+
+
+def sample(logits: Floats, draw: NDArray[np.float32], temperature: float) -> int:
+    """Pick a piece by inverting the cumulative distribution at `draw`, in [0, 1)."""
+    if temperature <= 0:
+        return int(np.argmax(logits))
+    scaled = logits / np.float32(np.clip(temperature, COLDEST, HOTTEST))
+    cumulative = np.cumsum(np.exp(scaled - scaled.max()), dtype=np.float32)
+    return min(int(np.sum(cumulative <= draw * cumulative[-1])), len(logits) - 1)

@@ -1,0 +1,63 @@
+"""What a bundle says about its networks."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+FACTS = "bundle.json"
+FORMAT = 1
+
+
+class BundleError(Exception):
+    """A folder that holds no bundle, or one that cannot be read here; in one sentence."""
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle, of whichever format."""
+    return (folder / FACTS).is_file()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The contents of `bundle.json`.
+
+    Attributes:
+        version: of the models, as pictures name it.
+        networks: by file, the networks that it holds.
+        picture_size: side in pixels of a picture at scale 1.
+        prompts: to try, by language.
+        draws: what is random in a drawing: `kind` (`normal` or `uniform`), `stream` and `shape` each.
+        text: `vocabulary`, `length`, `letters` and `patterns` of the tokenizer.
+        states: shape of the LSTM's states: layers, output and memory, rows, width.
+        tiling: `tile`, `margin` and `multiple` in pixels, for large pictures.
+
+    """
+
+    version: int
+    networks: Mapping[str, Sequence[str]]
+    picture_size: int
+    prompts: Mapping[str, Sequence[str]]
+    draws: Sequence[Mapping[str, Any]]
+    text: Mapping[str, Any]
+    states: Sequence[int]
+    tiling: Mapping[str, int]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read those of a folder.
+
+        Raises:
+            BundleError: it holds no bundle, or one of another format.
+
+        """
+        if not is_bundle(folder):
+            raise BundleError(f"{folder} holds no bundle: write one with `easel export litert {folder}`.")
+        content = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise BundleError(
+                f"The bundle in {folder} has format {content['format']}, and this release reads format {FORMAT}: "
+                "write it again with `easel export litert`."
+            )
+        return cls(**{field.name: content[field.name] for field in fields(cls)})

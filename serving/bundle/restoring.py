@@ -1,0 +1,101 @@
+"""The restorer of a bundle, on pictures of any size from 8 pixels a side."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.bundle.facts import Facts
+from serving.bundle.networks import Floats, Networks
+
+Pixels = NDArray[np.uint8]
+ESTIMATED = -1.0
+"""Stands for noise of which nothing is known."""
+
+
+class Restorer:
+    """Pictures in, pictures out, one at a time.
+
+    Args:
+        networks: `prepare`, `fill`, `restore` and `double` among them.
+        facts: of the bundle.
+
+    """
+
+    def __init__(self, networks: Networks, facts: Facts) -> None:
+        self._networks = networks
+        self._tile, self._margin, self._multiple = (facts.tiling[name] for name in ("tile", "margin", "multiple"))
+
+    def restore(self, picture: Pixels, mask: NDArray[np.bool_] | None, noise: float, blur: float) -> Pixels:
+        """Restore a picture.
+
+        Args:
+            picture: uint8[h, w, 3].
+            mask: bool[h, w], true in holes; None for a picture without.
+            noise: deviation in grey levels of 0..255; a negative one is estimated.
+            blur: deviation in pixels; above 0 sharpens.
+
+        """
+        holes = None if mask is None else mask[None, :, :, None].astype(np.float32)
+        return to_uint8(self.repair(to_float(picture), holes, noise, blur))
+
+    def enlarge(self, picture: Pixels) -> Pixels:
+        """Draw a picture, uint8[h, w, 3], at twice its size."""
+        doubled = self._networks("double", picture=to_float(picture))["doubled"]
+        return to_uint8(self.repair(doubled, None, 0.0, 0.0, enlarged=True))
+
+    def repair(
+        self, picture: Floats, mask: Floats | None, noise: float, blur: float, *, enlarged: bool = False
+    ) -> Floats:
+        """Undo what is known of the damage: float32[1, h, w, 3] in -1..1, mask float32[1, h, w, 1], as in `restore`."""
+        levels = {"noise": noise, "blur": blur, "enlarged": float(enlarged)}
+        told = {name: np.array([level], np.float32) for name, level in levels.items()}
+        if mask is None:
+            known, mask = self._networks("prepare", picture=picture, **told)["known"], np.zeros_like(picture[..., :1])
+        else:
+            filled = self._networks("fill", picture=picture, mask=mask, **told)
+            picture, known = filled["filled"], filled["known"]
+        _, height, width, _ = picture.shape
+        margins = [(0, 0), (0, -height % self._multiple), (0, -width % self._multiple), (0, 0)]
+        planes = np.pad(np.concatenate([picture, mask], axis=-1), margins, "symmetric")
+
+        def restored(part: Floats) -> Floats:
+            inputs = {"picture": part[..., :3], "mask": part[..., 3:], "known": known}
+            return self._networks("restore", **inputs)["restored"]
+
+        whole = tiled(restored, planes, tile=self._tile, margin=self._margin)
+        return np.clip(whole[:, :height, :width], -1, 1)
+
+
+def tiled(network: Callable[[Floats], Floats], planes: Floats, *, tile: int, margin: int) -> Floats:
+    """Apply a network as if to the whole of float32[1, h, w, c], at most `tile` pixels a side at once.
+
+    Of each tile the outermost `margin` pixels, as far as a pixel influences others, are left to its neighbours.
+    """
+    _, height, width, _ = planes.shape
+    if max(height, width) <= tile:
+        return network(planes)
+    out = np.empty((1, height, width, 3), np.float32)
+    for top, bottom, first_row, last_row in spans(height, tile, margin):
+        for left, right, first_column, last_column in spans(width, tile, margin):
+            part = network(planes[:, first_row:last_row, first_column:last_column])
+            kept = part[:, top - first_row : bottom - first_row, left - first_column : right - first_column]
+            out[:, top:bottom, left:right] = kept
+    return out
+
+
+def spans(length: int, tile: int, margin: int) -> list[tuple[int, int, int, int]]:
+    """Along one side: where each part to keep begins and ends, and where the tile around it does."""
+    kept = length if length <= tile else tile - 2 * margin
+    starts = [(at, int(np.clip(at - margin, 0, max(length - tile, 0)))) for at in range(0, length, kept)]
+    return [(at, min(at + kept, length), first, min(first + tile, length)) for at, first in starts]
+
+
+def to_float(picture: Pixels) -> Floats:
+    """uint8[h, w, 3] -> float32[1, h, w, 3] in -1..1."""
+    return (picture[None].astype(np.float32) / np.float32(127.5)) - np.float32(1)
+
+
+def to_uint8(picture: Floats) -> Pixels:
+    """float32[1, h, w, 3] in -1..1 -> uint8[h, w, 3]; values outside are clipped."""
+    return np.rint((np.clip(picture[0], -1, 1) + np.float32(1)) * np.float32(127.5)).astype(np.uint8)

@@ -1,0 +1,363 @@
+"""The models of a bundle, without TensorFlow, beside the graph that is served."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+pytest.importorskip("ai_edge_litert", reason="Install LiteRT: make install-dev")
+
+from models import spelling, text
+from models.bundle import FACTS, FORMAT, export_bundle
+from models.patterns import patterns
+from models.pretrained import load_pretrained
+from models.text_to_image import TextToImage
+from models.vocabulary import RESERVED
+from serving.bundle import facts
+from serving.bundle.drawing import Artist
+from serving.bundle.facts import BundleError, Facts
+from serving.bundle.randomness import normal, uniform
+from serving.bundle.restoring import spans, tiled
+from serving.bundle.text import Tokenizer
+from serving.client import Client, ServingError
+from serving.local import LocalClient
+
+REPOSITORY = Path(__file__).parents[2]
+PROMPTS = (
+    "a cat",
+    "a cat under a tree at night",
+    "a big dgo to the left of a red hosue",
+    "一只可爱的猫咪",
+    "雪地里有一只狗，天上有月亮",
+    "",
+    "Two birds above a boat on the sea",
+    "an zxqwv beside the 🐠",
+    "three mushrooms in the forest when it rains",
+    "A Castle,  behind\ttrees",
+)
+SEEDS = (0, 1, -1, 7, 12345, 2**31, 2**40 + 3, -(2**63), 2**63 - 1, 99)
+ODD_TEXTS = (
+    *PROMPTS,
+    "\N{COMBINING ACUTE ACCENT}e\N{COMBINING ACUTE ACCENT}",
+    "ÀÉÎ İstanbul ΣΑΣ ǅ ﬁ",
+    "\0a\u00adb\u200bc\ufeff\u2028d",
+    "می\u200cخواهم हिन्दी 한국어 עברית",
+    "a" * 45 + " " + "b" * 90,
+    "word " * 60,
+    "▁▁ house▁cat",
+    "cat,dog.tree!house",
+    "¼ x² № ㊙ 👨‍👩‍👧",
+    "   ",
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> TextToImage:
+    return load_pretrained()
+
+
+@pytest.fixture(scope="module")
+def bundle(model: TextToImage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("bundle")
+    export_bundle(model, out, version=3, prompts={"en": ["a cat", "a dog"], "zh": ["猫"]})
+    return out
+
+
+@pytest.fixture(scope="module")
+def artist(bundle: Path) -> Artist:
+    return Artist(bundle)
+
+
+@pytest.fixture(scope="module")
+def client(bundle: Path) -> Client:
+    return LocalClient(bundle)
+
+
+def pixels(picture: Image.Image) -> NDArray[np.int16]:
+    return np.asarray(picture.convert("RGB")).astype(np.int16)
+
+
+def most_apart(one: NDArray[Any], other: NDArray[Any]) -> int:
+    return int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max())
+
+
+# ---- the same pictures -----------------------------------------------------------------------------------------------
+
+
+def test_200_prompts_and_seeds_give_the_pictures_of_the_graph(model: TextToImage, artist: Artist) -> None:
+    prompts = [prompt for prompt in PROMPTS for _ in range(20)]
+    seeds = [seed + turn for turn in range(20) for seed in SEEDS if abs(seed) < 2**62][: len(prompts)]
+    seeds = [seeds[number % len(seeds)] for number in range(len(prompts))]
+    expected = model.generate(prompts, seed=seeds)
+    drawn = [artist.draw(prompt, seed=seed).picture for prompt, seed in zip(prompts, seeds, strict=True)]
+    assert len({picture.tobytes() for picture in drawn}) > 150
+    apart = [most_apart(*pair) for pair in zip(drawn, expected, strict=True)]
+    assert max(apart) <= 1, [prompts[at] for at, worst in enumerate(apart) if worst > 1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"expand": False, "refine": False},
+        {"temperature": 0.0},
+        {"temperature": 1.5},
+        {"candidates": 4},
+        {"scale": 2},
+        {"scale": 4, "refine": False},
+    ],
+    ids=str,
+)
+def test_every_option_gives_the_picture_of_the_graph(
+    model: TextToImage, artist: Artist, options: dict[str, Any]
+) -> None:
+    for prompt, seed in zip(PROMPTS[:4], SEEDS[5:9], strict=True):
+        expected = model.generate(prompt, seed=seed, **options)
+        assert most_apart(artist.draw(prompt, seed=seed, **options).picture, expected) <= 1
+
+
+def test_between_two_prompts_lies_the_picture_of_the_graph(model: TextToImage, artist: Artist) -> None:
+    reader = model.generator.language_model
+    ends, shares = tf.constant(["a red house", "a boat on the sea"]), tf.constant([0.3])
+    embeddings = tf.split(reader.embed_texts(ends), 2)
+    seeds = [tf.constant([seed], tf.int64) for seed in (5, 6)]
+    expected = model.draw_between(embeddings[0], seeds[0], embeddings[1], seeds[1], shares, tf.constant([True]))
+    drawn = artist.draw("a red house", seed=5, expand=False, to_prompt="a boat on the sea", to_seed=6, share=0.3)
+    assert most_apart(drawn.picture, expected[0].numpy()) <= 1
+    assert drawn.caption == "a red house"
+
+
+def test_captions_are_those_of_the_graph(model: TextToImage, artist: Artist) -> None:
+    language_model = model.generator.language_model
+    texts = [text for text in ODD_TEXTS if text.strip()]
+    seeds = list(range(len(texts)))
+    for length in (None, 0, 3):
+        expected = language_model.generate(texts, seed=seeds, temperature=0.7, length=length)
+        written = [
+            artist.language_model.continue_text(text, seed, 0.7, length)
+            for text, seed in zip(texts, seeds, strict=True)
+        ]
+        assert written == expected
+
+
+def test_embeddings_are_those_of_the_graph(model: TextToImage, artist: Artist) -> None:
+    expected = model.generator.language_model.embed(list(ODD_TEXTS))
+    read = np.concatenate([artist.language_model.embed(text) for text in ODD_TEXTS])
+    np.testing.assert_allclose(read, expected, atol=1e-4)
+
+
+# ---- restoring -------------------------------------------------------------------------------------------------------
+
+
+def damaged(height: int, width: int) -> NDArray[np.uint8]:
+    random = np.random.default_rng(1)
+    y, x = np.mgrid[:height, :width]
+    plain = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=-1)
+    return np.clip(plain + random.normal(0, 12, plain.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (37, 50), (330, 90)])
+@pytest.mark.parametrize(("noise", "blur"), [(None, 0.0), (10.0, 0.0), (0.0, 1.2)])
+def test_pictures_of_any_size_are_restored_as_by_the_graph(
+    model: TextToImage, artist: Artist, height: int, width: int, noise: float | None, blur: float
+) -> None:
+    picture = damaged(height, width)
+    expected = model.restorer.restore(picture, noise=noise, blur=blur)
+    restored = artist.restorer.restore(picture, None, -1.0 if noise is None else noise, blur)
+    assert most_apart(restored, expected) <= 1
+    assert most_apart(restored, picture) > 1
+
+
+def test_holes_are_filled_as_by_the_graph(model: TextToImage, artist: Artist) -> None:
+    picture = damaged(60, 80)
+    mask = np.zeros((60, 80), bool)
+    mask[10:30, 20:50] = True
+    expected = model.restorer.restore(picture, mask, 0.0)
+    assert most_apart(artist.restorer.restore(picture, mask, 0.0, 0.0), expected) <= 1
+
+
+def test_pictures_are_enlarged_as_by_the_graph(model: TextToImage, artist: Artist) -> None:
+    picture = damaged(40, 52)
+    assert most_apart(artist.restorer.enlarge(picture), model.restorer.enlarge(picture)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("length", "tile", "margin"), [(8, 16, 4), (16, 16, 4), (17, 16, 4), (100, 32, 8), (64, 32, 12)]
+)
+def test_tiles_cover_a_side_once_and_see_what_influences_them(length: int, tile: int, margin: int) -> None:
+    kept = [at for start, end, _, _ in spans(length, tile, margin) for at in range(start, end)]
+    assert kept == list(range(length))
+    for start, end, first, last in spans(length, tile, margin):
+        assert last - first == min(tile, length)
+        assert first <= max(start - margin, 0)
+        assert last >= min(end + margin, length)
+
+
+def test_a_tiled_network_gives_what_it_gives_of_the_whole() -> None:
+    planes = np.random.default_rng(0).random((1, 70, 45, 4), np.float32)
+
+    def blurred(part: NDArray[np.float32]) -> NDArray[np.float32]:
+        padded = np.pad(part[..., :3], [(0, 0), (2, 2), (2, 2), (0, 0)])
+        height, width = part.shape[1:3]
+        return sum(padded[:, y : y + height, x : x + width] for y in range(5) for x in range(5))
+
+    np.testing.assert_allclose(tiled(blurred, planes, tile=16, margin=4), blurred(planes), rtol=1e-5)
+
+
+# ---- the parts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("stream", "size"), [(0, 1), (1, 72), (4, 6), (3, 1001)])
+def test_random_numbers_are_those_of_tensorflow(seed: int, stream: int, size: int) -> None:
+    pair = tf.constant([seed, stream], tf.int64)
+    np.testing.assert_array_equal(uniform(seed, stream, size), tf.random.stateless_uniform([size], pair))
+    np.testing.assert_allclose(normal(seed, stream, size), tf.random.stateless_normal([size], pair), atol=2e-6)
+
+
+def both_tokenizers(model: TextToImage) -> tuple[text.Tokenizer, Tokenizer]:
+    theirs = model.generator.language_model.tokenizer
+    vocabulary = model.generator.language_model.vocabulary
+    letters = "".join(spelling.latin_letters(vocabulary[len(RESERVED) :]))
+    return theirs, Tokenizer(
+        {"vocabulary": vocabulary, "length": theirs.length, "letters": letters, "patterns": patterns()}
+    )
+
+
+def decoded(strings: tf.Tensor) -> list[str]:
+    return [string.decode() for string in strings.numpy()]
+
+
+def random_texts(count: int) -> Sequence[str]:
+    """Letters, marks and signs of everywhere, and words with an error."""
+    random = np.random.default_rng(3)
+    code_points = np.concatenate([random.integers(32, 0x3000, (count, 6)), random.integers(0, 0x20000, (count, 3))], 1)
+    texts = ["".join(chr(point) for point in row if not 0xD800 <= point < 0xE000) for row in code_points]
+    words = ["house", "cat", "mushroom", "butterfly", "night", "behind"]
+    for at in range(0, count, 2):
+        word = list(random.choice(words))
+        word.insert(int(random.integers(len(word))), chr(int(random.integers(97, 123))))
+        if at % 4:
+            del word[int(random.integers(len(word)))]
+        texts[at] += " " + "".join(word)
+    return texts
+
+
+def test_texts_are_read_as_in_the_graph(model: TextToImage) -> None:
+    theirs, ours = both_tokenizers(model)
+    texts = [*ODD_TEXTS, *random_texts(400)]
+    tensor = tf.constant(texts)
+    assert [ours.normalise(each) for each in texts] == decoded(text.normalise(tensor))
+    assert [ours.tokenize(each) for each in texts] == theirs.tokenize(tensor).numpy().tolist()
+    assert [ours.unknown(each) for each in texts] == decoded(theirs.unknown(tensor))
+    corrected = [ours.correct(each) for each in texts]
+    assert corrected == decoded(theirs.correct(tensor))
+    assert sum(one != other for one, other in zip(corrected, texts, strict=True)) > 20
+
+
+# ---- requests --------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_draws_from_a_bundle(client: Client, artist: Artist) -> None:
+    first, second = client.generate("a big dgo and a zxqwv", seed=[3, 4], refine=False)
+    assert (first.seed, first.version, first.unknown_words) == (3, 3, ("zxqwv",))
+    assert first.read_as == "a big dog and a zxqwv"
+    assert first.expanded_prompt.startswith(first.read_as)
+    expected = artist.draw("a big dgo and a zxqwv", seed=4, refine=False).picture
+    assert most_apart(pixels(second.image), expected) == 0
+
+
+def test_a_client_asks_a_bundle_for_whatever_a_server_is_asked(client: Client, model: TextToImage) -> None:
+    (between,) = client.generate("a cat", seed=1, to_prompt="a dog", share=0.75, scale=2)
+    assert between.image.size == (128, 128)
+    assert between.expanded_prompt.startswith("a dog")
+    told = client.facts(languages=["en", "zh", "fr"])
+    assert (told.picture_size, dict(told.prompts)) == (64, {"en": ("a cat", "a dog"), "zh": ("猫",), "fr": ()})
+    assert client.continue_prompt("a cat", seed=2).startswith("a cat")
+    (embedding,) = client.predict("language_model", {"caption": np.array(["a cat"])}, signature="embed")["embedding"]
+    np.testing.assert_allclose(embedding, model.generator.language_model.embed("a cat"), atol=1e-4)
+    picture = Image.fromarray(damaged(40, 48))
+    mask = Image.new("L", (48, 40))
+    mask.paste(255, (5, 5, 20, 20))
+    restored = client.restore(picture, mask=mask)
+    assert (restored.size, restored.info["model_version"]) == ((48, 40), 3)
+    assert client.restore(picture, blur_sigma=1.0).size == (48, 40)
+    assert client.enlarge(picture).size == (96, 80)
+    assert client.status("restorer") == [(3, "AVAILABLE")]
+    assert client.signatures("restorer")["inpaint"].inputs["mask_bytes"] == ("string", (None,))
+
+
+@pytest.mark.parametrize(
+    ("model_name", "signature", "inputs", "told"),
+    [
+        ("generator", "serving_default", {}, 'The bundle holds no "generator", but text_to_image'),
+        ("restorer", "repaint", {}, "has no signature repaint: choose among serving_default, sharpen"),
+        ("language_model", "embed", {"text": np.array(["a"])}, "there is no input text: give caption"),
+        ("language_model", "embed", {}, "the input caption is missing"),
+        (
+            "text_to_image",
+            "draw",
+            {"prompt": np.array(["a"]), "seed": np.array([1]), "scale": np.array([9])},
+            "scale must",
+        ),
+        ("restorer", "enlarge", {"image_bytes": np.array([b"no"], object)}, "image_bytes holds no picture"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_the_reason(
+    client: Client, model_name: str, signature: str, inputs: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ServingError, match=told):
+        client.predict(model_name, inputs, signature=signature)
+
+
+def test_a_version_that_the_bundle_lacks_is_refused(client: Client) -> None:
+    with pytest.raises(ServingError, match="The bundle holds version 3 and no 2"):
+        client.generate("a cat", version=2)
+
+
+def test_a_mask_of_another_size_is_refused(client: Client) -> None:
+    def encoded(picture: Image.Image) -> bytes:
+        out = io.BytesIO()
+        picture.save(out, "PNG")
+        return out.getvalue()
+
+    inputs = {
+        "image_bytes": np.array([encoded(Image.new("RGB", (16, 16)))], object),
+        "mask_bytes": np.array([encoded(Image.new("L", (8, 8)))], object),
+        "noise_sigma": np.array([0.0], np.float32),
+    }
+    with pytest.raises(ServingError, match="differ in size"):
+        client.predict("restorer", inputs, signature="inpaint")
+
+
+# ---- the folder ------------------------------------------------------------------------------------------------------
+
+
+def test_the_writer_and_the_reader_agree_on_the_format() -> None:
+    assert (facts.FACTS, facts.FORMAT) == (FACTS, FORMAT)
+
+
+def test_a_folder_without_a_bundle_or_with_one_of_another_format_names_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="holds no bundle: write one with `easel export litert"):
+        Facts.load(tmp_path)
+    (tmp_path / FACTS).write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(BundleError, match=f"has format {FORMAT + 1}, and this release reads format {FORMAT}"):
+        Facts.load(tmp_path)
+
+
+def test_drawing_imports_neither_tensorflow_nor_keras(bundle: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from serving.local import LocalClient; "
+        f"LocalClient(Path({str(bundle)!r})).generate('a cat'); "
+        "print(sorted({'tensorflow', 'keras', 'tfx', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
