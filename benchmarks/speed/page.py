@@ -20,6 +20,8 @@ TARGETS: Mapping[str, tuple[str, str, float, bool]] = {
     "inference_vs_torch_min": ("inference, PyTorch's best over ours, the worst network", "times", 1.2, True),
     "training_vs_torch_min": ("training step, PyTorch's best over ours, the worst network", "times", 1.0, True),
     "cold_start_s": ("Python's start to the first picture", "s", 6, False),
+    "local_start_s": ("`easel generate --local`, from Python's start to the PNG", "s", 1.5, False),
+    "local_peak_mb": ("the most memory that it holds", "MB", 250, False),
     "serving_peak_mb": ("a serving process with all four models", "MB", 900, False),
 }
 """What a figure is, its unit, what is asked, and whether more is better."""

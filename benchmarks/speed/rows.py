@@ -33,6 +33,7 @@ from benchmarks.speed.networks import (
 )
 from benchmarks.speed.rounds import Timing, UnsteadyError, in_turn
 from benchmarks.speed.ways import PROMPTS, Fused, Staged, all_prompts, as_in_the_article, differences, plain_keras
+from models.bundle import export_bundle
 from models.device import cpu_has_bfloat16, device_policy
 from models.drawing import DrawingModel
 from models.export import export_generator, export_text_to_image, frozen
@@ -64,6 +65,8 @@ KEYS = (
     "inference_vs_torch_min",
     "training_vs_torch_min",
     "cold_start_s",
+    "local_start_s",
+    "local_peak_mb",
     "serving_peak_mb",
 )
 """What the answer always has; a figure that was not measured is None."""
@@ -301,6 +304,33 @@ def start(bench: Bench) -> Figures:
     return {"cold_start_s": statistics.median(seconds)}
 
 
+DRAWING_LOCALLY = """
+import atexit, re
+from pathlib import Path
+from easel.cli import main
+atexit.register(lambda: print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+main()
+"""
+
+
+def local(bench: Bench) -> Figures:
+    """A process of `easel generate --local`, from the start of Python to the PNG, and the most memory that it held."""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        return {}
+    seconds, megabytes = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        export_bundle(bench.pretrained, Path(folder, "bundle"))
+        where = ["--root", f"{folder}/bundle", "--out", f"{folder}/drawn.png", "--json"]
+        command = [sys.executable, "-c", DRAWING_LOCALLY, "generate", PROMPTS[0], "--local", *where]
+        # The first one brings the files into memory.
+        for _ in range(1 + STARTS):
+            began = time.monotonic()
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            seconds.append(time.monotonic() - began)
+            megabytes.append(int(done.stdout.split()[-1]) / 1024)
+    return {"local_start_s": statistics.median(seconds[1:]), "local_peak_mb": max(megabytes)}
+
+
 def memory(bench: Bench) -> Figures:
     """A serving process with all four models, after requests to each of them, the largest of 64 prompts."""
     with tempfile.TemporaryDirectory() as folder:
@@ -321,6 +351,7 @@ ROWS: dict[str, Callable[[Bench], Figures]] = {
     "inference": inference,
     "training": training,
     "start": start,
+    "local": local,
     "memory": memory,
 }
 """Groups of figures that are measured together, by name."""
