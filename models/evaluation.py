@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from models.caption_judge import CaptionJudge
 from models.damage import damage
 from models.drawing import Drawer
 from models.language_model import LanguageModel
@@ -28,6 +29,8 @@ RAW = {
     name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh", "language")
 }
 PICTURES_OUTPUT = "pictures"
+AGREEMENT = "agreement"
+"""The output of how well drawings agree with their captions."""
 
 
 def evaluate_language_model(model: LanguageModel) -> Evaluate:
@@ -57,23 +60,33 @@ def counted(model: LanguageModel, texts: tf.Tensor) -> list[tf.Tensor]:
     return [tf.where(tf.strings.length(texts) > 0, score, 0.0) for score in scores]
 
 
-def evaluate_generator(model: Drawer, other_captions: Sequence[str], measures: Measures) -> Judged:
+def evaluate_generator(model: Drawer, other_captions: Sequence[str], measures: Measures, judge: CaptionJudge) -> Judged:
     """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, from another's, the real one.
 
     The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.
+    `evaluate` also gives `AGREEMENT`, float32[b], which the judge says.
     """
     others = tf.constant(list(other_captions))
 
     def exhibit(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         raw = tf.io.parse_example(examples, RAW)
-        is_english = (tf.strings.length(raw["text"]) > 0) & (raw["language"] != "zh")
-        captions = tf.where(is_english, raw["text"], raw["text_zh"])
-        seeds = seeds_of(raw["image"])
+        captions, seeds = captions_of(raw), seeds_of(raw["image"])
         other = tf.gather(others, seeds % len(other_captions))
         drawn = [to_uint8(model.draw(texts, seeds)) for texts in (captions, other)]
         return {PICTURES_OUTPUT: tf.stack([*drawn, decode_squares(raw["image"], model.picture_size)], axis=1)}
 
-    return exhibit, measured(exhibit, measures)
+    def agreement(examples: tf.Tensor, drawn: tf.Tensor) -> dict[str, tf.Tensor]:
+        captions = captions_of(tf.io.parse_example(examples, RAW))
+        own, theirs = (model.language_model.embed_texts(texts) for texts in (captions, others))
+        return {AGREEMENT: judge.agreement(drawn, own, theirs)}
+
+    return exhibit, measured(exhibit, measures, agreement)
+
+
+def captions_of(raw: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The caption of each raw example, string[b]: the English one, unless its language is Chinese or it has none."""
+    is_english = (tf.strings.length(raw["text"]) > 0) & (raw["language"] != "zh")
+    return tf.where(is_english, raw["text"], raw["text_zh"])
 
 
 def evaluate_restorer(model: Restorer, picture_size: int, measures: Measures) -> Judged:
@@ -92,13 +105,22 @@ def evaluate_restorer(model: Restorer, picture_size: int, measures: Measures) ->
     return exhibit, measured(exhibit, measures)
 
 
-def measured(exhibit: Evaluate, measures: Measures) -> Evaluate:
-    """`evaluate` for a picture model: its picture held against the truth, and the baseline's; float32[b] each."""
+def measured(
+    exhibit: Evaluate, measures: Measures, further: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] | None = None
+) -> Evaluate:
+    """`evaluate` for a picture model: its picture held against the truth, and the baseline's; float32[b] each.
+
+    Args:
+        exhibit: Gives the model's picture, the baseline's and the true one.
+        measures: How near pictures are to the true ones.
+        further: What else is measured, from examples and the model's pictures.
+    """
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         candidate, baseline, truth = tf.unstack(exhibit(examples)[PICTURES_OUTPUT], axis=1)
         own = {name: measure(candidate, truth) for name, measure in measures.items()}
-        return own | {BASELINE + name: measure(baseline, truth) for name, measure in measures.items()}
+        of_baseline = {BASELINE + name: measure(baseline, truth) for name, measure in measures.items()}
+        return own | of_baseline | (further(examples, candidate) if further else {})
 
     return evaluate
 

@@ -38,6 +38,10 @@ class Thresholds(Section):
         generator_psnr: Least PSNR of a drawing against the picture that its caption describes.
         generator_ssim: Least SSIM of the same.
         generator_gain: Least PSNR of a drawing above that of a drawing from another picture's caption.
+        generator_agreement: Least agreement of drawings with their captions, 0 to 1: the share of other captions that a
+            drawing shows less well than its own, by a small network that reads pictures; about 0.5 for a generator that
+            does not look at captions. Where pictures of one caption differ as much as photographs do, it says more than
+            PSNR and SSIM.
         generator_copies: Most of the drawings, as a share, that may be copies of training pictures, beyond the share of
             withheld pictures that look like copies too.
         restorer_psnr: Least PSNR of a restored picture against the clean one.
@@ -52,6 +56,7 @@ class Thresholds(Section):
     generator_psnr: Annotated[float, Field(ge=0, le=100)] = 8.0
     generator_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.02
     generator_gain: Annotated[float, Field(ge=-100, le=100)] = 0.1
+    generator_agreement: Annotated[float, Field(ge=0, le=1)] = 0.0
     generator_copies: Annotated[float, Field(ge=0, le=1)] = 0.25
     restorer_psnr: Annotated[float, Field(ge=0, le=100)] = 18.0
     restorer_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.5
@@ -180,6 +185,12 @@ PROFILES = {
             "language": {"steps": 1000},
             "drawing": {"network": "photo"},
             "restoration": {"steps": 2000},
+            "thresholds": {
+                "generator_psnr": 6.0,
+                "generator_ssim": 0.0,
+                "generator_gain": 0.0,
+                "generator_agreement": 0.65,
+            },
         },
         "about an hour, by its number of steps,",
     ),

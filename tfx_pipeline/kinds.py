@@ -18,14 +18,15 @@ from models.evaluation import (
 )
 from models.export import export_generator, export_language_model, export_restorer
 from models.language_model import LanguageModel
+from models.learning.judging import learn_to_judge
 from models.learning.settings import LearningConfig
 from models.restorer import Restorer
 from tfx_pipeline.config import RunConfig, only
 from tfx_pipeline.ingesting.slices import Slice
-from tfx_pipeline.judging.metrics import OF_PICTURES, OF_TEXT, Metric
+from tfx_pipeline.judging.metrics import OF_DRAWINGS, OF_PICTURES, OF_TEXT, Metric
 from tfx_pipeline.judging.thresholds import eval_config
 from tfx_pipeline.training.job import Job
-from tfx_pipeline.training.records import read_captions
+from tfx_pipeline.training.records import read_captioned
 from tfx_pipeline.training.trainings import train_generator, train_language_model, train_restorer
 
 
@@ -35,7 +36,7 @@ class Judging:
 
     Attributes:
         picture_size: Side of the pictures that it is judged on.
-        files: Transformed examples to train on, whose captions serve as a baseline.
+        files: Transformed examples to train on, whose captions serve as a baseline; a judge learns from them.
         measures: How near pictures are to the true ones, by name.
     """
 
@@ -93,10 +94,11 @@ def judge_language_model(model: LanguageModel, _: Judging) -> list[Evaluate]:
 
 
 def judge_generator(model: Drawer, judging: Judging) -> Sequence[Evaluate]:
-    """Drawings beside those from other captions that it was trained on."""
+    """Drawings beside those from other captions that it was trained on, read by a judge that learned from the same."""
     language_model = model.language_model
-    captions = read_captions(judging.files, caption_length=language_model.length)
-    return evaluate_generator(model, some_captions(captions, language_model), judging.measures)
+    data, _ = read_captioned(judging.files, picture_size=judging.picture_size, caption_length=language_model.length)
+    others = some_captions(data.captions, language_model)
+    return evaluate_generator(model, others, judging.measures, learn_to_judge(data, language_model))
 
 
 def judge_restorer(model: Restorer, judging: Judging) -> Sequence[Evaluate]:
@@ -119,7 +121,7 @@ GENERATOR = Kind(
     train=train_generator,
     export=export_generator,
     judge=judge_generator,
-    metrics=OF_PICTURES,
+    metrics=OF_DRAWINGS,
     base=LANGUAGE_MODEL.name,
     makes="drawn",
     baseline="from another caption",

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
-from models.evaluation import BASELINE
+from models.evaluation import AGREEMENT, BASELINE
 from models.metrics import psnr_in_graph, ssim_in_graph
 
 Sums = Mapping[str, float]
@@ -84,6 +84,10 @@ OF_PICTURES = (
     Metric("psnr_gain", "PSNR gain", gain("psnr"), unit=" dB", bound="{}_gain"),
     Metric("ssim_gain", "SSIM gain", gain("ssim")),
 )
+OF_DRAWINGS = (
+    *OF_PICTURES,
+    Metric(AGREEMENT, "caption agreement", mean(AGREEMENT), bound="{}_agreement"),
+)
 OF_TEXT = (
     Metric("perplexity", "perplexity", perplexity("model_nats"), rises=False),
     Metric("unigram_perplexity", "unigram perplexity", perplexity("unigram_nats"), rises=False),
@@ -97,7 +101,7 @@ OF_TEXT = (
         slice_bound="perplexity_share",
     ),
 )
-METRICS = {metric.name: metric for metric in (*OF_PICTURES, *OF_TEXT)}
+METRICS = {metric.name: metric for metric in (*OF_DRAWINGS, *OF_TEXT)}
 
 
 @dataclass
