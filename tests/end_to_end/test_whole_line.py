@@ -86,7 +86,7 @@ def test_a_run_answers_a_script_with_one_object(whole_line: Stage) -> None:
     assert (told["blessed"], told["refusal"]) == (True, "")
     assert {name: set(values) for name, values in told["metrics"].items()} == {
         "language_model": {"perplexity", "unigram_perplexity", "perplexity_share"},
-        "generator": {"psnr", "ssim", "psnr_gain", "ssim_gain"},
+        "generator": {"psnr", "ssim", "psnr_gain", "ssim_gain", "agreement"},
         "restorer": {"psnr", "ssim", "psnr_gain", "ssim_gain"},
     }
     assert all(np.isfinite(value) for values in told["metrics"].values() for value in values.values())
