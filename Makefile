@@ -19,6 +19,7 @@ UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/
 PACKAGES := chromium:/usr/bin/chromium \
 	curl:/usr/bin/curl \
 	fonts-noto-color-emoji:/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf \
+	haproxy:/usr/sbin/haproxy \
 	iproute2:/usr/sbin/ip \
 	npm:/usr/bin/npm \
 	unicode-cldr-core:/usr/share/unicode/cldr/common \

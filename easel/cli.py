@@ -49,7 +49,9 @@ app.command()(inspecting.inspect)
 def serve(
     context: typer.Context,
     root: Annotated[Path, typer.Option(help="Serve what `easel run` pushed in this folder.")] = Path("work"),
-    models: Annotated[Path | None, typer.Option(help="Or serve this folder of <model>/<version>/.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Or serve this folder of <model>/<version>/, or an address, such as s3://...")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=-1, max=65535, help="Port of gRPC; -1 takes a free one.")] = 8500,
     rest_api_port: Annotated[
@@ -87,15 +89,19 @@ def serve(
 
         named = any(flag.startswith(("--model_config_file", "--model_base_path")) for flag in context.args)
         pushed = pictures.unpacked(root) if pretrained else root / "pushed"
-        folder = None if named else models or pushed
+        served = None if named else models or pushed
         on = {"enable_grpc_healthcheck_service": True, "enable_metrics": True, "enable_request_log": True}
-        given = {"models": folder, "host": host, "port": port or -1, "rest_api_port": rest_api_port or -1}
-        given |= {"studio_port": studio_port, "allowed_host": ",".join(allowed_host or ())}
+        given: dict[str, Any] = {"models": served, "host": host, "studio_port": studio_port}
+        given |= {
+            "port": port or -1,
+            "rest_api_port": rest_api_port or -1,
+            "allowed_host": ",".join(allowed_host or ()),
+        }
         settings = settings_from(context.args, "easel serve", None, **on, **given)
         check_ports(settings)
-        what = folder or settings.model_config_file or settings.model_base_path
+        what = served or settings.model_config_file or settings.model_base_path
         typer.echo(f"Serving {what}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")
-        if folder is None or folder.is_dir():
+        if settings.folder is None or settings.folder.is_dir():
             leave_keras_out()
             with quiet():
                 import serving.server.app  # noqa: F401

@@ -10,7 +10,9 @@ from easel.console import answer, failing
 app = typer.Typer(help="See and choose the versions that are served.", no_args_is_help=True)
 
 Root = Annotated[Path, typer.Option(help="The folder that `easel run` pushed to.")]
-Models = Annotated[Path | None, typer.Option(help="Or this folder of <model>/<version>/.")]
+Models = Annotated[
+    str | None, typer.Option(help="Or this folder of <model>/<version>/, or an address, such as s3://...")
+]
 Model = Annotated[str, typer.Argument(help="The model, such as text_to_image.")]
 Version = Annotated[int, typer.Argument(help="The version, as `easel models list` shows it.")]
 
@@ -25,17 +27,17 @@ def list_models(
     with failing("serving"):
         from serving import versions
 
-        folder = models or root / "pushed"
-        names = sorted(path.name for path in folder.iterdir() if path.is_dir())
-        on_disk = {name: versions.versions(folder, name) for name in names}
-        served = {name: versions.served(folder, name) for name in names}
-        labels = {name: versions.labels(folder, name) for name in names}
+        place = versions.place(models or root / "pushed")
+        names = place.models()
+        pushed = {name: versions.versions(place, name) for name in names}
+        served = {name: versions.served(place, name) for name in names}
+        labels = {name: versions.labels(place, name) for name in names}
     if as_json:
-        answer({n: {"versions": on_disk[n], "served": served[n], "labels": labels[n]} for n in names})
+        answer({n: {"versions": pushed[n], "served": served[n], "labels": labels[n]} for n in names})
         return
     for name in names:
         pairs = "".join(f"; {label}={version}" for label, version in sorted(labels[name].items()))
-        typer.echo(f"{name}: {_listed(on_disk[name])}; served: {_listed(served[name])}{pairs}")
+        typer.echo(f"{name}: {_listed(pushed[name])}; served: {_listed(served[name])}{pairs}")
 
 
 @app.command()
@@ -50,9 +52,9 @@ def label(
     with failing("serving"):
         from serving import versions
 
-        folder = models or root / "pushed"
-        versions.label(folder, model, name, version)
-        now = versions.served(folder, model)
+        place = versions.place(models or root / "pushed")
+        versions.label(place, model, name, version)
+        now = versions.served(place, model)
     typer.echo(
         f"{model}: {name} is {version}; served: {_listed(now)}. New ones wait for `easel models follow {model}`."
     )
@@ -69,7 +71,7 @@ def rollback(
     with failing("serving"):
         from serving import versions
 
-        target = versions.rollback(models or root / "pushed", model, to)
+        target = versions.rollback(versions.place(models or root / "pushed"), model, to)
     typer.echo(f"{model}: {target} is served. New ones wait for `easel models follow {model}`.")
 
 
@@ -79,9 +81,9 @@ def follow(model: Model, root: Root = Path("work"), models: Models = None) -> No
     with failing("serving"):
         from serving import versions
 
-        folder = models or root / "pushed"
-        versions.follow(folder, model)
-        newest = versions.served(folder, model)[-1]
+        place = versions.place(models or root / "pushed")
+        versions.follow(place, model)
+        newest = versions.served(place, model)[-1]
     typer.echo(f"{model}: {newest} is served, and newer ones as they are pushed.")
 
 

@@ -13,6 +13,7 @@ from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say, s
 from easel.watch import watch_data
 
 if TYPE_CHECKING:
+    from serving.store import Store
     from tfx_pipeline.local_run import Outcome
     from tfx_pipeline.runs.history import Run
 
@@ -45,6 +46,10 @@ def run(
     beam_option: Annotated[
         list[str] | None, typer.Option(help="One of Beam's options, NAME=VALUE; may be given several times.")
     ] = None,
+    push_to: Annotated[
+        str | None,
+        typer.Option(help="Upload what is pushed to an fsspec address as well, such as s3://bucket/models."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and run again whenever the data change.")] = False,
     every: Annotated[float, typer.Option(min=0.1, help="With --watch, seconds between two looks.")] = 60.0,
     as_json: AsJson = False,
@@ -58,6 +63,7 @@ def run(
         raise typer.Exit(watch_data(data, every, [file for file in (text, config) if file]))
     with failing("pipeline"):
         from models.learning.settings import ConfigError
+        from serving.store import Store
         from tfx_pipeline.config import load_config
         from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
 
@@ -65,9 +71,12 @@ def run(
             settings, beam = load_config(profile, config, start), beam_args(beam_runner, beam_option or ())
             check_job_server(beam)
             check_trains_alone()
+            store = Store(push_to) if push_to else None
         except ConfigError as error:
             say(str(error), as_json=True)
             raise typer.Exit(WRONG_USE) from None
+        if store:
+            store.check_writable()
         say(plan(data, root, profile, config, settings.retraining.start), as_json=as_json)
         with quiet():
             from tfx_pipeline.local_run import run_local
@@ -75,6 +84,8 @@ def run(
         outcome = run_local(
             Root(root), data, settings, text=text, beam=beam, say=lambda line: say(line, as_json=as_json)
         )
+        if store and outcome.blessed:
+            publish(store, Root(root).pushed, outcome.run.pushed, as_json=as_json)
     if as_json:
         answer(as_dict(outcome))
         if outcome.new and not outcome.blessed:
@@ -83,6 +94,17 @@ def run(
         sum_up(outcome, root)
     if outcome.new and not outcome.blessed:
         raise typer.Exit(NOT_BLESSED)
+
+
+def publish(store: "Store", pushed: Path, versions: dict[str, str], *, as_json: bool = False) -> None:
+    """Upload the versions of a run that are not at an address yet, as they are after an upload that was cut off.
+
+    Raises:
+        StoreError: One cannot be uploaded.
+    """
+    for model, version in versions.items():
+        if store.publish(pushed / model / version, model, int(version)):
+            say(f"uploaded {model} {version} to {store}", as_json=as_json)
 
 
 def plan(data: Path, root: Path, profile: str, config: Path | None, start: str = "last") -> str:

@@ -21,7 +21,7 @@ class ServerProcess:
     """A server over a folder of models, on free ports, that lives as long as the `with` block.
 
     Args:
-        models: a folder of `<model>/<version>/saved_model.pb`; None where the flags say what to serve.
+        models: a folder of `<model>/<version>/saved_model.pb`, or an address; None where the flags say what to serve.
         poll_seconds: how often the server looks for new versions.
         start_timeout: seconds until the server must be ready.
         flags: further flags of the server.
@@ -35,7 +35,7 @@ class ServerProcess:
 
     def __init__(
         self,
-        models: Path | None,
+        models: Path | str | None,
         *,
         poll_seconds: float = 1.0,
         start_timeout: float = 120.0,

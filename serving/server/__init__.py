@@ -47,10 +47,12 @@ def serve(settings: Settings) -> None:
 
     """
     from serving.server.errors import StatusError
+    from serving.server.mirror import first_mirror
     from serving.server.model_config import first_configs
     from serving.server.options import Options
 
     try:
+        mirror = first_mirror(settings)
         configs = first_configs(settings)
         options = Options.read(settings)
         check_ports(settings)
@@ -58,6 +60,6 @@ def serve(settings: Settings) -> None:
         # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
         from serving.server.app import run
 
-        run(settings, options, configs)
+        run(settings, options, configs, mirror)
     except StatusError as error:
         raise ValueError(error.status) from error

@@ -21,6 +21,7 @@ from serving.server.errors import StatusError
 from serving.server.grpc_service import Reload
 from serving.server.limits import Limits
 from serving.server.metrics import Metrics
+from serving.server.mirror import Mirror
 from serving.server.model_config import Configs
 from serving.server.options import Options
 from serving.server.ports import grpc_port_open, private_address, rest_port_open, studio_port_open
@@ -35,7 +36,7 @@ _HEALTH_NAMES = ("", "ModelService", "PredictionService")
 _CORES = os.cpu_count() or 1
 
 
-def run(settings: Settings, options: Options, configs: Configs) -> None:
+def run(settings: Settings, options: Options, configs: Configs, mirror: Mirror | None = None) -> None:
     """Serve until a signal; see `serving.server.serve`."""
     _take_only_the_memory_needed()
     _allow_many_connections()
@@ -44,10 +45,10 @@ def run(settings: Settings, options: Options, configs: Configs) -> None:
     # What was imported stays; to look through it again at every collection would stall requests for 0.2 s.
     gc.collect()
     gc.freeze()
-    asyncio.run(_run(settings, options, configs))
+    asyncio.run(_run(settings, options, configs, mirror))
 
 
-async def _run(settings: Settings, options: Options, configs: Configs) -> None:
+async def _run(settings: Settings, options: Options, configs: Configs, mirror: Mirror | None) -> None:
     metrics, stop = Metrics(), asyncio.Event()
     repository = Repository(
         _loader(settings, metrics),
@@ -56,7 +57,7 @@ async def _run(settings: Settings, options: Options, configs: Configs) -> None:
         any_labels=settings.models is not None,
         new_labels=settings.allow_version_labels_for_unavailable_models,
     )
-    source = Source(settings, repository, say)
+    source = Source(settings, repository, say, mirror)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
@@ -75,8 +76,11 @@ async def _run(settings: Settings, options: Options, configs: Configs) -> None:
         studio = await stack.enter_async_context(studio_port_open(settings, options, inside))
         say_ready(settings.host, port, rest_port, repository.ready(), studio)
         await _watch(settings, source, repository, loader, health_servicer, stop)
-        say("ending: no new requests, and those under way may finish")
         await health_servicer.enter_graceful_shutdown()
+        if settings.lame_duck_seconds:
+            say(f"ending in {settings.lame_duck_seconds:g} s: requests are answered, and health checks say NOT_SERVING")
+            await asyncio.sleep(settings.lame_duck_seconds)
+        say("ending: no new requests, and those under way may finish")
     say("stopped")
 
 

@@ -9,10 +9,11 @@ from tensorflow_serving.config.model_server_config_pb2 import TENSORFLOW, ModelC
 from serving.server.errors import StatusError, invalid
 from serving.server.settings import Settings
 from serving.server.storage import is_folder, models_on_disk
-from serving.server.text_protos import read_text_proto
+from serving.server.text_protos import parse_text_proto, read_text_proto
+from serving.store import CONFIG
 
 PLATFORM = "tensorflow"
-OVERRIDES = "models.config"
+OVERRIDES = CONFIG
 
 Configs = Mapping[str, ModelConfig]
 
@@ -26,11 +27,11 @@ def first_configs(settings: Settings) -> Configs:
         OSError: a file that cannot be read.
 
     """
-    if settings.models is not None:
-        if not settings.models.is_dir():
-            missing = f"{settings.models} is no folder of models: train and push one with `easel run`, or make it"
+    if settings.folder is not None:
+        if not settings.folder.is_dir():
+            missing = f"{settings.folder} is no folder of models: train and push one with `easel run`, or make it"
             raise FileNotFoundError(missing)
-        return folder_configs(settings.models.resolve())
+        return folder_configs(settings.folder.resolve())
     if settings.model_config_file is not None:
         return read_configs(settings.model_config_file)
     return single_config(settings.model_name, settings.model_base_path)
@@ -73,9 +74,18 @@ def folder_configs(folder: Path) -> Configs:
 def read_overrides(folder: Path) -> Configs:
     """Return what the folder's own `models.config` says; its models need neither a platform nor a base path."""
     path = folder / OVERRIDES
-    if not path.is_file():
-        return {}
-    return {config.name: config for config in read_text_proto(path, ModelServerConfig).model_config_list.config}
+    return parse_overrides(path.read_bytes(), path) if path.is_file() else {}
+
+
+def parse_overrides(content: bytes, where: object) -> Configs:
+    """Return what a `models.config` says that was read somewhere.
+
+    Raises:
+        ValueError: it makes no sense.
+
+    """
+    listed = parse_text_proto(content, ModelServerConfig, where).model_config_list
+    return {config.name: config for config in listed.config}
 
 
 def checked(config: ModelServerConfig) -> Configs:

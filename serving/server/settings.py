@@ -1,11 +1,15 @@
 """Every flag of the server, with TensorFlow Serving's names where it has the same one."""
 
 import argparse
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from serving.store import is_address
 
 FREE_PORT = -1
 
@@ -20,8 +24,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
-    models: Path | None = Field(
-        None, description="folder of <model>/<version>/saved_model.pb; later ones are served too"
+    models: str | Path | None = Field(
+        None,
+        description="folder of <model>/<version>/saved_model.pb, or an fsspec address such as s3://bucket/models; "
+        "later ones are served too",
+    )
+    models_cache: Path | None = Field(
+        None, description="where models from an address are kept; in ~/.cache/easel if not given"
     )
     model_config_file: Path | None = Field(
         None, description="text ModelServerConfig that lists the models, instead of --models"
@@ -57,6 +66,12 @@ class Settings(BaseModel):
     enable_grpc_healthcheck_service: bool = Field(False, description="serve grpc.health.v1")
     enable_serialization_as_tensor_content: bool = Field(
         False, description="answer gRPC with tensor_content, not typed fields"
+    )
+    lame_duck_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="how long to go on answering after SIGTERM while health checks say NOT_SERVING, so that a load "
+        "balancer sends no more requests",
     )
     drain_seconds: float = Field(30.0, ge=0, description="how long requests under way may take to end after SIGTERM")
 
@@ -100,11 +115,25 @@ class Settings(BaseModel):
         named = [self.models, self.model_config_file, self.model_base_path or None]
         if sum(one is not None for one in named) != 1:
             raise ValueError("give exactly one of --models, --model_config_file and --model_base_path")
+        if self.models_cache and not self.is_mirrored:
+            raise ValueError("--models_cache is for models at an address, such as --models=s3://bucket/models")
         if self.port == 0:
             raise ValueError("--port=0 serves nobody: gRPC needs a port, and -1 takes a free one")
         if self.batching_parameters_file and not self.enable_batching:
             raise ValueError("INVALID_ARGUMENT: --batching_parameters_file is set without setting --enable_batching")
         return self
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the models lie at an address, and are kept in a folder of this machine."""
+        return self.models is not None and is_address(self.models)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of models on this machine; None where there is none."""
+        if self.models is None or not self.is_mirrored:
+            return None if self.models is None else Path(self.models)
+        return self.models_cache or cache_of(str(self.models))
 
     @property
     def allowed_hosts(self) -> list[str]:
@@ -115,6 +144,12 @@ class Settings(BaseModel):
     def serves_rest(self) -> bool:
         """Whether REST has a port of its own; with the port of gRPC there is none, as in TensorFlow Serving."""
         return self.rest_api_port != 0 and (self.rest_api_port == FREE_PORT or self.rest_api_port != self.port)
+
+
+def cache_of(address: str) -> Path:
+    """The folder that keeps the models of an address by default."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "easel" / hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
 
 
 def parser(prog: str, description: str | None, **defaults: Any) -> argparse.ArgumentParser:

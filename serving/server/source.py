@@ -7,6 +7,7 @@ from pathlib import Path
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from serving.server.errors import StatusError, invalid
+from serving.server.mirror import Mirror
 from serving.server.model_config import Configs, checked, folder_configs, read_configs
 from serving.server.repository import Repository
 from serving.server.settings import Settings
@@ -20,11 +21,19 @@ class Source:
         settings: where to look.
         repository: what loads.
         announce: told one line where a configuration cannot be used.
+        mirror: what keeps the folder of models like an address, where they lie at one.
 
     """
 
-    def __init__(self, settings: Settings, repository: Repository, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        repository: Repository,
+        announce: Callable[[str], None],
+        mirror: Mirror | None = None,
+    ) -> None:
         self._settings = settings
+        self._mirror = mirror
         self._repository = repository
         self._announce = announce
         self._next_read = 0.0
@@ -56,8 +65,8 @@ class Source:
         """
         if self._settings.models is not None:
             raise invalid(
-                f"This server serves what lies in {self._settings.models}: change that folder or its models.config, or "
-                "start with --model_config_file"
+                f"This server serves what lies in {self._settings.models}: change that or its models.config, or start "
+                "with --model_config_file"
             )
         if config.WhichOneof("config") is not None:
             self._repository.check_available(self._repository.configure(checked(config)))
@@ -65,6 +74,8 @@ class Source:
     def poll(self) -> None:
         """Look at the configuration and the disk once; what cannot be read leaves everything as it is."""
         try:
+            if self._mirror:
+                self._mirror.update()
             configs = self._changed_configs()
             if configs is None:
                 self._repository.poll()
@@ -72,14 +83,14 @@ class Source:
                 self._repository.configure(configs)
             self._tell(self._troubles())
         except (OSError, ValueError, StatusError) as error:
-            told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+            told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
             self._tell([f"the configuration cannot be used, and what is loaded stays: {told}"])
 
     def _troubles(self) -> list[str]:
         """What is on the disk and cannot be served, a sentence each."""
-        models = self._settings.models
-        if models is not None:
-            return [*self._repository.troubles, *passed_over(models.resolve())]
+        folder, mirrored = self._settings.folder, self._mirror.troubles if self._mirror else ()
+        if folder is not None:
+            return [*mirrored, *self._repository.troubles, *passed_over(folder.resolve())]
         odd = [line for path in self._repository.base_paths() for line in no_versions(path)]
         return [*self._repository.troubles, *odd]
 
@@ -92,8 +103,8 @@ class Source:
         self._told = set(found)
 
     def _changed_configs(self) -> Configs | None:
-        if self._settings.models is not None:
-            return folder_configs(self._settings.models.resolve())
+        if self._settings.folder is not None:
+            return folder_configs(self._settings.folder.resolve())
         file, wait = self._settings.model_config_file, self._settings.model_config_file_poll_wait_seconds
         if file is None or wait <= 0 or time.monotonic() < self._next_read:
             return None

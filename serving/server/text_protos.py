@@ -17,8 +17,18 @@ def read_text_proto(path: Path, proto: type[Proto]) -> Proto:
         OSError: the file cannot be read.
 
     """
+    return parse_text_proto(path.read_bytes(), proto, path)
+
+
+def parse_text_proto(content: bytes, proto: type[Proto], where: object) -> Proto:
+    """Read what a file holds.
+
+    Raises:
+        ValueError: it is no such message; the sentence says where.
+
+    """
     try:
-        return text_format.Parse(path.read_bytes(), proto())
+        return text_format.Parse(content, proto())
     except (text_format.ParseError, UnicodeDecodeError) as error:
         name = proto.DESCRIPTOR.full_name.replace("easel.wire", "tensorflow.serving")
-        raise ValueError(f"Error parsing text-format {name}: {path}: {error}") from error
+        raise ValueError(f"Error parsing text-format {name}: {where}: {error}") from error
