@@ -13,15 +13,17 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
+from tiny_models import shake, tiny_generator, tiny_language_model, tiny_restorer
 
 pytest.importorskip("ai_edge_litert", reason="Install LiteRT: make install-dev")
 
 from models import spelling, text
 from models.bundle import FACTS, FORMAT, export_bundle
+from models.language_model import LanguageModel
 from models.patterns import patterns
 from models.pretrained import load_pretrained
 from models.text_to_image import TextToImage
-from models.vocabulary import RESERVED
+from models.vocabulary import RESERVED, character_vocabulary
 from serving.bundle import facts
 from serving.bundle.drawing import Artist
 from serving.bundle.facts import BundleError, Facts
@@ -152,6 +154,29 @@ def test_embeddings_are_those_of_the_graph(model: TextToImage, artist: Artist) -
     expected = model.generator.language_model.embed(list(ODD_TEXTS))
     read = np.concatenate([artist.language_model.embed(text) for text in ODD_TEXTS])
     np.testing.assert_allclose(read, expected, atol=1e-4)
+
+
+def test_a_function_of_the_plane_and_two_layers_of_lstm_are_bundled_too(tmp_path: Path) -> None:
+    reader = tiny_language_model(depth=2)
+    shake(reader, 0.5)
+    tiny = TextToImage(tiny_generator(reader), tiny_restorer())
+    shake(tiny.restorer)
+    export_bundle(tiny, tmp_path)
+    artist = Artist(tmp_path)
+    for prompt, scale in (("a red circle", 1), ("一个红色圆形", 2)):
+        drawn = artist.draw(prompt, seed=3, scale=scale)
+        assert drawn.caption == reader.generate(prompt, seed=3)
+        assert most_apart(drawn.picture, tiny.generate(prompt, seed=3, scale=scale)) <= 1
+
+
+def test_models_that_a_bundle_cannot_hold_are_refused(model: TextToImage, tmp_path: Path) -> None:
+    exact = LanguageModel(character_vocabulary("abc"), exact=True)
+    with pytest.raises(ValueError, match="The language model is exact"):
+        export_bundle(TextToImage(tiny_generator(exact), model.restorer), tmp_path)
+    drawer: Any = model.restorer
+    with pytest.raises(TypeError, match="A Restorer is no DrawingModel"):
+        export_bundle(TextToImage(drawer, model.restorer), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- restoring -------------------------------------------------------------------------------------------------------
