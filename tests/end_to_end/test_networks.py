@@ -7,6 +7,7 @@ import pytest
 from easel_process import easel, write_config
 from toy_network import TOY, ToyGenerator, registered
 
+from models.photo_generator import PhotoGenerator
 from models.saving import load_model
 from models.text_to_image import TextToImage
 from serving.client import Client
@@ -40,6 +41,61 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, Root]:
 def keras_of(run: Run, name: str) -> Path:
     (file,) = Path(run.models[name]).rglob("*.keras")
     return file
+
+
+PHOTO = """
+[drawing]
+network = "photo"
+[drawing.photo]
+noise_size = 4
+style_size = 8
+width = 8
+most_width = 16
+critic_width = 8
+critic_most_width = 16
+steps = 40
+batch_size = 8
+[language]
+token_size = 16
+width = 32
+slots = 2
+slot_size = 16
+steps = 40
+[restoration]
+widths = [8, 16]
+depth = 1
+steps = 20
+[thresholds]
+perplexity_share = 1.5
+generator_psnr = 0
+generator_ssim = -1
+generator_gain = -100
+generator_copies = 1
+generator_agreement = {agreement}
+restorer_psnr = 0
+restorer_ssim = -1
+restorer_gain = -100
+"""
+
+
+@pytest.mark.soak
+def test_photographs_go_the_whole_way_and_must_agree_with_their_captions(tmp_path: Path) -> None:
+    made = easel("data", "shapes", "--out", tmp_path / "shapes", "--count", 200, "--size", 32)
+    assert made.returncode == 0, made.stderr
+
+    def outcome(agreement: float) -> Outcome:
+        file = tmp_path / "photo.toml"
+        file.write_text(PHOTO.format(agreement=agreement), encoding="utf-8")
+        config = load_config("photo", file)
+        return run_local(Root(tmp_path / "root"), tmp_path / "shapes", config, say=lambda line: None)
+
+    refused = outcome(0.95)
+    assert "generator not blessed: caption agreement" in refused.refusal
+    taken = outcome(0.0)
+    assert taken.refusal == ""
+    generator = load_model(keras_of(taken.run, "generator"))
+    assert isinstance(generator, PhotoGenerator)
+    assert generator.generate("a red circle", seed=3).shape == (32, 32, 3)
 
 
 @pytest.mark.soak
