@@ -1,7 +1,7 @@
 """Which noise the parts of a picture come from, each given the caption and the parts before it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -11,73 +11,141 @@ from models.layers import leaky
 from models.noise import Mixture
 from models.tensors import Tensor
 
+CLOSE = 0.4
+"""How far apart, in units of noise, components of a place are that count as one when the likeliest is asked for."""
+
+
+class NoiseSizes(NamedTuple):
+    """How many numbers of a part's noise decide what, in this order.
+
+    Attributes:
+        place: Where a part is and how large; nothing for the background.
+        shape: Its outline and inner edges.
+        colour: Its colours.
+    """
+
+    place: int
+    shape: int
+    colour: int
+
+    @property
+    def cuts(self) -> list[int]:
+        """Where to split the noise of a part into the three."""
+        return [self.place, self.place + self.shape]
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class MixtureLayer(keras.layers.Layer):
+    """Features to a mixture of normal distributions (mixture density network, Bishop, 1994).
+
+    Args:
+        size: Width of what is distributed, n.
+        components: Normal distributions in a mixture, m.
+    """
+
+    def __init__(self, size: int, components: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+        self.components = components
+        self.dense = keras.layers.Dense(
+            components * (1 + 2 * size), kernel_initializer=keras.initializers.VarianceScaling(0.1), name="mixture_of"
+        )
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Spread the means, so that components differ from the start."""
+        self.dense.build(shape)
+        middle = keras.random.normal([self.components * self.size])
+        edges = [[self.components, self.components * self.size]]
+        self.dense.bias.assign(ops.pad(middle, edges))
+
+    def call(self, x: Tensor) -> Mixture:
+        """float32[..., c] -> mixtures over float32[..., n]."""
+        count = self.components
+        logits, means, log_deviations = ops.split(self.dense(x), [count, count * (1 + self.size)], axis=-1)
+        shape = [-1, *x.shape[1:-1], count, self.size]
+        return Mixture(logits, ops.reshape(means, shape), ops.clip(ops.reshape(log_deviations, shape), -5.0, 2.0))
+
 
 @keras.saving.register_keras_serializable(package="easel")
 class PartPrior(keras.layers.Layer):
-    """Mixture density networks (Bishop, 1994) in a row, from the background on: a part's noise knows those before it.
+    """Mixtures in a row, from the background on: a part's noise knows that of the parts before it.
 
-    Where one thing stands on another, where they stand has to agree; where a caption leaves a colour open, there is a
-    component for each. So seeds differ as much as the data do.
+    Where one thing stands on another, where they stand has to agree. Of each part its shape is drawn first, then its
+    colour, then its place, each given the shape: so a mixture of shapes needs a component for each pose and one of
+    colours a component for each colour, and none for every pair of them. Seeds differ as much as the data do.
 
     Args:
-        noise_size: Width of a part's noise, n.
-        components: Gaussians in a mixture, m.
+        sizes: Of a part's noise.
+        components: Normal distributions in a mixture.
         width: Units of the hidden layers.
     """
 
-    def __init__(self, noise_size: int, components: int, *, width: int = 192, **kwargs: Any) -> None:
+    def __init__(self, sizes: NoiseSizes, components: int, *, width: int = 192, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.noise_size = noise_size
-        self.components = components
-        self.width = width
+        self.sizes = NoiseSizes(*sizes)
         self.hidden = [keras.layers.Dense(width, activation=leaky) for _ in range(2)]
-        spread = keras.initializers.RandomNormal(stddev=1.0)
-        self.weights_of = keras.layers.Dense(components, kernel_initializer="zeros", name="weights_of")
-        self.means_of = keras.layers.Dense(components * noise_size, bias_initializer=spread, name="means_of")
-        self.deviations_of = keras.layers.Dense(
-            components * noise_size, kernel_initializer="zeros", name="deviations_of"
-        )
+        self.to_colour = keras.layers.Dense(width, activation=leaky)
+        self.to_place = keras.layers.Dense(width, activation=leaky)
+        self.shapes = MixtureLayer(self.sizes.shape, components)
+        self.colours = MixtureLayer(self.sizes.colour, components)
+        self.places = MixtureLayer(self.sizes.place, components)
 
     def nats(self, noise_BxKxN: Tensor, mixed_BxKxC: Tensor) -> Tensor:
         """What noise costs in nats, float32[b, k], given what captions say of the parts; the background comes first."""
-        parts = noise_BxKxN.shape[1]
+        parts, size = noise_BxKxN.shape[1:]
         order = [parts - 1, *range(parts - 1)]
         noise, mixed = (ops.take(x, order, axis=1) for x in (noise_BxKxN, mixed_BxKxC))
-        earlier = np.kron(np.tril(np.ones((parts, parts), np.float32), -1), np.ones((1, self.noise_size), np.float32))
-        before = ops.reshape(noise, [-1, 1, parts * self.noise_size]) * earlier
-        return -self._mixture(mixed, before).log_probability(noise)
+        earlier = np.kron(np.tril(np.ones((parts, parts), np.float32), -1), np.ones((1, size), np.float32))
+        before = ops.reshape(noise, [-1, 1, parts * size]) * earlier
+        x = self._read(mixed, before)
+        place, shape, colour = ops.split(noise, self.sizes.cuts, axis=-1)
+        look = self.shapes(x).log_probability(shape) + self._colours(x, shape).log_probability(colour)
+        is_thing = np.arange(parts) > 0
+        return -look - is_thing.astype(np.float32) * self._places(x, shape).log_probability(place)
 
-    def sample(self, mixed_BxKxC: Tensor, present_BxT: Tensor, uniform_BxK: Tensor, normal_BxKxN: Tensor) -> Tensor:
+    def sample(self, mixed_BxKxC: Tensor, present_BxT: Tensor, uniform_BxKx3: Tensor, normal_BxKxN: Tensor) -> Tensor:
         """Draw noise, float32[b, k, n].
 
         Args:
             mixed_BxKxC: What captions say of the parts.
             present_BxT: Which of the first k - 1 parts are there, bool[b, k - 1]; the noise of others is zero.
-            uniform_BxK: In [0, 1), which chooses the components.
+            uniform_BxKx3: In [0, 1), which chooses the components of place, shape and colour.
             normal_BxKxN: Standard normal; zeros for the middles of the components.
         """
-        return self._walk(
-            mixed_BxKxC,
-            present_BxT,
-            lambda mixture, part: mixture.sample(uniform_BxK[:, part], normal_BxKxN[:, part]),
-        )
+        normals = ops.split(normal_BxKxN, self.sizes.cuts, axis=-1)
+
+        def draw(mixture: Mixture, part: int, number: int) -> Tensor:
+            return mixture.sample(uniform_BxKx3[:, part, number], normals[number][:, part])
+
+        return self._walk(mixed_BxKxC, present_BxT, draw)
 
     def likeliest(self, mixed_BxKxC: Tensor, present_BxT: Tensor) -> Tensor:
-        """The middle of the heaviest component of each part, float32[b, k, n]."""
-        return self._walk(mixed_BxKxC, present_BxT, lambda mixture, _: mixture.likeliest())
+        """The middle of the heaviest component of each part, float32[b, k, n]; places are averaged with those near."""
+        return self._walk(
+            mixed_BxKxC, present_BxT, lambda mixture, _, number: mixture.likeliest(close=0.0 if number else CLOSE)
+        )
 
-    def _walk(self, mixed: Tensor, present: Tensor, draw: Callable[[Mixture, int], Tensor]) -> Tensor:
+    def _walk(self, mixed: Tensor, present: Tensor, draw: Callable[[Mixture, int, int], Tensor]) -> Tensor:
         parts = mixed.shape[1]
-        present = ops.pad(ops.cast(present, "float32"), [[0, 0], [0, 1]], constant_values=1.0)
-        unknown, done = ops.zeros([ops.shape(mixed)[0], self.noise_size]), list[Tensor]()
+        shown = ops.cast(present, "float32")[..., None]
+        unknown, done = ops.zeros([ops.shape(mixed)[0], sum(self.sizes)]), list[Tensor]()
         for part in [parts - 1, *range(parts - 1)]:
-            before = ops.concatenate([*done, *[unknown] * (parts - len(done))], axis=-1)
-            done.append(present[:, part, None] * draw(self._mixture(mixed[:, part], before), part))
+            x = self._read(mixed[:, part], ops.concatenate([*done, *[unknown] * (parts - len(done))], axis=-1))
+            shape = draw(self.shapes(x), part, 1)
+            colour = draw(self._colours(x, shape), part, 2)
+            if part == parts - 1:
+                done.append(ops.concatenate([unknown[:, : self.sizes.place], shape, colour], axis=-1))
+            else:
+                place = draw(self._places(x, shape), part, 0)
+                done.append(shown[:, part] * ops.concatenate([place, shape, colour], axis=-1))
         return ops.stack([*done[1:], done[0]], axis=1)
 
-    def _mixture(self, mixed: Tensor, before: Tensor) -> Mixture:
+    def _read(self, mixed: Tensor, before: Tensor) -> Tensor:
         first, second = self.hidden
-        x = second(first(ops.concatenate([mixed, before], axis=-1)))
-        shape = [-1, *x.shape[1:-1], self.components, self.noise_size]
-        log_deviations = ops.clip(ops.reshape(self.deviations_of(x), shape), -5.0, 2.0)
-        return Mixture(self.weights_of(x), ops.reshape(self.means_of(x), shape), log_deviations)
+        return second(first(ops.concatenate([mixed, before], axis=-1)))
+
+    def _colours(self, x: Tensor, shape: Tensor) -> Mixture:
+        return self.colours(self.to_colour(ops.concatenate([x, shape], axis=-1)))
+
+    def _places(self, x: Tensor, shape: Tensor) -> Mixture:
+        return self.places(self.to_place(ops.concatenate([x, shape], axis=-1)))

@@ -26,7 +26,7 @@ class BackEncoder(keras.Model):
     Args:
         picture_size: Side of a picture in pixels, a multiple of 16.
         mixed_size: Width of what a caption says of a part.
-        noise_size: Width of a part's noise.
+        noise_size: Width of the background's noise.
     """
 
     def __init__(self, picture_size: int, mixed_size: int, noise_size: int, **kwargs: Any) -> None:
@@ -122,7 +122,7 @@ class LookEncoder(keras.Model):
 
     Args:
         mixed_size: Width of what a caption says of a part.
-        noise_size: Width of a part's noise.
+        noise_size: Width of the noise.
         glimpse: Side of a glimpse in pixels.
         width: Units of the hidden layers.
     """
@@ -131,7 +131,7 @@ class LookEncoder(keras.Model):
         super().__init__(**{"autocast": False, **kwargs})
         self.glimpse = glimpse
         self.hidden = [keras.layers.Dense(width, activation=leaky) for _ in range(2)]
-        self.moments = moments_layer(noise_size - WHERE)
+        self.moments = moments_layer(noise_size)
         self([ops.zeros([1, glimpse, glimpse, 6]), ops.zeros([1, WHERE]), ops.zeros([1, mixed_size])])
 
     def build(self, *_: Any) -> None:
@@ -147,7 +147,7 @@ class LookEncoder(keras.Model):
                 float32[m, mixed_size].
 
         Returns:
-            float32[m, noise_size - WHERE] each.
+            float32[m, noise_size] each.
         """
         picture, where, mixed = inputs
         place, side = Placement.of_noise(where), picture.shape[1]

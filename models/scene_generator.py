@@ -15,8 +15,9 @@ class SceneGenerator(SceneNetwork, DrawingModel):
 
     @property
     def draws(self) -> tuple[Draw, ...]:
-        """What `PartPrior.sample` takes: float32[b, parts] and float32[b, parts, noise_size]."""
-        return Draw("uniform", 4, (self.parts,)), Draw("normal", 1, (self.parts, self.noise_size))
+        """What `PartPrior.sample` takes: float32[b, parts, 3] and float32[b, parts, noise_size]."""
+        choices = Draw("uniform", 4, (self.parts, len(self.noise_sizes)))
+        return choices, Draw("normal", 1, (self.parts, self.noise_size))
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
         """In the graph: noise of the parts, float32[b, parts, noise_size], by `chances`."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.drawing_network import DrawingNetwork
 from models.language_network import LanguageNetwork
 from models.layers import leaky
-from models.part_prior import PartPrior
+from models.part_prior import NoiseSizes, PartPrior
 from models.tensors import Tensor
 
 CLEAR_LOGIT = 3.0
@@ -76,6 +76,18 @@ def noise_of_boxes(boxes: Tensor) -> Tensor:
     return ops.stack([4 * (x - 0.5), 4 * (y - 0.5), *sides, nearness], axis=-1)
 
 
+class Styles(NamedTuple):
+    """Layers that make of captions and noise what decides shapes, and of that what decides colours."""
+
+    shape: list[keras.layers.Layer]
+    colour: list[keras.layers.Layer]
+
+    @classmethod
+    def of(cls, width: int) -> "Styles":
+        """New layers of a width."""
+        return cls(*([keras.layers.Dense(width, activation=leaky) for _ in range(2)] for _ in range(2)))
+
+
 class Things(NamedTuple):
     """What there is of things before they are drawn on a grid.
 
@@ -120,13 +132,16 @@ class SceneNetwork(DrawingNetwork):
         language_model: Reads captions; it is not trained here.
         picture_size: Side of a picture in pixels.
         things: Most things in a picture.
-        noise_size: Width of the noise of each part, more than `WHERE`: its first numbers say where a thing stands and
-            how large it is, the others what it looks like.
-        components: Gaussians in the mixture that a part's noise is drawn from.
+        shape_size: Numbers of a part's noise that decide its shape; the `WHERE` numbers before them place it.
+        colour_size: Numbers after these, which decide its colours.
+        components: Normal distributions in each mixture that a part's noise is drawn from.
         width: Units of the hidden layers.
         canvas: Side of a thing's canvas, a multiple of 16.
         back_canvas: Side of the background's, a multiple of 16.
-        features: Channels of the feature maps that canvases are made of.
+        features: Channels of the feature maps that things' canvases are made of.
+        back_features: Of those that the backgrounds' are made of.
+        memory: Units of the layer before these feature maps, about as many as there are shapes to remember.
+        back_memory: The same of backgrounds.
         colours: Colours of a thing.
         back_colours: Colours of the background, each of which may change linearly over the picture.
     """
@@ -137,12 +152,16 @@ class SceneNetwork(DrawingNetwork):
         *,
         picture_size: int = 64,
         things: int = 5,
-        noise_size: int = 12,
+        shape_size: int = 6,
+        colour_size: int = 4,
         components: int = 32,
         width: int = 192,
-        canvas: int = 48,
-        back_canvas: int = 64,
-        features: int = 24,
+        canvas: int = 64,
+        back_canvas: int = 80,
+        features: int = 16,
+        back_features: int = 32,
+        memory: int = 320,
+        back_memory: int = 160,
         colours: int = 6,
         back_colours: int = 8,
         **kwargs: Any,
@@ -154,29 +173,36 @@ class SceneNetwork(DrawingNetwork):
         self.language_model = language_model
         self.picture_size = picture_size
         self.things = things
-        self.noise_size = noise_size
+        self.shape_size = shape_size
+        self.colour_size = colour_size
+        self.noise_sizes = NoiseSizes(WHERE, shape_size, colour_size)
+        self.noise_size = sum(self.noise_sizes)
         self.components = components
         self.width = width
         self.canvas = canvas
         self.back_canvas = back_canvas
         self.features = features
+        self.back_features = back_features
+        self.memory = memory
+        self.back_memory = back_memory
         self.colours = colours
         self.back_colours = back_colours
         language_model.trainable = False
         self.parts = things + 1
         self.mixer = SlotMixer(self.parts, width)
-        self.prior = PartPrior(noise_size, components)
-        self.thing_style = [keras.layers.Dense(width, activation=leaky) for _ in range(2)]
-        self.back_style = [keras.layers.Dense(width, activation=leaky) for _ in range(2)]
+        self.prior = PartPrior(self.noise_sizes, components)
+        self.thing_style, self.back_style = Styles.of(width), Styles.of(width)
         policy = self.dtype_policy
-        self.draw_thing = CanvasDecoder(canvas // FEATURES, features, colours + 1, dtype=policy)
-        self.draw_back = CanvasDecoder(back_canvas // FEATURES, features, back_colours + 1, dtype=policy)
+        self.draw_thing = CanvasDecoder(canvas // FEATURES, memory, features, colours + 1, dtype=policy)
+        self.draw_back = CanvasDecoder(
+            back_canvas // FEATURES, back_memory, back_features, back_colours + 1, dtype=policy
+        )
         self.palette = keras.layers.Dense(3 * colours, name="palette")
         self.presence = keras.layers.Dense(1, name="presence")
         self.ramps = keras.layers.Dense(9 * back_colours, name="ramps")
         self.front_colour = keras.layers.Dense(3, name="front_colour")
         self.light = keras.layers.Dense(6, kernel_initializer="zeros", name="light")
-        noise = ops.zeros([1, self.parts, noise_size])
+        noise = ops.zeros([1, self.parts, self.noise_size])
         self([noise, ops.zeros([1, language_model.embedding_size])])
         self.prior.nats(noise, ops.zeros([1, self.parts, width]))
 
@@ -186,8 +212,9 @@ class SceneNetwork(DrawingNetwork):
 
     def get_config(self) -> dict[str, Any]:
         """Every argument of the constructor."""
-        names = ("things", "noise_size", "components", "width", "canvas", "back_canvas", "features", "colours")
-        return {**super().get_config(), **{name: getattr(self, name) for name in (*names, "back_colours")}}
+        names = ("things", "shape_size", "colour_size", "components", "width", "canvas", "back_canvas")
+        decoders = ("features", "back_features", "memory", "back_memory", "colours", "back_colours")
+        return {**super().get_config(), **{name: getattr(self, name) for name in (*names, *decoders)}}
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Draw.
@@ -232,14 +259,14 @@ class SceneNetwork(DrawingNetwork):
         kept = ops.ones_like(noise[..., :1]) if kept is None else kept
         parts = (ops.reshape(x[:, : self.things], [-1, x.shape[-1]]) for x in (noise, mixed, kept))
         own, said, own_kept = parts if rows is None else (ops.take(x, rows, axis=0) for x in parts)
-        style = through(self.thing_style, ops.concatenate([said, own_kept * own[:, WHERE:], own_kept], axis=-1))
+        style, hue = self.styles(self.thing_style, said, own, own_kept)
         opacity = ops.convert_to_tensor(FAINT_LOGIT, "float32")
         if present is not None:
             shown = ops.reshape(present, [-1]) if rows is None else ops.take(ops.reshape(present, [-1]), rows)
             opacity = ops.where(shown, FAINT_LOGIT, HIDDEN_LOGIT)[:, None, None, None]
         things = Things(
             canvases=self.draw_thing(style) + opacity * np.eye(self.colours + 1, dtype=np.float32)[-1],
-            palettes=ops.reshape(self.palette(style), [-1, self.colours, 3]),
+            palettes=ops.reshape(self.palette(hue), [-1, self.colours, 3]),
             placement=Placement.of_noise(own),
             rows=rows,
             nearness=4 * noise[:, : self.things, WHERE - 1],
@@ -248,13 +275,22 @@ class SceneNetwork(DrawingNetwork):
 
     def decode_back(self, noise: Tensor, mixed: Tensor, kept: Tensor) -> Layers:
         """Decode the background alone: float32[b, noise_size], float32[b, width], and `kept` of it, float32[b, 1]."""
-        style = through(self.back_style, ops.concatenate([mixed, kept * noise, kept], axis=-1))
+        style, hue = self.styles(self.back_style, mixed, noise, kept)
         return Layers(
             back=self.draw_back(style),
-            ramps=ops.reshape(self.ramps(style), [-1, self.back_colours, 3, 3]),
-            front_colour=self.front_colour(style),
-            light=ops.reshape(self.light(style), [-1, 2, 3]),
+            ramps=ops.reshape(self.ramps(hue), [-1, self.back_colours, 3, 3]),
+            front_colour=self.front_colour(hue),
+            light=ops.reshape(self.light(hue), [-1, 2, 3]),
         )
+
+    def styles(self, layers: Styles, said: Tensor, noise: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """What decides the shapes of m parts and what decides their colours, float32[m, width] each.
+
+        Colours know of shapes, and shapes nothing of colours: so a cat's pose costs no more to learn for eight coats.
+        """
+        _, shape, colour = ops.split(kept * noise, self.noise_sizes.cuts, axis=-1)
+        style = through(layers.shape, ops.concatenate([said, shape, kept], axis=-1))
+        return style, through(layers.colour, ops.concatenate([said, style, colour, kept], axis=-1))
 
     def whole(self, layers: Layers, side: int) -> Tensor:
         """Draw whole pictures, float32[b, side, side, 3]."""
@@ -387,16 +423,17 @@ class CanvasDecoder(keras.layers.Layer):
 
     Args:
         finer: Side of the canvas in units of `FEATURES`.
+        memory: Units of the hidden layer.
         features: Channels of the feature map.
         channels: Channels of the canvas.
     """
 
-    def __init__(self, finer: int, features: int, channels: int, **kwargs: Any) -> None:
+    def __init__(self, finer: int, memory: int, features: int, channels: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.finer = finer
         self.features = features
         self.channels = channels
-        self.hidden = keras.layers.Dense(256, activation=leaky)
+        self.hidden = keras.layers.Dense(memory, activation=leaky)
         self.enter = keras.layers.Dense(FEATURES**2 * features, activation=leaky, name="enter")
         self.leave = keras.layers.Conv2D(finer**2 * channels, 3, padding="same", dtype=self.dtype_policy)
 

@@ -6,6 +6,7 @@ finds their edges; so the cost of detail is that of the window, however fine the
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -15,16 +16,16 @@ from models import sampling
 from models.generator_training import absolute_error, squared_error
 from models.noise import Moments, divergence_of, drawn_from
 from models.scene_encoders import BackEncoder, LookEncoder, PlaceEncoder
-from models.scene_network import Layers, SceneNetwork, noise_of_boxes, pixel_centres
+from models.scene_network import WHERE, Layers, SceneNetwork, noise_of_boxes, pixel_centres
 from models.tensors import Tensor, to_float
 from models.training import Losses, ScheduledTraining, Update
 
-COARSE = 2
-"""How many times coarser than the picture the grid of the whole is."""
-FIRST_COST = 5.0
+FIRST_COST = 2.0
 """How many times as much as in the end noise costs at the beginning, beyond once."""
+ANCHOR = 0.1
+"""Share of the cost of noise that is held against a standard normal, the rest against the prior that is learned."""
 
-PRIOR_WEIGHT = 0.02
+PRIOR_WEIGHT = 0.05
 """What a nat that the prior lacks costs."""
 PLACE_WEIGHT = 0.01
 """What a nat costs by which places are missed."""
@@ -32,7 +33,7 @@ TAG_WEIGHT = 0.2
 """What a nat costs by which captions do not tell the tags of a part."""
 BOX_NOISE = 0.02
 """Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
-MUTED = 0.3
+MUTED = 0.2
 """Share of the parts that are drawn from captions and places alone, to the end."""
 CROWDED = 0.5
 """Most things of a batch that are drawn, as a share of all that there could be."""
@@ -58,6 +59,7 @@ class Found(NamedTuple):
         present: Which things are there, bool[b, things].
         rows: int32[m], which of the b * things things are there, and some more.
         divergence: Of the noise from a standard normal, nats a picture; a scalar.
+        precision: Minus the log deviations of the noise, summed, a picture; a scalar.
         miss: By how much the encoder misses boxes and captions miss the number of things, nats a picture; a scalar.
     """
 
@@ -66,6 +68,7 @@ class Found(NamedTuple):
     present: Tensor
     rows: Tensor
     divergence: Tensor
+    precision: Tensor
     miss: Tensor
 
 
@@ -99,6 +102,7 @@ class SceneTraining(ScheduledTraining):
         kl_weight: What a nat of noise costs in the end.
         tags: How many tags the parts of a picture may have; with any, captions learn to tell them.
         window: Most points along a side of the window.
+        coarse: How many times coarser than the picture the grid of the whole is.
         mute: Share of the training before noise says what things look like; from then on it does in ever more pictures.
         seed: Of what the steps draw at random.
     """
@@ -113,6 +117,7 @@ class SceneTraining(ScheduledTraining):
         kl_weight: float,
         tags: int = 0,
         window: int = 40,
+        coarse: int = 2,
         mute: float = 0.05,
         seed: int = 0,
     ) -> None:
@@ -126,6 +131,7 @@ class SceneTraining(ScheduledTraining):
         for head in self.tag_heads:
             head.build([None, generator.width])
         self.window = min(window, generator.picture_size)
+        self.coarse = coarse
 
     def updates(self) -> list[Update]:
         """One update of the network and the encoders."""
@@ -146,14 +152,16 @@ class SceneTraining(ScheduledTraining):
         mixed = self.generator.mix(batch["embedding"])
         found = self.find(picture, mixed, batch["boxes"])
         noise = ops.concatenate([found.things, found.back[:, None]], axis=1)
-        surprise = self.surprise(ops.stop_gradient(noise), mixed, found.present)
+        cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
+        surprise = self.surprise(self.for_prior(noise, (1 - ANCHOR) * cost / PRIOR_WEIGHT), mixed, found.present)
         kept = self.kept(ops.shape(noise)[0])
         layers = self.generator.decode(noise, mixed, found.rows, present=found.present, kept=kept)
         window = self.window_of(picture, fine)
         whole, close = self.draw(layers, window)
-        reconstruction = self.error(whole, ops.average_pool(picture, COARSE, COARSE)) + self.error(close, window[0])
-        cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
-        loss = reconstruction + cost * found.divergence + PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
+        pooled = ops.average_pool(picture, self.coarse, self.coarse) if self.coarse > 1 else picture
+        reconstruction = self.error(whole, pooled) + self.error(close, window[0])
+        loss = reconstruction + cost * (ANCHOR * found.divergence + (1 - ANCHOR) * found.precision)
+        loss += PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
         for head in self.tag_heads:
             loss += TAG_WEIGHT * untold(head(mixed), batch["tags"], found.present)
         reported = {
@@ -163,6 +171,16 @@ class SceneTraining(ScheduledTraining):
             "miss": found.miss,
         }
         return loss, reported
+
+    def for_prior(self, noise: Tensor, share: Tensor) -> Tensor:
+        """The noise as the prior learns it: places shaken a little, and a share of its gradient led on.
+
+        So the noise that encoders read comes together where the prior expects it, as in a conditional VAE with a
+        learned prior (Sohn et al., 2015), and a few clear modes are left, such as poses, instead of everything between.
+        """
+        chance = sampling.normal([*ops.shape(noise)[:-1], WHERE], self.seed_of("boxes"))
+        shaken = noise + ops.pad(BOX_NOISE * chance, [[0, 0], [0, 0], [0, noise.shape[-1] - WHERE]])
+        return share * shaken + (1 - share) * ops.stop_gradient(shaken)
 
     def find(self, picture: Tensor, mixed: Tensor, boxes: Tensor) -> Found:
         """Noise that could have drawn pictures, float32[b, s, s, 3], given what captions say and where boxes are."""
@@ -185,19 +203,24 @@ class SceneTraining(ScheduledTraining):
         look = shown * drawn_from(looks, self.seed_of("looks"))
         what = ops.reshape(ops.matmul(ops.transpose(ops.one_hot(rows, batch * count)), look), [batch, count, -1])
         guessed = present * (1 - ops.cast(boxed.known, "float32")[..., None])
-        of_things = ops.sum(shown * divergence_of(looks)) + ops.sum(guessed * divergence_of(moments))
+
+        def total(of: Callable[[Moments], Tensor]) -> Tensor:
+            nats = ops.sum(of(back)) + ops.sum(shown * of(looks)) + ops.sum(guessed * of(moments))
+            return nats / ops.cast(batch, "float32")
+
         return Found(
             things=present * ops.concatenate([where, what], axis=-1),
-            back=drawn_from(back, self.seed_of("back")),
+            back=ops.pad(drawn_from(back, self.seed_of("back")), [[0, 0], [WHERE, 0]]),
             present=boxed.present,
             rows=rows,
-            divergence=(ops.sum(divergence_of(back)) + of_things) / ops.cast(batch, "float32"),
+            divergence=total(divergence_of),
+            precision=total(lambda moments: -moments[1]),
             miss=ops.mean(ops.sum(self.missed(boxed, moments), axis=[1, 2]) + boxed.doubt),
         )
 
     def beside_background(self, picture: Tensor, mixed: Tensor, back: Tensor) -> Tensor:
         """Pictures beside how they differ from their backgrounds, which `back` draws: float32[b, s, s, 6]."""
-        back = ops.stop_gradient(back)
+        back = ops.pad(ops.stop_gradient(back), [[0, 0], [WHERE, 0]])
         background = self.generator.decode_back(back, mixed[:, -1], ops.ones_like(back[:, :1]))
         difference = picture - self.generator.whole(background, self.generator.picture_size)
         return ops.concatenate([picture, ops.stop_gradient(difference)], axis=-1)
@@ -219,9 +242,8 @@ class SceneTraining(ScheduledTraining):
     def placed(self, boxed: Boxed, moments: Moments) -> Tensor:
         """The noise that places things, float32[b, things, WHERE]: of their boxes, or else as the encoder guesses."""
         mean, log_deviation = moments
-        chance = sampling.normal(ops.shape(mean), self.seed_of("places"))
-        in_box, guessed = boxed.noise + BOX_NOISE * chance, mean + ops.exp(log_deviation) * chance
-        return ops.where(boxed.known[..., None], in_box, guessed)
+        guessed = mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), self.seed_of("places"))
+        return ops.where(boxed.known[..., None], boxed.noise, guessed)
 
     def missed(self, boxed: Boxed, moments: Moments) -> Tensor:
         """By how many nats the encoder misses boxes, float32[b, things, WHERE]; zero where none is known."""
@@ -263,7 +285,7 @@ class SceneTraining(ScheduledTraining):
     def draw(self, layers: Layers, window: Window) -> tuple[Tensor, Tensor]:
         """Whole pictures on the coarse grid, and the window."""
         generator = self.generator
-        return generator.whole(layers, generator.picture_size // COARSE), generator.paint(layers, *window[1:])
+        return generator.whole(layers, generator.picture_size // self.coarse), generator.paint(layers, *window[1:])
 
     def error(self, drawn: Tensor, real: Tensor) -> Tensor:
         """Squared at first, absolute in the end; a scalar."""

@@ -65,11 +65,11 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
 
 def encoders_of(generator: SceneGenerator, dtype: str = "float32") -> Encoders:
     """Encoders that read pictures for a generator, untrained."""
-    size, width, noise_size = generator.picture_size, generator.width, generator.noise_size
+    size, width, look_size = generator.picture_size, generator.width, generator.shape_size + generator.colour_size
     return Encoders(
-        back=BackEncoder(size, width, noise_size, dtype=dtype),
+        back=BackEncoder(size, width, look_size, dtype=dtype),
         place=PlaceEncoder(size, generator.things, width, dtype=dtype),
-        look=LookEncoder(width, noise_size, dtype=dtype),
+        look=LookEncoder(width, look_size, dtype=dtype),
     )
 
 
@@ -106,12 +106,16 @@ def new_scene_generator(
         language_model,
         picture_size=picture_size,
         things=settings.things,
-        noise_size=settings.noise_size,
+        shape_size=settings.shape_size,
+        colour_size=settings.colour_size,
         components=settings.components,
         width=settings.width,
         canvas=settings.canvas,
         back_canvas=settings.back_canvas,
         features=settings.features,
+        back_features=settings.back_features,
+        memory=settings.memory,
+        back_memory=settings.back_memory,
         colours=settings.colours,
         back_colours=settings.back_colours,
         dtype=dtype,

@@ -69,12 +69,16 @@ class Scenes(Section):
     """The network `scenes`; see `models.scene_network` and `models.scene_training`."""
 
     things: Annotated[int, Field(ge=1, le=16)] = 5
-    noise_size: Annotated[int, Field(ge=6, le=64)] = 12
+    shape_size: Annotated[int, Field(ge=1, le=64)] = 6
+    colour_size: Annotated[int, Field(ge=1, le=64)] = 4
     components: Annotated[int, Field(ge=1, le=256)] = 32
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 192
-    canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 48
-    back_canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 64
-    features: Annotated[int, Field(ge=4, le=256)] = 24
+    canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 64
+    back_canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 80
+    features: Annotated[int, Field(ge=4, le=256)] = 16
+    back_features: Annotated[int, Field(ge=4, le=256)] = 32
+    memory: Annotated[int, Field(ge=4, le=4096)] = 320
+    back_memory: Annotated[int, Field(ge=4, le=4096)] = 160
     colours: Annotated[int, Field(ge=2, le=32)] = 6
     back_colours: Annotated[int, Field(ge=2, le=32)] = 8
     steps: Steps = 26_000

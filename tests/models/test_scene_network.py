@@ -12,7 +12,8 @@ from models.export import export_text_to_image
 from models.learning.inputs import Batches, Captioned
 from models.learning.scenes import encoders_of, learn_scenes
 from models.learning.settings import LearningConfig
-from models.part_prior import PartPrior
+from models.noise import Mixture
+from models.part_prior import NoiseSizes, PartPrior
 from models.restorer import Restorer
 from models.scene_generator import SceneGenerator
 from models.scene_network import (
@@ -29,8 +30,9 @@ from models.scene_training import SceneTraining
 from models.text_to_image import TextToImage
 
 SIZE = 16
-SIZES = {"things": 2, "noise_size": 8, "components": 3, "width": 16, "canvas": 16, "back_canvas": 16, "features": 4}
-SETTINGS = {"width": 16, "canvas": 16, "back_canvas": 16, "features": 4, "batch_size": 4}
+SMALL = {"width": 16, "canvas": 16, "back_canvas": 16, "features": 4, "back_features": 4, "memory": 16, "back_memory": 16}
+SIZES = {"things": 2, "shape_size": 2, "colour_size": 1, "components": 3, **SMALL}
+SETTINGS = {**SMALL, "batch_size": 4}
 RANDOM = np.random.default_rng(0)
 
 
@@ -149,21 +151,39 @@ def test_channels_spread_into_blocks() -> None:
 @pytest.mark.filterwarnings("ignore:You are using a softmax")
 def test_the_prior_gives_what_it_samples_the_density_it_says() -> None:
     """Of one component, the nats of a draw are those of the standard normal behind it and of the deviations."""
-    prior, parts = PartPrior(3, 1, width=8), 4
+    sizes, parts = NoiseSizes(place=2, shape=1, colour=1), 4
+    prior = PartPrior(sizes, 1, width=8)
     mixed = RANDOM.normal(size=(5, parts, 6)).astype(np.float32)
-    normal = RANDOM.normal(size=(5, parts, 3)).astype(np.float32)
+    normal = RANDOM.normal(size=(5, parts, sum(sizes))).astype(np.float32)
     prior.nats(normal, mixed)
     shake(prior, 0.3)
-    every = np.ones((5, parts - 1), bool)
-    draws = prior.sample(mixed, every, np.zeros((5, parts), np.float32), normal)
-    middles = prior.likeliest(mixed, every)
+    every, uniform = np.ones((5, parts - 1), bool), np.zeros((5, parts, len(sizes)), np.float32)
+    draws, middles = prior.sample(mixed, every, uniform, normal), prior.likeliest(mixed, every)
     own = prior.nats(draws, mixed).numpy()
     assert own.shape == (5, parts)
-    assert (prior.nats(middles, mixed).numpy()[:, 0] < own[:, 0] + 1e-5).all()
-    standard = 0.5 * (normal**2).sum(-1)
-    # The background comes first in `nats`, and nothing before it changes what its noise costs.
-    again = prior.nats(prior.sample(mixed, every, np.zeros((5, parts), np.float32), 2 * normal), mixed).numpy()
-    np.testing.assert_allclose((again - own)[:, 0], 3 * standard[:, -1], rtol=1e-3)
+    np.testing.assert_allclose(middles, prior.sample(mixed, every, uniform, 0 * normal), atol=1e-6)
+    # The background comes first in `nats`; its colour comes last, so nothing else depends on it there.
+    further = prior.sample(mixed, every, uniform, normal * [1, 1, 1, 2])
+    again = prior.nats(further, mixed).numpy()
+    np.testing.assert_allclose((again - own)[:, 0], 1.5 * normal[:, -1, -1] ** 2, rtol=1e-3, atol=1e-4)
+
+
+def test_the_likeliest_place_is_the_middle_of_the_components_that_share_a_mode() -> None:
+    means = np.array([[[0.0], [0.2], [9.0]]], np.float32)
+    mixture = Mixture(np.log([[0.4, 0.3, 0.3]]).astype(np.float32), means, np.zeros_like(means))
+    assert float(mixture.likeliest()[0, 0]) == 0
+    assert float(mixture.likeliest(close=0.4)[0, 0]) == pytest.approx(0.2 * 0.3 * 0.8825 / (0.4 + 0.3 * 0.8825), rel=1e-3)
+
+
+def test_shapes_do_not_depend_on_colours(generator: SceneGenerator) -> None:
+    noise = RANDOM.normal(size=(2, generator.parts, generator.noise_size)).astype(np.float32)
+    noise[1, :, : -generator.colour_size] = noise[0, :, : -generator.colour_size]
+    mixed = generator.mix(np.repeat(RANDOM.normal(size=(1, 8)), 2, axis=0).astype(np.float32))
+    things = generator.decode(noise, mixed).things
+    assert things is not None
+    canvases, palettes = (np.split(np.asarray(each), 2) for each in (things.canvases, things.palettes))
+    np.testing.assert_allclose(*canvases, atol=1e-5)
+    assert abs(palettes[0] - palettes[1]).max() > 1e-3
 
 
 def test_a_model_is_the_same_after_it_was_saved(generator: SceneGenerator, tmp_path: Path) -> None:
