@@ -51,6 +51,8 @@ FINE = 256
 """Side of the pictures that are drawn."""
 VERSIONS = 2
 """Captions of each scene in either language; as many again have unknown words."""
+SHARES = {"single": 0.3, "count": 0.12, "pair": 0.35, "triple": 0.2, "landscape": 0.03}
+"""Of the kinds of scenes; three things are more often asked for than in the data set, since they are learned last."""
 LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
 
 
@@ -71,7 +73,7 @@ class Pack(NamedTuple):
 def scenes(numbers: tuple[int, int]) -> Iterator[tuple[Scene, list[str]]]:
     """The scenes from a number on, and their captions."""
     start, count = numbers
-    for number, each in enumerate(sample(count, 0, withheld=False, start=start), start):
+    for number, each in enumerate(sample(count, 0, withheld=False, shares=SHARES, start=start), start):
         rng = np.random.default_rng([1, number])
         told = [each.captions, *(captions(each.scene, rng) for _ in range(VERSIONS - 1))]
         yield each.scene, [text for pair in told for text in (pair.english, pair.chinese)]
@@ -300,11 +302,15 @@ def train(file: Path, out: Path, seconds: Sequence[float], *, batches: Sequence[
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun:.0f} s: {text}", flush=True)
 
+    def prepare(name: str, clock: Clock, data: dict[str, Any]) -> None:
+        clock.compile(data)
+        say(f"{name} compiled")
+
     config, known = settings(), unpacked(file)
     count, folder = len(known.ids), Path(tempfile.mkdtemp())
     np.lib.format.open_memmap(folder / "pictures.npy", "w+", np.uint8, (count, FINE, FINE, 3)).flush()
     os.environ["JAX_PLATFORMS"] = "cpu"  # Of the processes that draw: the GPU is not for them.
-    pool = multiprocessing.get_context("spawn").Pool()
+    pool = multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 1) - 4))
     del os.environ["JAX_PLATFORMS"]
     drawing = pool.map_async(partial(drawn, folder), split(count), chunksize=1)
     keras.utils.set_random_seed(config.seed)
@@ -324,10 +330,12 @@ def train(file: Path, out: Path, seconds: Sequence[float], *, batches: Sequence[
     }
     small = {"ids": shape(known.ids.shape, np.int16), "targets": shape(known.ids.shape, np.int16)}
     small |= {"small": shape((count, 16, 16, 3), np.uint8), "tags": shape(parts, bool)}
-    compiling = threading.Thread(target=lambda: (sketching.compile(shapes), say("generator compiled")))
-    reading.compile(small)
-    say("language model compiled")
-    compiling.start()
+    compiling = [
+        threading.Thread(target=prepare, args=each)
+        for each in (("generator", sketching, shapes), ("language model", reading, small))
+    ]
+    for each in compiling:
+        each.start()
     annotations = [each for part in drawing.get() for each in part]
     pool.terminate()
     say("drawn")
@@ -336,6 +344,7 @@ def train(file: Path, out: Path, seconds: Sequence[float], *, batches: Sequence[
     shrink = jax.jit(lambda image: to_uint8(ops.average_pool(to_float(image), FINE // 16, FINE // 16)))
     pictures = np.concatenate([np.asarray(shrink(data["image"][s : s + n])) for s, n in split(count, 2000)])
     say("on the GPU")
+    compiling[1].join()
     read = {"ids": jax.device_put(known.ids), "targets": jax.device_put(known.targets)}
     reading.spend({**read, "small": jax.device_put(pictures), "tags": data["tags"]}, seconds[0], "language")
     twin.set_weights(model.get_weights())
@@ -344,8 +353,9 @@ def train(file: Path, out: Path, seconds: Sequence[float], *, batches: Sequence[
     data["embedding"] = jax.numpy.concatenate([embed(flat[s : s + n]) for s, n in split(len(flat), 4000)]).reshape(shapes["embedding"].shape)
     generator.mixer.adapt(np.asarray(data["embedding"][:10_000, 0], np.float32))
     say("embedded")
-    compiling.join()
-    sketching.spend(data, seconds[1], "generator")
+    compiling[0].join()
+    left = seconds[1] - (time.monotonic() - begun)
+    sketching.spend(data, left, "generator")
     kept = {f"{name}{i}": w.astype(np.float16) for name, m in (("language", model), ("generator", generator)) for i, w in enumerate(m.get_weights())}
     kept |= {f"encoders{i}": np.asarray(w, np.float16) for i, w in enumerate(w for e in (sketching.training.back_encoder, sketching.training.place_encoder, sketching.training.look_encoder) for w in e.get_weights())}
     kept |= {f"tag_head{i}": np.asarray(w) for i, w in enumerate(reading.training.tag_heads[0].get_weights())}

@@ -154,7 +154,7 @@ class SceneNetwork(DrawingNetwork):
         things: int = 5,
         shape_size: int = 6,
         colour_size: int = 4,
-        components: int = 32,
+        components: int = 40,
         width: int = 192,
         canvas: int = 64,
         back_canvas: int = 80,

@@ -268,7 +268,7 @@ class SceneTraining(ScheduledTraining):
         return ops.cast(chances < share, "float32")
 
     def window_of(self, picture: Tensor, fine: Tensor) -> Window:
-        """The same window of all pictures, of the plain ones and the fine ones in turn."""
+        """The same window of all pictures: of the fine ones, and in turn of plain ones that are not seen whole."""
         chances = sampling.uniform([2], self.seed_of("window"))
 
         def window(pictures: Tensor) -> Window:
@@ -280,6 +280,8 @@ class SceneTraining(ScheduledTraining):
             rows, columns = (ops.slice(centres, [at[axis]], [self.window]) for axis in (0, 1))
             return pixels, columns, rows, ops.convert_to_tensor(1 / side, "float32")
 
+        if self.coarse == 1:
+            return window(fine)
         return ops.cond(self.optimizer.iterations % 2 == 0, lambda: window(picture), lambda: window(fine))
 
     def draw(self, layers: Layers, window: Window) -> tuple[Tensor, Tensor]:

@@ -71,7 +71,7 @@ class Scenes(Section):
     things: Annotated[int, Field(ge=1, le=16)] = 5
     shape_size: Annotated[int, Field(ge=1, le=64)] = 6
     colour_size: Annotated[int, Field(ge=1, le=64)] = 4
-    components: Annotated[int, Field(ge=1, le=256)] = 32
+    components: Annotated[int, Field(ge=1, le=256)] = 40
     width: Annotated[int, Field(ge=8, le=4096, multiple_of=4)] = 192
     canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 64
     back_canvas: Annotated[int, Field(ge=16, le=128, multiple_of=16)] = 80
