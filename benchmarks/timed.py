@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from models.tensors import Tensor
-from models.training import Training
+from models.training import ScheduledTraining, Training
 
 CHUNK = 25
 """Steps that one call takes; the learning rate is the same in all of them."""
@@ -45,6 +45,9 @@ def fit_for(
 ) -> Taken:
     """Train until the time is over, compilation included; the learning rate falls along a cosine of the clock.
 
+    A `ScheduledTraining` goes by the clock as well: when half of the time is gone, so are half of its `steps`. Where
+    its optimizer averages the weights, the averages are what it leaves behind.
+
     Args:
         training: Compiled, with the peak of the learning rate; what it learned is in its variables afterwards.
         pick: From the data, a batch's number and its rows, int32[batch_size], to the batch.
@@ -66,6 +69,7 @@ def fit_for(
         training.metrics_variables,
     )
     rate = next(place for place, each in enumerate(optimizer.variables) if each is optimizer.learning_rate)
+    done = next(place for place, each in enumerate(optimizer.variables) if each is optimizer.iterations)
     peak, key = float(optimizer.learning_rate), jax.random.key(seed)
 
     def chunk(state: Any, arrays: Any, first: jax.Array, rate_now: jax.Array) -> tuple[Any, Any]:
@@ -86,6 +90,8 @@ def fit_for(
     begun, steps, losses = time.monotonic(), 0, {}
     while not steps or time.monotonic() - started < seconds:
         share = min(1.0, (time.monotonic() - begun) / max(1.0, seconds - (begun - started)))
+        if isinstance(training, ScheduledTraining):
+            state[2][done] = jax.numpy.asarray(share * training.steps, state[2][done].dtype)
         state, reported = take(state, arrays, np.int32(steps), np.float32(cosine(peak, share, steps)))
         steps += CHUNK
         losses = {name: float(np.mean(values)) for name, values in reported.items()}
@@ -94,6 +100,7 @@ def fit_for(
     for group, values in zip(groups, state, strict=True):
         for variable, value in zip(group, values, strict=True):
             variable.assign(value)
+    optimizer.finalize_variable_values(training.trainable_variables)
     return Taken(steps, compiling, time.monotonic() - begun, losses)
 
 

@@ -30,7 +30,15 @@ from models.scene_training import SceneTraining
 from models.text_to_image import TextToImage
 
 SIZE = 16
-SMALL = {"width": 16, "canvas": 16, "back_canvas": 16, "features": 4, "back_features": 4, "memory": 16, "back_memory": 16}
+SMALL = {
+    "width": 16,
+    "canvas": 16,
+    "back_canvas": 16,
+    "features": 4,
+    "back_features": 4,
+    "memory": 16,
+    "back_memory": 16,
+}
 SIZES = {"things": 2, "shape_size": 2, "colour_size": 1, "components": 3, **SMALL}
 SETTINGS = {**SMALL, "batch_size": 4}
 RANDOM = np.random.default_rng(0)
@@ -172,7 +180,8 @@ def test_the_likeliest_place_is_the_middle_of_the_components_that_share_a_mode()
     means = np.array([[[0.0], [0.2], [9.0]]], np.float32)
     mixture = Mixture(np.log([[0.4, 0.3, 0.3]]).astype(np.float32), means, np.zeros_like(means))
     assert float(mixture.likeliest()[0, 0]) == 0
-    assert float(mixture.likeliest(close=0.4)[0, 0]) == pytest.approx(0.2 * 0.3 * 0.8825 / (0.4 + 0.3 * 0.8825), rel=1e-3)
+    near = 0.3 * np.exp(-0.5 * (0.2 / 0.4) ** 2)
+    assert float(mixture.likeliest(close=0.4)[0, 0]) == pytest.approx(0.2 * near / (0.4 + near), rel=1e-3)
 
 
 def test_shapes_do_not_depend_on_colours(generator: SceneGenerator) -> None:
