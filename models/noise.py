@@ -62,9 +62,9 @@ class Mixture(NamedTuple):
         middle = self._of(self.means, ops.argmax(self.logits, axis=-1))
         if not close:
             return middle
-        distance = ops.sum((self.means - middle[..., None, :]) ** 2, axis=-1)
+        distance = ops.sum((self.means - ops.expand_dims(middle, -2)) ** 2, axis=-1)
         weights = ops.softmax(self.logits - 0.5 * distance / close**2)
-        return ops.sum(weights[..., None] * self.means, axis=-2)
+        return ops.sum(ops.expand_dims(weights, -1) * self.means, axis=-2)
 
     def _of(self, parts: Tensor, chosen: Tensor) -> Tensor:
         return ops.sum(ops.one_hot(chosen, self.logits.shape[-1])[..., None] * parts, axis=-2)

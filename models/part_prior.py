@@ -127,7 +127,7 @@ class PartPrior(keras.layers.Layer):
 
     def _walk(self, mixed: Tensor, present: Tensor, draw: Callable[[Mixture, int, int], Tensor]) -> Tensor:
         parts = mixed.shape[1]
-        shown = ops.cast(present, "float32")[..., None]
+        shown = ops.expand_dims(ops.cast(present, "float32"), -1)
         unknown, done = ops.zeros([ops.shape(mixed)[0], sum(self.sizes)]), list[Tensor]()
         for part in [parts - 1, *range(parts - 1)]:
             x = self._read(mixed[:, part], ops.concatenate([*done, *[unknown] * (parts - len(done))], axis=-1))
