@@ -31,12 +31,13 @@ class TextToImage(tf.Module):
 
     @classmethod
     def load(cls, folder: Path) -> "TextToImage":
-        """Compose the Keras models `generator.keras` and `restorer.keras` of a folder.
+        """Compose the Keras models of a folder: `generator.keras`, and `refiner.keras` or else `restorer.keras`.
 
         Raises:
             FileNotFoundError: If one is missing.
         """
-        files = [Path(folder) / f"{name}.keras" for name in ("generator", "restorer")]
+        refiner = "refiner" if (Path(folder) / "refiner.keras").is_file() else "restorer"
+        files = [Path(folder) / f"{name}.keras" for name in ("generator", refiner)]
         for file in files:
             if not file.is_file():
                 raise FileNotFoundError(f"{file.parent} holds no {file.name}: name a folder with Keras models.")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from benchmarks.quality import captions, classes, drawing, language, restoration, storybook
 from benchmarks.quality.effort import Effort
 from benchmarks.quality.programs import ElsewhereError
+from models.pretrained import HERE as PRETRAINED
 
 Figures = dict[str, float]
 
@@ -68,6 +69,12 @@ ROWS: dict[str, Row] = {
         ("set12_sigma25_psnr", "set5_x2_psnr", "inpaint_gain_db"),
         restoration.measure,
         needs="photos",
+    ),
+    "restorer": Row(
+        keys("shipped", "set12_sigma25_psnr set5_x2_psnr inpaint_gain_db 512_s"),
+        lambda path, effort: restoration.measure_shipped(path, effort.weights or PRETRAINED, seed=effort.seed),
+        needs="photos",
+        trains=False,
     ),
     "text": Row(("shakespeare_nats",), language.measure, needs="tinyshakespeare.txt"),
 }

@@ -1,4 +1,4 @@
-"""Weights that know the storybook, so that there are pictures before any training; see README.md beside this file."""
+"""Weights for the storybook and for photographs, usable before any training; see README.md beside this file."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from models.vocabulary import RESERVED
 
 if TYPE_CHECKING:
+    from models.restorer import Restorer
     from models.text_to_image import TextToImage
 
 HERE = Path(__file__).parent
@@ -17,19 +18,30 @@ ORIGIN = "pretrained"
 
 
 def load_pretrained() -> "TextToImage":
-    """The shipped models."""
+    """The shipped models that draw; the restorer among them is the small one, which refines drawings."""
     from models.text_to_image import TextToImage
 
     return TextToImage.load(HERE)
 
 
+def load_restorer() -> "Restorer":
+    """The shipped restorer of photographs."""
+    from models.saving import load_model
+
+    restorer: Restorer = load_model(HERE / "restorer.keras")
+    return restorer
+
+
 def weights_file(model: str) -> Path:
-    """The file that holds the model of a name; the generator's holds the language model too."""
-    return HERE / ("restorer.keras" if model == "restorer" else "generator.keras")
+    """The file from which the training of a model starts; the generator's holds the language model too.
+
+    A run trains one restorer for drawings and for pictures alike, so it starts from the one that refines drawings.
+    """
+    return HERE / ("refiner.keras" if model == "restorer" else "generator.keras")
 
 
 def origin(model: str) -> str:
-    """What the weights of a model are called, by their digest: `pretrained restorer.keras 0123456789abcdef`."""
+    """What the weights of a model are called, by their digest: `pretrained refiner.keras 0123456789abcdef`."""
     file = weights_file(model)
     return f"{ORIGIN} {file.name} {digest(file)}"
 
@@ -53,4 +65,4 @@ def export_pretrained(out: Path) -> None:
     model = load_pretrained()
     export_language_model(model.generator.language_model, out / "language_model" / "1")
     export_text_to_image(model, out / "text_to_image" / "1")
-    export_restorer(model.restorer, out / "restorer" / "1")
+    export_restorer(load_restorer(), out / "restorer" / "1")

@@ -17,6 +17,7 @@ from benchmarks.quality.restoration import (
     inpainting_gain,
     luma,
     main,
+    measure_shipped,
     random_holes,
     telea,
 )
@@ -75,6 +76,16 @@ def test_a_missing_folder_is_one_sentence(
     with pytest.raises(SystemExit):
         main()
     assert capsys.readouterr().err.strip().endswith("train holds no pictures: put BMP, JPEG or PNG files there.")
+
+
+def test_shipped_weights_are_scored_without_training(photos: Path, fresh: Restorer, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    fresh.save(tmp_path / "restorer.keras")
+    first, again = (measure_shipped(photos, tmp_path, seed=3) for _ in range(2))
+    took = [figures.pop("shipped_512_s") for figures in (first, again)]
+    assert first == again and min(took) > 0
+    assert set(first) == {"shipped_set12_sigma25_psnr", "shipped_set5_x2_psnr", "shipped_inpaint_gain_db"}
+    assert first["shipped_set12_sigma25_psnr"] == pytest.approx(20 * np.log10(255 / SIGMA), abs=0.5)
 
 
 def test_a_restorer_that_does_nothing_leaves_the_noise(fresh: Restorer) -> None:

@@ -55,7 +55,7 @@ def test_trainings_start_from_the_weights_that_fit_and_say_why_another_does_not(
         assert f"{name} starts from the weights in {pretrained.HERE}/generator.keras" in started.done.stderr
     (told,) = [line for line in started.done.stderr.splitlines() if "starts from scratch" in line]
     shipped = load_config("quick", start="pretrained").restoration.depth
-    assert told.endswith(f"{pretrained.HERE}/restorer.keras: depth is {shipped + 1} here and {shipped} there")
+    assert told.endswith(f"{pretrained.HERE}/refiner.keras: depth is {shipped + 1} here and {shipped} there")
 
 
 def test_the_words_that_were_known_stay_and_the_new_ones_follow(started: Stage) -> None:
