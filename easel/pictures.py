@@ -1,6 +1,8 @@
 """`easel generate` and `easel restore`: pictures from a server, or from models in this process."""
 
+import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib.util import find_spec
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import models
 from easel.console import answer, failing, quiet, say, short
 from models import options
 from models.options import Option
@@ -212,9 +215,11 @@ def bundled() -> Path:
 
 
 def unpacked(root: Path) -> Path:
-    """The pretrained models, unpacked into a root once."""
-    pretrained = root / "pretrained"
-    if not pretrained.is_dir():
+    """The pretrained models, unpacked into a root once for each release."""
+    pretrained, made_from = root / "pretrained", root / "pretrained" / "made_from.txt"
+    digest = digest_of_models()
+    if not made_from.is_file() or made_from.read_text() != digest:
+        shutil.rmtree(pretrained, ignore_errors=True)
         typer.echo(f"Unpacking the pretrained models into {pretrained}.", err=True)
         with quiet():
             from models.pretrained import export_pretrained
@@ -225,7 +230,14 @@ def unpacked(root: Path) -> Path:
             export_pretrained(folder)
             for version in folder.glob("*/1"):
                 write_warmup(version, version.parent.name, example_requests(version))
+            (folder / made_from.name).write_text(digest)
     return pretrained
+
+
+def digest_of_models() -> str:
+    """What the SavedModels of the pretrained models depend on: their weights, and the code that writes them."""
+    files = sorted(file for file in Path(models.__file__).parent.rglob("*") if file.suffix in (".py", ".keras"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def sheet(images: "list[Image.Image]", *, columns: int, gap: int = 2) -> "Image.Image":

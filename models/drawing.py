@@ -128,9 +128,14 @@ class DrawingModel(DrawingNetwork):
         Returns:
             As for `draw`.
         """
-        noise = self.noise(embeddings, *self.chances(seeds))
-        to_noise = self.noise(to_embeddings, *self.chances(to_seeds))
-        return self.sketch(between(embeddings, to_embeddings, shares), between(noise, to_noise, shares), scale)
+        blending, rows = tf.where(shares > 0), tf.shape(seeds)[0]
+        ends = [
+            tf.concat([start, tf.gather_nd(end, blending)], axis=0)
+            for start, end in ((embeddings, to_embeddings), (seeds, to_seeds))
+        ]
+        noise = self.noise(ends[0], *self.chances(ends[1]))
+        to_noise = tf.tensor_scatter_nd_update(noise[:rows], blending, noise[rows:])
+        return self.sketch(between(embeddings, to_embeddings, shares), between(noise[:rows], to_noise, shares), scale)
 
     def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: captions to pictures.

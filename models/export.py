@@ -6,16 +6,20 @@ Names that end in `_bytes` travel as base64 in JSON.
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_model_pb2
 
 from models.drawing import Drawer
 from models.language_model import LanguageModel
-from models.options import OPTIONS, SEED, TEMPERATURE
+from models.options import OPTIONS, SEED
 from models.pictures import decode, decode_mask, encode_png
 from models.restorer import Restorer
 from models.tensors import to_float, to_uint8
@@ -35,6 +39,15 @@ DTYPES: Mapping[str, tf.DType] = {
     "examples": tf.string,
 }
 
+LARGEST_CONSTANT = 2**20
+"""Bytes of a weight, beyond which a served model holds it as a variable."""
+DRAWING = {"serving_default": 2, "options": 5, "candidates": 6, "scaled": 7, "draw": 7}
+"""Signatures that draw, and how many of the inputs of `blend` each takes: the first ones."""
+ONE_PASS = config_pb2.ConfigProto()
+"""How TensorFlow optimizes the graphs of a served model: a second pass finds nothing more, and takes as long."""
+ONE_PASS.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+ONE_PASS.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+
 
 def export_language_model(model: LanguageModel, out: Path) -> None:
     """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding).
@@ -42,17 +55,16 @@ def export_language_model(model: LanguageModel, out: Path) -> None:
     `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written. Typing
     errors of one letter in a prompt are corrected, as in `export_text_to_image`.
     """
+    whole = tf.constant([model.length])
 
-    def serving_default(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor) -> Tensors:
-        return {"text": model.continue_texts(model.tokenizer.correct(prompt), seed, temperature)}
-
-    def continue_by(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor) -> Tensors:
-        return {"text": model.continue_texts(model.tokenizer.correct(prompt), seed, temperature, length)}
+    def continue_by(prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, length: tf.Tensor = whole) -> Tensors:
+        lengths = tf.broadcast_to(length, tf.shape(seed))
+        return {"text": model.continue_texts(model.tokenizer.correct(prompt), seed, temperature, lengths)}
 
     def embed(caption: tf.Tensor) -> Tensors:
         return {"embedding": model.embed_texts(caption)}
 
-    write(out, model, frozen([model], serving_default, continue_by, embed))
+    write(out, model, frozen([model], continue_by, embed), {"serving_default": ("continue_by", 3)})
 
 
 def export_generator(model: Drawer, out: Path) -> None:
@@ -96,11 +108,11 @@ def export_restorer(model: Restorer, out: Path) -> None:
     def each(one: Callable[..., tf.Tensor], rows: Any) -> Tensors:
         return {"image_bytes": tf.map_fn(one, rows, fn_output_signature=tf.string)}
 
-    def serving_default(image_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> Tensors:
-        return each(sharpen_one, (image_bytes, noise_sigma, tf.zeros_like(noise_sigma)))
+    sharp = tf.constant([0.0])
 
-    def sharpen(image_bytes: tf.Tensor, noise_sigma: tf.Tensor, blur_sigma: tf.Tensor) -> Tensors:
-        return each(sharpen_one, (image_bytes, noise_sigma, blur_sigma))
+    def sharpen(image_bytes: tf.Tensor, noise_sigma: tf.Tensor, blur_sigma: tf.Tensor = sharp) -> Tensors:
+        blurs = tf.broadcast_to(blur_sigma, tf.shape(noise_sigma))
+        return each(sharpen_one, (image_bytes, noise_sigma, blurs))
 
     def inpaint(image_bytes: tf.Tensor, mask_bytes: tf.Tensor, noise_sigma: tf.Tensor) -> Tensors:
         return each(inpaint_one, (image_bytes, mask_bytes, noise_sigma))
@@ -108,60 +120,31 @@ def export_restorer(model: Restorer, out: Path) -> None:
     def enlarge(image_bytes: tf.Tensor) -> Tensors:
         return each(enlarge_one, image_bytes)
 
-    write(out, model, frozen([model], serving_default, sharpen, inpaint, enlarge))
+    write(out, model, frozen([model], sharpen, inpaint, enlarge), {"serving_default": ("sharpen", 2)})
 
 
 def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None) -> None:
     """Write `serving_default` (prompt, seed), signatures that take `models.options` too, and `facts`.
 
-    `draw` takes temperature, expand, refine, candidates and scale, each with its default for requests that leave it
-    out; `blend` takes all options, and draws the picture a share of the way from that of the prompt and seed to that of
-    the other prompt and seed. `options`, `candidates` and `scaled`, which take three, four and five options, are
+    `draw` takes temperature, expand, refine, candidates and scale; `blend` takes all options, and draws the picture a
+    share of the way from that of the prompt and seed to that of the other prompt and seed. Options that a request
+    leaves out have their defaults. `options`, `candidates` and `scaled`, which take three, four and five options, are
     deprecated. All go by row, and give image_bytes, expanded_prompt (of the nearer prompt), read_as, the (nearer)
     prompt with typing errors of one letter corrected, empty where there are none, and unknown_words, those that the
-    vocabulary lacks (of both prompts).
+    vocabulary lacks (of both prompts, where two are blended).
 
     `facts` (language -> prompts, picture_size) describes the model: the `prompts` to try in a language, such as `en`,
     padded with empty ones, and the side in pixels of a picture at scale 1.
     """
     reader = model.generator.language_model
     # As defaults of arguments they become those of the signature: one row, whatever the rows of a request.
-    given = (option for option in OPTIONS.values() if option.default is not None)
-    left_out = {option.name: tf.constant([option.default], option.dtype) for option in given}
+    without = {"to_prompt": "", "to_seed": 0}
+    left_out = {
+        option.name: tf.constant([without.get(option.name, option.default)], option.dtype)
+        for option in OPTIONS.values()
+    }
 
-    def answered(image_bytes: tf.Tensor, captions: tf.Tensor, prompts: tf.Tensor, read: tf.Tensor) -> Tensors:
-        return {
-            "image_bytes": image_bytes,
-            "expanded_prompt": captions,
-            "read_as": tf.where(read == prompts, "", read),
-            "unknown_words": reader.tokenizer.unknown(read),
-        }
-
-    def options(
-        prompt: tf.Tensor, seed: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, refine: tf.Tensor
-    ) -> Tensors:
-        read = model.read(prompt)
-        captions = model.captions(read, seed, temperature, expand)
-        return answered(encode_png(model.draw_captions(captions, seed, refine)), captions, prompt, read)
-
-    def embedded(
-        prompts: tf.Tensor, seeds: tf.Tensor, temperature: tf.Tensor, expand: tf.Tensor, candidates: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        read = model.read(prompts)
-        captions = model.captions(read, seeds, temperature, expand)
-        embeddings = reader.embed_texts(captions)
-        return embeddings, model.choose(embeddings, seeds, candidates), captions, read
-
-    def each(draw: Callable[..., tf.Tensor], *rows: tf.Tensor) -> tf.Tensor:
-        """Draw row by row, since each has a size of its own; the last of the rows is their scale."""
-
-        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            *inputs, scale = row
-            return tf.io.encode_png(draw(*(part[None] for part in inputs), scale)[0])
-
-        return tf.map_fn(one, rows, fn_output_signature=tf.string)
-
-    def draw(
+    def blend(
         prompt: tf.Tensor,
         seed: tf.Tensor,
         temperature: tf.Tensor = left_out["temperature"],
@@ -169,66 +152,66 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
         refine: tf.Tensor = left_out["refine"],
         candidates: tf.Tensor = left_out["candidates"],
         scale: tf.Tensor = left_out["scale"],
+        to_prompt: tf.Tensor = left_out["to_prompt"],
+        to_seed: tf.Tensor = left_out["to_seed"],
+        share: tf.Tensor = left_out["share"],
     ) -> Tensors:
-        how = [tf.broadcast_to(column, tf.shape(seed)) for column in (temperature, expand, refine, candidates, scale)]
-        warmth, expanding, refining, counts, scales = how
-        embeddings, seeds, captions, read = embedded(prompt, seed, warmth, expanding, counts)
-        pictures = tf.cond(
-            tf.reduce_all(scales == 1),
-            lambda: encode_png(model.draw_embedded(embeddings, seeds, refining)),
-            lambda: each(model.draw_embedded, embeddings, seeds, refining, scales),
+        def by_row(column: tf.Tensor) -> tf.Tensor:
+            return tf.broadcast_to(column, tf.shape(seed))
+
+        shares, refining, scales = by_row(share), by_row(refine), by_row(scale)
+        blending, rows = tf.where(shares > 0), tf.size(seed)
+
+        def both(start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+            """What all rows start from, then what those that blend go to."""
+            return tf.concat([by_row(start), tf.gather_nd(by_row(end), blending)], axis=0)
+
+        def ends(column: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return column[:rows], tf.tensor_scatter_nd_update(column[:rows], blending, column[rows:])
+
+        asked, seeds = both(prompt, to_prompt), both(seed, to_seed)
+        warmth, expanding, counts = (both(column, column) for column in (temperature, expand, candidates))
+        read = model.read(asked)
+        captions = model.captions(read, seeds, warmth, expanding)
+        embeddings = reader.embed_texts(captions)
+        chosen = model.choose(embeddings, seeds, counts)
+        # Finer pictures are drawn one by one, which bounds memory.
+        groups = tf.where(scales == 1, tf.zeros_like(scales), tf.range(1, tf.size(scales, tf.int64) + 1))
+        drawn = [end for pair in zip(ends(embeddings), ends(chosen), strict=True) for end in pair]
+        pictures = in_groups(groups, model.draw_between, *drawn, shares, refining, scales)
+        nearer_caption, nearer_prompt, nearer_read = (
+            tf.where(shares < 0.5, *ends(column)) for column in (captions, asked, read)
         )
-        return answered(pictures, captions, prompt, read)
+        start, end = ends(read)
+        return {
+            "image_bytes": pictures,
+            "expanded_prompt": nearer_caption,
+            "read_as": tf.where(nearer_read == nearer_prompt, "", nearer_read),
+            "unknown_words": reader.tokenizer.unknown(tf.where(shares > 0, tf.strings.join([start, end], " "), start)),
+        }
 
-    def blend(
-        prompt: tf.Tensor,
-        seed: tf.Tensor,
-        temperature: tf.Tensor,
-        expand: tf.Tensor,
-        refine: tf.Tensor,
-        candidates: tf.Tensor,
-        scale: tf.Tensor,
-        to_prompt: tf.Tensor,
-        to_seed: tf.Tensor,
-        share: tf.Tensor,
-    ) -> Tensors:
-        shared = (tf.concat([column, column], 0) for column in (temperature, expand, candidates))
-        prompts, seeds = (tf.concat(ends, 0) for ends in ((prompt, to_prompt), (seed, to_seed)))
-        embeddings, chosen, captions, read = (tf.split(column, 2) for column in embedded(prompts, seeds, *shared))
-        drawn = (embeddings[0], chosen[0], embeddings[1], chosen[1])
-        pictures = each(model.draw_between, *drawn, share, refine, scale)
-        nearer = (tf.where(share < 0.5, *ends) for ends in (captions, (prompt, to_prompt), read))
-        unknown = reader.tokenizer.unknown(tf.strings.join(read, " "))
-        return answered(pictures, *nearer) | {"unknown_words": unknown}
+    (blending,) = frozen([model.generator, model.restorer], blend)
+    narrower = {name: ("blend", count) for name, count in DRAWING.items()}
+    write(out, model.generator, [blending, facts_of(model, prompts or {})], narrower)
 
-    drawing = frozen([model.generator, model.restorer], options, draw, blend)
 
-    def candidates(
-        prompt: tf.Tensor,
-        seed: tf.Tensor,
-        temperature: tf.Tensor,
-        expand: tf.Tensor,
-        refine: tf.Tensor,
-        candidates: tf.Tensor,
-    ) -> Tensors:
-        return drawing[1](prompt, seed, temperature, expand, refine, candidates, tf.ones_like(seed))
+def in_groups(groups: tf.Tensor, draw: Callable[..., tf.Tensor], *columns: tf.Tensor) -> tf.Tensor:
+    """In the graph: pictures of rows, drawn and encoded a group at a time, string[b].
 
-    def scaled(
-        prompt: tf.Tensor,
-        seed: tf.Tensor,
-        temperature: tf.Tensor,
-        expand: tf.Tensor,
-        refine: tf.Tensor,
-        candidates: tf.Tensor,
-        scale: tf.Tensor,
-    ) -> Tensors:
-        return drawing[1](prompt, seed, temperature, expand, refine, candidates, scale)
+    Args:
+        groups: int[b], the number of each row's group; the rows of a group have one scale.
+        draw: Draws rows, all at the scale that is its last argument.
+        columns: What it takes of each row, with b rows each; the last is the scale, int64[b].
+    """
+    numbers, group_of_row = tf.unique(groups)
 
-    def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:
-        yes = tf.fill(tf.shape(seed), True)
-        return drawing[0](prompt, seed, tf.fill(tf.shape(seed), TEMPERATURE.default), yes, yes)
+    def step(number: tf.Tensor, pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = tf.where(group_of_row == number)
+        *some, scale = (tf.gather_nd(column, rows) for column in columns)
+        return number + 1, tf.tensor_scatter_nd_update(pictures, rows, encode_png(draw(*some, scale[0])))
 
-    write(out, model.generator, [serving_default, *drawing, candidates, scaled, facts_of(model, prompts or {})])
+    nothing = (tf.constant(0), tf.fill(tf.shape(groups), ""))
+    return tf.while_loop(lambda number, _: number < tf.size(numbers), step, nothing, parallel_iterations=1)[1]
 
 
 def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callable[..., Tensors]:
@@ -251,30 +234,82 @@ def export_judged(model: Any, endpoints: Sequence[Callable[..., Tensors]], out: 
     write(out, model, endpoints)
 
 
-def write(out: Path, model: Any, endpoints: Sequence[Callable[..., Tensors]]) -> None:
+def write(
+    out: Path,
+    model: Any,
+    endpoints: Sequence[Callable[..., Tensors]],
+    narrower: Mapping[str, tuple[str, int]] | None = None,
+) -> None:
     """Write a SavedModel whose signatures are the endpoints, by name.
 
     Args:
         out: Folder to write.
         model: The model of the endpoints, whose tokenizer they may use.
         endpoints: Functions of batched tensors; their arguments' names decide the dtypes.
+        narrower: Further signatures: each is an endpoint, by its name, with so many of its arguments; the others have
+            defaults.
     """
     archive = keras.export.ExportArchive()
     reader = getattr(model, "language_model", model)
     if isinstance(reader, LanguageModel):
         archive.track(reader.tokenizer)
-    for endpoint in endpoints:
-        names = inspect.signature(endpoint).parameters
-        signature = [tf.TensorSpec([None], DTYPES[name], name=name) for name in names]
-        archive.add_endpoint(endpoint.__name__, endpoint, input_signature=signature)
+
+    def add(name: str, endpoint: Callable[..., Tensors], parameters: Sequence[str]) -> Callable[..., Tensors]:
+        specs = [tf.TensorSpec([None], DTYPES[each], name=each) for each in parameters]
+        return cast(Callable[..., Tensors], archive.add_endpoint(name, endpoint, input_signature=specs))
+
+    named = {endpoint.__name__: endpoint for endpoint in endpoints}
+    taken = {name: list(inspect.signature(endpoint).parameters) for name, endpoint in named.items()}
+    added = {name: add(name, endpoint, taken[name]) for name, endpoint in named.items()}
+    for name, (wide, count) in (narrower or {}).items():
+        add(name, taking(count, added[wide], named[wide]), taken[wide][:count])
     archive.write_out(str(out), verbose=False)
+    make_ready(out / "saved_model.pb", {name: wide for name, (wide, _) in (narrower or {}).items()})
+
+
+def taking(count: int, added: Callable[..., Tensors], endpoint: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """What was added of an endpoint, with so many of its arguments."""
+
+    def narrower(*inputs: tf.Tensor) -> Tensors:
+        return added(*inputs)
+
+    parameters = list(inspect.signature(endpoint).parameters.values())[:count]
+    narrower.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return narrower
+
+
+def make_ready(file: Path, wider: Mapping[str, str]) -> None:
+    """Let a server load a SavedModel sooner: it optimizes each graph at its first call, which takes seconds.
+
+    Signatures that are others with fewer inputs run the graph of these, `wider`, so that a server needs it once, and
+    all graphs are optimized in one pass.
+    """
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    (meta,) = saved.meta_graphs
+    for name, wide in wider.items():
+        narrow = meta.signature_def[name]
+        for field in ("inputs", "outputs"):
+            for each, info in getattr(narrow, field).items():
+                info.CopyFrom(getattr(meta.signature_def[wide], field)[each])
+    library = meta.graph_def.library.function
+    for node in itertools.chain(meta.graph_def.node, *(function.node_def for function in library)):
+        if "config_proto" in node.attr:
+            config = config_pb2.ConfigProto.FromString(node.attr["config_proto"].s)
+            config.MergeFrom(ONE_PASS)
+            node.attr["config_proto"].s = config.SerializeToString()
+    file.write_bytes(saved.SerializeToString())
+
+
+def bytes_of(variable: keras.Variable) -> int:
+    """How much memory a variable takes."""
+    return int(np.prod(variable.shape)) * tf.as_dtype(variable.dtype).size
 
 
 def frozen(models: Sequence[keras.Model], *endpoints: Callable[..., Tensors]) -> list[Callable[..., Tensors]]:
     """The endpoints with weights as constants, which TensorFlow lays out for its kernels once, not at every call.
 
-    The constants stand in one function that all endpoints call, so a SavedModel holds them once. TensorFlow inlines it
-    when it loads an endpoint, and leaves out what that one does not use.
+    Each constant stands in a function of its own that all endpoints call, so a SavedModel holds it once. TensorFlow
+    inlines it where it is used, into every branch and loop, so weights of more than `LARGEST_CONSTANT` stay variables.
     """
     scope = Constants([variable for model in models for variable in model.variables])
 
@@ -290,22 +325,28 @@ def frozen(models: Sequence[keras.Model], *endpoints: Callable[..., Tensors]) ->
 
 
 class Constants(keras.StatelessScope):  # type: ignore[misc]
-    """A scope in which variables are constants of the graph that asks for them.
+    """A scope in which variables up to `LARGEST_CONSTANT` are constants of the graph that asks for them.
 
     Constants of an outer graph would reach a branch or the body of a loop as its inputs, and be laid out at every call.
     """
 
     def __init__(self, variables: Sequence[keras.Variable]) -> None:
         super().__init__()
-        values = [variable.numpy() for variable in variables]
-        self.all = tf.function(lambda: [tf.constant(value) for value in values], autograph=False)
-        self.places = {id(variable): place for place, variable in enumerate(variables)}
-        self.by_graph: dict[Any, list[tf.Tensor]] = {}
+        self.functions = {
+            id(variable): constant_function(variable.numpy())
+            for variable in variables
+            if bytes_of(variable) <= LARGEST_CONSTANT
+        }
+        self.by_graph: dict[tuple[Any, int], tf.Tensor] = {}
 
     def get_current_value(self, ref: keras.Variable) -> tf.Tensor | None:
-        """The constant for a variable; None for one of another model."""
-        graph = tf.compat.v1.get_default_graph()
-        if graph not in self.by_graph:
-            self.by_graph[graph] = self.all()
-        place = self.places.get(id(ref))
-        return None if place is None else self.by_graph[graph][place]
+        """The constant for a variable; None for one that is larger, or of another model."""
+        key = (tf.compat.v1.get_default_graph(), id(ref))
+        if key not in self.by_graph and id(ref) in self.functions:
+            self.by_graph[key] = self.functions[id(ref)]()
+        return self.by_graph.get(key)
+
+
+def constant_function(value: NDArray[Any]) -> Callable[[], tf.Tensor]:
+    """A function of the graph that gives a constant."""
+    return tf.function(lambda: tf.constant(value), autograph=False)

@@ -50,22 +50,23 @@ def run(settings: Settings, options: Options, configs: Configs, mirror: Mirror |
 
 async def _run(settings: Settings, options: Options, configs: Configs, mirror: Mirror | None) -> None:
     metrics, stop = Metrics(), asyncio.Event()
-    repository = Repository(
-        _loader(settings, metrics),
-        say,
-        fall_back=settings.models is not None,
-        any_labels=settings.models is not None,
-        new_labels=settings.allow_version_labels_for_unavailable_models,
-    )
-    source = Source(settings, repository, say, mirror)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        # Loading has a thread of its own, so that it never takes the place of a request.
-        loader = stack.enter_context(ThreadPoolExecutor(1, "loader"))
+        # Loading has threads of its own, so that it never takes the place of a request.
+        loader = stack.enter_context(ThreadPoolExecutor(1, "source"))
+        loaders = stack.enter_context(ThreadPoolExecutor(_CORES, "loader"))
         workers = stack.enter_context(ThreadPoolExecutor(settings.num_workers or 4 * _CORES, "worker"))
-        await asyncio.get_running_loop().run_in_executor(loader, source.start, configs)
-        await asyncio.get_running_loop().run_in_executor(loader, _give_way)
+        repository = Repository(
+            _loader(settings, metrics),
+            say,
+            fall_back=settings.models is not None,
+            any_labels=settings.models is not None,
+            new_labels=settings.allow_version_labels_for_unavailable_models,
+            loaders=loaders,
+        )
+        source = Source(settings, repository, say, mirror)
+        loading = asyncio.get_running_loop().run_in_executor(loader, source.start, configs)
         predictor = _predictor(settings, options, workers, metrics)
         # REST first, since a started gRPC server cannot be left behind when the other port is taken.
         rest_port = await stack.enter_async_context(rest_port_open(settings, options, repository, predictor, stop))
@@ -74,6 +75,8 @@ async def _run(settings: Settings, options: Options, configs: Configs, mirror: M
             grpc_port_open(settings, options, repository, predictor, _reloader(source, loader), inside)
         )
         studio = await stack.enter_async_context(studio_port_open(settings, options, inside))
+        await _tell_health(health_servicer, repository)
+        await loading
         say_ready(settings.host, port, rest_port, repository.ready(), studio)
         await _watch(settings, source, repository, loader, health_servicer, stop)
         await health_servicer.enter_graceful_shutdown()
@@ -96,14 +99,18 @@ async def _watch(
     waits = [settings.file_system_poll_wait_seconds, settings.model_config_file_poll_wait_seconds]
     wait = min([seconds for seconds in waits if seconds > 0], default=None)
     while not stop.is_set():
-        is_ready = not repository.waiting()
-        state = health_pb2.HealthCheckResponse.SERVING if is_ready else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in _HEALTH_NAMES:
-            await health_servicer.set(name, state)
+        await _tell_health(health_servicer, repository)
         try:
             await asyncio.wait_for(stop.wait(), wait)
         except TimeoutError:
             await asyncio.get_running_loop().run_in_executor(loader, source.poll)
+
+
+async def _tell_health(health_servicer: health.aio.HealthServicer, repository: Repository) -> None:
+    is_ready = repository.is_ready()
+    state = health_pb2.HealthCheckResponse.SERVING if is_ready else health_pb2.HealthCheckResponse.NOT_SERVING
+    for name in _HEALTH_NAMES:
+        await health_servicer.set(name, state)
 
 
 def _predictor(settings: Settings, options: Options, workers: ThreadPoolExecutor, metrics: Metrics) -> Predictor:
@@ -120,8 +127,12 @@ def _loader(settings: Settings, metrics: Metrics) -> Callable[[str, int, Path], 
         else (settings.xla_cpu_compilation_enabled)
     )
     warmups = settings.num_request_iterations_for_warmup if settings.enable_model_warmup else 0
+    seen: set[str] = set()
 
     def load(name: str, version: int, folder: Path) -> Servable:
+        if name in seen:
+            _give_way()
+        seen.add(name)
         try:
             servable = Servable(name, version, folder, warmups=warmups, xla=xla)
         except StatusError as error:
@@ -141,7 +152,7 @@ def _reloader(source: Source, loader: ThreadPoolExecutor) -> Reload:
 
 
 def _give_way() -> None:
-    """Let requests have the cores first: this thread, which loads later versions, takes what they leave."""
+    """Let requests have the cores first: this thread, which loads a later version, takes what they leave."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 

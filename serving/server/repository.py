@@ -11,9 +11,11 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
+from threading import Lock
 
 from grpc import StatusCode
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
@@ -58,7 +60,7 @@ class _Model:
 class Repository:
     """Loads what the configuration asks for, and finds what a request asks for.
 
-    `configure` and `poll` belong to one thread; the rest may be called from any.
+    `configure` and `poll` belong to one thread; the rest may be called from any. Models load side by side.
 
     Args:
         load: makes a servable of a name, a version and its folder.
@@ -67,6 +69,7 @@ class Repository:
             Serving does not.
         any_labels: let labels name versions that are not loaded.
         new_labels: let labels that are new do so.
+        loaders: the threads that load; None loads one model after the other.
 
     Attributes:
         troubles: what could not be read at the last look at the disk, a sentence each.
@@ -81,13 +84,17 @@ class Repository:
         fall_back: bool = False,
         any_labels: bool = False,
         new_labels: bool = False,
+        loaders: Executor | None = None,
     ) -> None:
         self._load_servable = load
         self._announce = announce
         self._fall_back = fall_back
         self._any_labels = any_labels
         self._new_labels = new_labels
+        self._each = loaders.map if loaders else map
         self._models: Mapping[str, _Model] = {}
+        self._changing = Lock()
+        self._is_configured = False
         self.troubles: list[str] = []
 
     # ---- what requests ask ------------------------------------------------------------------------------------------
@@ -148,6 +155,10 @@ class Repository:
         """Return the models that are configured and do not answer."""
         return [name for name, model in sorted(self._models.items()) if model.config and not model.active]
 
+    def is_ready(self) -> bool:
+        """Whether it is known what to serve, and all of it answers."""
+        return self._is_configured and not self.waiting()
+
     # ---- what the loading thread does -------------------------------------------------------------------------------
 
     def configure(self, configs: Configs) -> set[str]:
@@ -164,6 +175,7 @@ class Repository:
         new = set(configs) - set(served)
         for name in set(configs) | set(served):
             self._change(name, config=configs.get(name), **({"failed": {}} if name in new else {}))
+        self._is_configured = True
         self.poll()
         return new
 
@@ -175,12 +187,15 @@ class Repository:
 
     def poll(self) -> None:
         """Look at the disk once, load and let go what it asks for, and note in `troubles` what cannot be read."""
-        self.troubles = []
-        for name in self.names():
-            try:
-                self._update(name)
-            except OSError as error:
-                self.troubles.append(f"{name} cannot be looked for, and what is loaded stays: {error.strerror}")
+        self.troubles = [trouble for trouble in self._each(self._looked_at, self.names()) if trouble]
+
+    def _looked_at(self, name: str) -> str:
+        """Bring one model up to date, and say what could not be read."""
+        try:
+            self._update(name)
+        except OSError as error:
+            return f"{name} cannot be looked for, and what is loaded stays: {error.strerror}"
+        return ""
 
     def _check_labels(self, configs: Configs) -> None:
         for name, config in configs.items():
@@ -247,6 +262,7 @@ class Repository:
         self._mark(name, version, State.AVAILABLE)
         took = f"{time.monotonic() - start:.1f} s, {servable.warmups} warm-up requests"
         self._announce(f"{name} version {version} is ready ({took})")
+        _trim()
         return True
 
     def _unload(self, name: str, version: int) -> None:
@@ -271,8 +287,9 @@ class Repository:
         self._change(name, states=states)
 
     def _change(self, name: str, **changes: object) -> None:
-        model = replace(self._models.get(name, _Model(None)), **changes)  # type: ignore[arg-type]
-        self._models = {**self._models, name: model}
+        with self._changing:
+            model = replace(self._models.get(name, _Model(None)), **changes)  # type: ignore[arg-type]
+            self._models = {**self._models, name: model}
 
 
 def _wait_for(gone: weakref.ref[Servable], seconds: float) -> None:
@@ -284,5 +301,10 @@ def _wait_for(gone: weakref.ref[Servable], seconds: float) -> None:
 def _give_memory_back() -> None:
     """Free the cycles that a SavedModel consists of, and return the pages to the system."""
     gc.collect()
+    _trim()
+
+
+def _trim() -> None:
+    """Return free pages to the system; what TensorFlow needs to optimize a graph is several times the model."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)

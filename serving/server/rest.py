@@ -127,7 +127,7 @@ class Watch:
     async def ready(self, request: web.Request) -> web.Response:
         """Answer 200 when every configured model does, and 503 before that and while the server ends."""
         waiting = self._repository.waiting()
-        ready = not waiting and not self._is_ending()
+        ready = self._repository.is_ready() and not self._is_ending()
         state = "ending" if self._is_ending() else "ready" if ready else "waiting"
         return web.json_response({"status": state, "waiting": waiting}, status=200 if ready else 503)
 

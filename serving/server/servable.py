@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +21,9 @@ from serving.server.errors import StatusError, as_status_error
 from serving.server.signatures import DEFAULT_SIGNATURE, check_inputs, check_outputs, check_types, definition_of
 from serving.server.tensors import from_proto, to_proto
 from serving.server.warmup import warmup_requests
+
+# TensorFlow optimizes a graph at its first call, in the thread that runs it: here that of the loader, which gives way.
+_IN_THIS_THREAD = config_pb2.RunOptions(inter_op_thread_pool=-1)
 
 text_ops.register()
 
@@ -49,7 +53,7 @@ class Servable:
         try:
             self.signature_defs, self._compiled = _read_graph(folder)
             self._session = _loaded(folder)
-            self._calls: dict[str, Callable[..., list[object]]] = {}
+            self._graphs: dict[str, _Graph] = {}
             self._lock = Lock()
             self.warmups = self._warm_up(folder, warmups)
         except StatusError:
@@ -70,10 +74,12 @@ class Servable:
             raise StatusError(StatusCode.INTERNAL, f"XLA compilation disabled: {signature} was exported to need it")
         definition = definition_of(self.signature_defs, signature)
         try:
-            values = self._call(signature)(*[inputs[name] for name in definition.inputs])
+            graph = self._graph_of(signature)
+            given = {**graph.defaults, **inputs}
+            values = graph.run(*[given[name] for name in graph.inputs])
         except Exception as error:
             raise as_status_error(error) from error
-        outputs = dict(zip(definition.outputs, values, strict=True))
+        outputs = dict(zip(graph.outputs, values, strict=True))
         return {name: _array(outputs[name], definition.outputs[name].dtype) for name in wanted or outputs}
 
     def decode(self, request: predict_pb2.PredictRequest) -> tuple[str, dict[str, np.ndarray]]:
@@ -109,17 +115,32 @@ class Servable:
         signature, inputs = self.decode(request)
         return self.encode(signature, self.run(signature, inputs, request.output_filter))
 
-    def _call(self, signature: str) -> Callable[..., list[object]]:
-        """Return what takes the inputs of a signature, in the order of its definition, to its outputs."""
+    def _graph_of(self, signature: str) -> "_Graph":
+        """Return what a signature runs: the graph of the widest one with the same outputs.
+
+        TensorFlow optimizes a graph anew for each choice of inputs that it is fed, which takes seconds.
+        """
         with self._lock:
-            if signature not in self._calls:
+            if signature not in self._graphs:
                 definition = self.signature_defs[signature]
-                outputs = [info.name for info in definition.outputs.values()]
-                inputs = [info.name for info in definition.inputs.values()]
-                # `make_callable` would hold inputs against static shapes, which TensorFlow Serving leaves alone.
-                options = config_pb2.CallableOptions(feed=inputs, fetch=outputs)
-                self._calls[signature] = self._session._make_callable_from_options(options)
-            return self._calls[signature]
+                covering = {name for name, each in self.signature_defs.items() if _covers(each, definition)}
+                widest = max(sorted(covering), key=lambda name: len(self.signature_defs[name].inputs))
+                if widest not in self._graphs:
+                    self._graphs[widest] = self._compiled_graph(self.signature_defs[widest])
+                self._graphs[signature] = self._graphs[widest]
+            return self._graphs[signature]
+
+    def _compiled_graph(self, definition: meta_graph_pb2.SignatureDef) -> "_Graph":
+        inputs, outputs = dict(definition.inputs), dict(definition.outputs)
+        # `make_callable` would hold inputs against static shapes, which TensorFlow Serving leaves alone.
+        options = config_pb2.CallableOptions(
+            feed=[info.name for info in inputs.values()],
+            fetch=[info.name for info in outputs.values()],
+            run_options=_IN_THIS_THREAD,
+        )
+        run = self._session._make_callable_from_options(options)
+        defaults = {name: from_proto(proto) for name, proto in definition.defaults.items()}
+        return _Graph(run, tuple(inputs), tuple(outputs), defaults)
 
     def _warm_up(self, folder: Path, times: int) -> int:
         """Play the recorded requests and return how many there were."""
@@ -128,6 +149,30 @@ class Servable:
             for _ in range(times):
                 self.answer(request)
         return len(requests)
+
+
+class _Graph(NamedTuple):
+    """What takes inputs to outputs, both in the order of their names, and what stands for inputs that are left out."""
+
+    run: Callable[..., list[object]]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    defaults: Mapping[str, np.ndarray]
+
+
+def _covers(wide: meta_graph_pb2.SignatureDef, definition: meta_graph_pb2.SignatureDef) -> bool:
+    """Whether a signature has the outputs of another, takes all that it takes, and has a default for the rest."""
+    inputs, outputs = _tensors(wide.inputs), _tensors(wide.outputs)
+    taken = _tensors(definition.inputs)
+    return (
+        outputs == _tensors(definition.outputs)
+        and taken.items() <= inputs.items()
+        and inputs.keys() - taken.keys() <= set(wide.defaults)
+    )
+
+
+def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:
+    return {name: info.name for name, info in infos.items()}
 
 
 def _loaded(folder: Path) -> tf.compat.v1.Session:
