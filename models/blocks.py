@@ -36,7 +36,7 @@ def in_block_order(weights: tf.Tensor) -> tf.Tensor:
     return tf.concat([first, cell, forget, last], axis=-1)
 
 
-def read_block(block: Block, x_TxBxC: tf.Tensor, state: State, length: tf.Tensor) -> tuple[tf.Tensor, State]:
+def read_block(block: Block, x_TxBxC: tf.Tensor, state: State, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Read on, for inference.
 
     Args:
@@ -46,7 +46,7 @@ def read_block(block: Block, x_TxBxC: tf.Tensor, state: State, length: tf.Tensor
         length: int64, how many of the time steps to read; what is given after them is zero.
 
     Returns:
-        What the layer gives after each step, float32[t, b, width], and the state after the last step, if all were read.
+        What the layer gives and what it remembers after each step, float32[t, b, width] each.
     """
     output, memory = state
     nothing = tf.zeros_like(block.bias[: block.bias.shape[0] // 4])
@@ -63,4 +63,4 @@ def read_block(block: Block, x_TxBxC: tf.Tensor, state: State, length: tf.Tensor
         forget_bias=0.0,
         cell_clip=-1.0,
     )
-    return read.h, [read.h[-1], read.cs[-1]]
+    return read.h, read.cs

@@ -128,14 +128,13 @@ class DrawingModel(DrawingNetwork):
         Returns:
             As for `draw`.
         """
-        blending, rows = tf.where(shares > 0), tf.shape(seeds)[0]
-        ends = [
-            tf.concat([start, tf.gather_nd(end, blending)], axis=0)
-            for start, end in ((embeddings, to_embeddings), (seeds, to_seeds))
-        ]
-        noise = self.noise(ends[0], *self.chances(ends[1]))
-        to_noise = tf.tensor_scatter_nd_update(noise[:rows], blending, noise[rows:])
-        return self.sketch(between(embeddings, to_embeddings, shares), between(noise[:rows], to_noise, shares), scale)
+
+        def blended() -> tf.Tensor:
+            both = self.noise(tf.concat([embeddings, to_embeddings], 0), *self.chances(tf.concat([seeds, to_seeds], 0)))
+            noise = between(*tf.split(both, 2), shares)
+            return self.sketch(between(embeddings, to_embeddings, shares), noise, scale)
+
+        return tf.cond(tf.reduce_any(shares > 0), blended, lambda: self.draw_embedded(embeddings, seeds, scale))
 
     def draw(self, captions: tf.Tensor, seeds: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: captions to pictures.

@@ -40,7 +40,7 @@ DTYPES: Mapping[str, tf.DType] = {
 }
 
 LARGEST_CONSTANT = 2**20
-"""Bytes of a weight, beyond which a served model holds it as a variable."""
+"""Bytes of a weight, beyond which a served model holds it as a variable: a constant is in memory several times."""
 DRAWING = {"serving_default": 2, "options": 5, "candidates": 6, "scaled": 7, "draw": 7}
 """Signatures that draw, and how many of the inputs of `blend` each takes: the first ones."""
 ONE_PASS = config_pb2.ConfigProto()

@@ -106,7 +106,20 @@ class LanguageModel(LanguageNetwork):
             int64[t, b]. The loop ends with the last row's END.
         """
         blocks = [block_of(lstm) for lstm in self.lstms]
-        return self._decode(partial(self._block_step, blocks), ids, is_prompt, draws, temperatures, lengths)
+        start, states = self._prefill(blocks, ids, is_prompt)
+        step = partial(self._block_step, blocks)
+        return self._decode(step, ids, is_prompt, draws, temperatures, lengths, start=start, states=states)
+
+    def _prefill(self, blocks: list[Block], ids: tf.Tensor, is_prompt: tf.Tensor) -> tuple[tf.Tensor, States]:
+        """Read at once what all rows only read: its length, int32[], at least 1, and the states before its last id."""
+        least = tf.reduce_min(tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1))
+        start = tf.clip_by_value(least, 1, self.length)
+        x, after = tf.gather(tf.convert_to_tensor(self.tokens.embeddings), tf.transpose(ids)), []
+        for block, state in zip(blocks, self.no_states(tf.shape(ids)[0]), strict=True):
+            x, memory = read_block(block, x, state, tf.cast(start - 1, tf.int64))
+            seen = zip(state, (x, memory), strict=True)
+            after.append([tf.concat([nothing[None], steps], axis=0)[start - 1] for nothing, steps in seen])
+        return start, after
 
     @tf.function(jit_compile=True, reduce_retracing=True)
     def decode_by_xla(self, *inputs: tf.Tensor) -> tf.Tensor:
@@ -121,6 +134,9 @@ class LanguageModel(LanguageNetwork):
         draws: tf.Tensor,
         temperatures: tf.Tensor,
         lengths: tf.Tensor,
+        *,
+        start: tf.Tensor | int = 1,
+        states: States | None = None,
     ) -> tf.Tensor:
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
@@ -143,7 +159,8 @@ class LanguageModel(LanguageNetwork):
         def unfinished(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tf.Tensor:
             return (time < self.length) & tf.reduce_any(writing(time, last))
 
-        *_, written = tf.while_loop(unfinished, step, (tf.constant(1), ids[:, 0], self.no_states(rows), written))
+        begin = (tf.convert_to_tensor(start), ids[:, start - 1], states or self.no_states(rows), written)
+        *_, written = tf.while_loop(unfinished, step, begin)
         return tf.ensure_shape(written.stack(), [self.length, None])
 
     def step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
@@ -156,11 +173,12 @@ class LanguageModel(LanguageNetwork):
 
     def _block_step(self, blocks: list[Block], last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """The same outside of XLA, in fewer operations."""
-        x, after = self.tokens(last)[None], []
+        x, after = tf.gather(tf.convert_to_tensor(self.tokens.embeddings), last), []
         for block, state in zip(blocks, states, strict=True):
-            x, state = read_block(block, x, state, tf.constant(1, tf.int64))
-            after.append(state)
-        return self.next_piece(x[0]), after
+            outputs, memories = read_block(block, x[None], state, tf.constant(1, tf.int64))
+            x = outputs[0]
+            after.append([x, memories[0]])
+        return self.next_piece(x), after
 
     def generate(
         self,

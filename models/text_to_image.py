@@ -78,9 +78,13 @@ class TextToImage(tf.Module):
 
     def captions(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor) -> tf.Tensor:
         """In the graph: the captions that prompts become once read, string[b]; arguments as for `draw`."""
-        rows = tf.where(expand)
-        asked = (tf.gather_nd(column, rows) for column in (prompts, seeds, temperatures))
-        return tf.tensor_scatter_nd_update(prompts, rows, self.generator.language_model.continue_texts(*asked))
+
+        def continued() -> tf.Tensor:
+            rows = tf.where(expand)
+            asked = (tf.gather_nd(column, rows) for column in (prompts, seeds, temperatures))
+            return tf.tensor_scatter_nd_update(prompts, rows, self.generator.language_model.continue_texts(*asked))
+
+        return tf.cond(tf.reduce_any(expand), continued, lambda: prompts)
 
     def draw_captions(
         self,

@@ -26,7 +26,7 @@ from serving.server.model_config import Configs
 from serving.server.options import Options
 from serving.server.ports import grpc_port_open, private_address, rest_port_open, studio_port_open
 from serving.server.predictor import Predictor
-from serving.server.repository import Repository
+from serving.server.repository import Repository, give_memory_back
 from serving.server.request_log import RequestLog
 from serving.server.servable import Servable
 from serving.server.settings import Settings
@@ -78,6 +78,7 @@ async def _run(settings: Settings, options: Options, configs: Configs, mirror: M
         await _tell_health(health_servicer, repository)
         await loading
         say_ready(settings.host, port, rest_port, repository.ready(), studio)
+        await asyncio.get_running_loop().run_in_executor(loader, give_memory_back)
         await _watch(settings, source, repository, loader, health_servicer, stop)
         await health_servicer.enter_graceful_shutdown()
         if settings.lame_duck_seconds:

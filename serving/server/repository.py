@@ -277,7 +277,7 @@ class Repository:
             _wait_for(gone, 1.0)
             # A request that failed leaves a cycle behind, through its traceback, which holds on as well. To look for it
             # stops all requests for a tenth of a second, so it is not done more often than that.
-            _give_memory_back()
+            give_memory_back()
             held = gone() is not None
         self._mark(name, version, State.END)
         self._announce(f"{name} version {version} is let go")
@@ -298,7 +298,7 @@ def _wait_for(gone: weakref.ref[Servable], seconds: float) -> None:
         time.sleep(0.01)
 
 
-def _give_memory_back() -> None:
+def give_memory_back() -> None:
     """Free the cycles that a SavedModel consists of, and return the pages to the system."""
     gc.collect()
     _trim()
