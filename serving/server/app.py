@@ -67,6 +67,9 @@ async def _run(settings: Settings, options: Options, configs: Configs, mirror: M
         )
         source = Source(settings, repository, say, mirror)
         loading = asyncio.get_running_loop().run_in_executor(loader, source.start, configs)
+        if settings.models is None:
+            # As TensorFlow Serving, whose ports are open once all that its flags name is loaded.
+            await loading
         predictor = _predictor(settings, options, workers, metrics)
         # REST first, since a started gRPC server cannot be left behind when the other port is taken.
         rest_port = await stack.enter_async_context(rest_port_open(settings, options, repository, predictor, stop))
