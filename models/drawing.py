@@ -131,8 +131,8 @@ class DrawingModel(DrawingNetwork):
 
         def blended() -> tf.Tensor:
             both = self.noise(tf.concat([embeddings, to_embeddings], 0), *self.chances(tf.concat([seeds, to_seeds], 0)))
-            noise = between(*tf.split(both, 2), shares)
-            return self.sketch(between(embeddings, to_embeddings, shares), noise, scale)
+            noise, to_noise = tf.split(both, 2)
+            return self.sketch(between(embeddings, to_embeddings, shares), between(noise, to_noise, shares), scale)
 
         return tf.cond(tf.reduce_any(shares > 0), blended, lambda: self.draw_embedded(embeddings, seeds, scale))
 
