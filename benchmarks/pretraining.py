@@ -165,7 +165,7 @@ def main(arguments: Sequence[str]) -> None:
     size = config.data.picture_size * NETWORKS[config.drawing.network].fineness
     models = train(draw(COUNT, size, config.seed), config, folder)
     save_half(models.generator, PRETRAINED / "generator.keras")
-    save_half(models.restorer, PRETRAINED / "restorer.keras")
+    save_half(models.restorer, PRETRAINED / "refiner.keras")
     (PRETRAINED / "settings.toml").write_text(settings, encoding="utf-8")
     write_sheet(models)
     cost = {

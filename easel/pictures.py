@@ -142,7 +142,7 @@ def restore(
         from serving.provenance import Restoring, of_restored
 
         say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
-        with connect(server, local, root) as client, quiet() if local else nullcontext():
+        with connect(server, local, root, restoring=True) as client, quiet() if local else nullcontext():
             restored = client.restore(picture, mask=mask, noise_sigma=noise, blur_sigma=blur)
             version = restored.info["model_version"]
             restored = client.enlarge(restored) if enlarge else restored
@@ -163,21 +163,21 @@ def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
     return sheet(images, columns=min(len(drawn), 8)), provenance
 
 
-def connect(server: str, local: bool, root: Path) -> "Client":
+def connect(server: str, local: bool, root: Path, *, restoring: bool = False) -> "Client":
     """The client for a server, or for the models in this process."""
     if local:
-        return client_here(root)
+        return client_here(root, restoring=restoring)
     from serving.client import Client
 
     return Client(server)
 
 
-def client_here(root: Path) -> "LocalClient":
+def client_here(root: Path, *, restoring: bool) -> "LocalClient":
     """The client for the models in this process: of a bundle, pushed in this root, or else the pretrained ones."""
     from serving.bundle.facts import is_bundle
     from serving.local import LocalClient
 
-    models = root if is_bundle(root) else models_here(root)
+    models = root if is_bundle(root) else models_here(root, restoring=restoring)
     if not is_bundle(models):
         with quiet():
             from serving.server.storage import passed_over
@@ -187,30 +187,36 @@ def client_here(root: Path) -> "LocalClient":
     return LocalClient(models)
 
 
-def models_here(root: Path) -> Path:
-    """What was pushed in this root, or else the pretrained models, which are made ready once."""
+def models_here(root: Path, *, restoring: bool = False) -> Path:
+    """What was pushed in this root, or else the pretrained models, which are made ready once.
+
+    A bundle has one restorer: that of drawings, or with `restoring` that of photographs.
+    """
     if (root / "pushed").is_dir():
         return root / "pushed"
     typer.echo(f"No run has pushed a model to {root}: the pretrained ones, which come along, do this.", err=True)
-    return bundled() if find_spec("ai_edge_litert") else unpacked(root)
+    return bundled(restoring=restoring) if find_spec("ai_edge_litert") else unpacked(root)
 
 
-def bundled() -> Path:
+def bundled(*, restoring: bool) -> Path:
     """The pretrained models as a bundle, which is written into the user's cache once for each of their versions."""
     from models.pretrained import HERE, digest
     from serving.bundle.facts import FORMAT
     from serving.folders import fresh_folder
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easel"
-    bundle = cache / f"litert-{FORMAT}-{digest(*sorted(HERE.glob('*.keras')))}"
+    purpose = "restoring" if restoring else "drawing"
+    bundle = cache / f"litert-{FORMAT}-{purpose}-{digest(*sorted(HERE.glob('*.keras')))}"
     if not bundle.is_dir():
         typer.echo(f"Writing them for LiteRT into {bundle}: half a minute, once.", err=True)
         with quiet():
             from models.bundle import export_bundle
-            from models.pretrained import load_pretrained
+            from models.pretrained import load_pretrained, load_restorer
+            from models.text_to_image import TextToImage
 
+            models = load_pretrained()
             with fresh_folder(bundle) as folder:
-                export_bundle(load_pretrained(), folder)
+                export_bundle(TextToImage(models.generator, load_restorer()) if restoring else models, folder)
     return bundle
 
 
