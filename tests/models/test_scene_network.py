@@ -171,7 +171,7 @@ def test_the_prior_gives_what_it_samples_the_density_it_says() -> None:
     assert own.shape == (5, parts)
     np.testing.assert_allclose(middles, prior.sample(mixed, every, uniform, 0 * normal), atol=1e-6)
     # The background comes first in `nats`; its colour comes last, so nothing else depends on it there.
-    further = prior.sample(mixed, every, uniform, normal * [1, 1, 1, 2])
+    further = prior.sample(mixed, every, uniform, normal * np.float32([1, 1, 1, 2]))
     again = prior.nats(further, mixed).numpy()
     np.testing.assert_allclose((again - own)[:, 0], 1.5 * normal[:, -1, -1] ** 2, rtol=1e-3, atol=1e-4)
 

@@ -157,7 +157,7 @@ def changed(name: str, value: Any) -> RunConfig:
     elif isinstance(value, bool):
         others = [not value]
     else:
-        others = [1, 0.25, value and value * 2, value and value / 2]
+        others = [1, 0.25, value and value * 2, value and value / 2, 16]
     for other in (other for other in others if other != value):
         with contextlib.suppress(ValidationError):
             return RunConfig.model_validate(merged(nested(name, other), network_of(name)))
