@@ -19,6 +19,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pretraining_on_gpu import annotations_of
 from benchmarks.quality.drawing import captioned, no_lines
 from benchmarks.speed.rows import processor
 from models.learning.fit import fit, save_grid
@@ -28,9 +29,9 @@ from models.learning.settings import LearningConfig
 from models.restorer import Restorer
 from models.text_to_image import TextToImage
 from tfx_pipeline.datasets.storybook.samples import sample
-from tfx_pipeline.datasets.storybook.scene import Scene, render
+from tfx_pipeline.datasets.storybook.scene import render
 from tfx_pipeline.datasets.storybook.story import MOST
-from tfx_pipeline.ingesting.annotations import Annotations, Box, boxes_of, tags_of
+from tfx_pipeline.ingesting.annotations import Annotations, boxes_of, tags_of
 
 COUNT, BATCH = 24_000, 200
 PRETRAINED = Path(__file__).parents[1] / "models" / "pretrained"
@@ -79,12 +80,6 @@ def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
         [(each.captions.english, each.captions.chinese) for each in drawn],
         [annotations_of(each.scene) for each in drawn],
     )
-
-
-def annotations_of(scene: Scene) -> Annotations:
-    """Where and what the figures of a scene are, and its scenery."""
-    boxes = tuple(Box(*box) for box in scene.boxes)
-    return Annotations(boxes=boxes, categories=tuple(map(tuple, scene.tags)), tags=tuple(scene.scenery))
 
 
 def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:

@@ -30,9 +30,8 @@ from models.language_network import LanguageNetwork
 from models.language_training import GroundedLanguageModel
 from models.learning.settings import LearningConfig
 from models.optimizers import muon
-from models.scene_encoders import BackEncoder, LookEncoder, PlaceEncoder
 from models.scene_network import SceneNetwork
-from models.scene_training import Encoders, SceneTraining
+from models.scene_training import LAST_LAYERS, Encoders, SceneTraining
 from models.tensors import Tensor, to_float, to_uint8
 from models.vocabulary import PAD, START
 from tfx_pipeline.datasets.storybook.captions import captions
@@ -53,7 +52,6 @@ UNKNOWN, BEHEADED = 0.3, 0.1
 BATCHES = (256, 64)
 STEPS = 40_000
 """About as many as a large GPU takes of the generator's in ten minutes."""
-LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
 
 
 class Pack(NamedTuple):
@@ -141,11 +139,14 @@ def draw(folder: Path, numbers: tuple[int, int]) -> list[Annotations]:
     pictures, annotations = np.load(folder / "pictures.npy", mmap_mode="r+"), []
     for number, (scene, _) in enumerate(scenes(numbers), numbers[0]):
         pictures[number] = render(scene, FINE)
-        boxes = tuple(Box(*box) for box in scene.boxes)
-        annotations.append(
-            Annotations(boxes=boxes, categories=tuple(map(tuple, scene.tags)), tags=tuple(scene.scenery))
-        )
+        annotations.append(annotations_of(scene))
     return annotations
+
+
+def annotations_of(scene: Scene) -> Annotations:
+    """Where and what the figures of a scene are, and its scenery."""
+    boxes = tuple(Box(*box) for box in scene.boxes)
+    return Annotations(boxes=boxes, categories=tuple(map(tuple, scene.tags)), tags=tuple(scene.scenery))
 
 
 def drawn(known: Pack, folder: Path) -> Data:
@@ -168,27 +169,13 @@ def train(file: Path, out: Path, seconds: tuple[float, float], *, batches: tuple
     keras.utils.set_random_seed(config.seed)
     with tempfile.TemporaryDirectory() as folder:
         data = drawn(known, Path(folder))
-        language_model = new_language_network(known.vocabulary, config)
+        language_model = LanguageNetwork(
+            known.vocabulary, length=config.data.caption_length, **config.language.architecture
+        )
         learn_to_read(data, language_model, config, seconds=seconds[0], batch_size=batches[0])
         data = data._replace(embedding=embedded(language_model, known.ids))
         generator = learn_to_draw(data, language_model, config, seconds=seconds[1], batch_size=batches[1])
     np.savez(out, *(np.asarray(weight, np.float16) for weight in generator.get_weights()))
-
-
-def new_language_network(vocabulary: list[str], config: LearningConfig) -> LanguageNetwork:
-    """A language model of the settings, untrained, without its tokenizer."""
-    language = config.language
-    return LanguageNetwork(
-        vocabulary,
-        length=config.data.caption_length,
-        token_size=language.token_size,
-        width=language.width,
-        depth=language.depth,
-        slots=language.slots,
-        slot_size=language.slot_size,
-        reading_depth=language.reading_depth,
-        reading_width=language.reading_width,
-    )
 
 
 def learn_to_read(
@@ -206,17 +193,11 @@ def learn_to_draw(
 ) -> SceneNetwork:
     """Train the generator."""
     asked, size = config.drawing.scenes, config.data.picture_size
-    generator = SceneNetwork(language_model, picture_size=size, components=asked.components, dtype="mixed_bfloat16")
+    generator = SceneNetwork(language_model, picture_size=size, dtype="mixed_bfloat16", **asked.architecture)
     generator.mixer.adapt(data.embedding[:10_000, 0].astype(np.float32))
-    width, look = generator.width, generator.shape_size + generator.colour_size
-    encoders = Encoders(
-        BackEncoder(size, width, look, dtype=generator.dtype_policy),
-        PlaceEncoder(size, generator.things, width, dtype=generator.dtype_policy),
-        LookEncoder(width, look, dtype=generator.dtype_policy),
-    )
     training = SceneTraining(
         generator,
-        encoders,
+        Encoders.of(generator, dtype=generator.dtype_policy),
         steps=STEPS,
         fineness=FINE // size,
         kl_weight=asked.kl_weight,

@@ -7,7 +7,7 @@ finds their edges; so the cost of detail is that of the window, however fine the
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -38,6 +38,9 @@ MUTED = 0.2
 CROWDED = 0.5
 """Most things of a batch that are drawn, as a share of all that there could be."""
 
+LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
+"""Names of layers that end a network or are memories, as embeddings are; Muon leaves them to Adam."""
+
 Window = tuple[Tensor, Tensor, Tensor, Tensor]
 """Pixels, float32[b, n, n, 3], where their columns and rows lie, float32[n] each, and the pitch, float32[]."""
 
@@ -48,6 +51,17 @@ class Encoders(NamedTuple):
     back: BackEncoder
     place: PlaceEncoder
     look: LookEncoder
+
+    @classmethod
+    def of(cls, generator: SceneNetwork, dtype: Any = "float32") -> "Encoders":
+        """Encoders that read pictures for a generator, untrained."""
+        size, width = generator.picture_size, generator.width
+        look_size = generator.shape_size + generator.colour_size
+        return cls(
+            back=BackEncoder(size, width, look_size, dtype=dtype),
+            place=PlaceEncoder(size, generator.things, width, dtype=dtype),
+            look=LookEncoder(width, look_size, dtype=dtype),
+        )
 
 
 class Found(NamedTuple):

@@ -115,14 +115,4 @@ def learn_to_restore(image: NDArray[np.uint8], config: LearningConfig, *, fit: F
 
 def new_language_model(vocabulary: Sequence[str], settings: Language, length: int) -> LanguageModel:
     """A language model of these settings, untrained."""
-    return LanguageModel(
-        vocabulary,
-        length=length,
-        token_size=settings.token_size,
-        width=settings.width,
-        depth=settings.depth,
-        slots=settings.slots,
-        slot_size=settings.slot_size,
-        reading_depth=settings.reading_depth,
-        reading_width=settings.reading_width,
-    )
+    return LanguageModel(vocabulary, length=length, **settings.architecture)

@@ -15,14 +15,10 @@ from models.learning.inputs import Batches, Captioned, embedding_batches
 from models.learning.networks import SCENES
 from models.learning.optimizing import averaging_muon
 from models.learning.settings import LearningConfig, Scenes
-from models.scene_encoders import BackEncoder, LookEncoder, PlaceEncoder
 from models.scene_generator import SceneGenerator
 from models.scene_network import WHERE
-from models.scene_training import Encoders, SceneTraining
+from models.scene_training import LAST_LAYERS, Encoders, SceneTraining
 from models.tensors import to_uint8
-
-# Layers that end a network or are memories, as embeddings are; Muon leaves them to Adam.
-LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
 
 MANY = 10_000
 """Captions that the mixer of slots adapts to."""
@@ -35,7 +31,7 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
     trained = new_scene_generator(language_model, settings, size, dtype=precision)
     training = SceneTraining(
         trained,
-        encoders_of(trained, dtype=precision),
+        Encoders.of(trained, dtype=precision),
         steps=settings.steps,
         fineness=SCENES.fineness,
         kl_weight=settings.kl_weight,
@@ -61,16 +57,6 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
     generator = new_scene_generator(language_model, settings, size)
     generator.set_weights(trained.get_weights())
     return generator
-
-
-def encoders_of(generator: SceneGenerator, dtype: str = "float32") -> Encoders:
-    """Encoders that read pictures for a generator, untrained."""
-    size, width, look_size = generator.picture_size, generator.width, generator.shape_size + generator.colour_size
-    return Encoders(
-        back=BackEncoder(size, width, look_size, dtype=dtype),
-        place=PlaceEncoder(size, generator.things, width, dtype=dtype),
-        look=LookEncoder(width, look_size, dtype=dtype),
-    )
 
 
 def known_boxes(data: Captioned, things: int) -> NDArray[np.float32]:
@@ -102,21 +88,4 @@ def new_scene_generator(
     language_model: LanguageModel, settings: Scenes, picture_size: int, dtype: str = "float32"
 ) -> SceneGenerator:
     """A generator of these settings, untrained."""
-    return SceneGenerator(
-        language_model,
-        picture_size=picture_size,
-        things=settings.things,
-        shape_size=settings.shape_size,
-        colour_size=settings.colour_size,
-        components=settings.components,
-        width=settings.width,
-        canvas=settings.canvas,
-        back_canvas=settings.back_canvas,
-        features=settings.features,
-        back_features=settings.back_features,
-        memory=settings.memory,
-        back_memory=settings.back_memory,
-        colours=settings.colours,
-        back_colours=settings.back_colours,
-        dtype=dtype,
-    )
+    return SceneGenerator(language_model, picture_size=picture_size, dtype=dtype, **settings.architecture)

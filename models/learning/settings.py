@@ -1,6 +1,6 @@
 """What a training can be told: the size of its pictures and captions, its networks and how long it learns."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -64,6 +64,13 @@ class Language(Section):
     picture_weight: Weight = 50.0
     tag_weight: Weight = 0.1
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The arguments of the network."""
+        return self.model_dump(
+            include={"token_size", "width", "depth", "slots", "slot_size", "reading_depth", "reading_width"}
+        )
+
 
 class Scenes(Section):
     """The network `scenes`; see `models.scene_network` and `models.scene_training`."""
@@ -85,6 +92,11 @@ class Scenes(Section):
     batch_size: Batch = 24
     learning_rate: Rate = 1.5e-3
     kl_weight: Weight = 3e-4
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The arguments of the network."""
+        return self.model_dump(exclude={"steps", "batch_size", "learning_rate", "kl_weight"})
 
 
 class Photo(Section):

@@ -10,7 +10,7 @@ from tiny_models import PROMPTS, pictures, shake, tiny_language_model
 
 from models.export import export_text_to_image
 from models.learning.inputs import Batches, Captioned
-from models.learning.scenes import encoders_of, learn_scenes
+from models.learning.scenes import learn_scenes
 from models.learning.settings import LearningConfig
 from models.noise import Mixture
 from models.part_prior import NoiseSizes, PartPrior
@@ -26,7 +26,7 @@ from models.scene_network import (
     sampled,
     visibility,
 )
-from models.scene_training import SceneTraining
+from models.scene_training import Encoders, SceneTraining
 from models.text_to_image import TextToImage
 
 SIZE = 16
@@ -214,7 +214,7 @@ def test_a_canvas_must_be_a_multiple_of_its_feature_map() -> None:
 
 
 def training_of(generator: SceneGenerator, *, steps: int, tags: int = 2) -> SceneTraining:
-    training = SceneTraining(generator, encoders_of(generator), steps=steps, fineness=2, kl_weight=1e-4, tags=tags)
+    training = SceneTraining(generator, Encoders.of(generator), steps=steps, fineness=2, kl_weight=1e-4, tags=tags)
     training.compile(optimizer=keras.optimizers.Adam(3e-3))
     return training
 
