@@ -167,7 +167,11 @@ def read(picture: NDArray[np.uint8]) -> Reading:
     page = Page(values, setting, (falls(setting.weather, setting.pattern)[..., 3] < COVERED).astype(np.float32))
     figures = needed(page, fitted(page, standing_alone(page.between([], []))))
     while len(figures) < MOST_FIGURES and (found := another(page, figures)):
-        figures = reconsidered(page, *found)
+        more = reconsidered(page, *found)
+        # What is not needed would be found again, and again.
+        if page.cost(more) >= page.cost(figures):
+            break
+        figures = more
     return Reading(setting, tuple(as_figure(each, order) for order, each in enumerate(figures)))
 
 

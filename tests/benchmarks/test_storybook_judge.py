@@ -1,10 +1,13 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from benchmarks.quality import storybook_judge
 from benchmarks.quality.storybook_judge import (
+    Page,
     Reading,
     Setting,
     all_settings,
@@ -15,7 +18,7 @@ from benchmarks.quality.storybook_judge import (
     reliability,
     verdict,
 )
-from benchmarks.quality.storybook_matching import over
+from benchmarks.quality.storybook_matching import Candidate, over
 from tfx_pipeline.datasets.storybook.layout import lay_out, random_scene
 from tfx_pipeline.datasets.storybook.scene import Scene, render
 from tfx_pipeline.datasets.storybook.story import Role, Story
@@ -131,3 +134,15 @@ def test_reliability_is_the_share_of_real_pictures_that_are_read_right() -> None
     assert shares == dict.fromkeys(
         ("place", "time", "weather", "strangers", "noun", "count", "variant", "colour", "relation"), 1.0
     )
+
+
+def test_a_figure_that_is_not_needed_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = laid_out("single", Role("house", "blue"))
+    proposed = itertools.count()
+
+    def another(page: Page, figures: list[Candidate]) -> tuple[list[Candidate], int]:
+        assert next(proposed) < 10
+        return [*figures, figures[0]], len(figures)
+
+    monkeypatch.setattr(storybook_judge, "another", another)
+    assert [figure.noun for figure in read(render(scene, 64)).figures] == ["house"]
