@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from easel.console import WRONG_USE, answer, fail, failing, quiet, say
+from easel.console import answer, fail, failing, quiet, say
 
 app = typer.Typer(help="Measure speed and quality on this machine.", no_args_is_help=True)
 
@@ -72,20 +72,16 @@ def quality(
     with failing("pipeline"):
         with quiet():
             from benchmarks.quality.effort import Effort
-            from benchmarks.quality.rows import ROWS, BenchError, measure
+            from benchmarks.quality.rows import ROWS, measure
 
         chosen = rows.split(",") if rows else list(ROWS)
         say(f"Measuring {', '.join(chosen)}.", as_json=as_json)
-        try:
-            figures = measure(
-                data,
-                effort=Effort(budget_minutes, seed, programs, weights, pictures),
-                rows=chosen,
-                say=lambda line: say(f"  {line}", as_json=as_json),
-            )
-        except BenchError as error:
-            say(str(error), as_json=True)
-            raise typer.Exit(WRONG_USE) from None
+        figures = measure(
+            data,
+            effort=Effort(budget_minutes, seed, programs, weights, pictures),
+            rows=chosen,
+            say=lambda line: say(f"  {line}", as_json=as_json),
+        )
     if as_json:
         answer(figures)
         return

@@ -1,6 +1,7 @@
 """The command line: thin over the three rooms, which it imports only where a command needs them."""
 
 import asyncio
+import importlib.metadata
 import os
 import warnings
 from pathlib import Path
@@ -13,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from easel import bench, compiling, data, demo, doctor, export, inspecting, models, pictures, report, runs
-from easel.console import fail, failing, quiet
+from easel.console import called, fail, failing, quiet
 
 AllowedHost = Annotated[
     list[str] | None,
@@ -24,12 +25,21 @@ AllowedHost = Annotated[
     ),
 ]
 
-app = typer.Typer(
-    help="Captioned pictures in, a served text-to-image model out.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+WHERE_TO_BEGIN = """Easel turns a prompt into a picture, with models that you train on your own captioned pictures.
+
+Draw with the pretrained models, on a page:
+  {easel} serve --pretrained
+or into a file:
+  {easel} generate "a cat under a tree" --local -o cat.png
+Train on a folder of your own:
+  {easel} data import my-pictures --out data/mine
+  {easel} run --data data/mine
+Check the installation:
+  {easel} doctor
+
+`{easel} --help` lists all commands."""
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
 app.add_typer(models.app, name="models")
@@ -43,6 +53,28 @@ app.command()(report.report)
 app.command()(pictures.generate)
 app.command()(pictures.restore)
 app.command()(inspecting.inspect)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end."""
+    if asked:
+        typer.echo(f"easel {importlib.metadata.version('easel')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def easel(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Captioned pictures in, a served text-to-image model out.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a model was not blessed, 4 the data have drifted.
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(WHERE_TO_BEGIN.format(easel=called()))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from easel.console import WRONG_USE, answer, failing, quiet, say
+from easel.console import answer, failing, quiet, say
 
 app = typer.Typer(help="Compile the pipeline for an orchestrator.", no_args_is_help=True)
 
@@ -37,16 +37,11 @@ def kubeflow(
     to build the image and start the run.
     """
     with failing("kubeflow"):
-        from models.learning.settings import ConfigError
         from tfx_pipeline.config import load_config
         from tfx_pipeline.engines import beam_args
 
         say(f"Compiling the pipeline for Kubeflow: a few seconds, to look at {data}.", as_json=as_json)
-        try:
-            settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
-        except ConfigError as error:
-            say(str(error), as_json=True)
-            raise typer.Exit(WRONG_USE) from None
+        settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
         with quiet():
             from tfx_pipeline.kubeflow import compile_pipeline
             from tfx_pipeline.local_run import source_of

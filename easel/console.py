@@ -40,10 +40,11 @@ def failing(extra: str) -> Iterator[None]:
 
 # By name, since importing their rooms here would import what a command may not need or have.
 USER_ERRORS = {
+    "ConfigError": WRONG_USE,
+    "RowError": WRONG_USE,
     "DataSetError": FAILED,
     "RefusedError": FAILED,
     "BundleError": FAILED,
-    "ConfigError": FAILED,
     "FolderError": FAILED,
     "HistoryError": FAILED,
     "ProvenanceError": FAILED,
@@ -85,14 +86,18 @@ def say(text: str, *, as_json: bool = False) -> None:
 
 
 def say_next(*commands: str) -> None:
-    """Name the commands that follow, the way this one was called: by its name where the shell finds it, or its path.
+    """Name the commands that follow, the way this one was called.
 
     Args:
         commands: Each begins with `easel`.
     """
+    typer.echo("Next: " + ", then: ".join(called() + command.removeprefix("easel") for command in commands))
+
+
+def called() -> str:
+    """What this program is called by: its name where the shell finds it, or else its path."""
     is_known = shutil.which("easel") or Path(sys.argv[0]).name != "easel"
-    called = "easel" if is_known else os.path.relpath(sys.argv[0])
-    typer.echo("Next: " + ", then: ".join(called + command.removeprefix("easel") for command in commands))
+    return "easel" if is_known else os.path.relpath(sys.argv[0])
 
 
 def short(text: str, most: int = 300) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from easel.console import NOT_BLESSED, WRONG_USE, answer, failing, quiet, say, say_next
+from easel.console import NOT_BLESSED, answer, failing, quiet, say, say_next
 from easel.watch import watch_data
 
 if TYPE_CHECKING:
@@ -57,24 +57,19 @@ def run(
     """Train on captioned pictures, judge the models and push what is blessed.
 
     The folder may hold span-0001, span-0002 and so on, of which the newest are trained on, and nothing runs where they
-    are not new. Exit codes: 0 pushed or nothing new, 1 failed, 2 wrong use, 3 a model was not blessed, 4 data drifted.
+    are not new. Exit codes: 0 pushed or nothing new, 1 failed, 2 wrong usage, 3 not blessed, 4 data drifted.
     """
     if watch:
         raise typer.Exit(watch_data(data, every, [file for file in (text, config) if file]))
     with failing("pipeline"):
-        from models.learning.settings import ConfigError
         from serving.store import Store
         from tfx_pipeline.config import load_config
         from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
 
-        try:
-            settings, beam = load_config(profile, config, start), beam_args(beam_runner, beam_option or ())
-            check_job_server(beam)
-            check_trains_alone()
-            store = Store(push_to) if push_to else None
-        except ConfigError as error:
-            say(str(error), as_json=True)
-            raise typer.Exit(WRONG_USE) from None
+        settings, beam = load_config(profile, config, start), beam_args(beam_runner, beam_option or ())
+        check_job_server(beam)
+        check_trains_alone()
+        store = Store(push_to) if push_to else None
         if store:
             store.check_writable()
         say(plan(data, root, profile, config, settings.retraining.start), as_json=as_json)

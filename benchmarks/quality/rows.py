@@ -4,16 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.choosing import check_rows
 from benchmarks.quality import captions, classes, drawing, language, restoration, storybook
 from benchmarks.quality.effort import Effort
 from benchmarks.quality.programs import ElsewhereError
 from models.pretrained import HERE as PRETRAINED
 
 Figures = dict[str, float]
-
-
-class BenchError(Exception):
-    """A bench that cannot be run; the message is one sentence."""
 
 
 class Row(NamedTuple):
@@ -109,11 +106,9 @@ def measure(
         Where something was trained also `<row>_minutes` and `training_minutes`, the longest training.
 
     Raises:
-        BenchError: If a row does not exist.
+        RowError: If a row does not exist.
     """
-    unknown = [name for name in rows if name not in ROWS]
-    if unknown:
-        raise BenchError(f"There is no row {unknown[0]!r}: choose among {', '.join(ROWS)}.")
+    check_rows(rows, ROWS)
     figures: Figures = {}
     spent: Figures = {}
     for name in rows:

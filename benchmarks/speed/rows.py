@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
+from benchmarks.choosing import check_rows
 from benchmarks.speed.compiled import export_compiled
 from benchmarks.speed.limits import Limits, flops, measure_limits, wait
 from benchmarks.speed.networks import (
@@ -369,11 +370,10 @@ def measure(*, rows: Sequence[str] = tuple(ROWS), say: Say = print) -> Figures:
         `refused` by row why its figures are missing, `limits` what the machine does at most, `machine` what it is.
 
     Raises:
-        SpeedError: If a row does not exist, or two ways draw different pictures.
+        RowError: If a row does not exist.
+        SpeedError: If two ways draw different pictures.
     """
-    unknown = [name for name in rows if name not in ROWS]
-    if unknown:
-        raise SpeedError(f"There is no row {unknown[0]!r}: choose among {', '.join(ROWS)}.")
+    check_rows(rows, ROWS)
     began, bench = time.monotonic(), started(say)
     figures: Figures = {}
     for name in rows:

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.choosing import RowError
 from benchmarks.quality import rows
 from benchmarks.quality.effort import Effort
 from benchmarks.quality.programs import ElsewhereError
-from benchmarks.quality.rows import ROWS, BenchError, Row, measure
+from benchmarks.quality.rows import ROWS, Row, measure
 
 
 def waiting(path: Path, effort: Effort) -> dict[str, float]:
@@ -79,7 +80,7 @@ def test_a_row_without_a_training_has_no_minutes() -> None:
 
 
 def test_a_row_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(BenchError, match="There is no row 'scene': choose among storybook, storybook_judge, shapes,"):
+    with pytest.raises(RowError, match="There is no row 'scene': choose among storybook, storybook_judge, shapes,"):
         measure(None, effort=Effort(1), rows=["scene"])
 
 

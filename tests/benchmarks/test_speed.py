@@ -238,5 +238,5 @@ def test_the_command_fails_where_a_ratio_fell(
 
 def test_a_row_that_does_not_exist_is_told() -> None:
     done = CliRunner().invoke(command.app, ["speed", "--rows", "promt"])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "There is no row 'promt': choose among prompt, stages" in done.stderr

@@ -1,4 +1,7 @@
+import importlib.metadata
 import json
+import re
+import shlex
 import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,7 +14,7 @@ from easel_process import easel
 from PIL import Image
 from typer.testing import CliRunner
 
-from easel import pictures
+from easel import console, pictures
 from easel.cli import app
 from easel.doctor import EXTRAS
 
@@ -67,6 +70,43 @@ def test_help_begins_with_a_sentence(path: str) -> None:
     assert str(TREE[path].help).strip().endswith(".")
 
 
+def test_the_version_is_that_of_the_installed_package() -> None:
+    done = easel("--version")
+    assert (done.returncode, done.stdout) == (0, f"easel {importlib.metadata.version('easel')}\n")
+
+
+def test_easel_alone_says_where_to_begin_with_commands_that_exist() -> None:
+    done = easel()
+    assert (done.returncode, done.stderr) == (0, "")
+    told = [shlex.split(line) for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert len(told) == 5
+    for program, *words in told:
+        assert Path(program).name == "easel"
+        path = max((path for path in TREE if f"easel {' '.join(words)} ".startswith(f"{path} ")), key=len)
+        flags = {flag for parameter in TREE[path].params for flag in parameter.opts}
+        assert path != "easel"
+        assert [word for word in words if word.startswith("--") and word not in flags] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("easel re", ["report", "restore"]), ("easel data st", ["storybook"]), ("easel run --pro", ["--profile"])],
+)
+def test_a_shell_completes_commands_and_options(
+    line: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_EASEL_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    assert easel().stdout.split() == expected
+
+
+def test_the_reference_explains_every_exit_code() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    explained = [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)]
+    assert explained == [0, console.FAILED, console.WRONG_USE, console.NOT_BLESSED, console.DRIFTED]
+
+
 def test_help_lists_the_commands() -> None:
     told = CliRunner().invoke(app, ["--help"])
     assert told.exit_code == 0
@@ -97,6 +137,23 @@ def test_help_lists_the_commands() -> None:
     ids=" ".join,
 )
 def test_wrong_use_is_exit_code_2(arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("demo", "--config", "none.toml"),
+        ("compile", "kubeflow", "--data", "data", "--root", "root", "--image", "easel", "--profile", "fast"),
+        ("run", "--data", "data", "--beam-runner", "DaskRunner"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_settings_that_make_no_sense_are_wrong_use_in_every_command(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, arguments).exit_code == 2
     assert list(tmp_path.iterdir()) == []
