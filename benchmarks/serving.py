@@ -181,7 +181,7 @@ def _swaps(models: Path, effort: Effort) -> dict[str, float]:
     return {
         "swap_requests": len(seen.milliseconds) + len(seen.failures),
         "swap_failed_requests": len(seen.failures),
-        "swap_p99_ms": seen.percentile(99),
+        "swap_p99_s": round(seen.percentile(99) / 1000, 4),
     }
 
 

@@ -20,6 +20,7 @@ def bench() -> None:
 def serving(
     root: Annotated[Path, typer.Option(help="Measure what `easel run` pushed in this folder.")] = Path("work"),
     models: Annotated[Path | None, typer.Option(help="Or this folder of <model>/<version>/.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Or the pretrained models.")] = False,
     soak_minutes: Annotated[float, typer.Option(min=0, help="Hold 70% of the largest load for so long.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
@@ -28,7 +29,9 @@ def serving(
         with quiet():
             from benchmarks.serving import measure
 
-        folder = models or root / "pushed"
+        from easel.pictures import unpacked
+
+        folder = unpacked(root) if pretrained else models or root / "pushed"
         say(f"Measuring the server on {folder}; about five minutes, and the soak.", as_json=as_json)
         figures = measure(folder, soak_minutes=soak_minutes, say=lambda line: say(f"  {line}", as_json=as_json))
     if as_json:

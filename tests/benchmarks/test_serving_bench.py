@@ -18,6 +18,7 @@ PROMISED = {
     "ready_s",
     "connections_held",
     "swap_failed_requests",
+    "swap_p99_s",
     "reload_memory_growth",
 }
 
@@ -60,3 +61,10 @@ def test_figures_are_one_flat_object(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(serving, "measure", lambda *given, **more: {"p50_ms": 1.5})
     done = CliRunner().invoke(command.app, ["serving", "--models", str(tmp_path), "--json"])
     assert json.loads(done.stdout) == {"p50_ms": 1.5}
+
+
+def test_the_pretrained_models_can_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easel.pictures.unpacked", lambda root: root / "pretrained")
+    monkeypatch.setattr(serving, "measure", lambda folder, **more: {"measured": str(folder)})
+    done = CliRunner().invoke(command.app, ["serving", "--root", str(tmp_path), "--pretrained", "--json"])
+    assert json.loads(done.stdout) == {"measured": str(tmp_path / "pretrained")}
