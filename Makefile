@@ -8,7 +8,7 @@ TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
 # Options for pytest.
 PYTEST ?=
-UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_skipping \
+UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_packaging tests/test_skipping \
 	$(addprefix tests/models/test_,batches blocks damage layers metrics noise_prior optimizers pictures \
 		proposals sampling text tiling) \
 	$(addprefix tests/tfx_pipeline/test_,captions comparing config copying drift files folder importing \
@@ -40,13 +40,13 @@ $(UV):
 	|| { rm -rf .uv; echo "Neither venv nor pip works for $(PYTHON): install the python3-venv package, then run make again."; exit 1; }
 
 install: $(UV)  ## Install what the pipeline, the server and the notebooks need
-	$(UV) sync --frozen --extra pipeline --extra local --extra notebooks --python $(PYTHON)
+	$(UV) sync --frozen --group pipeline --extra local --extra notebooks --python $(PYTHON)
 
 install-dev: $(UV)
-	$(UV) sync --frozen --extra pipeline --extra local --extra kubeflow --extra notebooks --group dev --python $(PYTHON)
+	$(UV) sync --frozen --group pipeline --extra local --group kubeflow --extra notebooks --group dev --python $(PYTHON)
 
 install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
-	$(UV) sync --frozen --extra pipeline --extra local --extra notebooks --extra gpu --python $(PYTHON)
+	$(UV) sync --frozen --group pipeline --extra local --extra notebooks --extra gpu --python $(PYTHON)
 
 packages:  ## Install the Debian packages without which tests are skipped; needs root
 	@missing="$$(for each in $(PACKAGES); do [ -e "$${each#*:}" ] || echo "$${each%%:*}"; done)"; \
@@ -73,7 +73,7 @@ pretrained: install  ## Train weights on the storybook for models/pretrained, fo
 	$(RUN) python -m benchmarks.pretraining work/pretrained
 
 bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes
-	$(UV) sync --frozen --extra bench --python $(PYTHON)
+	$(UV) sync --frozen --group bench --python $(PYTHON)
 	$(UV) pip install --quiet --python .venv/bin/python $(TORCH) || echo "PyTorch cannot be installed here: its rows are left out."
 	$(RUN) easel bench speed --docs docs
 

@@ -11,7 +11,13 @@ from typing import Any
 
 import typer
 
+from easel import IMPORT_NAMES
+
 FAILED, WRONG_USE, NOT_BLESSED, DRIFTED = 1, 2, 3, 4
+GROUPS = ("pipeline", "kubeflow", "bench")
+"""The optional parts that uv alone can install, from the lock; the others are extras."""
+INSTALLED_IN = Path(__file__).parents[1]
+"""A checkout, or the `site-packages` that a wheel was installed into."""
 
 
 @contextmanager
@@ -27,7 +33,7 @@ def failing(extra: str) -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if error.name == "benchmarks":
             fail("The benchmarks are part of the repository, not of the package: run `easel bench` in a checkout.")
-        if missing in ("benchmarks", "easel", "models", "serving", "tfx_pipeline"):
+        if missing in IMPORT_NAMES:
             raise
         fail(f"This needs {missing}, which is not installed: {adding(extra)}.")
     except OSError as error:
@@ -56,9 +62,12 @@ USER_ERRORS = {
 }
 
 
-def adding(extra: str) -> str:
-    """How an optional part is added to what is installed."""
-    return f"`.uv/bin/uv sync --frozen --inexact --extra {extra}` adds it"
+def adding(part: str) -> str:
+    """How an optional part is added to what is installed: a checkout, or a wheel."""
+    is_group = part in GROUPS
+    if (INSTALLED_IN / "pyproject.toml").is_file():
+        return f"`.uv/bin/uv sync --frozen --inexact --{'group' if is_group else 'extra'} {part}` adds it"
+    return "run `make install` in a checkout" if is_group else f"install the wheel with its extra, `easel[{part}]`"
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def packages() -> Iterator[Finding]:
         if not absent:
             yield Finding(extra, present)
         elif extra in NEEDED:
-            yield Finding(extra, f"missing {absent}", "`make install` brings it.", required=True)
+            yield Finding(extra, f"missing {absent}", f"{adding(extra)}.", required=True)
         else:
             state = f"optional, for {FOR[extra]}; {absent} not installed"
             yield Finding(extra, state, f"{adding(extra)}.")
