@@ -18,11 +18,11 @@ from keras import ops
 from models.damage import Damaged, enlarge
 from models.drawing import DrawingModel
 from models.export import Tensors, frozen
-from models.language_model import LanguageModel
+from models.language_model import TRIES, LanguageModel
 from models.patterns import patterns
 from models.restorer import TILE, Restorer
 from models.restorer_network import STRIDE, prepared
-from models.spelling import latin_letters
+from models.spelling import COMMON, latin_letters
 from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED
 
@@ -94,8 +94,10 @@ def export_bundle(
             "vocabulary": reader.vocabulary,
             "length": reader.length,
             "letters": "".join(latin_letters(reader.vocabulary[len(RESERVED) :])),
+            "common": sorted(COMMON),
             "patterns": patterns(),
         },
+        "tries": TRIES,
         "states": [reader.depth, 2, 1, reader.width],
         "tiling": {"tile": TILE, "margin": restorer.reach, "multiple": STRIDE},
     }

@@ -21,6 +21,8 @@ from models.vocabulary import END, PAD, RESERVED
 HOTTEST = 1e4
 # Pieces read at once when a text is scored, and texts side by side: bounds on memory, without effect on the result.
 WINDOW, ROWS = 256, 256
+TRIES = 8
+"""Continuations of a caption written side by side, of which the likeliest is kept."""
 
 Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
 Decode: TypeAlias = Callable[..., tf.Tensor]
@@ -43,8 +45,8 @@ class LanguageModel(LanguageNetwork):
         self.tokenizer = Tokenizer(self.vocabulary, self.length, exact=self.exact)
 
     def embed_texts(self, captions: tf.Tensor) -> tf.Tensor:
-        """In the graph: string[b] -> float32[b, embedding_size]."""
-        return self.embed_ids(self.tokenizer.tokenize(captions))
+        """In the graph: string[b] -> float32[b, embedding_size]; unknown words are left out."""
+        return self.embed_ids(self.tokenizer.tokenize_known(captions))
 
     def embed_ids(self, ids_BxT: tf.Tensor) -> tf.Tensor:
         """What `call` says of captions, for inference: int64[b, t] -> float32[b, embedding_size]."""
@@ -67,6 +69,9 @@ class LanguageModel(LanguageNetwork):
     ) -> tf.Tensor:
         """In the graph: each prompt with its continuation.
 
+        A caption is continued `TRIES` times, and the likeliest continuation is kept: broken sentences are unlikely, and
+        so is a further part after a prompt that is a caption already.
+
         Args:
             prompts: string[b].
             seeds: int64[b]; a row's continuation depends on its own prompt, seed, temperature and length alone.
@@ -76,15 +81,21 @@ class LanguageModel(LanguageNetwork):
 
         Returns:
             string[b], valid UTF-8, each beginning with its prompt, spaces at its ends trimmed unless texts are exact.
-            An empty prompt becomes a whole caption; a prompt that fills a caption stays as it is.
+            An empty prompt becomes a whole caption; a prompt that fills a caption stays as it is. Unknown words of a
+            prompt are kept in the text, but not read.
         """
         prompts = as_utf8(prompts) if self.exact else tf.strings.strip(as_utf8(prompts))
-        ids_BxT = self.tokenizer.tokenize(prompts)
+        ids_BxT = self.tokenizer.tokenize_known(prompts)
         is_prompt_BxT = tf.not_equal(ids_BxT, PAD) & tf.not_equal(ids_BxT, END)
         if lengths is None:
             lengths = tf.fill(tf.shape(seeds), self.length)
-        draws_BxT = uniform_rows(seeds, self.length, stream=0)
-        written_TxB = (decode or self.decode)(ids_BxT, is_prompt_BxT, draws_BxT, temperatures, lengths)
+        tries = 1 if self.exact else TRIES
+        # Far from the seeds that users count up from one prompt to the next.
+        seeds_BxK = seeds[:, None] + tf.range(tries, dtype=tf.int64) * 2**32
+        draws_BxKxT = tf.reshape(
+            uniform_rows(tf.reshape(seeds_BxK, [-1]), self.length, stream=0), [-1, tries, self.length]
+        )
+        written_TxB = (decode or self.decode)(ids_BxT, is_prompt_BxT, draws_BxKxT, temperatures, lengths)
         continuation = tf.where(is_prompt_BxT, tf.constant(PAD, tf.int64), tf.transpose(written_TxB))
         texts = tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
         # After an empty prompt the first word brings its space.
@@ -98,12 +109,12 @@ class LanguageModel(LanguageNetwork):
         Args:
             ids: int64[b, t], the prompts.
             is_prompt: bool[b, t], whether an id is read rather than written.
-            draws: float32[b, t] in [0, 1), the random number that decides each piece.
+            draws: float32[b, k, t] in [0, 1), for each of `k` continuations the random numbers that decide its pieces.
             temperatures: float32[b].
             lengths: int32[b], most pieces to write.
 
         Returns:
-            int64[t, b]. The loop ends with the last row's END.
+            The likeliest continuation of each row, int64[t, b]. The loop ends when no row can still win.
         """
         blocks = [block_of(lstm) for lstm in self.lstms]
         start, states = self._prefill(blocks, ids, is_prompt)
@@ -138,30 +149,52 @@ class LanguageModel(LanguageNetwork):
         start: tf.Tensor | int = 1,
         states: States | None = None,
     ) -> tf.Tensor:
+        tries = draws.shape[1]
+        ids, is_prompt, temperatures, lengths = (
+            tf.repeat(column, tries, axis=0) for column in (ids, is_prompt, temperatures, lengths)
+        )
+        draws = tf.reshape(draws, [-1, draws.shape[2]])
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
         # Nothing at all is no caption: what an empty prompt becomes has a piece at least.
         never_first, never = never, tf.tensor_scatter_nd_update(never, [[END]], [0.0])
-        ends = tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1) + lengths
+        # Finished continuations are compared and the winner is cut, so that a longer length only ever adds pieces.
+        cuts = tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1) + lengths
+        ends = cuts if tries == 1 else tf.where(lengths > 0, self.length, 0)
         nothing = tf.constant(PAD, tf.int64)
         written = tf.TensorArray(tf.int64, size=self.length).unstack(tf.fill([self.length, rows], nothing))
 
-        def writing(time: tf.Tensor, last: tf.Tensor) -> tf.Tensor:
-            return tf.not_equal(last, END) & tf.not_equal(last, PAD) & (time < ends)
+        def writing(time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor) -> tf.Tensor:
+            unfinished = tf.not_equal(last, END) & tf.not_equal(last, PAD) & (time < ends)
+            # Nats only grow, so what costs more than a finished continuation can no longer win.
+            best = tf.reduce_min(tf.reshape(tf.where(unfinished, np.inf, nats), [-1, tries]), axis=1)
+            return unfinished & (nats <= tf.repeat(best, tries))
 
-        def step(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tuple[Any, ...]:
+        def step(
+            time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, states: States, written: tf.TensorArray
+        ) -> tuple[Any, ...]:
             logits, states = one_step(last, states)
             logits += tf.where(time > 1, never, never_first)
-            drawn = tf.where(writing(time, last), sample(logits, draws[:, time], temperatures), nothing)
-            following = tf.where(is_prompt[:, time], ids[:, time], drawn)
-            return time + 1, following, states, written.write(time, following)
+            drawn = sample(logits, draws[:, time], temperatures)
+            written_here = writing(time, last, nats) & ~is_prompt[:, time]
+            cost = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=drawn, logits=logits)
+            following = tf.where(is_prompt[:, time], ids[:, time], tf.where(written_here, drawn, nothing))
+            nats += tf.where(written_here, cost, 0.0)
+            return time + 1, following, nats, states, written.write(time, following)
 
-        def unfinished(time: tf.Tensor, last: tf.Tensor, states: States, written: tf.TensorArray) -> tf.Tensor:
-            return (time < self.length) & tf.reduce_any(writing(time, last))
+        def unfinished(
+            time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, states: States, written: tf.TensorArray
+        ) -> tf.Tensor:
+            return (time < self.length) & tf.reduce_any(writing(time, last, nats))
 
-        begin = (tf.convert_to_tensor(start), ids[:, start - 1], states or self.no_states(rows), written)
-        *_, written = tf.while_loop(unfinished, step, begin)
-        return tf.ensure_shape(written.stack(), [self.length, None])
+        before = states or self.no_states(rows // tries)
+        before = [[tf.repeat(part, tries, axis=0) for part in layer] for layer in before]
+        begin = (tf.convert_to_tensor(start), ids[:, start - 1], tf.zeros([rows]), before, written)
+        *_, nats, _, written = tf.while_loop(unfinished, step, begin)
+        likeliest = tf.argmin(tf.reshape(nats, [-1, tries]), axis=1) + tries * tf.range(rows // tries, dtype=tf.int64)
+        within = tf.range(self.length)[:, None] < tf.gather(cuts, likeliest)
+        best = tf.where(within, tf.gather(written.stack(), likeliest, axis=1), nothing)
+        return tf.ensure_shape(best, [self.length, None])
 
     def step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """One piece through every layer: logits float32[b, vocabulary] and the new states."""

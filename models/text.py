@@ -95,6 +95,12 @@ def token_ids(
     Returns:
         int64[b, length]: START, pieces, END, then PAD. An empty text is START, END.
     """
+    split = tf.strings.unicode_split(as_utf8(texts), "UTF-8") if exact else pieces(texts)
+    return piece_ids(split, table, length)
+
+
+def piece_ids(split: tf.RaggedTensor, table: tf.lookup.StaticVocabularyTable, length: int | None) -> tf.Tensor:
+    """The same of texts, ragged string[b, (pieces)], that are split already."""
     wordpiece = tf_text.WordpieceTokenizer(
         table,
         suffix_indicator="",
@@ -103,7 +109,6 @@ def token_ids(
         split_unknown_characters=True,
         max_bytes_per_word=400,
     )
-    split = tf.strings.unicode_split(as_utf8(texts), "UTF-8") if exact else pieces(texts)
     within_pieces = wordpiece.tokenize(split.flat_values)
     ends = tf.gather(within_pieces.row_splits, split.row_splits)
     ids = tf.RaggedTensor.from_row_splits(within_pieces.flat_values, ends, validate=False)
@@ -149,6 +154,22 @@ class Tokenizer(tf.Module):
         """string[b] -> int64[b, length]; see `token_ids`."""
         ids = token_ids(texts, self.table, self.length, exact=self.exact)
         return tf.ensure_shape(ids, [None, self.length])
+
+    def tokenize_known(self, texts: tf.Tensor) -> tf.Tensor:
+        """The same without the words and characters that the vocabulary lacks, which nothing has taught a reader.
+
+        A text in which all of them are unknown is tokenized as it is.
+        """
+        if self.exact:
+            return self.tokenize(texts)
+        split = pieces(texts)
+        # A word after punctuation has no space of its own.
+        spaced = tf.where(self.table.lookup(split.flat_values) < self.size, "", SPACE) + split.flat_values
+        known = split.with_flat_values(self.table.lookup(spaced) < self.size)
+        some = tf.gather(tf.reduce_any(known, axis=1), split.value_rowids())
+        kept = split.with_flat_values(tf.where(some, spaced, split.flat_values))
+        kept = tf.ragged.boolean_mask(kept, known.with_flat_values(known.flat_values | ~some))
+        return tf.ensure_shape(piece_ids(kept, self.table, self.length), [None, self.length])
 
     def tokenize_whole(self, texts: tf.Tensor) -> tf.Tensor:
         """string[b] -> int64[b, t], as long as the longest text needs."""

@@ -30,7 +30,7 @@ class Compiled(tf.Module):
         language_model, temperatures = self.generator.language_model, tf.fill(tf.shape(seeds), TEMPERATURE.default)
         read = self.model.read(prompts)
         captions = language_model.continue_texts(read, seeds, temperatures, decode=language_model.decode_by_xla)
-        drawn = self._sketched(language_model.tokenizer.tokenize(captions), *self.generator.chances(seeds))
+        drawn = self._sketched(language_model.tokenizer.tokenize_known(captions), *self.generator.chances(seeds))
         return to_uint8(self._restored(drawn)), captions
 
     @tf.function(jit_compile=True, reduce_retracing=True)

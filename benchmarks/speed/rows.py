@@ -451,7 +451,7 @@ def decoders(model: LanguageModel) -> dict[str, Step]:
     """Who writes a caption to its full length from nothing: the loop as it is served, under XLA, and PyTorch's."""
     ids = tf.one_hot([0], model.length, dtype=tf.int64) * START
     draws = uniform_rows(tf.constant([SEED], tf.int64), model.length, stream=0)
-    given = (ids, tf.not_equal(ids, 0), draws, tf.constant([TEMPERATURE.default]), tf.constant([model.length]))
+    given = (ids, tf.not_equal(ids, 0), draws[:, None], tf.constant([TEMPERATURE.default]), tf.constant([model.length]))
     served = tf.function(model.decode, autograph=False)
     sides: dict[str, Step] = {
         "ours": lambda: wait(served(*given)),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.speed.networks import drawing_model
-from models.language_model import LanguageModel
+from models.language_model import TRIES, LanguageModel
 from models.options import TEMPERATURE
 from models.restorer_network import noise_sigma
 from models.sampling import uniform_rows
@@ -68,7 +68,7 @@ class Staged:
     def __call__(self, prompt: str, seed: int) -> tuple[bytes, str]:
         """A PNG and the caption that it shows."""
         caption = self.continued(prompt, seed)
-        _, embedding = self.read(self.language_model.tokenizer.tokenize(tf.constant([caption])).numpy())
+        _, embedding = self.read(self.language_model.tokenizer.tokenize_known(tf.constant([caption])).numpy())
         chances = self.generator.chances(tf.constant([seed], tf.int64))
         noise = self.generator.noise(tf.constant(embedding), *chances).numpy()
         drawn = np.clip(self.draw([noise, embedding]), -1, 1)
@@ -78,30 +78,46 @@ class Staged:
         return png(to_uint8(tf.constant(restored)).numpy()[0]), caption
 
     def continued(self, prompt: str, seed: int) -> str:
-        """The prompt with its continuation, a call of the model for each piece."""
+        """The prompt with the likeliest of its continuations, a call of the model for each piece of all of them."""
         model = self.language_model
-        ids = model.tokenizer.tokenize(tf.constant([prompt])).numpy()[0]
+        ids = model.tokenizer.tokenize_known(tf.constant([prompt])).numpy()[0]
         given = [int(number) for number in ids if number not in (PAD, END)]
-        draws = uniform_rows(tf.constant([seed], tf.int64), model.length, stream=0).numpy()[0]
-        states: Any = [[np.zeros((1, model.width), np.float32)] * 2 for _ in model.lstms]
-        written: list[int] = []
-        last = given[0]
+        seeds = np.int64(seed) + np.arange(TRIES, dtype=np.int64) * 2**32
+        draws = uniform_rows(tf.constant(seeds), model.length, stream=0).numpy()
+        states: Any = [[np.zeros((TRIES, lstm.units), np.float32)] * 2 for lstm in model.lstms]
+        written, nats = np.full((TRIES, model.length), PAD), np.zeros(TRIES)
+        last = np.full(TRIES, given[0])
         for time in range(1, model.length):
-            logits, states = self.step([np.array([last]), states])
-            last = given[time] if time < len(given) else pick(logits[0], draws[time])
-            if last == END:
+            logits, states = self.step([last, states])
+            if time < len(given):
+                last = np.full(TRIES, given[time])
+                continue
+            going = (last != END) & (last != PAD)
+            if not going.any():
                 break
-            written += [last] if time >= len(given) else []
-        text = model.tokenizer.detokenize(tf.constant([[PAD, *written]], tf.int64)).numpy()[0].decode()
-        return prompt + text
+            allowed = without_reserved(np.array(logits))
+            picked = np.array([pick(row, draw) for row, draw in zip(allowed, draws[:, time], strict=True)])
+            nats += np.where(going, -log_softmax(allowed)[np.arange(TRIES), picked], 0)
+            last = written[:, time] = np.where(going, picked, PAD)
+        text = model.tokenizer.detokenize(tf.constant([[PAD, *written[np.argmin(nats), 1:]]], tf.int64))
+        return prompt + text.numpy()[0].decode()
+
+
+def without_reserved(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits, float32[b, v], by which no reserved piece but END can be written."""
+    logits[:, [number for number in range(len(RESERVED)) if number != END]] = -1e9
+    return logits
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The logarithm of the softmax over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def pick(logits: NDArray[np.float32], draw: float) -> int:
     """One piece by inverting the cumulative distribution, as `models.language_model.sample` does."""
-    allowed = logits.copy()
-    allowed[[number for number in range(len(RESERVED)) if number != END]] = -1e9
-    weights = np.exp((allowed - allowed.max()) / np.float32(TEMPERATURE.default))
-    cumulative = np.cumsum(weights)
+    cumulative = np.cumsum(np.exp((logits - logits.max()) / np.float32(TEMPERATURE.default)))
     return int(min((cumulative <= draw * cumulative[-1]).sum(), len(logits) - 1))
 
 

@@ -26,6 +26,7 @@ class LanguageModel:
     def __init__(self, networks: Networks, facts: Facts) -> None:
         self.tokenizer = Tokenizer(facts.text)
         self._networks = networks
+        self._tries = facts.tries
         self._nothing = np.zeros(facts.states, np.float32)
 
     def continue_text(self, prompt: str, seed: int, temperature: float, most: int | None = None) -> str:
@@ -40,24 +41,39 @@ class LanguageModel:
         """
         prompt = prompt.strip(BLANKS)
         length = self.tokenizer.length
-        read = [number for number in self.tokenizer.tokenize(prompt) if number not in (PAD, END)]
-        draws, end = uniform(seed, 0, length), min(length, len(read) + (length if most is None else most))
-        written: list[int] = []
+        read = [number for number in self.tokenizer.tokenize_known(prompt) if number not in (PAD, END)]
+        end = min(length, len(read) + (length if most is None else most))
         states, logits = self._nothing, np.empty(0, np.float32)
         for number in read if len(read) < end else ():
             logits, states = self._step(number, states)
-        for time in range(len(read), end):
-            logits[: len(RESERVED)] += NEVER * (np.arange(len(RESERVED)) != END) if time > 1 else NEVER
-            number = sample(logits, draws[time], temperature)
+        best, least = list[int](), np.inf
+        for number in range(self._tries if len(read) < end else 0):
+            draws = uniform((seed + number * 2**32) % 2**64, 0, length)[len(read) :]
+            written, nats = self._write(states, logits, draws, temperature, least, from_nothing=len(read) == 1)
+            if nats < least:
+                best, least = written, nats
+        return (prompt + self.tokenizer.detokenize(best[: end - len(read)])).removeprefix(" ")
+
+    def _write(
+        self, states: Floats, logits: Floats, draws: Floats, temperature: float, most: float, *, from_nothing: bool
+    ) -> tuple[list[int], float]:
+        """A continuation and its nats; it stops once it costs `most` or more and can no longer win."""
+        written, nats = list[int](), 0.0
+        for draw in draws:
+            first = from_nothing and not written
+            allowed = logits.copy()
+            allowed[: len(RESERVED)] += NEVER if first else NEVER * (np.arange(len(RESERVED)) != END)
+            number = sample(allowed, draw, temperature)
             written.append(number)
-            if number == END:
+            nats += nats_of(number, allowed)
+            if number == END or nats >= most:
                 break
             logits, states = self._step(number, states)
-        return (prompt + self.tokenizer.detokenize(written)).removeprefix(" ")
+        return written, nats
 
     def embed(self, caption: str) -> Floats:
         """The embedding of a caption, float32[1, embedding_size]."""
-        ids = self.tokenizer.tokenize(caption)
+        ids = self.tokenizer.tokenize_known(caption)
         outputs = np.zeros((1, len(ids), self._nothing.shape[-1]), np.float32)
         states = self._nothing
         for time in range(sum(number != PAD for number in ids)):
@@ -78,3 +94,9 @@ def sample(logits: Floats, draw: NDArray[np.float32], temperature: float) -> int
     scaled = logits / np.float32(np.clip(temperature, COLDEST, HOTTEST))
     cumulative = np.cumsum(np.exp(scaled - scaled.max()), dtype=np.float32)
     return min(int(np.sum(cumulative <= draw * cumulative[-1])), len(logits) - 1)
+
+
+def nats_of(number: int, logits: Floats) -> float:
+    """What a piece costs, the negative logarithm of its likelihood."""
+    highest = logits.max()
+    return float(highest + np.log(np.exp(logits - highest).sum()) - logits[number])

@@ -29,7 +29,8 @@ class Facts:
         picture_size: side in pixels of a picture at scale 1.
         prompts: to try, by language.
         draws: what is random in a drawing: `kind` (`normal` or `uniform`), `stream` and `shape` each.
-        text: `vocabulary`, `length`, `letters` and `patterns` of the tokenizer.
+        text: `vocabulary`, `length`, `letters`, `common` words and `patterns` of the tokenizer.
+        tries: how often a prompt is continued; the likeliest continuation is kept.
         states: shape of the LSTM's states: layers, output and memory, rows, width.
         tiling: `tile`, `margin` and `multiple` in pixels, for large pictures.
 
@@ -41,6 +42,7 @@ class Facts:
     prompts: Mapping[str, Sequence[str]]
     draws: Sequence[Mapping[str, Any]]
     text: Mapping[str, Any]
+    tries: int
     states: Sequence[int]
     tiling: Mapping[str, int]
 

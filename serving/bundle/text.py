@@ -16,13 +16,14 @@ class Tokenizer:
     """Maps texts to rows of ids and back, and corrects typing errors.
 
     Args:
-        facts: `vocabulary`, `length`, `letters` and `patterns`, as `serving.bundle.facts.Facts` has them.
+        facts: `vocabulary`, `length`, `letters`, `common` and `patterns`, as `serving.bundle.facts.Facts` has them.
 
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self.length: int = facts["length"]
         self.letters: str = facts["letters"]
+        self.common = frozenset(facts["common"])
         self.ids = {piece: number for number, piece in enumerate(facts["vocabulary"])}
         self.written = ["" if n < len(RESERVED) else piece.replace(SPACE, " ") for piece, n in self.ids.items()]
         self._patterns = {name: re.compile(pattern) for name, pattern in facts["patterns"].items()}
@@ -41,7 +42,16 @@ class Tokenizer:
 
     def tokenize(self, text: str) -> list[int]:
         """`length` ids: START, pieces, END, then PAD; a longer text is cut, and its END with it."""
-        ids = [START, *(number for piece in self.pieces(text) for number in self._within(piece)), END]
+        return self._ids(self.pieces(text))
+
+    def tokenize_known(self, text: str) -> list[int]:
+        """The same without the words and characters that the vocabulary lacks, unless it lacks them all."""
+        pieces = self.pieces(text)
+        spaced = (piece if piece in self.ids else SPACE + piece for piece in pieces)
+        return self._ids([piece for piece in spaced if piece in self.ids] or pieces)
+
+    def _ids(self, pieces: list[str]) -> list[int]:
+        ids = [START, *(number for piece in pieces for number in self._within(piece)), END]
         return [*ids, *[PAD] * (self.length - len(ids))][: self.length]
 
     def _within(self, piece: str) -> Iterator[int]:
@@ -73,13 +83,16 @@ class Tokenizer:
         if not self._lacks(piece) or not self._patterns["latin_word"].fullmatch(piece):
             return piece
         bare = piece.removeprefix(SPACE)
-        found = {word for word in self._edited(bare) if SPACE + word in self.ids}
+        if bare in self.common:
+            return piece
+        swapped, edited = (
+            {word for word in words if SPACE + word in self.ids} for words in (_swapped(bare), self._edited(bare))
+        )
+        found = swapped if len(swapped) == 1 else swapped | edited
         return piece.removesuffix(bare) + found.pop() if len(found) == 1 else piece
 
     def _edited(self, word: str) -> Iterator[str]:
-        """All that one edit makes of a word: two neighbours swapped, a letter deleted, replaced or inserted."""
-        if len(word) >= SHORTEST_SWAPPED:
-            yield from (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1))
+        """All that one edit makes of a word: a letter deleted, replaced or inserted."""
         if len(word) >= SHORTEST_EDITED:
             for at in range(len(word) + 1):
                 before, after = word[:at], word[at:]
@@ -89,6 +102,12 @@ class Tokenizer:
     def _lacks(self, piece: str) -> bool:
         known = piece in self.ids or SPACE + piece in self.ids
         return not known and self._patterns["word"].fullmatch(piece) is not None
+
+
+def _swapped(word: str) -> Iterator[str]:
+    """All that swapping two neighbours makes of a word."""
+    if len(word) >= SHORTEST_SWAPPED:
+        yield from (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1))
 
 
 def _joined(pieces: list[str]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import CHARACTERS, PROMPTS, VOCABULARY, tiny_language_model
 
-from models.language_model import ROWS, WINDOW, LanguageModel, sample
+from models.language_model import ROWS, TRIES, WINDOW, LanguageModel, sample
 from models.vocabulary import END, PAD, RESERVED, START, character_vocabulary
 
 ASCII_SPACE = " \t\n\v\f\r"
@@ -158,6 +158,7 @@ def test_the_graph_takes_any_bytes(
 
 def test_a_length_is_the_most_pieces_that_are_added() -> None:
     model = tiny_language_model([*RESERVED, *CHARACTERS], length=12)
+    model.next_piece.bias.assign(tf.one_hot(END, len(model.vocabulary)) * -9)
     whole = model.generate("ab", seed=3, temperature=1.0)
     assert len(whole) > 6
     for length in range(5):
@@ -200,6 +201,27 @@ def test_an_exact_model_keeps_case_and_line_ends() -> None:
 def test_an_empty_prompt_becomes_a_caption(language_model: LanguageModel) -> None:
     captions = language_model.generate([""] * 8, seed=range(8), temperature=1.0)
     assert len(set(captions)) == 8 and any(captions)
+
+
+def test_the_likeliest_of_several_continuations_is_kept(language_model: LanguageModel) -> None:
+    ids = ids_of(language_model, "a", "")
+    rest = (ids, (ids != PAD) & (ids != END), tf.ones([2]), tf.fill([2], language_model.length))
+    draws = tf.random.stateless_uniform([2, TRIES, language_model.length], [1, 2])
+    inputs = (*rest[:2], draws, *rest[2:])
+    alone = [language_model.decode(*rest[:2], draws[:, each : each + 1], *rest[2:]).numpy().T for each in range(TRIES)]
+    nats = [language_model.nats(np.hstack([np.full([2, 1], START), each])) for each in alone]
+    best = [alone[number][row] for row, number in enumerate(np.argmin(nats, axis=0))]
+    np.testing.assert_array_equal(language_model.decode(*inputs).numpy().T, best)
+    np.testing.assert_array_equal(language_model.decode_by_xla(*inputs).numpy().T, best)
+
+
+@pytest.mark.parametrize("text", ["a zorb 红色 circle", "a 红色 circle"])
+def test_unknown_words_change_neither_what_is_read_nor_what_is_written(text: str) -> None:
+    vocabulary = [*RESERVED, "▁a", "▁circle", "红"]
+    model = tiny_language_model(vocabulary)
+    np.testing.assert_array_equal(model.embed(text), model.embed("a 红 circle"))
+    known = model.generate("a红 circle", seed=3, temperature=1.0)
+    assert model.generate(text, seed=3, temperature=1.0) == text + known.removeprefix("a红 circle")
 
 
 def test_no_caption_is_empty_however_likely_its_end_is(zero: LanguageModel) -> None:

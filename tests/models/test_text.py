@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_models import VOCABULARY
 
+from models.spelling import COMMON
 from models.text import Tokenizer, characters, normalise, pieces
 from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN, character_vocabulary
 
@@ -251,7 +252,7 @@ def corrected(tokenizer: Tokenizer, *texts: str) -> list[str]:
         ("caat", "cat"),
         ("hxuse", "house"),
         ("hosue", "house"),
-        ("act", "cat"),
+        ("cta", "cat"),
         ("teh", "the"),
         ("cafe", "café"),
         ("A  Caat, undr teh TREEE!", "a cat, under the tree!"),
@@ -286,27 +287,71 @@ def test_what_has_no_single_correction_stays_as_it_was_written(text: str) -> Non
     assert corrected(Tokenizer(known, 12), text) == [text]
 
 
-def naive_edits(word: str) -> set[str]:
+@pytest.mark.parametrize("word", ["from", "act", "your"])
+def test_a_common_word_is_no_typing_error(word: str) -> None:
+    known = [*RESERVED, *LETTERS, "▁frog", "▁cat", "▁four"]
+    assert corrected(Tokenizer(known, 12), word, word + "x") == [word, word + "x"]
+
+
+def test_swapped_letters_come_before_other_errors() -> None:
+    known = [*RESERVED, *LETTERS, "▁horse", "▁hares"]
+    assert corrected(Tokenizer(known, 12), "wild hores", "horeses") == ["wild horse", "horeses"]
+
+
+def naive_edits(word: str) -> tuple[set[str], set[str]]:
+    """What swaps make of a word, and what all edits do."""
     letters, halves = LETTERS[:26] + "é", [(word[:i], word[i:]) for i in range(len(word) + 1)]
-    swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1} if len(word) > 2 else set()
     if len(word) < 4:
-        return swapped if len(word) > 2 else set()
+        return swapped, swapped
     other = {a + letter + rest for a, b in halves for letter in letters for rest in (b, b[1:])}
-    return swapped | {a + b[1:] for a, b in halves if b} | other
+    return swapped, swapped | {a + b[1:] for a, b in halves if b} | other
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text("abcehorstu", min_size=1, max_size=7))
 def test_the_correction_is_the_only_known_word_one_edit_away(reader: Tokenizer, word: str) -> None:
     known = {piece[1:] for piece in KNOWN if piece[0] == SPACE}
-    single = known & naive_edits(word)
-    assert corrected(reader, word) == [single.pop() if word not in known and len(single) == 1 else word]
+    if word in known | COMMON:
+        assert corrected(reader, word) == [word]
+        return
+    by_swap, by_any = (known & edits for edits in naive_edits(word))
+    single = by_swap if len(by_swap) == 1 else by_any
+    assert corrected(reader, word) == [single.pop() if len(single) == 1 else word]
 
 
 def test_ids_of_known_words_are_what_they_were(reader: Tokenizer) -> None:
     text = "a cat under the house"
     ids = [START, *(4 + len(LETTERS) + KNOWN.index(SPACE + word) for word in text.split()), END]
     np.testing.assert_array_equal(reader.tokenize(tf.constant(corrected(reader, text)))[0, : len(ids)], ids)
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("my neighbour's cat", "cat"),
+        ("A zorb under THE tree!", "a under the tree"),
+        ("(cat)狗猫", "cat猫"),
+        ("a cat", "a cat"),
+        ("猫狗", "猫"),
+        ("", ""),
+    ],
+)
+def test_what_is_unknown_is_left_out(text: str, known: str) -> None:
+    tokenizer = Tokenizer([*RESERVED, *LETTERS.replace("a", "").replace("!", "").replace("s", ""), *KNOWN], 12)
+    ids = tokenizer.tokenize_known(tf.constant([text, "a cat"]))
+    np.testing.assert_array_equal(ids, tokenizer.tokenize(tf.constant([known, "a cat"])))
+
+
+def test_a_text_of_which_nothing_is_known_stays(reader: Tokenizer) -> None:
+    for text in ("zorb", "zorb blub", "狗狗"):
+        texts = tf.constant([text, "a cat"])
+        np.testing.assert_array_equal(reader.tokenize_known(texts), reader.tokenize(texts))
+
+
+def test_an_exact_tokenizer_leaves_nothing_out() -> None:
+    tokenizer, texts = Tokenizer(character_vocabulary("cat\n"), 8, exact=True), tf.constant(["a dog\n"])
+    np.testing.assert_array_equal(tokenizer.tokenize_known(texts), tokenizer.tokenize(texts))
 
 
 def test_an_exact_tokenizer_corrects_nothing() -> None:

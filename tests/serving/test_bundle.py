@@ -252,8 +252,15 @@ def both_tokenizers(model: TextToImage) -> tuple[text.Tokenizer, Tokenizer]:
     theirs = model.generator.language_model.tokenizer
     vocabulary = model.generator.language_model.vocabulary
     letters = "".join(spelling.latin_letters(vocabulary[len(RESERVED) :]))
+    common = sorted(spelling.COMMON)
     return theirs, Tokenizer(
-        {"vocabulary": vocabulary, "length": theirs.length, "letters": letters, "patterns": patterns()}
+        {
+            "vocabulary": vocabulary,
+            "length": theirs.length,
+            "letters": letters,
+            "common": common,
+            "patterns": patterns(),
+        }
     )
 
 
@@ -282,6 +289,7 @@ def test_texts_are_read_as_in_the_graph(model: TextToImage) -> None:
     tensor = tf.constant(texts)
     assert [ours.normalise(each) for each in texts] == decoded(text.normalise(tensor))
     assert [ours.tokenize(each) for each in texts] == theirs.tokenize(tensor).numpy().tolist()
+    assert [ours.tokenize_known(each) for each in texts] == theirs.tokenize_known(tensor).numpy().tolist()
     assert [ours.unknown(each) for each in texts] == decoded(theirs.unknown(tensor))
     corrected = [ours.correct(each) for each in texts]
     assert corrected == decoded(theirs.correct(tensor))
