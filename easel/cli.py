@@ -13,7 +13,7 @@ import typer
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from easel import bench, compiling, data, demo, doctor, export, inspecting, models, pictures, report, runs
+from easel import bench, compiling, data, demo, doctor, export, inspecting, models, pictures, report, runs, worker
 from easel.console import called, fail, failing, quiet
 
 AllowedHost = Annotated[
@@ -49,6 +49,7 @@ app.add_typer(export.app, name="export")
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 app.command()(runs.run)
+app.command()(worker.worker)
 app.command()(report.report)
 app.command()(pictures.generate)
 app.command()(pictures.restore)

@@ -1,6 +1,7 @@
 """`easel run` and `easel runs`: train, and look back."""
 
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,6 +14,7 @@ from easel.console import NOT_BLESSED, answer, failing, quiet, say, say_next
 from easel.watch import watch_data
 
 if TYPE_CHECKING:
+    from models.learning.cluster import Cluster
     from serving.store import Store
     from tfx_pipeline.local_run import Outcome
     from tfx_pipeline.runs.history import Run
@@ -46,6 +48,13 @@ def run(
     beam_option: Annotated[
         list[str] | None, typer.Option(help="One of Beam's options, NAME=VALUE; may be given several times.")
     ] = None,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT,...",
+            help="Share each training with other machines, on which `easel worker` runs; this machine comes first.",
+        ),
+    ] = None,
     push_to: Annotated[
         str | None,
         typer.Option(help="Upload what is pushed to an fsspec address as well, such as s3://bucket/models."),
@@ -64,14 +73,17 @@ def run(
     with failing("pipeline"):
         from serving.store import Store
         from tfx_pipeline.config import load_config
-        from tfx_pipeline.engines import beam_args, check_job_server, check_trains_alone
+        from tfx_pipeline.engines import beam_args, check_batches, check_job_server, training_cluster
 
         settings, beam = load_config(profile, config, start), beam_args(beam_runner, beam_option or ())
         check_job_server(beam)
-        check_trains_alone()
+        cluster = training_cluster(workers)
+        check_batches(settings, cluster)
         store = Store(push_to) if push_to else None
         if store:
             store.check_writable()
+        if len(cluster.workers) > 1:
+            share_trainings(cluster)
         say(plan(data, root, profile, config, settings.retraining.start), as_json=as_json)
         with quiet():
             from tfx_pipeline.local_run import run_local
@@ -89,6 +101,13 @@ def run(
         sum_up(outcome, root)
     if outcome.new and not outcome.blessed:
         raise typer.Exit(NOT_BLESSED)
+
+
+def share_trainings(cluster: "Cluster") -> None:
+    """Let every Trainer of this process train with the machines of a cluster."""
+    os.environ["TF_CONFIG"] = str(cluster)
+    # Each training is a process of its own, for which this one has to leave memory on the GPU.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def publish(store: "Store", pushed: Path, versions: dict[str, str], *, as_json: bool = False) -> None:

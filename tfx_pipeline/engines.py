@@ -1,10 +1,12 @@
 """Where the data steps run, in this process or on an engine that a command names, and who trains together."""
 
+import re
 import socket
 from collections.abc import Sequence
 
-from models.learning.cluster import worker_addresses
-from models.learning.settings import ConfigError
+from models.learning.cluster import Cluster, cluster_of_tf_config
+from models.learning.networks import NETWORKS
+from models.learning.settings import ConfigError, LearningConfig
 
 # The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
 NO_IMAGE = "--sdk_container_image=none"
@@ -20,6 +22,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }
 """Beam's runners that the components work on, with the options that each cannot do without."""
 PATIENCE = 5.0
+ADDRESS = re.compile(r"\S+:\d+")
 
 
 def beam_args(runner: str = "DirectRunner", options: Sequence[str] = ()) -> tuple[str, ...]:
@@ -71,14 +74,61 @@ def check_job_server(args: Sequence[str]) -> None:
             ) from None
 
 
-def check_trains_alone() -> None:
-    """Refuse a cluster for a run that trains in its own process.
+def training_cluster(named: str | None = None) -> Cluster:
+    """The machines that share each training, of which this one is the chief.
+
+    Args:
+        named: host:port of each with commas between, this machine first; None for those of TF_CONFIG.
 
     Raises:
-        ConfigError: If TF_CONFIG names several workers.
+        ConfigError: If they are not named so, or this machine is not the first.
     """
-    if len(addresses := worker_addresses()) > 1:
+    if named is None:
+        cluster = cluster_of_tf_config()
+        if cluster.index:
+            raise ConfigError(
+                f"TF_CONFIG makes this machine worker {cluster.index} of the training: run `easel worker` here, and "
+                f"`easel run` on the first machine, {cluster.workers[0]}."
+            )
+        return cluster
+    workers = tuple(named.split(","))
+    if len(set(workers)) < max(2, len(workers)) or not all(ADDRESS.fullmatch(worker) for worker in workers):
         raise ConfigError(
-            f"TF_CONFIG names {len(addresses)} workers, and `easel run` trains in this process alone: unset it, or "
-            "train together as docs/how-to/machines.md shows."
+            f"--workers is {named!r}: give HOST:PORT of this machine, then of the others, with commas between."
         )
+    return Cluster(workers)
+
+
+def worker_address() -> str:
+    """host:port of this machine, which TF_CONFIG makes a worker.
+
+    Raises:
+        ConfigError: If it makes this machine no worker.
+    """
+    cluster = cluster_of_tf_config()
+    if not cluster.workers:
+        raise ConfigError("Which worker is this machine? Give --address HOST:PORT, as --workers of `easel run` has it.")
+    if not cluster.index:
+        raise ConfigError("TF_CONFIG makes this machine the first of the training: run `easel run` here.")
+    return cluster.workers[cluster.index]
+
+
+def check_batches(config: LearningConfig, cluster: Cluster) -> None:
+    """Refuse batches that the machines of a cluster cannot share evenly.
+
+    Raises:
+        ConfigError: If a batch size is not a multiple of twice their number.
+    """
+    section = NETWORKS[config.drawing.network].section
+    drawing = getattr(config.drawing, section) if section else config.drawing
+    sizes = {
+        "language": config.language.batch_size,
+        f"drawing.{section}".rstrip("."): drawing.batch_size,
+        "restoration": config.restoration.batch_size,
+    }
+    workers = len(cluster.workers)
+    for name, size in sizes.items():
+        if workers > 1 and size % (2 * workers):
+            raise ConfigError(
+                f"{name}.batch_size is {size}, which {workers} workers cannot share: give a multiple of {2 * workers}."
+            )

@@ -11,6 +11,7 @@ from pathlib import Path
 from absl import logging as absl_logging
 from tfx import v1 as tfx
 
+from models.learning.cluster import WorkerError
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.captions import text_lines
 from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, counted, fingerprint
@@ -198,6 +199,8 @@ def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
         tfx.orchestration.LocalDagRunner().run(pipeline)
     except (DataSetError, DriftError):
         raise
+    except WorkerError as error:
+        raise RunError(f"{last_component(log)} stopped: {error}") from error
     except Exception as error:
         logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(

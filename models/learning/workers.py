@@ -3,26 +3,27 @@
 `TF_CONFIG` in the environment names them, as TensorFlow has it; without it there is one worker, this process.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from models.learning.cluster import worker_addresses
+from models.device import device_policy
+from models.learning.cluster import WorkerError, cluster_of_tf_config
 from models.learning.settings import ConfigError
 
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 """What TensorFlow raises on the workers that are left when one has died."""
 
 
-class WorkerError(Exception):
-    """A worker that has gone; the message says how to go on."""
-
-
 def new_strategy() -> tf.distribute.Strategy:
     """A strategy over all workers. Where there are several, it must be made before TensorFlow computes anything."""
-    if len(worker_addresses()) > 1:
+    if len(cluster_of_tf_config().workers) > 1:
+        # It sets how memory is taken, which TensorFlow allows only before a strategy opens the devices.
+        device_policy()
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
 
@@ -36,6 +37,22 @@ def is_chief() -> bool:
     """Whether this worker is the one that writes files."""
     resolver = tf.distribute.get_strategy().cluster_resolver
     return resolver is None or resolver.task_type == "chief" or not resolver.task_id
+
+
+@contextmanager
+def watching_workers() -> Iterator[None]:
+    """Say in a sentence that a worker has died.
+
+    Raises:
+        WorkerError: If one has.
+    """
+    try:
+        yield
+    except GONE as error:
+        raise WorkerError(
+            f"A worker of the training has gone ({type(error).__name__}): start it again; the same command goes on "
+            "from the last backup."
+        ) from None
 
 
 def fit_together(
@@ -69,13 +86,8 @@ def fit_together(
         callback_list.on_epoch_begin(epoch)
         for number in range(steps_per_epoch):
             callback_list.on_train_batch_begin(number)
-            try:
+            with watching_workers():
                 losses = step(shares)
-            except GONE as error:
-                raise WorkerError(
-                    f"A worker of the training has gone ({type(error).__name__}): start all of them again, and they go "
-                    "on from the last backup."
-                ) from None
             callback_list.on_train_batch_end(number, losses)
         # In a thread there is no strategy; within one, all workers would have to create what one does for a backup.
         with ThreadPoolExecutor(1) as outside:

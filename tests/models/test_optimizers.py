@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -67,3 +71,40 @@ def test_it_trains_a_convolution() -> None:
     pupil.compile(optimizer=KernelMuon(0.05), loss="mse", jit_compile=False)
     losses = pupil.fit(x, teacher(x).numpy(), epochs=40, batch_size=32, verbose=0).history["loss"]
     assert losses[-1] < 0.1 * losses[0]
+
+
+OVER_WORKERS = """
+import json, keras, tensorflow as tf
+from models.optimizers import OverWorkers
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["cpu:0", "cpu:1"])
+gradients = tf.constant([[4.0, 0.0], [0.0, 2.0]])
+
+class Ours(OverWorkers, keras.optimizers.SGD):
+    pass
+
+for optimizer_class in (Ours, keras.optimizers.SGD):
+    with strategy.scope():
+        variable = keras.Variable([0.0, 0.0])
+        optimizer = optimizer_class(1.0, clipnorm=1.0)
+        optimizer.build([variable])
+
+    @tf.function
+    def step():
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        optimizer.apply([gradients[replica]], [variable])
+
+    strategy.run(step)
+    print(json.dumps(variable.numpy().tolist()))
+"""
+
+
+def test_gradients_of_all_workers_are_averaged_before_they_are_clipped() -> None:
+    done = subprocess.run([sys.executable, "-c", OVER_WORKERS], capture_output=True, text=True, check=True)
+    ours, of_keras = (json.loads(line) for line in done.stdout.splitlines())
+    # The mean, [2, 1], is longer than 1, and becomes a unit vector.
+    np.testing.assert_allclose(ours, -np.array([2, 1]) / np.sqrt(5), rtol=1e-5)
+    # Keras clips what each worker found, and adds up: the reason why the optimizers have their own way.
+    np.testing.assert_allclose(of_keras, [-1, -1], rtol=1e-5)

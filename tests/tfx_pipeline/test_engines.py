@@ -6,8 +6,17 @@ import pytest
 from typer.testing import CliRunner
 
 from easel.cli import app
-from models.learning.settings import ConfigError
-from tfx_pipeline.engines import IN_PROCESS, beam_args, check_job_server, check_trains_alone, is_in_process
+from models.learning.cluster import Cluster
+from models.learning.settings import ConfigError, LearningConfig
+from tfx_pipeline.engines import (
+    IN_PROCESS,
+    beam_args,
+    check_batches,
+    check_job_server,
+    is_in_process,
+    training_cluster,
+    worker_address,
+)
 
 EXTERNAL = ("environment_type=EXTERNAL", "environment_config=10.0.0.2:50000")
 
@@ -75,7 +84,47 @@ def test_a_run_on_a_server_that_does_not_answer_begins_nothing(tmp_path: Path) -
     assert not (tmp_path / "root").exists()
 
 
-def test_a_run_of_one_process_refuses_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
-    with pytest.raises(ConfigError, match="TF_CONFIG names 3 workers, and `easel run` trains in this process alone"):
-        check_trains_alone()
+@pytest.fixture
+def second_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF_CONFIG makes this machine the first worker beside a chief."""
+    monkeypatch.setenv(
+        "TF_CONFIG",
+        '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}',
+    )
+
+
+def test_the_machines_are_those_that_a_command_names() -> None:
+    assert training_cluster("a:1,b:2") == Cluster(("a:1", "b:2"), 0)
+
+
+@pytest.mark.parametrize("named", ["", "a:1", "a:1,b", "a:1,,b:2", "a:1, b:2", "a:1,a:1"])
+def test_machines_that_are_not_named_so_are_refused(named: str) -> None:
+    with pytest.raises(ConfigError, match=r"--workers is .*: give HOST:PORT of this machine, then of the others"):
+        training_cluster(named)
+
+
+@pytest.mark.usefixtures("second_of_three")
+def test_a_worker_is_told_what_to_run() -> None:
+    with pytest.raises(
+        ConfigError, match=r"worker 1 of the training: run `easel worker` here, and .* first machine, a:1"
+    ):
+        training_cluster()
+    assert worker_address() == "b:1"
+
+
+def test_a_worker_has_to_know_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert training_cluster() == Cluster()
+    with pytest.raises(ConfigError, match="Which worker is this machine"):
+        worker_address()
+    monkeypatch.setenv("TF_CONFIG", str(Cluster(("a:1", "b:1"))))
+    with pytest.raises(ConfigError, match="makes this machine the first of the training: run `easel run` here"):
+        worker_address()
+
+
+def test_batches_that_machines_cannot_share_are_refused() -> None:
+    config = LearningConfig.model_validate({"drawing": {"network": "scenes", "scenes": {"batch_size": 26}}})
+    check_batches(config, Cluster())
+    check_batches(LearningConfig(), Cluster(("a:1", "b:1")))
+    with pytest.raises(ConfigError, match=r"drawing.scenes.batch_size is 26, which 2 workers cannot share.* of 4\."):
+        check_batches(config, Cluster(("a:1", "b:1")))

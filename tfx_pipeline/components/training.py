@@ -1,4 +1,4 @@
-"""What every Trainer runs."""
+"""What every Trainer runs, alone or as one of several machines."""
 
 import hashlib
 import json
@@ -10,21 +10,52 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.utils import path_utils
 
 from models import pretrained
+from models.learning.cluster import cluster_of_tf_config
 from models.learning.settings import LearningConfig
+from models.learning.workers import is_chief
 from tfx_pipeline.kinds import KINDS, keras_file
+from tfx_pipeline.runs.root import Root
+from tfx_pipeline.together import SharedTraining, lead
 from tfx_pipeline.training.job import Job
 
 ORIGIN_FILE = "started_from.txt"
+ARGUMENTS = (
+    "train_files",
+    "eval_files",
+    "transform_graph_path",
+    "base_model",
+    "serving_model_dir",
+    "model_run_dir",
+    "custom_config",
+)
+"""What a training reads of TFX's FnArgs."""
 
 
 def train(fn_args: FnArgs) -> None:
-    """Train the kind of model that `custom_config` names, and save it as a Keras model.
+    """Train the kind of model that `custom_config` names, in this process or with the machines of TF_CONFIG.
+
+    Raises:
+        WorkerError: If one of those machines does not come, or has gone.
+    """
+    cluster, given = cluster_of_tf_config(), fn_args.custom_config
+    if len(cluster.workers) < 2:
+        learn(fn_args)
+        return
+    arguments = {name: getattr(fn_args, name) for name in ARGUMENTS}
+    file = Root(Path(given["checkpoints"]).parents[1]).shared_training
+    lead(file, SharedTraining(given["model"], cluster.workers, arguments))
+
+
+def learn(fn_args: FnArgs) -> None:
+    """Train, and save a Keras model; of several machines, the chief does.
 
     Its backups go once it is saved. The Exporter makes of it what is judged and served.
     """
     job = job_of(fn_args)
     keras.utils.set_random_seed(job.config.seed)
     model = KINDS[job.model].train(job)
+    if not is_chief():
+        return
     folder = Path(fn_args.serving_model_dir)
     folder.mkdir(parents=True, exist_ok=True)
     model.save(keras_file(folder, job.model))

@@ -34,6 +34,11 @@ class Root:
         return self.path / "checkpoints"
 
     @property
+    def shared_training(self) -> Path:
+        """The training that other machines are to join, while there is one."""
+        return self.checkpoints / "shared_training.json"
+
+    @property
     def drift(self) -> Path:
         """The last comparison of new data with old, a page to look at."""
         return self.path / "drift.html"

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from curves import WITHIN, close, curve
 from machines import free_port
 from training_worker import STEPS
 
-from models.learning.cluster import worker_addresses
+from models.learning.cluster import Cluster, cluster_of_tf_config
 from models.learning.fit import backups
 from models.learning.settings import ConfigError
 from models.learning.workers import is_chief, new_strategy, shared_out, worker_count
@@ -48,37 +49,13 @@ def ended(workers: list[Any], timeout: float = 500) -> list[str]:
     return [out for out, _ in told]
 
 
-def curve(folder: Path) -> dict[str, list[dict[str, float]]]:
-    """The losses of each phase, an epoch each."""
-    found: dict[str, list[dict[str, float]]] = {}
-    for line in (folder / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        losses = json.loads(line)
-        found.setdefault(losses.pop("phase"), []).append(losses)
-    return found
-
-
-def close(ours: list[dict[str, float]], theirs: list[dict[str, float]], within: dict[str, float]) -> None:
-    """Hold two curves against each other, over their whole course."""
-    assert len(ours) == len(theirs)
-    for name, most in within.items():
-        both = np.array([[epoch[name] for epoch in side] for side in (ours, theirs)])
-        assert abs(both[0] - both[1]).mean() <= most * abs(both[0]).mean(), (name, both)
-
-
-WITHIN = {
-    "restorer": {"restorer": {"psnr": 0.01, "ssim": 0.05}},
-    "language_model": {"language_model": {"nats_per_piece": 0.05, "word_loss": 0.05, "picture_loss": 0.1}},
-    "generator": {"generator_warmup": {"reconstruction": 0.1}, "generator_adversarial": {"reconstruction": 0.15}},
-}
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", WITHIN)
 def test_two_workers_learn_as_one_does(tmp_path: Path, name: str) -> None:
     (alone,) = ended([start(name, tmp_path / "one")])
     chief, other = ended(start_two(name, tmp_path / "two"))
-    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    one, two = curve(tmp_path / "one/run"), curve(tmp_path / "two/run")
     assert set(one) == set(two) == set(WITHIN[name])
     for phase, within in WITHIN[name].items():
         close(one[phase], two[phase], within)
@@ -100,29 +77,69 @@ def test_a_dead_worker_ends_the_training_with_a_backup_to_go_on_from(tmp_path: P
     assert chief.returncode == 1
     assert "A worker of the training has gone" in said
     reached = int(backups(tmp_path / "checkpoints/restorer")[0].name.partition("-")[0])
-    steps_done = curve(tmp_path)["restorer"][-1]["step"]
+    steps_done = curve(tmp_path / "run")["restorer"][-1]["step"]
     assert 0 < steps_done < steps and reached * steps // 20 == steps_done
     ended(start_two("restorer", tmp_path, steps))
-    assert curve(tmp_path)["restorer"][reached]["step"] == (reached + 1) * steps // 20
+    assert curve(tmp_path / "run")["restorer"][reached]["step"] == (reached + 1) * steps // 20
 
 
 def test_without_tf_config_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    assert worker_addresses() == []
+    assert cluster_of_tf_config() == Cluster()
     assert new_strategy().num_replicas_in_sync == worker_count() == 1
     assert is_chief()
 
 
-def test_workers_are_those_of_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}')
-    assert worker_addresses() == ["a:1", "b:1", "c:1"]
+CHIEF_AND_TWO = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
 
 
-@pytest.mark.parametrize("value", ["{", "[]", '"x"'])
+@pytest.mark.parametrize(
+    ("config", "cluster"),
+    [
+        # As Kubeflow's TFJob has it, with a parameter server that takes no part.
+        (
+            {
+                "cluster": CHIEF_AND_TWO | {"ps": ["d:1"]},
+                "task": {"type": "worker", "index": 1},
+                "environment": "cloud",
+            },
+            Cluster(("a:1", "b:1", "c:1"), 2),
+        ),
+        # As Vertex AI has it.
+        (
+            {"cluster": CHIEF_AND_TWO, "task": {"type": "chief", "index": 0, "trial": ""}, "job": "{}"},
+            Cluster(("a:1", "b:1", "c:1"), 0),
+        ),
+        ({"cluster": {"worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 1}}, Cluster(("b:1", "c:1"), 1)),
+        ({"cluster": CHIEF_AND_TWO}, Cluster(("a:1", "b:1", "c:1"), 0)),
+        ({"cluster": {}, "task": {"type": "chief", "index": 0}}, Cluster()),
+    ],
+)
+def test_workers_are_those_of_tf_config(
+    monkeypatch: pytest.MonkeyPatch, config: dict[str, object], cluster: Cluster
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    assert cluster_of_tf_config() == cluster
+
+
+def test_a_cluster_reads_itself_from_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(("a:1", "b:1", "c:1"), 2)
+    monkeypatch.setenv("TF_CONFIG", str(cluster))
+    assert cluster_of_tf_config() == cluster
+
+
+@pytest.mark.parametrize("value", ["{", "[]", '"x"', '{"cluster": {"worker": 3}}', '{"task": {"index": "first"}}'])
 def test_a_tf_config_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("TF_CONFIG", value)
     with pytest.raises(ConfigError, match="TF_CONFIG is not what TensorFlow reads"):
-        worker_addresses()
+        cluster_of_tf_config()
+
+
+@pytest.mark.parametrize("task", [{"type": "ps", "index": 0}, {"type": "worker", "index": 2}])
+def test_a_machine_that_takes_no_part_is_refused(monkeypatch: pytest.MonkeyPatch, task: dict[str, object]) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": CHIEF_AND_TWO, "task": task}))
+    with pytest.raises(ConfigError, match="which is not among its chief and workers"):
+        cluster_of_tf_config()
 
 
 def batches(size: int) -> tf.data.Dataset:
