@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from models.learning.settings import ConfigError
 
@@ -11,7 +11,8 @@ class WorkerError(Exception):
     """A machine of a training that has gone or never came; the message says how to go on."""
 
 
-class Cluster(NamedTuple):
+@dataclass(frozen=True)
+class Cluster:
     """The machines of a training.
 
     Attributes:
