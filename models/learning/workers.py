@@ -69,9 +69,11 @@ def fit_together(
 
     Raises:
         ConfigError: If the batches cannot be divided.
-        WorkerError: If a worker has died.
+        WorkerError: If a worker has died, or goes on from another backup.
     """
     strategy = tf.distribute.get_strategy()
+    with watching_workers():
+        check_start(initial_epoch)
     shares = iter(strategy.distribute_datasets_from_function(lambda context: shared_out(batches, context)))
 
     @tf.function(reduce_retracing=True)
@@ -98,6 +100,25 @@ def fit_together(
             break
     model.optimizer.finalize_variable_values(model.trainable_variables)
     callback_list.on_train_end()
+
+
+def check_start(epoch: int) -> None:
+    """Hold the epoch from which this worker goes on against that of the others.
+
+    Raises:
+        WorkerError: If they differ, as they do where network disks show the latest files late.
+    """
+    strategy = tf.distribute.get_strategy()
+
+    @tf.function
+    def mean() -> tf.Tensor:
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(lambda: tf.constant(float(epoch))), axis=None)
+
+    if float(mean()) != epoch:
+        raise WorkerError(
+            f"This worker would go on from epoch {epoch} and another one from elsewhere: once all of them see the same "
+            "backups, the same command goes on from the last."
+        )
 
 
 def shared_out(batches: tf.data.Dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:

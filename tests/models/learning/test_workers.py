@@ -83,6 +83,18 @@ def test_a_dead_worker_ends_the_training_with_a_backup_to_go_on_from(tmp_path: P
     assert curve(tmp_path / "run")["restorer"][reached]["step"] == (reached + 1) * steps // 20
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_workers_that_see_different_backups_do_not_train(tmp_path: Path) -> None:
+    ended([start("restorer", tmp_path / "chief")])
+    ports = (free_port(), free_port())
+    workers = [start("restorer", tmp_path / name, number, ports) for number, name in enumerate(("chief", "other"))]
+    told = [worker.communicate(timeout=300)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [1, 1]
+    assert "This worker would go on from epoch 20 and another one from elsewhere" in told[0]
+    assert "This worker would go on from epoch 0 and another one from elsewhere" in told[1]
+
+
 def test_without_tf_config_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert cluster_of_tf_config() == Cluster()
