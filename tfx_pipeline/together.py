@@ -172,6 +172,8 @@ def await_workers(workers: Sequence[str]) -> None:
     Raises:
         WorkerError: If some do not come.
     """
+    if absent := [address for address in workers[1:] if not answers(address)]:
+        print(f"  waiting for {', '.join(absent)} (easel worker)", file=sys.stderr, flush=True)
     if missing := waited_for(workers[1:], TO_JOIN, answers):
         raise WorkerError(
             f"{' and '.join(missing)} did not join the training within {TO_JOIN / 60:.0f} minutes: run `easel worker` "

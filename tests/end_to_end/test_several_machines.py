@@ -34,12 +34,13 @@ class Machines:
     def root(self) -> Path:
         return self.folder / "root"
 
-    def command(self, begin: str, *more: object) -> list[str]:
+    def command(self, pattern: str, *more: object) -> list[str]:
         """The command of the page that begins so, with the places and addresses of these machines."""
-        (line,) = re.findall(rf"^{begin}.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-        here = {"/mnt/easel": str(self.folder), "10.0.0.1:7000": self.addresses[0], "10.0.0.2:7000": self.addresses[1]}
+        (line,) = re.findall(rf"^{pattern}.*$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+        chief, worker = self.addresses
+        here = {"/mnt/easel": str(self.folder), "10.0.0.2:7000": worker, "10.0.0.1:7000": chief}
+        assert all(written in line for written in list(here)[:2])
         for written, place in here.items():
-            assert written in line or written == "10.0.0.1:7000"
             line = line.replace(written, place)
         return [EASEL, *shlex.split(line)[1:], *map(str, more)]
 
@@ -55,7 +56,7 @@ class Machines:
 
     def run(self, config: Path) -> subprocess.CompletedProcess[str]:
         """The run, to its end."""
-        command = self.command("easel run --data /mnt", "--config", config)
+        command = self.command("easel run .*--workers", "--config", config)
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1000)
 
 
@@ -99,7 +100,7 @@ def test_two_machines_train_as_one_does(machines: Machines) -> None:
 
 
 def test_a_dead_worker_ends_the_run_and_the_same_command_resumes_it(machines: Machines, longer: Path) -> None:
-    command = machines.command("easel run --data /mnt", "--config", longer)
+    command = machines.command("easel run .*--workers", "--config", longer)
     with (
         machines.worker() as worker,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running,

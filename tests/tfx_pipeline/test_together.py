@@ -49,11 +49,13 @@ def test_a_machine_that_a_training_does_not_name_is_told_which_it_names(tmp_path
 
 
 @pytest.mark.usefixtures("short_waits")
-def test_a_worker_that_does_not_come_is_named(taken: str) -> None:
+def test_a_worker_that_does_not_come_is_named(taken: str, capsys: pytest.CaptureFixture[str]) -> None:
     absent = free()
     await_workers(["the chief:1", taken])
+    assert capsys.readouterr().err == ""
     with pytest.raises(WorkerError, match=f"{absent} did not join .*: run `easel worker` there, then the same command"):
         await_workers(["the chief:1", taken, absent])
+    assert capsys.readouterr().err == f"  waiting for {absent} (easel worker)\n"
 
 
 @pytest.mark.usefixtures("short_waits")
