@@ -57,7 +57,7 @@ class Machines:
     def run(self, config: Path) -> subprocess.CompletedProcess[str]:
         """The run, to its end."""
         command = self.command("easel run .*--workers", "--config", config)
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1000)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1500)
 
 
 @pytest.fixture(scope="module")
