@@ -90,18 +90,18 @@ def cluster(folder: Path, *, first: int = 0, count: int = 2) -> Iterator[Cluster
         logs = [folder / f"{each.name}.log" for each in machines]
         for each, log in zip(machines, logs, strict=True):
             there = ["ip", "netns", "exec", each.name]
-            pool = "apache_beam.runners.worker.worker_pool_main"
-            stack.enter_context(running([*there, *python(pool, "--service_port", POOL_PORT)], log))
+            pool = ["-m", "apache_beam.runners.worker.worker_pool_main", "--service_port", POOL_PORT]
+            stack.enter_context(running([*there, *python(*pool)], log))
         host, port = machines[0].gateway, free_port()
-        server = python("tfx_pipeline.job_server", "--host", host, "--port", port)
+        server = python(Path(__file__).with_name("job_server.py"), "--host", host, "--port", port)
         stack.enter_context(running(server, folder / "server.log"))
         for address in [*((each.address, POOL_PORT) for each in machines), (host, port)]:
             wait_for(address)
         yield Cluster(f"{host}:{port}", machines, logs)
 
 
-def python(module: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", module, *map(str, arguments)]
+def python(*arguments: object) -> list[str]:
+    return [sys.executable, *map(str, arguments)]
 
 
 @contextmanager

@@ -2,7 +2,9 @@ import re
 import socket
 from pathlib import Path
 
+import apache_beam
 import pytest
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions, PortableOptions
 from typer.testing import CliRunner
 
 from easel.cli import app
@@ -18,6 +20,7 @@ from tfx_pipeline.engines import (
     worker_address,
 )
 
+REPOSITORY = Path(__file__).parents[2]
 EXTERNAL = ("environment_type=EXTERNAL", "environment_config=10.0.0.2:50000")
 
 
@@ -30,6 +33,22 @@ def test_options_reach_beam_as_they_are() -> None:
     args = beam_args("PortableRunner", ["job_endpoint=10.0.0.1:8099", *EXTERNAL, "--streaming"])
     assert args[0] == "--runner=PortableRunner"
     assert {"--job_endpoint=10.0.0.1:8099", "--environment_config=10.0.0.2:50000", "--streaming"} <= set(args)
+
+
+def test_beam_reads_the_options_of_an_engine() -> None:
+    args = beam_args("FlinkRunner", ["flink_master=10.0.0.1:8081", "flink_version=1.19", *EXTERNAL])
+    options = PipelineOptions(list(args))
+    flink, workers = options.view_as(FlinkRunnerOptions), options.view_as(PortableOptions)
+    assert (flink.flink_master, flink.flink_version) == ("10.0.0.1:8081", "1.19")
+    assert (workers.environment_type, workers.environment_config) == ("EXTERNAL", "10.0.0.2:50000")
+
+
+def test_the_page_names_the_versions_that_beam_has_job_servers_for() -> None:
+    page = (REPOSITORY / "docs/how-to/machines.md").read_text(encoding="utf-8")
+    beam = apache_beam.__version__.rpartition(".")[0]
+    assert f"with Beam {beam} |" in page
+    assert f"| Flink | {', '.join(FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS)} |" in page
+    assert {version.rpartition(".")[0] for version in re.findall(r"_job_server:(\S+)", page)} == {beam}
 
 
 def test_an_engine_takes_the_data_steps_out_of_this_process() -> None:

@@ -1,8 +1,8 @@
-"""A job server for Beam's PortableRunner, where there is neither Flink nor Spark: `python -m tfx_pipeline.job_server`.
+"""A job server for Beam's PortableRunner, to test with: `python job_server.py --host HOST --port PORT`.
 
-It is Beam's own, with two additions. `environment_config` may name several worker pools with commas between them, each
-of which works on its part of every step; and a worker that dies, or never comes up, ends its job, which would wait for
-it forever.
+It is Beam's own, with two additions, which Flink and Spark have ways of their own for. `environment_config` may name
+several worker pools with commas between them, each of which works on its part of every step; and a worker that dies, or
+never comes up, ends its job, which would wait for it forever.
 """
 
 import argparse
