@@ -18,6 +18,9 @@ from easel.console import FAILED, answer, say, say_next
 if TYPE_CHECKING:
     from tfx_pipeline.datasets.folder import Progress
 
+OUR_LICENCE = "Apache-2.0"
+"""Of what is drawn by the project's own code from its own art."""
+
 app = typer.Typer(help="Make a data set of captioned pictures, or bring in your own.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Option("--out", help="The folder to make; it must be empty or not exist.")]
@@ -52,7 +55,8 @@ def storybook(
 
     seconds = count * _storybook_seconds(size) / (os.cpu_count() or 1)
     write = partial(write_storybook, things=things)
-    _draw(write, "scenes", out, count, size, seed, seconds, as_json)
+    command = "storybook" if things is None else f"storybook --things {things.name}"
+    _draw(write, command, out, count, size, seed, seconds, as_json)
 
 
 @app.command()
@@ -84,13 +88,17 @@ def import_(
     max_megapixels: Annotated[
         float, typer.Option(min=0.001, max=89.0, help="Megapixels of one picture; a larger one is set aside.")
     ] = 64.0,
+    licence: Annotated[
+        str,
+        typer.Option("--licence", "--license", help="Of the pictures and captions, for the card: such as CC-BY-4.0."),
+    ] = "not stated",
     as_json: AsJson = False,
 ) -> None:
     """Check captioned pictures and copy them into the layout that `easel run` reads.
 
     SRC has a metadata.jsonl or metadata.csv with the columns file_name and text, or a picture.txt beside each
     picture.png; several rows, or lines, are several captions. A picture that cannot be used is listed in
-    OUT/quarantine.jsonl with its reason.
+    OUT/quarantine.jsonl with its reason. OUT/README.md describes the data set, as Hugging Face's data cards do.
     """
     from tfx_pipeline.datasets.entries import ReadLimits
     from tfx_pipeline.datasets.importing import import_data
@@ -98,23 +106,26 @@ def import_(
     limits = ReadLimits(max_share=max_quarantine, max_pixels=round(max_megapixels * 1e6))
     say(f"Checking the pictures of {src} and copying them into {out}: {_import_time(src)}.", as_json=as_json)
     with _plain_errors(), _progress() as report:
-        summary = import_data(src, out, limits=limits, progress=report)
+        summary = import_data(src, out, limits=limits, licence=licence, progress=report)
     _say_passed_over(summary.passed_over, as_json)
     _say_quarantine(out, summary.quarantined, summary.kinds, as_json)
     _finish(out, asdict(summary), as_json)
 
 
 def _draw(
-    write: Callable[..., Any], what: str, out: Path, count: int, size: int, seed: int, seconds: float, as_json: bool
+    write: Callable[..., Any], command: str, out: Path, count: int, size: int, seed: int, seconds: float, as_json: bool
 ) -> None:
-    """Fill a new folder with drawings by `write`, which takes about so many seconds."""
+    """Fill a new folder with drawings by `write`, which takes about so many seconds, and describe them."""
     from serving.folders import fresh_folder
+    from tfx_pipeline.datasets.cards import NOT_STATED, describe
 
     say(f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(seconds)}.", as_json=as_json)
     with _plain_errors(), _progress() as report, fresh_folder(out) as made:
         summary = write(
-            made, count=count, size=size, seed=seed, progress=lambda done: report(f"drawing {what}", done, count)
+            made, count=count, size=size, seed=seed, progress=lambda done: report("drawing pictures", done, count)
         )
+        origin = f"Drawn with `easel data {command} --count {count} --size {size} --seed {seed}`."
+        describe(made, out.name, origin, NOT_STATED if "--things" in command else OUR_LICENCE)
     _finish(out, asdict(summary), as_json)
 
 

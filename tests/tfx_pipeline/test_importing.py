@@ -79,6 +79,7 @@ def test_a_canonical_folder_comes_back_as_it_was(source: Path, tmp_path: Path) -
     assert summary == ImportSummary(tmp_path / "out", 2, 1, 0, {}, fingerprint(source, ENTRIES))
     assert read_folder(tmp_path / "out").entries == ENTRIES
     assert names_below(tmp_path / "out") == [
+        "README.md",
         "images/blue.png",
         "images/red/1.png",
         "metadata.jsonl",
@@ -194,6 +195,7 @@ def test_an_archive_is_the_folder_it_was_made_from(source: Path, tmp_path: Path,
     assert read_folder(tmp_path / "out").entries == ENTRIES
     assert told == ["unpacking bytes", "unpacking bytes", "checking pictures", "placing pictures"]
     assert names_below(tmp_path / "out") == [
+        "README.md",
         "images/blue.png",
         "images/red/1.png",
         "metadata.jsonl",

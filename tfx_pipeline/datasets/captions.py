@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from tfx_pipeline.datasets.entries import (
     JSONL,
     QUARANTINE,
+    README,
     DataSetError,
     Entry,
     Kind,
@@ -446,7 +447,7 @@ def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "")
 def _of_no_use(name: str) -> str:
     """What to call a file that is neither a picture nor a caption, among others of its kind; empty where it is one."""
     alone = posixpath.basename(name)
-    if looks_like_picture(name) or ending(name) in BESIDE or alone in (*TABLES, QUARANTINE):
+    if looks_like_picture(name) or ending(name) in BESIDE or alone in (*TABLES, QUARANTINE, README):
         return ""
     return f"*{ending(name)}" if ending(name) else alone
 

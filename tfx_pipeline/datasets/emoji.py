@@ -15,12 +15,14 @@ from xml.etree import ElementTree
 from PIL import Image, ImageDraw, ImageFont
 
 from serving.folders import fresh_folder
+from tfx_pipeline.datasets.cards import DataCard
 from tfx_pipeline.datasets.entries import JSONL, DataSetError, Entry, write_metadata
 from tfx_pipeline.datasets.folder import Progress
 from tfx_pipeline.datasets.importing import IMAGES
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 CLDR = Path("/usr/share/unicode/cldr/common")
+LICENCE = "OFL-1.1 (the font's pictures) and Unicode-3.0 (the names)"
 PACKAGES = "fonts-noto-color-emoji", "unicode-cldr-core"
 MIN_SIZE, MAX_SIZE = 16, 512
 
@@ -69,6 +71,7 @@ def write_emoji(
         (made / IMAGES).mkdir()
         entries = list(_draw_all(made, names, typeface, size, progress))
         write_metadata(made / JSONL, entries)
+        DataCard(Path(out).name, f"Drawn with `easel data emoji --size {size}`.", LICENCE, entries).write(made)
     return EmojiSummary(len(entries), sum(entry.withheld for entry in entries))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass as validated
 
-JSONL, QUARANTINE = "metadata.jsonl", "quarantine.jsonl"
+JSONL, QUARANTINE, README = "metadata.jsonl", "quarantine.jsonl", "README.md"
 
 
 class Kind(StrEnum):

@@ -1,7 +1,7 @@
 """Make the canonical data set out of what a user has: a folder of either layout, or a tar archive of one.
 
-The result is `OUT/images/...`, `OUT/metadata.jsonl` and `OUT/quarantine.jsonl`. It is built in a hidden folder beside
-OUT and renamed at the very end, so that OUT either is complete or is not there.
+The result is `OUT/images/...`, `OUT/metadata.jsonl`, `OUT/quarantine.jsonl` and a card, `OUT/README.md`. It is built in
+a hidden folder beside OUT and renamed at the very end, so that OUT either is complete or is not there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from serving.folders import fresh_folder
 from tfx_pipeline.datasets.captions import TABLES
+from tfx_pipeline.datasets.cards import NOT_STATED, DataCard
 from tfx_pipeline.datasets.entries import (
     JSONL,
     QUARANTINE,
@@ -62,7 +63,12 @@ class ImportSummary:
 
 
 def import_data(
-    src: str | Path, out: str | Path, *, limits: ReadLimits | None = None, progress: Progress | None = None
+    src: str | Path,
+    out: str | Path,
+    *,
+    limits: ReadLimits | None = None,
+    licence: str = NOT_STATED,
+    progress: Progress | None = None,
 ) -> ImportSummary:
     """Bring captioned pictures into the canonical layout; the bytes of every picture stay as they are.
 
@@ -70,6 +76,7 @@ def import_data(
       src: a folder of either layout, or a tar archive of one (plain or compressed), perhaps below one top folder.
       out: the folder to make; it must be empty or not exist.
       limits: what pictures, captions and archives may ask for, and the share that may be set aside.
+      licence: of the pictures and captions, for the card.
       progress: told about what is being unpacked, checked and copied.
 
     Raises:
@@ -82,12 +89,14 @@ def import_data(
         raise DataSetError(f"There is no {src}; name a folder of captioned pictures, or a tar archive of one.")
     try:
         with fresh_folder(out) as made:
-            return _import(src, out, made, limits, progress)
+            return _import(src, out, made, limits, licence, progress)
     except OSError as error:
         raise DataSetError(f"Cannot import {src} into {out}: {error.strerror or error}.") from error
 
 
-def _import(src: Path, out: Path, made: Path, limits: ReadLimits, progress: Progress | None) -> ImportSummary:
+def _import(
+    src: Path, out: Path, made: Path, limits: ReadLimits, licence: str, progress: Progress | None
+) -> ImportSummary:
     unpacked = made / "unpacked"
     root, refused = (src, []) if src.is_dir() else _unpack(src, unpacked, limits, progress)
     reading = _with_refused(read_folder(root, limits=limits, progress=progress), refused)
@@ -98,7 +107,7 @@ def _import(src: Path, out: Path, made: Path, limits: ReadLimits, progress: Prog
     shutil.rmtree(unpacked, ignore_errors=True)
     write_metadata(made / JSONL, entries)
     write_quarantine(made / QUARANTINE, reading.quarantined)
-    return ImportSummary(
+    summary = ImportSummary(
         out=out,
         count=len(entries),
         withheld=sum(entry.withheld for entry in entries),
@@ -107,6 +116,10 @@ def _import(src: Path, out: Path, made: Path, limits: ReadLimits, progress: Prog
         fingerprint=fingerprint(made, entries),
         passed_over=dict(reading.passed_over),
     )
+    origin = f"Imported from `{src.name}` with `easel data import`."
+    told = (summary.fingerprint, summary.kinds, summary.passed_over)
+    DataCard(out.name, origin, licence, entries, *told).write(made)
+    return summary
 
 
 def _check(reading: Reading, src: Path, out: Path, limits: ReadLimits) -> None:
