@@ -1,6 +1,6 @@
 """What the machine can do at most, measured on the spot, and how much work a graph is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,53 +9,63 @@ import tensorflow as tf
 from benchmarks.speed.rounds import in_turn
 from models.device import device_policy
 
-GEMM_SIDE = 1024
-CONVOLUTION = (16, 64, 64, 128)
-STREAM_FLOATS = 2**25
+GEMM_SIDES = (1024, 2048)
+CONVOLUTIONS = ((16, 64, 64, 128), (64, 64, 64, 48))
+COLUMNS = 1024
 
 
 class Limits(NamedTuple):
     """Peaks of this machine, by TensorFlow's own kernels on large operands.
 
     Attributes:
-        fp32: GFLOP/s in float32, the better of a matrix product and a 3x3 convolution.
+        fp32: GFLOP/s in float32, the best of a few matrix products and 3x3 convolutions.
         bf16: The same in bfloat16.
-        bandwidth: GB/s between memory and processor, read and written, of arrays beyond any cache.
     """
 
     fp32: float
     bf16: float
-    bandwidth: float
 
 
 def measure_limits() -> Limits:
     """Measure them; takes a few seconds."""
-    work = {"gemm": 2 * GEMM_SIDE**3, "convolution": 2 * int(np.prod(CONVOLUTION)) * 9 * CONVOLUTION[-1]}
-    sides = {f"{kind} {dtype.name}": peak(kind, dtype) for kind in work for dtype in (tf.float32, tf.bfloat16)}
+    return Limits(fp32=peak(tf.float32), bf16=peak(tf.bfloat16))
+
+
+def peak(dtype: tf.DType) -> float:
+    """GFLOP/s in a precision."""
+    products = [(2 * side**3, matrix_product(side, dtype)) for side in GEMM_SIDES]
+    convolutions = [(2 * 9 * int(np.prod(shape)) * shape[-1], convolution(shape, dtype)) for shape in CONVOLUTIONS]
     # Each with itself alone: a slow side would heat or starve the others.
-    milliseconds = {name: in_turn({name: run})[name].ms for name, run in sides.items()}
-    rates = {name: work[name.split()[0]] / ms / 1e6 for name, ms in milliseconds.items()}
-    array = tf.ones([STREAM_FLOATS])
-    add = tf.function(lambda x: x + 1.0, autograph=False)
-    stream = in_turn({"stream": lambda: wait(add(array))})["stream"].ms
-    return Limits(
-        fp32=max(rate for name, rate in rates.items() if name.endswith("float32")),
-        bf16=max(rate for name, rate in rates.items() if name.endswith("bfloat16")),
-        bandwidth=2 * 4 * STREAM_FLOATS / stream / 1e6,
-    )
+    return max(work / alone(run) / 1e6 for work, run in (*products, *convolutions))
 
 
-def peak(kind: str, dtype: tf.DType) -> Callable[[], object]:
-    """A product or a convolution of a good size."""
-    if kind == "gemm":
-        square = tf.cast(tf.random.normal([GEMM_SIDE, GEMM_SIDE]), dtype)
-        product = tf.function(tf.matmul, autograph=False)
-        return lambda: wait(product(square, square))
-    channels = CONVOLUTION[-1]
-    pictures = tf.cast(tf.random.normal(CONVOLUTION), dtype)
+def matrix_product(side: int, dtype: tf.DType) -> Callable[[], object]:
+    """A product of two square matrices."""
+    square = tf.cast(tf.random.normal([side, side]), dtype)
+    product = tf.function(tf.matmul, autograph=False)
+    return lambda: wait(product(square, square))
+
+
+def convolution(shape: Sequence[int], dtype: tf.DType) -> Callable[[], object]:
+    """A 3x3 convolution of pictures of a shape that keeps it."""
+    channels = shape[-1]
+    pictures = tf.cast(tf.random.normal(shape), dtype)
     kernel = tf.cast(tf.random.normal([3, 3, channels, channels]), dtype)
     convolve = tf.function(lambda x: tf.nn.conv2d(x, kernel, 1, "SAME"), autograph=False)
     return lambda: wait(convolve(pictures))
+
+
+def reading_rate(count: int) -> float:
+    """GB/s at which the machine reads a matrix of so many bytes, from a cache if it fits, in a product with one row."""
+    matrix = tf.ones([max(1, count // (4 * COLUMNS)), COLUMNS])
+    row = tf.ones([1, matrix.shape[0]])
+    product = tf.function(tf.matmul, autograph=False)
+    return 4 * int(tf.size(matrix)) / alone(lambda: wait(product(row, matrix))) / 1e6
+
+
+def alone(run: Callable[[], object]) -> float:
+    """Milliseconds of a call."""
+    return in_turn({"alone": run})["alone"].ms
 
 
 def wait(result: Any) -> Any:

@@ -136,6 +136,14 @@ def our_inference(networks: Networks, name: str, inputs: list[Any], *, xla: bool
     return lambda: wait(graph(*tensors)), graph
 
 
+def keras_inference(networks: Networks, name: str, inputs: list[Any]) -> Step:
+    """A network as Keras calls it, one graph with its weights as variables."""
+    model, tensors = getattr(networks, name), [tf.constant(part) for part in inputs]
+    given = tensors[0] if name == "language_model" else tensors
+    graph = tf.function(lambda given: model(given), autograph=False)
+    return lambda: wait(graph(given)[1] if name == "language_model" else graph(given))
+
+
 def training_loss(networks: Networks, name: str, given: dict[str, tf.Tensor]) -> tf.Tensor:
     """A loss that every library has: squared errors, and for the language model the next piece's nats besides.
 

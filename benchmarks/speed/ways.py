@@ -1,4 +1,4 @@
-"""From a prompt to a PNG in three ways: as in the article, in plain Keras, and ours. All draw the same picture."""
+"""From a prompt to a PNG in two ways, in plain Keras and ours. Both draw the same picture."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -22,17 +22,10 @@ from models.vocabulary import END, PAD, RESERVED
 
 PROMPTS = ("a red house", "it is snowing today", "a cat under a tree at night", "今天的天气很好")
 Call = Callable[[Any], Any]
-Deploy = Callable[[keras.Model], Call]
-"""From a model to what calls it on a structure of batched arrays, and gives arrays."""
-
-
-def as_in_the_article(model: keras.Model) -> Call:
-    """`predict`, as the article calls its models: a data set, a loop and callbacks for every call."""
-    return lambda inputs: model.predict(inputs, verbose=0)
 
 
 def plain_keras(model: keras.Model) -> Call:
-    """The model's call as one `tf.function`."""
+    """The model's call as one `tf.function`, from a structure of batched arrays to arrays."""
     run = tf.function(lambda inputs: model(inputs), autograph=False, reduce_retracing=True)
     return lambda inputs: tf.nest.map_structure(lambda tensor: tensor.numpy(), run(inputs))
 
@@ -51,19 +44,18 @@ class OneStep(keras.Model):
 
 
 class Staged:
-    """A prompt through one model after the other, from Python.
+    """A prompt through one model after the other, from Python, each of them called by Keras.
 
     Args:
         model: The models.
-        deploy: How each is called.
     """
 
-    def __init__(self, model: TextToImage, deploy: Deploy) -> None:
+    def __init__(self, model: TextToImage) -> None:
         self.generator, self.language_model = drawing_model(model), model.generator.language_model
-        self.step = deploy(OneStep(self.language_model))
-        self.read = deploy(self.language_model)
-        self.draw = deploy(self.generator)
-        self.restore = deploy(model.restorer)
+        self.step = plain_keras(OneStep(self.language_model))
+        self.read = plain_keras(self.language_model)
+        self.draw = plain_keras(self.generator)
+        self.restore = plain_keras(model.restorer)
 
     def __call__(self, prompt: str, seed: int) -> tuple[bytes, str]:
         """A PNG and the caption that it shows."""
@@ -148,6 +140,19 @@ class Fused:
         """PNGs and captions, as bytes."""
         answer = self.signature(prompt=tf.constant(prompts), seed=tf.constant(seeds, tf.int64))
         return answer["image_bytes"].numpy(), answer["expanded_prompt"].numpy()
+
+    def finer(self, scale: int) -> None:
+        """Draw each of `PROMPTS` alone, several times as fine."""
+        for seed, prompt in enumerate(PROMPTS):
+            self.model.signatures["scaled"](
+                prompt=tf.constant([prompt]),
+                seed=tf.constant([seed], tf.int64),
+                temperature=tf.constant([TEMPERATURE.default]),
+                expand=tf.constant([True]),
+                refine=tf.constant([True]),
+                candidates=tf.constant([1], tf.int64),
+                scale=tf.constant([scale], tf.int64),
+            )
 
 
 def all_prompts(way: Callable[[str, int], Any]) -> Callable[[], object]:
