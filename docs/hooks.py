@@ -1,4 +1,4 @@
-"""What the documentation takes from the program itself: the command line's own help, and the options of a drawing."""
+"""Documentation generated from the program: the help of the command line, and the options of a drawing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ COMMANDS, DRAWING = "<!-- commands -->", "<!-- options -->"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put the commands, and the options of a drawing, where a page asks for them."""
+    """Insert the commands and the options of a drawing into the pages that ask for them."""
     if DRAWING in markdown:
         head = ["| | type | default | range | |", "|---|---|---|---|---|"]
         markdown = markdown.replace(DRAWING, "\n".join([*head, *map(drawing_option, OPTIONS.values())]))
@@ -23,14 +23,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def drawing_option(option: Option[Any]) -> str:
-    """One option of a drawing as a row."""
+    """One option of a drawing as a table row."""
     default = "" if option.default is None else f"`{option.default}`"
     bounds = " to ".join(f"`{bound}`" for bound in option.bounds.values())
     return f"| `{option.name}` | {option.dtype} | {default} | {bounds} | {option.help} |"
 
 
 def described(command: Any, words: str) -> Iterator[str]:
-    """A command and those below it, as Markdown."""
+    """A command and its subcommands, as Markdown."""
     inner = getattr(command, "commands", {})
     if words != "easel" and (not inner or command.invoke_without_command):
         yield f"## {words}\n\n{command.help}\n"
@@ -40,14 +40,14 @@ def described(command: Any, words: str) -> Iterator[str]:
 
 
 def options(command: Any) -> Iterator[str]:
-    """What a command takes, as a table."""
+    """The options of a command, as a table."""
     rows = [row for parameter in command.params if (row := option(parameter))]
     if rows:
         yield "\n".join(["| | | default |", "|---|---|---|", *rows, ""])
 
 
 def option(parameter: Any) -> str:
-    """One option or argument as a row; --help is left out."""
+    """One option or argument as a table row; --help is left out."""
     if parameter.name == "help":
         return ""
     flags = [*parameter.opts, *parameter.secondary_opts]
