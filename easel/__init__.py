@@ -1,4 +1,4 @@
-"""The command line over the three rooms, and nothing else."""
+"""The command line."""
 
 IMPORT_NAMES = ("easel", "models", "serving", "tfx_pipeline")
-"""What the package adds to an environment; all but the first are common names."""
+"""The import names that the package adds to an environment."""

@@ -1,4 +1,4 @@
-"""`easel bench`: measurements that anybody can repeat."""
+"""`easel bench`: reproducible measurements of speed and quality."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ def bench() -> None:
 
 @app.command()
 def serving(
-    root: Annotated[Path, typer.Option(help="Measure what `easel run` pushed in this folder.")] = Path("work"),
-    models: Annotated[Path | None, typer.Option(help="Or this folder of <model>/<version>/.")] = None,
-    pretrained: Annotated[bool, typer.Option("--pretrained", help="Or the pretrained models.")] = False,
-    soak_minutes: Annotated[float, typer.Option(min=0, help="Hold 70% of the largest load for so long.")] = 0.0,
+    root: Annotated[Path, typer.Option(help="The folder whose pushed models are measured.")] = Path("work"),
+    models: Annotated[Path | None, typer.Option(help="A folder of <model>/<version>/ to measure instead.")] = None,
+    pretrained: Annotated[bool, typer.Option("--pretrained", help="Measure the pretrained models instead.")] = False,
+    soak_minutes: Annotated[float, typer.Option(min=0, help="Minutes to hold 70% of the maximum load.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Measure the server beside the same model in process, in about five minutes on idle cores."""
+    """Compare the server with the same model called in process; takes about five minutes on idle cores."""
     with failing("serving"):
         with quiet():
             from benchmarks.serving import measure
@@ -32,7 +32,7 @@ def serving(
         from easel.pictures import unpacked
 
         folder = unpacked(root) if pretrained else models or root / "pushed"
-        say(f"Measuring the server on {folder}; about five minutes, and the soak.", as_json=as_json)
+        say(f"Measuring the server on {folder}: about five minutes, plus the soak.", as_json=as_json)
         figures = measure(folder, soak_minutes=soak_minutes, say=lambda line: say(f"  {line}", as_json=as_json))
     if as_json:
         answer(figures)
@@ -45,15 +45,15 @@ def serving(
 def quality(
     data: Annotated[
         Path | None,
-        typer.Option(help="A folder of emoji/, cifar10/, photos/ and tinyshakespeare.txt, as far as there are."),
+        typer.Option(help="A folder with any of emoji/, cifar10/, photos/ and tinyshakespeare.txt."),
     ] = None,
-    budget_minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row on two idle cores.")] = 10,
-    rows: Annotated[str, typer.Option(help="Rows to run, with commas between them; all if left out.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Of the data, the weights and the noise.")] = 0,
+    budget_minutes: Annotated[float, typer.Option(min=0.001, help="Training time per row, on two idle cores.")] = 10,
+    rows: Annotated[str, typer.Option(help="Rows to run, separated by commas; by default, all.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the data, the weights and the noise.")] = 0,
     programs: Annotated[
         Path | None,
         typer.Option(
-            help="Write the trainings here as programs for a GPU that has JAX; read what it learned from here."
+            help="Write the trainings to this folder as programs for a GPU with JAX, and read the results from it."
         ),
     ] = None,
     weights: Annotated[
@@ -61,16 +61,16 @@ def quality(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="Measure the generator.keras and restorer.keras of this folder, not the pretrained ones, in the rows "
-            "that train nothing.",
+            help="In the rows that train nothing, measure generator.keras and restorer.keras from this folder instead "
+            "of the pretrained models.",
         ),
     ] = None,
-    pictures: Annotated[int, typer.Option(min=1, help="Real pictures that the row storybook_judge reads.")] = 2000,
+    pictures: Annotated[int, typer.Option(min=1, help="Number of real pictures for the row storybook_judge.")] = 2000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Measure what models draw, read and restore, most of them trained for a while on public data.
+    """Measure the quality of drawings, captions and restored pictures; most rows train a model on public data first.
 
-    All rows take up to two and a half hours; `storybook` and `storybook_judge` a quarter of an hour each.
+    All rows take up to two and a half hours. `storybook` and `storybook_judge` take a quarter of an hour each.
     """
     with failing("pipeline"):
         with quiet():
@@ -96,20 +96,22 @@ def quality(
 def pipeline(
     data: Annotated[
         Path | None,
-        typer.Option(help="A folder of captioned pictures, such as 50,000 photographs; shapes without one."),
+        typer.Option(help="A folder of captioned pictures, such as 50,000 photographs; by default, generated shapes."),
     ] = None,
-    counts: Annotated[str, typer.Option(help="Numbers of pictures, growing.")] = "1000,10000,50000,100000",
+    counts: Annotated[
+        str, typer.Option(help="Dataset sizes in ascending order, separated by commas.")
+    ] = "1000,10000,50000,100000",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Measure every step before the Trainers as the data grow, in about five minutes on two idle cores."""
+    """Measure how the steps before training scale with the dataset; takes about five minutes on two idle cores."""
     with failing("pipeline"):
         from benchmarks.pipeline import measure
 
         try:
             sizes = [int(word) for word in counts.split(",")]
         except ValueError:
-            raise typer.BadParameter(f"--counts is {counts!r}: give numbers with commas between them.") from None
-        say(f"Measuring the data steps on {counts} pictures.", as_json=as_json)
+            raise typer.BadParameter(f"--counts is {counts!r}: give numbers separated by commas.") from None
+        say(f"Measuring the data steps with {counts} pictures.", as_json=as_json)
         figures = measure(data, counts=sizes, say=lambda line: say(f"  {line}", as_json=as_json))
     if as_json:
         answer(figures)
@@ -120,15 +122,15 @@ def pipeline(
 
 @app.command()
 def speed(
-    rows: Annotated[str, typer.Option(help="Rows to run, with commas between them; all if left out.")] = "",
-    docs: Annotated[Path | None, typer.Option(help="Write speed.md, speed.json and a plot into this folder.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write the page as one HTML file.")] = None,
+    rows: Annotated[str, typer.Option(help="Rows to run, separated by commas; by default, all.")] = "",
+    docs: Annotated[Path | None, typer.Option(help="Write speed.md, speed.json and a plot to this folder.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the results to this HTML file.")] = None,
     check: Annotated[
-        Path | None, typer.Option(help="Fail when a ratio is more than a fifth below that of this JSON file.")
+        Path | None, typer.Option(help="Fail if a ratio is more than 20% below its value in this JSON file.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Measure from a prompt to a picture beside other ways to run the models, in about ten minutes on idle cores."""
+    """Compare the time from prompt to picture with other ways to run the models; takes ten minutes on idle cores."""
     with failing("pipeline"):
         with quiet():
             from benchmarks.speed.check import compared, lost
@@ -138,7 +140,7 @@ def speed(
 
         recorded = json.loads(check.read_text(encoding="utf-8")) if check else {}
         chosen = rows.split(",") if rows else list(ROWS)
-        say(f"Measuring {', '.join(chosen)}; about ten minutes for all.", as_json=as_json)
+        say(f"Measuring {', '.join(chosen)}; all rows take about ten minutes.", as_json=as_json)
         figures = rounded(measure(rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json)))
     if docs is not None:
         say(f"Wrote {write_docs(figures, docs)}.", as_json=as_json)
@@ -151,7 +153,7 @@ def speed(
         for name in KEYS:
             typer.echo(f"{name:28} {'not measured' if figures[name] is None else figures[name]}")
     if check is not None:
-        say(f"Held against {check}: {', '.join(compared(recorded, figures)) or 'nothing'}.", as_json=as_json)
+        say(f"Compared with {check}: {', '.join(compared(recorded, figures)) or 'nothing'}.", as_json=as_json)
         losses = list(lost(recorded, figures))
         if losses:
             fail("\n".join(losses))

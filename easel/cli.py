@@ -1,4 +1,4 @@
-"""The command line: thin over the three rooms, which it imports only where a command needs them."""
+"""The command line: a thin layer over the other packages, which it imports only when a command needs them."""
 
 import asyncio
 import importlib.metadata
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-# Before TensorFlow is imported anywhere: its notes on its own build would bury what the commands say.
+# Must be set before TensorFlow is imported: its build information would bury the output of the commands.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -21,17 +21,17 @@ AllowedHost = Annotated[
     typer.Option(
         "--allowed-host",
         "--allowed_host",
-        help="A name that the studio may be asked by, such as a proxy's; * for any. May be given several times.",
+        help="Host name that the studio accepts, such as a proxy's; * accepts any. Can be repeated.",
     ),
 ]
 
 WHERE_TO_BEGIN = """Easel turns a prompt into a picture, with models that you train on your own captioned pictures.
 
-Draw with the pretrained models, on a page:
+Draw with the pretrained models, in a browser:
   {easel} serve --pretrained
-or into a file:
+Or write a picture to a file:
   {easel} generate "a cat under a tree" --local -o cat.png
-Train on a folder of your own:
+Train on your own pictures:
   {easel} data import my-pictures --out data/mine
   {easel} run --data data/mine
 Check the installation:
@@ -57,7 +57,7 @@ app.command()(inspecting.inspect)
 
 
 def show_version(asked: bool) -> None:
-    """Print the version and end."""
+    """Print the version and exit."""
     if asked:
         typer.echo(f"easel {importlib.metadata.version('easel')}")
         raise typer.Exit
@@ -70,9 +70,9 @@ def easel(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Captioned pictures in, a served text-to-image model out.
+    """Train a text-to-image model on captioned pictures, and serve it.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a model was not blessed, 4 the data have drifted.
+    Exit codes: 0 done, 1 failed, 2 invalid command line or setting, 3 a model was not blessed, 4 the data drifted.
     """
     if context.invoked_subcommand is None:
         typer.echo(WHERE_TO_BEGIN.format(easel=called()))
@@ -81,16 +81,17 @@ def easel(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(
     context: typer.Context,
-    root: Annotated[Path, typer.Option(help="Serve what `easel run` pushed in this folder.")] = Path("work"),
+    root: Annotated[Path, typer.Option(help="The folder of the run whose pushed models are served.")] = Path("work"),
     models: Annotated[
-        str | None, typer.Option(help="Or serve this folder of <model>/<version>/, or an address, such as s3://...")
+        str | None,
+        typer.Option(help="A folder of <model>/<version>/ to serve instead, or an address such as s3://..."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port of gRPC; -1 takes a free one.")] = 8500,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 accepts the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port for gRPC; -1 picks a free one.")] = 8500,
     rest_api_port: Annotated[
         int,
         typer.Option(
-            "--rest-api-port", "--rest_api_port", min=-1, max=65535, help="Port of REST; -1 takes a free one."
+            "--rest-api-port", "--rest_api_port", min=-1, max=65535, help="Port for REST; -1 picks a free one."
         ),
     ] = 8501,
     studio_port: Annotated[
@@ -100,20 +101,18 @@ def serve(
             "--studio_port",
             min=-1,
             max=65535,
-            help="Port of the studio; 0 for none, -1 for a free one.",
+            help="Port for the studio; 0 turns it off, -1 picks a free one.",
         ),
     ] = 8080,
     allowed_host: AllowedHost = None,
-    pretrained: Annotated[
-        bool, typer.Option(help="Serve the models that come along; nothing need be trained.")
-    ] = False,
+    pretrained: Annotated[bool, typer.Option(help="Serve the pretrained models; no training is needed.")] = False,
 ) -> None:
-    """Serve the pushed models over gRPC and REST, as TensorFlow Serving does, and the studio, a page to draw on.
+    """Serve the pushed models with TensorFlow Serving's gRPC and REST APIs, and the studio, a web page to draw with.
 
-    Takes about ten seconds to be ready.
+    The server is ready after about ten seconds.
 
-    Takes every flag of TensorFlow Serving that the server knows, such as --model_config_file or --enable_batching;
-    `python -m serving.server --help` lists them. Health checks, metrics and the request log are on.
+    It accepts many flags of TensorFlow Serving, such as --model_config_file or --enable_batching;
+    `python -m serving.server --help` lists them. Health checks, metrics and the request log are on by default.
     """
     with failing("serving"):
         from serving.server import check_ports, leave_keras_out
@@ -133,7 +132,7 @@ def serve(
         settings = settings_from(context.args, "easel serve", None, **on, **given)
         check_ports(settings)
         what = served or settings.model_config_file or settings.model_base_path
-        typer.echo(f"Serving {what}: loading TensorFlow and the models takes about ten seconds. Stop with Ctrl-C.")
+        typer.echo(f"Serving {what}: TensorFlow and the models load in about ten seconds. Press Ctrl-C to stop.")
         if settings.folder is None or settings.folder.is_dir():
             leave_keras_out()
             with quiet():
@@ -146,28 +145,28 @@ def serve(
 
 @app.command()
 def studio(
-    server: Annotated[str, typer.Option(help="host:port of a server's gRPC port.")] = "localhost:8500",
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port of the page; -1 takes a free one.")] = 8080,
+    server: Annotated[str, typer.Option(help="host:port of the server's gRPC port.")] = "localhost:8500",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 accepts the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=-1, max=65535, help="Port for the page; -1 picks a free one.")] = 8080,
     authority: Annotated[
-        Path | None, typer.Option(help="Speak TLS with the server, whose certificate this authority (PEM) signed.")
+        Path | None, typer.Option(help="Connect with TLS and trust certificates signed by this authority (PEM).")
     ] = None,
     allowed_host: AllowedHost = None,
-    provenance: Annotated[bool, typer.Option(help="Let pictures tell what they were made from.")] = True,
+    provenance: Annotated[bool, typer.Option(help="Write into each PNG how it was made.")] = True,
 ) -> None:
-    """Serve the studio alone, a page to draw on, before a server that runs elsewhere, such as TensorFlow Serving."""
+    """Serve only the studio, for a model server that runs elsewhere, such as TensorFlow Serving."""
     with failing("studio"):
         from serving.client import Credentials
         from serving.studio.site import serve as serve_studio
 
-        typer.echo(f"A studio for the server at {server}. Stop with Ctrl-C.")
+        typer.echo(f"Starting the studio for the server at {server}. Press Ctrl-C to stop.")
         credentials = Credentials(authority=authority.read_bytes() if authority else None)
         where: dict[str, Any] = {"host": host, "port": max(port, 0), "allowed_hosts": allowed_host or ()}
         asyncio.run(serve_studio(server, credentials, **where, provenance=provenance))
 
 
 def main() -> None:
-    """Run the command that was typed."""
-    # Pillow warns of odd but harmless tags in pictures.
+    """Run the command line."""
+    # Pillow warns about unusual but harmless tags in pictures.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     app()

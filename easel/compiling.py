@@ -1,4 +1,4 @@
-"""`easel compile`: the pipeline for an orchestrator that runs it elsewhere."""
+"""`easel compile`: compile the pipeline for an orchestrator."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,30 +17,32 @@ def compiling() -> None:
 
 @app.command()
 def kubeflow(
-    data: Annotated[Path, typer.Option(help="The folder of captioned pictures, at the path where containers see it.")],
-    root: Annotated[Path, typer.Option(help="Where containers keep backups and pushed models, such as /gcs/mine.")],
-    image: Annotated[str, typer.Option(help="The container image with Easel that every task runs.")],
+    data: Annotated[Path, typer.Option(help="The folder of captioned pictures, at its path in the containers.")],
+    root: Annotated[
+        Path, typer.Option(help="The containers' folder for checkpoints and pushed models, such as /gcs/mine.")
+    ],
+    image: Annotated[str, typer.Option(help="The container image with Easel, used by every task.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The YAML to write.")] = Path("pipeline.yaml"),
-    claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim that holds both; all tasks mount it.")] = "",
-    mount: Annotated[str, typer.Option(help="With --claim, where they mount it.")] = "/mnt/easel",
-    profile: Annotated[str, typer.Option(help="brief (to start from weights), quick (minutes) or standard.")] = "quick",
+    claim: Annotated[str, typer.Option(help="A PersistentVolumeClaim with both folders; all tasks mount it.")] = "",
+    mount: Annotated[str, typer.Option(help="With --claim, the mount path.")] = "/mnt/easel",
+    profile: Annotated[
+        str, typer.Option(help="brief (warm start), quick (minutes), standard (an hour) or photo.")
+    ] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
-    beam_runner: Annotated[str, typer.Option(help="Beam's engine for the data steps.")] = "DirectRunner",
-    beam_option: Annotated[
-        list[str] | None, typer.Option(help="One of Beam's options, NAME=VALUE; may be given several times.")
-    ] = None,
+    beam_runner: Annotated[str, typer.Option(help="The Beam runner for the data steps.")] = "DirectRunner",
+    beam_option: Annotated[list[str] | None, typer.Option(help="A Beam option, NAME=VALUE; can be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Compile the pipeline for Kubeflow Pipelines 2 or Vertex AI, in a few seconds.
+    """Compile the pipeline for Kubeflow Pipelines 2 or Vertex AI; takes a few seconds.
 
-    The data are looked at, for their fingerprint and slices; nothing is trained. docs/how-to/kubeflow.md tells how
-    to build the image and start the run.
+    The data are read for their fingerprint and slices; nothing is trained. docs/how-to/kubeflow.md explains how to
+    build the image and start the run.
     """
     with failing("kubeflow"):
         from tfx_pipeline.config import load_config
         from tfx_pipeline.engines import beam_args
 
-        say(f"Compiling the pipeline for Kubeflow: a few seconds, to look at {data}.", as_json=as_json)
+        say(f"Compiling the pipeline for Kubeflow: reading {data} takes a few seconds.", as_json=as_json)
         settings, beam = load_config(profile, config), beam_args(beam_runner, beam_option or ())
         with quiet():
             from tfx_pipeline.kubeflow import compile_pipeline
@@ -58,5 +60,5 @@ def kubeflow(
     if as_json:
         answer({"file": out, "tasks": tasks, "image": image})
         return
-    typer.echo(f"Wrote {out}: {tasks} tasks that run {image}.")
-    typer.echo(f"Next: kfp run create -e easel -r easel -f {out}, or Vertex AI; see docs/how-to/kubeflow.md.")
+    typer.echo(f"Wrote {out}: {tasks} tasks with the image {image}.")
+    typer.echo(f"Next: kfp run create -e easel -r easel -f {out}; for Vertex AI see docs/how-to/kubeflow.md.")

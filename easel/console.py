@@ -1,4 +1,4 @@
-"""How commands talk and how they fail: one sentence, and an exit code that a script can read."""
+"""Output and errors of the commands: one sentence for people, an exit code or JSON for scripts."""
 
 import json
 import os
@@ -22,17 +22,17 @@ INSTALLED_IN = Path(__file__).parents[1]
 
 @contextmanager
 def failing(extra: str) -> Iterator[None]:
-    """Turn what a user can mend into one sentence and an exit code, 1 for most.
+    """Report errors that a user can fix as one sentence and an exit code, usually 1.
 
     Args:
-        extra: The optional part that the command needs, named when it is not installed.
+        extra: The extra that the command needs; the message names it if a package is missing.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if error.name == "benchmarks":
-            fail("The benchmarks are part of the repository, not of the package: run `easel bench` in a checkout.")
+            fail("The benchmarks are not part of the installed package: run `easel bench` in a checkout.")
         if missing in IMPORT_NAMES:
             raise
         fail(f"This needs {missing}, which is not installed: {adding(extra)}.")
@@ -44,7 +44,7 @@ def failing(extra: str) -> Iterator[None]:
         fail(str(error), USER_ERRORS[type(error).__name__])
 
 
-# By name, since importing their rooms here would import what a command may not need or have.
+# By name: importing the classes would import packages that a command may not need, or that are not installed.
 USER_ERRORS = {
     "ConfigError": WRONG_USE,
     "RowError": WRONG_USE,
@@ -63,16 +63,16 @@ USER_ERRORS = {
 
 
 def adding(part: str) -> str:
-    """How an optional part is added to what is installed: a checkout, or a wheel."""
+    """How to install an optional part, in a checkout or from a wheel."""
     is_group = part in GROUPS
     if (INSTALLED_IN / "pyproject.toml").is_file():
-        return f"`.uv/bin/uv sync --frozen --inexact --{'group' if is_group else 'extra'} {part}` adds it"
-    return "run `make install` in a checkout" if is_group else f"install the wheel with its extra, `easel[{part}]`"
+        return f"install it with `.uv/bin/uv sync --frozen --inexact --{'group' if is_group else 'extra'} {part}`"
+    return "run `make install` in a checkout" if is_group else f"install the wheel with the extra `easel[{part}]`"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what C++ libraries print on the standard error while they are imported from the screen."""
+    """Hide what C++ libraries write to standard error while they are imported."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -84,18 +84,18 @@ def quiet() -> Iterator[None]:
 
 
 def fail(sentence: str, code: int = FAILED) -> None:
-    """Say what is wrong on the standard error and end with an exit code."""
+    """Print an error to standard error and exit."""
     typer.echo(sentence, err=True)
     raise typer.Exit(code)
 
 
 def say(text: str, *, as_json: bool = False) -> None:
-    """Talk to the person; with --json the standard output belongs to the script that reads it."""
+    """Print a message; with --json it goes to standard error, because standard output holds the JSON."""
     typer.echo(text, err=as_json)
 
 
 def say_next(*commands: str) -> None:
-    """Name the commands that follow, the way this one was called.
+    """Print the next commands, spelled as this one was called.
 
     Args:
         commands: Each begins with `easel`.
@@ -104,13 +104,13 @@ def say_next(*commands: str) -> None:
 
 
 def called() -> str:
-    """What this program is called by: its name where the shell finds it, or else its path."""
+    """How this program was called: by its name if it is on PATH, otherwise by its path."""
     is_known = shutil.which("easel") or Path(sys.argv[0]).name != "easel"
     return "easel" if is_known else os.path.relpath(sys.argv[0])
 
 
 def short(text: str, most: int = 300) -> str:
-    """A text as it is shown to a person; a script gets the whole of it."""
+    """A text, truncated for display."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 

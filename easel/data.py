@@ -1,4 +1,4 @@
-"""`easel data`: make a data set, or bring in your own."""
+"""`easel data`: generate a dataset, or import your own."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from tfx_pipeline.datasets.folder import Progress
 
 OUR_LICENCE = "Apache-2.0"
-"""Of what is drawn by the project's own code from its own art."""
+"""The licence of generated datasets, which come from the project's own code and art."""
 
-app = typer.Typer(help="Make a data set of captioned pictures, or bring in your own.", no_args_is_help=True)
+app = typer.Typer(help="Generate a dataset of captioned pictures, or import your own.", no_args_is_help=True)
 
-Out = Annotated[Path, typer.Option("--out", help="The folder to make; it must be empty or not exist.")]
+Out = Annotated[Path, typer.Option("--out", help="The folder to write; it must not exist or must be empty.")]
 Count = Annotated[int, typer.Option("--count", min=1, help="How many pictures to draw.")]
 Size = Annotated[int, typer.Option("--size", min=16, max=512, help="Side of the square pictures in pixels.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed draws the same pictures.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed; the same seed draws the same pictures.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @app.command()
 def shapes(out: Out, count: Count = 20_000, size: Size = 32, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Draw coloured shapes and plain landscapes, captioned in English and Chinese."""
+    """Draw coloured shapes and simple landscapes with captions in English and Chinese."""
     from tfx_pipeline.datasets.shapes import write_shapes
 
     _draw(write_shapes, "shapes", out, count, size, seed, count * _seconds(size), as_json)
@@ -46,11 +46,11 @@ def storybook(
     seed: Seed = 0,
     things: Annotated[
         Path | None,
-        typer.Option(help="A folder of further things as SVG, with their facts; every second scene shows one."),
+        typer.Option(help="A folder with more things (SVG and TOML); half of the scenes show one of them."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw scenes of animals, plants, people, houses and vehicles, captioned in English and Chinese."""
+    """Draw scenes of animals, plants, people, houses and vehicles with captions in English and Chinese."""
     from tfx_pipeline.datasets.storybook.samples import write_storybook
 
     seconds = count * _storybook_seconds(size) / (os.cpu_count() or 1)
@@ -61,7 +61,7 @@ def storybook(
 
 @app.command()
 def leaves(out: Out, count: Count = 2_000, size: Size = 256, seed: Seed = 0, as_json: AsJson = False) -> None:
-    """Draw dead leaves: overlapping shapes with the statistics of photographs, for a restorer to learn from."""
+    """Draw dead leaves, overlapping shapes with the statistics of photographs, to train a restorer."""
     from tfx_pipeline.datasets.leaves import write_leaves
 
     _draw(write_leaves, "leaves", out, count, size, seed, count * _leaves_seconds(size), as_json)
@@ -69,10 +69,10 @@ def leaves(out: Out, count: Count = 2_000, size: Size = 256, seed: Seed = 0, as_
 
 @app.command()
 def emoji(out: Out, size: Size = 64, as_json: AsJson = False) -> None:
-    """Draw the emoji of Noto Color Emoji, captioned with their English and Chinese names."""
+    """Draw the emoji of Noto Color Emoji with their English and Chinese names as captions."""
     from tfx_pipeline.datasets.emoji import write_emoji
 
-    say(f"Drawing some 1,900 emoji of {size} x {size} pixels into {out}: {_about(8)}.", as_json=as_json)
+    say(f"Drawing about 1,900 emoji of {size} x {size} pixels into {out}: {_about(8)}.", as_json=as_json)
     with _plain_errors(), _progress() as report:
         summary = write_emoji(out, size=size, progress=report)
     _finish(out, asdict(summary), as_json)
@@ -83,22 +83,23 @@ def import_(
     src: Annotated[Path, typer.Argument(metavar="SRC", help="A folder of captioned pictures, or a tar of one.")],
     out: Out,
     max_quarantine: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of the pictures that may be set aside.")
+        float, typer.Option(min=0.0, max=1.0, help="Share of the pictures that may be quarantined.")
     ] = 0.05,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.001, max=89.0, help="Megapixels of one picture; a larger one is set aside.")
+        float, typer.Option(min=0.001, max=89.0, help="Largest picture in megapixels; larger ones are quarantined.")
     ] = 64.0,
     licence: Annotated[
         str,
-        typer.Option("--licence", "--license", help="Of the pictures and captions, for the card: such as CC-BY-4.0."),
+        typer.Option("--licence", "--license", help="Licence of the dataset for its data card, such as CC-BY-4.0."),
     ] = "not stated",
     as_json: AsJson = False,
 ) -> None:
     """Check captioned pictures and copy them into the layout that `easel run` reads.
 
     SRC has a metadata.jsonl or metadata.csv with the columns file_name and text, or a picture.txt beside each
-    picture.png; several rows, or lines, are several captions. A picture that cannot be used is listed in
-    OUT/quarantine.jsonl with its reason. OUT/README.md describes the data set, as Hugging Face's data cards do.
+    picture.png. Several rows for one picture, or several lines in its file, are several captions. Pictures that cannot
+    be used are listed in OUT/quarantine.jsonl with the reason.
+    OUT/README.md is the data card, in the format of Hugging Face's data cards.
     """
     from tfx_pipeline.datasets.entries import ReadLimits
     from tfx_pipeline.datasets.importing import import_data
@@ -115,7 +116,7 @@ def import_(
 def _draw(
     write: Callable[..., Any], command: str, out: Path, count: int, size: int, seed: int, seconds: float, as_json: bool
 ) -> None:
-    """Fill a new folder with drawings by `write`, which takes about so many seconds, and describe them."""
+    """Fill a new folder with drawings by `write`, which takes about `seconds`, and write its data card."""
     from serving.folders import fresh_folder
     from tfx_pipeline.datasets.cards import NOT_STATED, describe
 
@@ -162,14 +163,14 @@ def _say_quarantine(out: Path, count: int, kinds: dict[str, int], as_json: bool)
     from tfx_pipeline.datasets.entries import counted
 
     if count:
-        say(f"Set aside {count:,}: {counted(kinds)}. The list is in {out / 'quarantine.jsonl'}.", as_json=as_json)
+        say(f"Quarantined {count:,}: {counted(kinds)}. They are listed in {out / 'quarantine.jsonl'}.", as_json=as_json)
 
 
 def _say_passed_over(counts: dict[str, int], as_json: bool) -> None:
     from tfx_pipeline.datasets.entries import counted
 
     if counts:
-        say(f"Passed over, as no part of the data set: {counted(counts)}.", as_json=as_json)
+        say(f"Ignored, not part of the dataset: {counted(counts)}.", as_json=as_json)
 
 
 def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
@@ -184,7 +185,7 @@ def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
 
 @contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Turn what a user can put right into one sentence and exit code 1."""
+    """Report errors that a user can fix as one sentence and exit code 1."""
     from serving.folders import FolderError
     from tfx_pipeline.datasets.entries import DataSetError
 
@@ -200,7 +201,7 @@ def _plain_errors() -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Draw a bar for each kind of work on the standard error, where one is looking."""
+    """Show a progress bar for each kind of work on standard error if it is a terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID

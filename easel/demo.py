@@ -1,4 +1,4 @@
-"""`easel demo`: teach the pretrained models something that they have never seen."""
+"""`easel demo`: fine-tune the pretrained models on something that they have never seen."""
 
 import json
 import shlex
@@ -33,15 +33,15 @@ def demo(
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the brief profile.")] = None,
     count: Annotated[int, typer.Option(min=100, help="How many pictures to draw for training.")] = PICTURES,
 ) -> None:
-    """Teach the pretrained models what a dinosaur is: data, training, a server, and pictures before and after."""
+    """Fine-tune the pretrained models on dinosaurs: dataset, training, server, and pictures before and after."""
     started = time.monotonic()
     with failing("pipeline"):
         from tfx_pipeline.config import PROFILES, load_config
 
         settings = load_config("brief", config, "pretrained")
-        typer.echo(f"Data (a minute), training ({PROFILES['brief'].time}), a server, and pictures before and after.")
+        typer.echo(f"The demo draws a dataset (a minute), trains ({PROFILES['brief'].time}) and starts a server.")
         data = drawn_data(root / "dinosaurs", count, settings)
-        typer.echo("Drawing with the pretrained models, which have never seen a dinosaur.")
+        typer.echo("Drawing the prompts with the pretrained models, which have never seen a dinosaur.")
         with quiet():
             before = drawn_before(SIDE // settings.data.picture_size)
             from tfx_pipeline.local_run import run_local
@@ -61,14 +61,14 @@ def demo(
 
 
 def drawn_data(folder: Path, count: int, settings: "RunConfig") -> Path:
-    """Storybook pictures, half of them with a dinosaur, as fine as the network learns from."""
+    """Storybook pictures, half of them with a dinosaur, at the resolution that the network is trained on."""
     from models.learning.networks import NETWORKS
     from serving.folders import fresh_folder
     from tfx_pipeline.datasets.storybook.samples import write_storybook
     from tfx_pipeline.datasets.storybook.things import ART
 
     if not folder.exists():
-        typer.echo(f"Drawing {count:,} captioned pictures into {folder}, every second with a dinosaur.")
+        typer.echo(f"Drawing {count:,} captioned pictures into {folder}, half of them with a dinosaur.")
         size = NETWORKS[settings.drawing.network].fineness * settings.data.picture_size
         with fresh_folder(folder) as made:
             write_storybook(made, count=count, size=size, seed=SEED, things=ART / "demo")
@@ -76,7 +76,7 @@ def drawn_data(folder: Path, count: int, settings: "RunConfig") -> Path:
 
 
 def drawn_before(scale: int) -> "list[Image.Image]":
-    """What the pretrained models make of the prompts."""
+    """Pictures of the prompts from the pretrained models."""
     from PIL import Image
 
     from models.pretrained import load_pretrained
@@ -85,11 +85,11 @@ def drawn_before(scale: int) -> "list[Image.Image]":
 
 
 def drawn_after(root: Path, scale: int) -> "list[Image.Image]":
-    """What a server of the pushed models makes of them."""
+    """Pictures of the prompts from a server with the pushed models."""
     from serving.client import Client
     from serving.process import ServerProcess
 
-    typer.echo("Starting a server on what was pushed.")
+    typer.echo("Starting a server with the pushed models.")
     with ServerProcess(root / "pushed") as server, Client(server.grpc_address) as client:
         began = time.monotonic()
         drawn = client.generate(list(PROMPTS), seed=SEED, scale=scale)
@@ -101,17 +101,17 @@ def drawn_after(root: Path, scale: int) -> "list[Image.Image]":
 
 
 def next_steps(root: Path) -> str:
-    """Lines to copy: a server, curl and Python."""
+    """Commands to copy: a server, curl and Python."""
     body = json.dumps({"instances": [{"prompt": PROMPTS[2], "seed": SEED}]}, ensure_ascii=False)
     return "\n".join(
         [
             "",
-            "Go on with a server of your own, and a page to draw on at http://127.0.0.1:8080:",
+            "To start a server, with a web page at http://127.0.0.1:8080:",
             f"  .venv/bin/easel serve --root {shlex.quote(str(root))}",
-            "and in another terminal:",
+            "In another terminal:",
             f"  curl -s localhost:8501/v1/models/text_to_image:predict -d '{body}'",
             f"  .venv/bin/easel generate '{PROMPTS[2]}' --seed 1 -n 4 --scale 4 -o out.png",
-            "or in .venv/bin/python:",
+            "Or in .venv/bin/python:",
             "  from serving.client import Client",
             f'  Client("localhost:8500").generate("{PROMPTS[2]}", seed=1)[0].save("out.png")',
         ]

@@ -1,4 +1,4 @@
-"""`easel doctor`: what is here, and the cure for what is not."""
+"""`easel doctor`: check the installation and say how to fix it."""
 
 import importlib.metadata
 import os
@@ -24,25 +24,25 @@ EXTRAS = {
 }
 NEEDED = ("models", "serving")
 FOR = {
-    "studio": "`easel studio`, the page before a server that runs elsewhere",
+    "studio": "`easel studio`, the web page for a server that runs elsewhere",
     "c2pa": "signing pictures (`--certificate`)",
-    "local": "drawing without a server in a second (`easel generate --local`)",
+    "local": "drawing without a server (`easel generate --local`)",
     "pipeline": "training (`easel run`)",
     "kubeflow": "`easel compile kubeflow`",
     "notebooks": "the notebooks",
 }
-"""What an extra that nothing else needs is for."""
+"""What each optional extra is for."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: What.
+        name: What was checked.
         state: What was found.
-        cure: What to do about it; empty where all is well.
-        required: Whether nothing works without it.
+        cure: How to fix it; empty if there is no problem.
+        required: Whether Easel does not work without it.
     """
 
     name: str
@@ -52,14 +52,14 @@ class Finding:
 
     @property
     def mark(self) -> str:
-        """`ok`, `MEND` for what must be mended, and `-` for what some commands can do without."""
-        return "ok" if not self.cure else "MEND" if self.required else "-"
+        """`ok`, `FAIL` for a problem that must be fixed, or `-` for an optional part that is missing."""
+        return "ok" if not self.cure else "FAIL" if self.required else "-"
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Look at Python, TensorFlow, the device and the optional parts; takes about ten seconds."""
+    """Check Python, TensorFlow, the device and the optional extras; takes about ten seconds."""
     if not as_json:
-        typer.echo("Looking around; importing TensorFlow takes some seconds.")
+        typer.echo("Checking the installation; importing TensorFlow takes a few seconds.")
     findings = [*interpreter(), *packages(), *device()]
     if as_json:
         answer({finding.name: asdict(finding) for finding in findings})
@@ -76,7 +76,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 def interpreter() -> Iterator[Finding]:
     """Python, the C library and the machine."""
     right = sys.version_info[:2] == (3, 11)
-    cure = "" if right else "TFX 1.21 runs on Python 3.11 here: make a virtual environment with it."
+    cure = "" if right else "TFX 1.21 needs Python 3.11: create a virtual environment with it."
     yield Finding("Python", platform.python_version(), cure, required=True)
     name, version = platform.libc_ver()
     yield Finding("C library", f"{name or 'unknown'} {version}".strip())
@@ -84,12 +84,12 @@ def interpreter() -> Iterator[Finding]:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process can use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def packages() -> Iterator[Finding]:
-    """The optional parts: each extra with its packages."""
+    """Each extra with its packages."""
     for extra, names in EXTRAS.items():
         versions = {name: installed(name) for name in names}
         present = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
@@ -100,7 +100,7 @@ def packages() -> Iterator[Finding]:
             yield Finding(extra, f"missing {absent}", f"{adding(extra)}.", required=True)
         else:
             state = f"optional, for {FOR[extra]}; {absent} not installed"
-            yield Finding(extra, state, f"{adding(extra)}.")
+            yield Finding(extra, state, f"To use it, {adding(extra)}.")
 
 
 def installed(name: str) -> str:
@@ -112,7 +112,7 @@ def installed(name: str) -> str:
 
 
 def device() -> Iterator[Finding]:
-    """What TensorFlow would compute on."""
+    """The devices that TensorFlow finds, and the resulting policy."""
     if not installed("tensorflow"):
         return
     with quiet():
@@ -121,7 +121,7 @@ def device() -> Iterator[Finding]:
     from models.device import cpu_has_bfloat16, device_policy
 
     gpus = tf.config.list_physical_devices("GPU")
-    hint = "none; the quick profile is made for that. With an NVIDIA GPU: make install-gpu"
+    hint = "none; the quick profile is meant for CPUs. For an NVIDIA GPU, run make install-gpu"
     yield Finding("GPU", ", ".join(gpu.name for gpu in gpus) or hint)
     yield Finding("XLA", xla_works())
     yield Finding("bfloat16 on the CPU", "native" if cpu_has_bfloat16() else "emulated, so float32 is used")
@@ -136,5 +136,5 @@ def xla_works() -> str:
     try:
         result = tf.function(lambda x: x * 2, jit_compile=True)(tf.constant(2.0))
     except tf.errors.OpError as error:
-        return f"does not compile here: {error.message}"
-    return "compiles" if float(result) == 4.0 else "computes wrongly"
+        return f"fails to compile: {error.message}"
+    return "compiles" if float(result) == 4.0 else "computes wrong results"

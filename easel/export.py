@@ -1,4 +1,4 @@
-"""`easel export`: models for where TensorFlow is not."""
+"""`easel export`: export models to run without TensorFlow."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,29 +7,29 @@ import typer
 
 from easel.console import answer, failing, quiet, say, say_next
 
-app = typer.Typer(help="Write models for where TensorFlow is not.", no_args_is_help=True)
+app = typer.Typer(help="Export models to run without TensorFlow.", no_args_is_help=True)
 
 
 @app.callback()
 def exporting() -> None:
-    """Write models for where TensorFlow is not."""
+    """Export models to run without TensorFlow."""
 
 
 @app.command()
 def litert(
-    out: Annotated[Path, typer.Argument(help="The folder to write; it must not hold anything yet.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist or must be empty.")],
     weights: Annotated[
         Path | None,
-        typer.Option(help="A folder with generator.keras and restorer.keras; the pretrained ones if left out."),
+        typer.Option(help="A folder with generator.keras and restorer.keras; by default, the pretrained models."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Write a bundle that draws and restores with LiteRT, in half a minute: networks, vocabulary and facts."""
+    """Write a bundle that draws and restores with LiteRT; takes half a minute."""
     with failing("models"):
         from serving.folders import fresh_folder, refuse_full
 
         refuse_full(out)
-        say(f"Writing a bundle to {out}: half a minute.", as_json=as_json)
+        say(f"Writing a bundle to {out}: about half a minute.", as_json=as_json)
         with quiet():
             from models.bundle import export_bundle
             from models.pretrained import HERE

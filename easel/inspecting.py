@@ -1,4 +1,4 @@
-"""`easel inspect`: what a picture tells about itself, and whether it is true."""
+"""`easel inspect`: show the provenance of a picture, and verify it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
     from serving.client import Client, Picture
     from serving.provenance import Provenance
 
-_OTHERS = "other models bear the same version number"
+_OTHERS = "the server has other models with the same version number"
 _BIT_FOR_BIT = "The same, bit for bit."
 ROUNDED = 1e-3
-"""Share of the pixels that may be a grey level off in a drawing that is called the same: numbers are added up in
-another order in a batch than alone, and now and then a value lies where that decides how it is rounded."""
+"""Share of the pixels that may differ by one grey level in a drawing that counts as the same: a batch adds numbers in
+another order than a single picture does, which can change how a value is rounded."""
 
 
 def inspect(
     picture: Annotated[Path, typer.Argument(help="A PNG that Easel wrote.")],
-    again: Annotated[bool, typer.Option("--again", help="Draw it again, and compare every pixel.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Draw it again and compare every pixel.")] = False,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
     as_json: AsJson = False,
 ) -> None:
-    """Show what a picture was made from; with --again, draw it once more and tell whether it is the same.
+    """Show how a picture was made; with --again, draw it again and check that it is the same.
 
-    Exit code 1 where it is not. A grey level in a thousandth of the pixels is rounding, and is told.
+    The exit code is 1 if it differs. A difference of one grey level in at most 0.1% of the pixels counts as rounding.
     """
     with failing("serving"):
         from serving import provenance, signing
@@ -53,14 +53,14 @@ def inspect(
 
 
 def described(record: "Provenance", credentials: "dict[str, str]") -> list[str]:
-    """What a picture tells, in lines for a person."""
+    """The provenance of a picture as lines of text."""
     models = ", ".join(f"{name} {version}" for name, version in record.models.items())
     lines = [f"{record.made} with {record.software}: {models}"]
     for drawing in record.drawings:
         switches = [name for name in ("expand", "refine") if not getattr(drawing, name)]
         off = "".join(f", without {name}" for name in switches)
         of = "" if drawing.candidates == 1 else f", of {drawing.candidates} candidates"
-        size = "" if drawing.scale == 1 else f", {drawing.scale} times finer"
+        size = "" if drawing.scale == 1 else f", upscaled {drawing.scale} times"
         warmth = "" if drawing.temperature is None else f", temperature {drawing.temperature:g}"
         lines += [
             f"  prompt: {drawing.prompt}",
@@ -78,11 +78,11 @@ def described(record: "Provenance", credentials: "dict[str, str]") -> list[str]:
 
 
 def compared(picture: Path, record: "Provenance", client: "Client") -> tuple[bool, str]:
-    """Draw what a picture tells again, by the same version: whether it is the same, and a sentence that says so."""
+    """Draw a picture again with the same version; returns whether it is the same, and a sentence that says so."""
     from PIL import Image, ImageChops
 
     if record.restoring or not record.drawings:
-        return False, "A restored picture cannot be made again from itself: restore the one that it came from."
+        return False, "A restored picture cannot be reproduced from the file: restore the original picture again."
     drawn: list[Picture] = []
     for drawing in record.drawings:
         how = drawing.model_dump(exclude={"expanded_prompt"})
@@ -91,21 +91,24 @@ def compared(picture: Path, record: "Provenance", client: "Client") -> tuple[boo
         if ours.expanded_prompt != drawing.expanded_prompt:
             return (
                 False,
-                f"Different: drawn was {drawing.expanded_prompt!r}, and now {ours.expanded_prompt!r}: {_OTHERS}.",
+                f"Different: the caption was {drawing.expanded_prompt!r}, now {ours.expanded_prompt!r}: {_OTHERS}.",
             )
     image, _ = side_by_side(drawn)
     with Image.open(picture) as opened:
         before = opened.convert("RGB")
     if before.size != image.size:
-        return False, f"Different: {before.width}x{before.height} pixels, and now {image.width}x{image.height}."
+        return (
+            False,
+            f"Different: {before.width}x{before.height} pixels, now {image.width}x{image.height}.",
+        )
     difference = ImageChops.difference(before, image)
     if difference.getbbox() is None:
         return True, _BIT_FOR_BIT
     changed = sum(map(any, zip(*(band.tobytes() for band in difference.split()), strict=True)))
     most, all_of_them = max(difference.tobytes()), image.width * image.height
     if most == 1 and changed <= ROUNDED * all_of_them:
-        return True, f"The same but for rounding: {changed} of {all_of_them} pixels, by 1 of 255 grey levels."
+        return True, f"The same except for rounding: {changed} of {all_of_them} pixels differ by 1 of 255 grey levels."
     return False, (
-        f"Different: {changed} of {all_of_them} pixels, by {most} of 255 grey levels at most: the file was edited, "
-        f"{_OTHERS}, or other hardware drew it."
+        f"Different: {changed} of {all_of_them} pixels differ, by up to {most} of 255 grey levels. "
+        f"The file was edited, {_OTHERS}, or it was drawn on other hardware."
     )

@@ -1,4 +1,4 @@
-"""`easel models`: which versions are served, and under which labels."""
+"""`easel models`: list, label and roll back model versions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,11 +7,11 @@ import typer
 
 from easel.console import answer, failing
 
-app = typer.Typer(help="See and choose the versions that are served.", no_args_is_help=True)
+app = typer.Typer(help="List the served versions, and choose them.", no_args_is_help=True)
 
 Root = Annotated[Path, typer.Option(help="The folder that `easel run` pushed to.")]
 Models = Annotated[
-    str | None, typer.Option(help="Or this folder of <model>/<version>/, or an address, such as s3://...")
+    str | None, typer.Option(help="A folder of <model>/<version>/ to use instead, or an address such as s3://...")
 ]
 Model = Annotated[str, typer.Argument(help="The model, such as text_to_image.")]
 Version = Annotated[int, typer.Argument(help="The version, as `easel models list` shows it.")]
@@ -23,7 +23,7 @@ def list_models(
     models: Models = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the models with their versions; the last one that is served answers whoever names none."""
+    """List the models and their versions; the newest served version answers requests that name none."""
     with failing("serving"):
         from serving import versions
 
@@ -48,7 +48,7 @@ def label(
     root: Root = Path("work"),
     models: Models = None,
 ) -> None:
-    """Let a label name a version; a running server follows within a second."""
+    """Assign a label to a version; a running server picks it up within a second."""
     with failing("serving"):
         from serving import versions
 
@@ -56,35 +56,36 @@ def label(
         versions.label(place, model, name, version)
         now = versions.served(place, model)
     typer.echo(
-        f"{model}: {name} is {version}; served: {_listed(now)}. New ones wait for `easel models follow {model}`."
+        f"{model}: {name} is {version}; served: {_listed(now)}. "
+        f"To serve new versions again: `easel models follow {model}`."
     )
 
 
 @app.command()
 def rollback(
     model: Model,
-    to: Annotated[int | None, typer.Option(help="The version to go back to; the one before if left out.")] = None,
+    to: Annotated[int | None, typer.Option(help="The version to return to; by default, the previous one.")] = None,
     root: Root = Path("work"),
     models: Models = None,
 ) -> None:
-    """Serve the version before; a running server follows within a second and fails no request."""
+    """Serve the previous version; a running server switches within a second, without a failed request."""
     with failing("serving"):
         from serving import versions
 
         target = versions.rollback(versions.place(models or root / "pushed"), model, to)
-    typer.echo(f"{model}: {target} is served. New ones wait for `easel models follow {model}`.")
+    typer.echo(f"{model}: {target} is served. To serve new versions again: `easel models follow {model}`.")
 
 
 @app.command()
 def follow(model: Model, root: Root = Path("work"), models: Models = None) -> None:
-    """Serve the newest version again, and every newer one that is pushed."""
+    """Serve the newest version, now and after every push."""
     with failing("serving"):
         from serving import versions
 
         place = versions.place(models or root / "pushed")
         versions.follow(place, model)
         newest = versions.served(place, model)[-1]
-    typer.echo(f"{model}: {newest} is served, and newer ones as they are pushed.")
+    typer.echo(f"{model}: {newest} is served, and newer versions as soon as they are pushed.")
 
 
 def _listed(numbers: list[int]) -> str:

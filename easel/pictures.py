@@ -1,4 +1,4 @@
-"""`easel generate` and `easel restore`: pictures from a server, or from models in this process."""
+"""`easel generate` and `easel restore`: pictures from a server, or from models loaded in this process."""
 
 import hashlib
 import os
@@ -23,39 +23,39 @@ if TYPE_CHECKING:
     from serving.local import LocalClient
     from serving.provenance import Provenance
 
-Server = Annotated[str, typer.Option(help="host:port of a server's gRPC port.")]
-Local = Annotated[bool, typer.Option("--local", help="Draw in this process instead of asking a server.")]
-Root = Annotated[Path, typer.Option(help="With --local, the folder that `easel run` pushed to, or a bundle.")]
+Server = Annotated[str, typer.Option(help="host:port of the server's gRPC port.")]
+Local = Annotated[bool, typer.Option("--local", help="Run the models in this process, without a server.")]
+Root = Annotated[Path, typer.Option(help="With --local, the folder of a run, or a bundle.")]
 OTHER_FORMATS = frozenset({".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jp2"})
 
 
 def named_png(out: Path) -> Path:
-    """Refuse a name that would say another format than the file has.
+    """Refuse a file name with the extension of another format.
 
     Raises:
-        typer.BadParameter: It ends in that of another.
+        typer.BadParameter: The extension belongs to another format.
     """
     if out.suffix.lower() in OTHER_FORMATS:
-        raise typer.BadParameter(f"{out} would hold a PNG: name it {out.with_suffix('.png')}.")
+        raise typer.BadParameter(f"Only PNG can be written, not {out}: use {out.with_suffix('.png')}.")
     return out
 
 
 Out = Annotated[Path, typer.Option("--out", "-o", callback=named_png, help="The PNG to write.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-Marked = Annotated[bool, typer.Option("--provenance/--no-provenance", help="Write into the PNG what it was made from.")]
+Marked = Annotated[bool, typer.Option("--provenance/--no-provenance", help="Write into the PNG how it was made.")]
 Certificate = Annotated[
-    Path | None, typer.Option(help="Sign with this certificate chain (PEM), as C2PA; with --private-key.")
+    Path | None, typer.Option(help="Sign the PNG (C2PA) with this certificate chain (PEM); needs --private-key.")
 ]
-PrivateKey = Annotated[Path | None, typer.Option(help="The certificate's key (PEM).")]
+PrivateKey = Annotated[Path | None, typer.Option(help="The private key of the certificate (PEM).")]
 
 
 def option(row: Option[Any]) -> Any:
-    """An option of the command line, of the table's range and help."""
+    """A command-line option with the range and help of a drawing option."""
     return typer.Option(min=row.bounds.get("ge"), max=row.bounds.get("le"), help=row.help)
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What to draw, in English or Chinese.")],
+    prompt: Annotated[str, typer.Argument(help="The prompt, in English or Chinese.")],
     out: Out = Path("out.png"),
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=256, help="How many pictures.")] = 1,
     seed: Annotated[int, typer.Option(help=options.SEED.help)] = options.SEED.default,
@@ -75,10 +75,10 @@ def generate(
     private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a prompt in milliseconds; several pictures lie side by side in one PNG.
+    """Draw a prompt; several pictures are placed side by side in one PNG.
 
-    With --local and nothing pushed yet, the pretrained models draw, in a second where LiteRT is installed. Models that
-    `easel run` pushed need TensorFlow, which takes ten seconds to start.
+    With --local, and if no model has been pushed, the pretrained models draw; with LiteRT this takes a second. Models
+    that `easel run` pushed need TensorFlow, which takes ten seconds to start.
     """
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
@@ -116,16 +116,17 @@ def generate(
 
 
 def restore(
-    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and any usual format.")],
+    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and in any common format.")],
     out: Out = Path("restored.png"),
     mask: Annotated[
-        Path | None, typer.Option(help="Of the same size; transparent, or else white, where holes are.")
+        Path | None, typer.Option(help="A mask of the same size: the transparent or white parts are filled.")
     ] = None,
     noise: Annotated[
-        float | None, typer.Option(min=0, max=255, help="Noise in grey levels; estimated if left out.")
+        float | None,
+        typer.Option(min=0, max=255, help="Standard deviation of the noise in grey levels; estimated by default."),
     ] = None,
-    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur in pixels, to be sharpened; not with --mask.")] = 0.0,
-    enlarge: Annotated[bool, typer.Option("--enlarge", help="Then draw the result at twice its size.")] = False,
+    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur to remove, in pixels; not with --mask.")] = 0.0,
+    enlarge: Annotated[bool, typer.Option("--enlarge", help="Also double the width and height.")] = False,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
@@ -134,9 +135,9 @@ def restore(
     private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take noise, blur and holes out of a picture, and enlarge it."""
+    """Denoise, sharpen or inpaint a picture; with --enlarge, also upscale it to twice its size."""
     if mask is not None and blur:
-        raise typer.BadParameter("--mask and --blur exclude each other: fill the holes first, then sharpen the result.")
+        raise typer.BadParameter("--mask and --blur cannot be combined: fill the holes first, then sharpen the result.")
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
         from serving.provenance import Restoring, of_restored
@@ -155,7 +156,7 @@ def restore(
 
 
 def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
-    """Pictures in rows of eight, and what they tell."""
+    """Pictures in rows of eight, and their provenance."""
     from serving.provenance import of_drawings
 
     images = [picture.image.convert("RGB") for picture in drawn]
@@ -164,7 +165,7 @@ def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
 
 
 def connect(server: str, local: bool, root: Path, *, restoring: bool = False) -> "Client":
-    """The client for a server, or for the models in this process."""
+    """A client for a server, or for models in this process."""
     if local:
         return client_here(root, restoring=restoring)
     from serving.client import Client
@@ -173,7 +174,7 @@ def connect(server: str, local: bool, root: Path, *, restoring: bool = False) ->
 
 
 def client_here(root: Path, *, restoring: bool) -> "LocalClient":
-    """The client for the models in this process: of a bundle, pushed in this root, or else the pretrained ones."""
+    """A client for models in this process: a bundle, the models pushed in this root, or the pretrained ones."""
     from serving.bundle.facts import is_bundle
     from serving.local import LocalClient
 
@@ -188,18 +189,18 @@ def client_here(root: Path, *, restoring: bool) -> "LocalClient":
 
 
 def models_here(root: Path, *, restoring: bool = False) -> Path:
-    """What was pushed in this root, or else the pretrained models, which are made ready once.
+    """The models pushed in this root, or else the pretrained models, which are converted once.
 
-    A bundle has one restorer: that of drawings, or with `restoring` that of photographs.
+    A bundle has one restorer: for drawings, or with `restoring` for photographs.
     """
     if (root / "pushed").is_dir():
         return root / "pushed"
-    typer.echo(f"No run has pushed a model to {root}: the pretrained ones, which come along, do this.", err=True)
+    typer.echo(f"No run has pushed a model to {root}: using the pretrained models.", err=True)
     return bundled(restoring=restoring) if find_spec("ai_edge_litert") else unpacked(root)
 
 
 def bundled(*, restoring: bool) -> Path:
-    """The pretrained models as a bundle, which is written into the user's cache once for each of their versions."""
+    """The pretrained models as a bundle, written to the user's cache once per version."""
     from models.pretrained import HERE, digest
     from serving.bundle.facts import FORMAT
     from serving.folders import fresh_folder
@@ -208,7 +209,7 @@ def bundled(*, restoring: bool) -> Path:
     purpose = "restoring" if restoring else "drawing"
     bundle = cache / f"litert-{FORMAT}-{purpose}-{digest(*sorted(HERE.glob('*.keras')))}"
     if not bundle.is_dir():
-        typer.echo(f"Writing them for LiteRT into {bundle}: half a minute, once.", err=True)
+        typer.echo(f"Converting them to LiteRT in {bundle}: half a minute, only once.", err=True)
         with quiet():
             from models.bundle import export_bundle
             from models.pretrained import load_pretrained, load_restorer
@@ -221,12 +222,12 @@ def bundled(*, restoring: bool) -> Path:
 
 
 def unpacked(root: Path) -> Path:
-    """The pretrained models, unpacked into a root once for each release."""
+    """The pretrained models as SavedModels, exported into a root once per release."""
     pretrained, made_from = root / "pretrained", root / "pretrained" / "made_from.txt"
     digest = digest_of_models()
     if not made_from.is_file() or made_from.read_text() != digest:
         shutil.rmtree(pretrained, ignore_errors=True)
-        typer.echo(f"Unpacking the pretrained models into {pretrained}.", err=True)
+        typer.echo(f"Exporting the pretrained models to {pretrained}.", err=True)
         with quiet():
             from models.pretrained import export_pretrained
             from serving.folders import fresh_folder
@@ -241,13 +242,13 @@ def unpacked(root: Path) -> Path:
 
 
 def digest_of_models() -> str:
-    """What the SavedModels of the pretrained models depend on: their weights, and the code that writes them."""
+    """A digest of everything the exported pretrained models depend on: the weights and the code."""
     files = sorted(file for file in Path(models.__file__).parent.rglob("*") if file.suffix in (".py", ".keras"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def sheet(images: "list[Image.Image]", *, columns: int, gap: int = 2) -> "Image.Image":
-    """Pictures of one size in rows on white; a single one is left as it is."""
+    """Pictures of the same size in rows on white; a single picture is returned unchanged."""
     from PIL import Image
 
     width, height = images[0].size
@@ -263,11 +264,11 @@ def sheet(images: "list[Image.Image]", *, columns: int, gap: int = 2) -> "Image.
 def writer(
     provenance: bool, certificate: Path | None, private_key: Path | None
 ) -> "Callable[[Image.Image, Provenance, Path], None]":
-    """What writes a picture, and the folder it goes to, with as much about itself as the options ask for."""
+    """A function that writes a picture, and creates its folder, with the provenance that the options ask for."""
     if (certificate is None) != (private_key is None):
-        raise typer.BadParameter("--certificate and --private-key go together: give both, or neither.")
+        raise typer.BadParameter("--certificate and --private-key must be given together.")
     if certificate and not provenance:
-        raise typer.BadParameter("--no-provenance leaves nothing to sign: leave out --certificate, or that.")
+        raise typer.BadParameter("--certificate signs the provenance: it cannot be combined with --no-provenance.")
 
     def write(image: "Image.Image", record: "Provenance", out: Path) -> None:
         from serving import signing
@@ -284,6 +285,6 @@ def writer(
 
 
 def save(image: "Image.Image", out: Path) -> None:
-    """Write a PNG, and the folder it goes to."""
+    """Write a PNG, and create its folder."""
     out.parent.mkdir(parents=True, exist_ok=True)
     image.save(out, "PNG")

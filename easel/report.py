@@ -1,4 +1,4 @@
-"""`easel report`: what a run leaves for people to look at."""
+"""`easel report`: open the report of a run."""
 
 import webbrowser
 from pathlib import Path
@@ -13,11 +13,11 @@ from easel.runs import AsJson, Root, RootOption
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run, the beginning of its id, or latest.")] = "latest",
     root: RootOption = Path("work"),
-    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open it in the browser.")] = True,
-    anew: Annotated[bool, typer.Option("--anew", help="Write it again from what the run left.")] = False,
+    open_it: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in a browser.")] = True,
+    anew: Annotated[bool, typer.Option("--anew", help="Write the report again.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Open the report of a run: one HTML file with its pictures, metrics and curves, and the verdict first."""
+    """Open the report of a run, an HTML file with the verdict, pictures, metrics and curves."""
     with failing("pipeline"):
         from tfx_pipeline.runs.history import History
 
@@ -25,7 +25,7 @@ def report(
         traced = History(place).run(run)
         file = place.report(traced.id)
         if anew or not file.is_file():
-            say(f"Writing the report of run {traced.id}: half a minute.", as_json=as_json)
+            say(f"Writing the report of run {traced.id}: about half a minute.", as_json=as_json)
             with quiet():
                 from tfx_pipeline.report import write_report
 

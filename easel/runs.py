@@ -1,4 +1,4 @@
-"""`easel run` and `easel runs`: train, and look back."""
+"""`easel run` and `easel runs`: train, and list earlier runs."""
 
 import json
 import os
@@ -19,54 +19,58 @@ if TYPE_CHECKING:
     from tfx_pipeline.local_run import Outcome
     from tfx_pipeline.runs.history import Run
 
-app = typer.Typer(help="Look back at runs and at what they pushed.", invoke_without_command=True)
+app = typer.Typer(help="List runs and what they pushed.", invoke_without_command=True)
 
-RootOption = Annotated[Path, typer.Option("--root", help="The folder that keeps the runs.")]
+RootOption = Annotated[Path, typer.Option("--root", help="The folder of the runs.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-ALL_THE_SAME = """Nothing was pushed. Look at the report; then train otherwise, or ask for less in a file for --config:
+ALL_THE_SAME = """Nothing was pushed. Look at the report, then train longer or lower a threshold in a file for --config:
   [thresholds]
   restorer_psnr = 15  # also generator_psnr, generator_ssim, generator_gain, generator_copies, perplexity_share, ...
-What is trained already is not trained again."""
+A changed threshold does not train anything again."""
 
 
 def run(
-    data: Annotated[Path, typer.Option("--data", help="A folder of captioned pictures, or of spans of them.")],
+    data: Annotated[Path, typer.Option("--data", help="A folder of captioned pictures, or of spans (span-0001, ...).")],
     root: RootOption = Path("work"),
-    profile: Annotated[str, typer.Option(help="brief (to start from weights), quick (minutes) or standard.")] = "quick",
+    profile: Annotated[
+        str, typer.Option(help="brief (warm start), quick (minutes), standard (an hour) or photo.")
+    ] = "quick",
     config: Annotated[Path | None, typer.Option(help="A TOML file that overrides the profile.")] = None,
     start: Annotated[
         Literal["last", "pretrained", "none"] | None,
         typer.Option(
-            help="What trainings start from: the last pushed models that learned from other data (the default), the "
-            "pretrained weights, or none."
+            help="Initial weights: those of the last pushed models trained on other data (the default), the pretrained "
+            "weights, or none."
         ),
     ] = None,
-    text: Annotated[Path | None, typer.Option(help="More text for the language model, a line each.")] = None,
+    text: Annotated[Path | None, typer.Option(help="More text for the language model, one caption per line.")] = None,
     beam_runner: Annotated[
-        str, typer.Option(help="Beam's engine for the data steps, such as PortableRunner, FlinkRunner or SparkRunner.")
+        str,
+        typer.Option(help="The Beam runner for the data steps, such as PortableRunner, FlinkRunner or SparkRunner."),
     ] = "DirectRunner",
-    beam_option: Annotated[
-        list[str] | None, typer.Option(help="One of Beam's options, NAME=VALUE; may be given several times.")
-    ] = None,
+    beam_option: Annotated[list[str] | None, typer.Option(help="A Beam option, NAME=VALUE; can be repeated.")] = None,
     workers: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT,...",
-            help="Share each training with other machines, on which `easel worker` runs; this machine comes first.",
+            help="Train on several machines that run `easel worker`; list this machine first.",
         ),
     ] = None,
     push_to: Annotated[
         str | None,
-        typer.Option(help="Upload what is pushed to an fsspec address as well, such as s3://bucket/models."),
+        typer.Option(help="Also upload the pushed models to an fsspec address, such as s3://bucket/models."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and run again whenever the data change.")] = False,
-    every: Annotated[float, typer.Option(min=0.1, help="With --watch, seconds between two looks.")] = 60.0,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep running, and train again whenever the data change.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, help="With --watch, seconds between two checks.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train on captioned pictures, judge the models and push what is blessed.
+    """Train on captioned pictures, evaluate the models, and push them if they are blessed.
 
-    The folder may hold span-0001, span-0002 and so on, of which the newest are trained on, and nothing runs where they
-    are not new. Exit codes: 0 pushed or nothing new, 1 failed, 2 wrong usage, 3 not blessed, 4 data drifted.
+    The folder can hold spans, span-0001, span-0002 and so on; the newest ones are used, and nothing runs if there is
+    no new one. Exit codes: 0 pushed or nothing new, 1 failed, 2 invalid command line or setting, 3 a model was not
+    blessed, 4 the data drifted.
     """
     if watch:
         raise typer.Exit(watch_data(data, every, [file for file in (text, config) if file]))
@@ -111,7 +115,7 @@ def share_trainings(cluster: "Cluster") -> None:
 
 
 def publish(store: "Store", pushed: Path, versions: dict[str, str], *, as_json: bool = False) -> None:
-    """Upload the versions of a run that are not at an address yet, as they are after an upload that was cut off.
+    """Upload the versions of a run that are not complete at the address yet.
 
     Raises:
         StoreError: One cannot be uploaded.
@@ -122,14 +126,14 @@ def publish(store: "Store", pushed: Path, versions: dict[str, str], *, as_json: 
 
 
 def plan(data: Path, root: Path, profile: str, config: Path | None, start: str = "last") -> str:
-    """What a run will do, and about how long that takes."""
+    """What a run will do, and about how long it takes."""
     from tfx_pipeline.config import PROFILES
 
     time = f"{PROFILES[profile].time} on two recent cores"
     how = f"with the {profile} profile" + (" from the pretrained weights" if start == "pretrained" else "")
     if config is None:
-        return f"Training on {data} {how}: {time}; results go to {root}."
-    return f"Training on {data} {how} as {config} changes it; results go to {root}. The profile unchanged takes {time}."
+        return f"Training on {data} {how}: {time}; the results go to {root}."
+    return f"Training on {data} {how} and {config}; the results go to {root}. The profile alone takes {time}."
 
 
 def Root(path: Path) -> Any:
@@ -140,7 +144,7 @@ def Root(path: Path) -> Any:
 
 
 def as_dict(outcome: "Outcome") -> dict[str, Any]:
-    """What a script wants to know of a run."""
+    """The result of a run for --json."""
     return {
         "run": outcome.run.id,
         "new": outcome.new,
@@ -157,16 +161,16 @@ def as_dict(outcome: "Outcome") -> dict[str, Any]:
 
 
 def sum_up(outcome: "Outcome", root: Path) -> None:
-    """Tell what came of a run and what to do next."""
+    """Print the result of a run and what to do next."""
     if not outcome.new:
-        typer.echo(f"Nothing new: run {outcome.run.id} has seen {describe_spans(outcome.run)}. Nothing was trained.")
+        typer.echo(f"Nothing new: run {outcome.run.id} used {describe_spans(outcome.run)}. Nothing was trained.")
         return
     minutes, seconds = divmod(round(outcome.seconds), 60)
     trained = outcome.run.trained
     what = f"trained {', '.join(trained)}" if trained else "trained nothing: all models came from the cache"
     typer.echo(f"Run {outcome.run.id}: {what}; {minutes} min {seconds} s.")
     if outcome.drift:
-        typer.echo(f"The data have drifted: {outcome.drift}. Look at {root / 'drift.html'}.", err=True)
+        typer.echo(f"The data have drifted: {outcome.drift}. See {root / 'drift.html'}.", err=True)
     for verdict in outcome.verdicts:
         if verdict.blessed:
             typer.echo(f"  {verdict}")
@@ -182,14 +186,14 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
 
 
 def describe_spans(run: "Run") -> str:
-    """The spans of a run, in words."""
+    """The names of the spans of a run."""
     names = run.data.get("spans", "").split()
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 @app.callback()
 def runs(context: typer.Context, root: RootOption = Path("work"), as_json: AsJson = False) -> None:
-    """List runs, newest first, with what they trained and pushed."""
+    """List runs, newest first, with the models they trained and pushed."""
     context.obj = root
     if context.invoked_subcommand is not None:
         return
@@ -206,11 +210,11 @@ def runs(context: typer.Context, root: RootOption = Path("work"), as_json: AsJso
         pushed = " ".join(sorted(set(row["pushed"].values())))
         table.add_row(item.id[:19], item.state, str(row["pictures"]), f"{len(row['trained'])} models", pushed or "-")
     Console().print(table)
-    say_next("easel runs show ID, where ID may be the beginning of one, or latest")
+    say_next("easel runs show ID, where ID is latest or the beginning of an id")
 
 
 def brief(item: "Run") -> dict[str, Any]:
-    """One run in a line."""
+    """A run as one row."""
     pictures = item.data.get("pictures", "?")
     return {
         "run": item.id,
@@ -224,11 +228,11 @@ def brief(item: "Run") -> dict[str, Any]:
 @app.command()
 def show(
     context: typer.Context,
-    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run, the beginning of one, or latest.")] = "latest",
-    root: Annotated[Path | None, typer.Option("--root", help="The folder that keeps the runs.")] = None,
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run id, the beginning of one, or latest.")] = "latest",
+    root: Annotated[Path | None, typer.Option("--root", help="The folder of the runs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Trace what a run pushed back to the data that it was trained on."""
+    """Show what a run pushed, its metrics, and the data it was trained on."""
     with failing("pipeline"):
         from tfx_pipeline.runs.history import History
 
@@ -259,13 +263,15 @@ def show(
 @app.command()
 def diff(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(metavar="A", help="A run, or the beginning of one.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another one, or latest.")] = "latest",
-    pictures: Annotated[Path, typer.Option(help="The PNG to write, with the last samples of both.")] = Path("diff.png"),
-    root: Annotated[Path | None, typer.Option("--root", help="The folder that keeps the runs.")] = None,
+    first: Annotated[str, typer.Argument(metavar="A", help="A run id, or the beginning of one.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another run id, or latest.")] = "latest",
+    pictures: Annotated[Path, typer.Option(help="The PNG to write, with the last samples of both runs.")] = Path(
+        "diff.png"
+    ),
+    root: Annotated[Path | None, typer.Option("--root", help="The folder of the runs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lay two runs side by side: their data, settings, metrics and pictures."""
+    """Compare two runs: their data, settings, metrics and pictures."""
     with failing("pipeline"):
         with quiet():
             from tfx_pipeline.report.comparing import compared, side_by_side
@@ -289,11 +295,11 @@ def diff(
 @app.command("clean")
 def clean_runs(
     context: typer.Context,
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest runs stay whole.")],
-    root: Annotated[Path | None, typer.Option("--root", help="The folder that keeps the runs.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest runs to keep complete.")],
+    root: Annotated[Path | None, typer.Option("--root", help="The folder of the runs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give back the disk of old runs, but for what any pushed model came from."""
+    """Free disk space: delete the artifacts of old runs, except those that a pushed model came from."""
     with failing("pipeline"):
         with quiet():
             from tfx_pipeline.runs.cleaning import clean
@@ -306,5 +312,5 @@ def clean_runs(
         answer({"kept": done.runs, "artifacts": done.artifacts, "megabytes": done.megabytes})
         return
     typer.echo(
-        f"Removed {done.artifacts} artifacts of older runs, {done.megabytes} MB; {len(done.runs)} runs are whole."
+        f"Removed {done.artifacts} artifacts of older runs, {done.megabytes} MB; {len(done.runs)} runs are complete."
     )

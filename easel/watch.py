@@ -1,4 +1,4 @@
-"""`easel run --watch`: a run whenever the data change."""
+"""`easel run --watch`: train again whenever the data change."""
 
 import subprocess
 import sys
@@ -13,15 +13,15 @@ from easel.console import FAILED, WRONG_USE
 
 
 def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
-    """Run the given command, without `--watch`, whenever the data or `files` change, and again after it has failed.
+    """Run this command without `--watch` whenever the data or `files` change, and retry after a failure.
 
-    Each run is a process of its own, so that what one leaks or breaks does not reach the next.
+    Each run is a separate process, so that a leak or crash does not affect the next one.
 
     Returns:
-        The exit code, once Ctrl-C or a command that cannot be run ends the watch.
+        The exit code, after Ctrl-C or an invalid command line.
     """
     command = [sys.executable, *(word for word in sys.argv if word != "--watch")]
-    typer.echo(f"Watching {data}: a run begins as soon as something is new there. Stop with Ctrl-C.")
+    typer.echo(f"Watching {data}: a run starts as soon as it changes. Press Ctrl-C to stop.")
     seen, code = None, 0
     with suppress(KeyboardInterrupt):
         while code != WRONG_USE:
@@ -33,7 +33,7 @@ def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
 
 
 def stamp(data: Path) -> dict[str, tuple[int, ...]]:
-    """The state of every file by its name, and the spans there are: it changes with any picture, caption or table."""
+    """The state of every file and span; it changes with any picture, caption or table."""
     from tfx_pipeline.datasets.files import files_below
 
     files = {name: stat for name in files_below(data).names if (stat := state(data / name))}
@@ -41,7 +41,7 @@ def stamp(data: Path) -> dict[str, tuple[int, ...]]:
 
 
 def state(file: Path) -> tuple[int, ...]:
-    """The time, size and inode of a file, which change with its contents; empty where there is none."""
+    """The modification time, size and inode of a file, which change with its contents; empty if it does not exist."""
     try:
         status = file.stat()
     except OSError:

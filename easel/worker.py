@@ -1,4 +1,4 @@
-"""`easel worker`: take part in the trainings of a run on another machine."""
+"""`easel worker`: take part in the training of a run on another machine."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,21 +9,21 @@ from easel.console import failing
 
 
 def worker(
-    root: Annotated[Path, typer.Option(help="The --root of the run, as this machine sees it.")] = Path("work"),
+    root: Annotated[Path, typer.Option(help="The --root of the run, at its path on this machine.")] = Path("work"),
     address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="This machine in the --workers of the run; else TF_CONFIG says it."),
+        typer.Option(metavar="HOST:PORT", help="The address of this machine in --workers; by default, from TF_CONFIG."),
     ] = None,
 ) -> None:
-    """Take part in the trainings of `easel run --workers` on another machine; run this on each machine but the first.
+    """Take part in `easel run --workers` on another machine; start it on every machine except the first.
 
-    It waits for a training in the root, which all machines must see, joins it, and waits for the next one. It writes
-    nothing there.
+    The worker waits until a training starts in the root, which all machines must see, takes part in it, and waits for
+    the next one. It writes nothing to the root.
     """
     with failing("pipeline"):
         from tfx_pipeline.engines import worker_address
         from tfx_pipeline.together import join
 
         own = address or worker_address()
-        typer.echo(f"Worker {own} waits for trainings in {root}. Stop with Ctrl-C.")
+        typer.echo(f"Worker {own} waits for trainings in {root}. Press Ctrl-C to stop.")
         join(root, own, typer.echo)

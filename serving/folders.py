@@ -50,11 +50,11 @@ def refuse_full(out: Path) -> None:
         FolderError: `out` is a file or lies in one, or it is a folder that is not empty.
     """
     if out.exists() and not out.is_dir():
-        raise FolderError(f"{out} is a file; name a folder to make.")
+        raise FolderError(f"{out} is a file: choose a folder.")
     if files := [parent for parent in out.parents if parent.is_file()]:
-        raise FolderError(f"{files[0]} is a file, and no folder can be made in it; name another.")
+        raise FolderError(f"{files[0]} is a file, not a folder: choose another path.")
     if out.exists() and any(out.iterdir()):
-        raise FolderError(f"{out} is not empty; name a new folder, or remove this one first.")
+        raise FolderError(f"{out} is not empty: choose a new folder, or remove it first.")
 
 
 def _lock_of(folder: Path) -> Path:

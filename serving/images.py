@@ -101,13 +101,9 @@ def read_mask(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.Imag
     mask = read_picture(source, max_pixels=max_pixels)
     hole = transparent(mask) or mask.convert("L").point(lambda level: 255 if level > 127 else 0)
     if hole.getextrema() == (0, 0):
-        raise PictureError(
-            "The mask has no hole: make it transparent, or else white, where the picture is to be filled."
-        )
+        raise PictureError("The mask has no hole: make it transparent or white where the picture should be filled.")
     if hole.getextrema() == (255, 255):
-        raise PictureError(
-            "The mask is one hole that leaves nothing to fill it from: keep some of it opaque, or black."
-        )
+        raise PictureError("The mask covers the whole picture: leave a part of it opaque or black.")
     return hole
 
 
@@ -153,7 +149,7 @@ def decoded(data: bytes, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
     width, height = picture.size
     if max_pixels and width * height > max_pixels:
         message = f"The picture has {width:,} x {height:,} pixels, {width * height / 1e6:,.0f} megapixels, and at most"
-        raise TooLargeError(f"{message} {max_pixels / 1e6:,.6g} are taken; make it smaller.")
+        raise TooLargeError(f"{message} {max_pixels / 1e6:,.6g} are allowed; make it smaller.")
     with _decoding():
         picture.load()
     return picture
@@ -206,7 +202,7 @@ def _opened(data: bytes) -> Image.Image:
     """Read the header. `Image.open` would refuse large pictures before anybody knows how large they are."""
     name = next((name for at, mark, name in _MAGIC if data[at : at + len(mark)] == mark), "")
     if not name:
-        raise UnknownFormatError(f"The file {_content(data[:512])}; {READ} pictures are taken.")
+        raise UnknownFormatError(f"The file {_content(data[:512])}; only {READ} are accepted.")
     if name not in Image.OPEN:
         Image.init()
     with _decoding():
@@ -279,8 +275,8 @@ def _from_16_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None
     # PNM of more than 8 bits is scaled to 16 where it is decoded, into a mode that others use for numbers of any range.
     if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
         low, high = cast(tuple[float, float], picture.getextrema())
-        problem = f"its values run from {low:g} to {high:g}, and which of them is white is not known"
-        raise ValueError(f"{problem}; save it with 8 or 16 bits a channel")
+        problem = f"its values range from {low:g} to {high:g}, and the white level is unknown"
+        raise ValueError(f"{problem}; save it with 8 or 16 bits per channel")
     whole, key = picture.convert("I"), picture.info.get("transparency")
     alpha = None if key is None else whole.point([255 * (value != key) for value in range(2**16)], "L")
     return whole.point(_HIGH_BYTES, "L"), alpha

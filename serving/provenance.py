@@ -164,12 +164,12 @@ def read(png: bytes | Path) -> Provenance:
         raise ProvenanceError(f"{name}: {error}") from error
     if not isinstance(text, str):
         raise ProvenanceError(
-            f"{name} tells nothing about itself: it was not made by Easel, was made with --no-provenance, or lost its "
-            "text chunks on the way, as in most messengers."
+            f"{name} has no provenance: it was not made by Easel, it was made with --no-provenance, or its text chunks "
+            "were removed, as most messengers do."
         )
     try:
         return Provenance.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
-        raise ProvenanceError(f"{name} tells of itself what makes no sense: {where}: {first['msg']}.") from error
+        raise ProvenanceError(f"{name} has invalid provenance: {where}: {first['msg']}.") from error

@@ -207,7 +207,7 @@ def generate(
 def _asked(options: DrawingOptions) -> dict[str, Any]:
     """Every option with its value, checked."""
     if unknown := options.keys() - OPTIONS.keys():
-        raise TypeError(f"a drawing has no option {min(unknown)}: choose among {', '.join(OPTIONS)}")
+        raise TypeError(f"a drawing has no option {min(unknown)}: choose from {', '.join(OPTIONS)}")
     how = _LEFT_OUT | {name: value for name, value in options.items() if value is not None}
     for name, value in how.items():
         if value is not None:
@@ -251,7 +251,7 @@ def restore(
 ) -> "Ask[Image.Image]":
     """Ask for one picture to be cleaned; see `serving.client.Client.restore`."""
     if mask is not None and blur_sigma:
-        raise ValueError("mask and blur_sigma exclude each other: fill the holes first, then sharpen what came of it.")
+        raise ValueError("mask and blur_sigma cannot be combined: fill the holes first, then sharpen the result.")
     sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
     encoded = _encoded("image", image)
     inputs = {"image_bytes": _tensor("string", [encoded]), "noise_sigma": _tensor("float32", [sigma])}
@@ -363,7 +363,7 @@ def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[lis
     count = max(len(prompts), len(seeds))
     if not prompts or not seeds or len(prompts) not in (1, count) or len(seeds) not in (1, count):
         raise ServingError(
-            f"{len(prompts)} prompts and {len(seeds)} seeds do not fit together: give one seed, or one for each prompt",
+            f"{len(prompts)} prompts and {len(seeds)} seeds do not match: give one seed, or one for each prompt",
             "INVALID_ARGUMENT",
         )
     return prompts * (count // len(prompts)), seeds * (count // len(seeds))

@@ -79,8 +79,8 @@ class Store:
             return False
         if found and found[-1] > version:
             raise StoreError(
-                f"{self.address} holds {model} {found[-1]}, which is newer than {version}: push to an address of its "
-                "own from each root."
+                f"{self.address} has {model} {found[-1]}, which is newer than {version}: use a separate address for "
+                "each root."
             )
         names = sorted(str(path.relative_to(saved_model)) for path in saved_model.rglob("*") if path.is_file())
         files = {name: _described((saved_model / name).read_bytes()) for name in names}
@@ -98,13 +98,13 @@ class Store:
         with self._reached("read"):
             files = json.loads(self._files.cat_file(self._path(model, f"{version}.json")))["files"]
         if astray := [name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]:
-            raise StoreError(f"{self.address}/{model}/{version}.json names a file outside its folder: {astray[0]}")
+            raise StoreError(f"{self.address}/{model}/{version}.json names a file outside its folder: {astray[0]}.")
         with fresh_folder(saved_model) as made:
             with self._reached("read"):
                 self._files.get(self._paths(model, version, files), [str(made / name) for name in files])
             for name, described in files.items():
                 if _described((made / name).read_bytes()) != described:
-                    raise StoreError(f"{self.address}/{model}/{version}/{name} has other bytes than were pushed.")
+                    raise StoreError(f"{self.address}/{model}/{version}/{name} differs from what was pushed.")
 
     def read_config(self) -> bytes:
         """What `models.config` holds; nothing where there is none."""
@@ -148,7 +148,7 @@ def _opened(address: str) -> tuple[Any, str]:
     scheme, _, rest = address.partition("://")
     if "@" in rest.partition("/")[0]:
         raise StoreError(
-            f"{scheme}://...@... has credentials in it: leave them to the environment, such as AWS_PROFILE."
+            f"{scheme}://...@... contains credentials: put them into the environment, such as AWS_PROFILE."
         )
     try:
         import fsspec
@@ -158,7 +158,7 @@ def _opened(address: str) -> tuple[Any, str]:
     except ImportError as error:
         raise StoreError(f"{address} needs a package that is not installed: {error}.") from error
     except ValueError as error:
-        raise StoreError(f"{address} is no address that fsspec knows: {error}.") from error
+        raise StoreError(f"fsspec does not know the address {address}: {error}.") from error
     return files, root.rstrip("/")
 
 

@@ -71,7 +71,7 @@ def versions(where: Place, model: str) -> list[int]:
     """
     numbers = where.versions(model)
     if not numbers:
-        raise VersionError(f"{where} holds no version of {model}: push one with `easel run`, or name another model")
+        raise VersionError(f"{where} has no version of {model}: push one with `easel run`, or choose another model")
     return numbers
 
 
@@ -117,7 +117,7 @@ def rollback(where: Place, model: str, to: int | None = None) -> int:
     current = served(where, model)[-1]
     older = [version for version in versions(where, model) if version < current]
     if to is None and not older:
-        raise VersionError(f"{model} {current} is the oldest version in {where}: there is none to go back to")
+        raise VersionError(f"{model} {current} is the oldest version in {where}: there is no earlier one")
     target = older[-1] if to is None else to
     _check(where, model, target)
     chosen = {name: min(version, target) for name, version in labels(where, model).items()}

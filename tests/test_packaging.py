@@ -46,8 +46,8 @@ def test_the_command_line_knows_which_parts_are_groups() -> None:
 @pytest.mark.parametrize(
     ("part", "in_a_checkout", "in_a_wheel"),
     [
-        ("local", "`.uv/bin/uv sync --frozen --inexact --extra local` adds it", "easel[local]"),
-        ("pipeline", "`.uv/bin/uv sync --frozen --inexact --group pipeline` adds it", "in a checkout"),
+        ("local", "install it with `.uv/bin/uv sync --frozen --inexact --extra local`", "easel[local]"),
+        ("pipeline", "install it with `.uv/bin/uv sync --frozen --inexact --group pipeline`", "in a checkout"),
     ],
 )
 def test_a_missing_part_is_added_to_what_is_installed(

@@ -283,5 +283,5 @@ def sentence(problem: Any) -> str:
     """One pydantic error as a sentence."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"There is no setting {name}: docs/reference/settings.md names all of them."
+        return f"There is no setting {name}: docs/reference/settings.md lists all of them."
     return f"The setting {name} is {problem['input']!r}: {problem['msg'].lower()}."

@@ -48,7 +48,7 @@ def beam_args(runner: str = "DirectRunner", options: Sequence[str] = ()) -> tupl
     if not given.keys() & {"environment_type", "sdk_container_image"}:
         raise ConfigError(
             f"{runner} starts workers, which need Easel: add --beam-option sdk_container_image=IMAGE, or --beam-option "
-            "environment_type=EXTERNAL --beam-option environment_config=HOST:PORT for a worker pool that runs already."
+            "environment_type=EXTERNAL --beam-option environment_config=HOST:PORT for a running worker pool."
         )
     return (f"--runner={runner}", NO_LIST, *flags, *(() if "sdk_container_image" in given else (NO_IMAGE,)))
 
@@ -70,7 +70,8 @@ def check_job_server(args: Sequence[str]) -> None:
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"No Beam job server answers at {endpoint!r} ({error}): start one, or mend --beam-option job_endpoint."
+                f"No Beam job server answers at {endpoint!r} ({error}): start one, or correct --beam-option "
+                "job_endpoint."
             ) from None
 
 

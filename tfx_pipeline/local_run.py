@@ -164,7 +164,7 @@ def source_of(data: Path, config: RunConfig, say: Say = lambda _: None) -> Sourc
     spans = newest_spans(data, config.retraining.window)
     reading = read_spans(data, spans, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False)
     if reading.passed_over:
-        say(f"passed over, as no part of the data set: {counted(reading.passed_over)}")
+        say(f"ignored, not part of the dataset: {counted(reading.passed_over)}")
     slices = eval_slices(data, reading.entries, config.slices.smallest)
     attributes = attributes_to_slice_by(reading.entries)
     return Source(data.resolve(), fingerprint(data, reading.entries), spans, slices, attributes)
@@ -204,8 +204,8 @@ def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
     except Exception as error:
         logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(
-            f"{last_component(log)} failed: {first_line(error)} The whole story is in {log}; {cure(error, root)}, then "
-            "the same command goes on from here."
+            f"{last_component(log)} failed: {first_line(error)} The log is {log}; {cure(error, root)}, then run the "
+            "same command to resume."
         ) from error
 
 
@@ -221,7 +221,7 @@ def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
         file = write_report(root, History(root).run("latest"), remarks)
     except Exception as error:
         logging.exception("The report could not be written.")
-        say(f"no report could be written: {first_line(error)}")
+        say(f"the report could not be written: {first_line(error)}")
         return None
     say(f"report: {file}")
     return file

@@ -50,8 +50,8 @@ def watching_workers() -> Iterator[None]:
         yield
     except GONE as error:
         raise WorkerError(
-            f"A worker of the training has gone ({type(error).__name__}): start it again; the same command goes on "
-            "from the last backup."
+            f"A training worker is gone ({type(error).__name__}): restart it, then run the same command to resume from "
+            "the last checkpoint."
         ) from None
 
 

@@ -49,7 +49,7 @@ class Mirror:
         named = _named(config, f"{self.store}/{OVERRIDES}")
         there = {model: set(self.store.versions(model)) for model in self.store.models()}
         if not there:
-            raise StoreError(f"{self.store} holds no model: push some with `easel run --push-to {self.store}`.")
+            raise StoreError(f"{self.store} has no models: push some with `easel run --push-to {self.store}`.")
         chosen = {model: named.get(model, set()) & versions for model, versions in there.items()}
         self.troubles = []
         with self._alone():
@@ -112,13 +112,13 @@ def first_mirror(settings: Settings) -> Mirror | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     mirror = Mirror(Store(str(settings.models)), folder)
-    say(f"looking at {settings.models}; what is served is kept in {folder}")
+    say(f"reading {settings.models}; models are cached in {folder}")
     try:
         mirror.update()
     except StoreError as error:
         if not models_on_disk(folder):
             raise
-        say(f"{error} What was downloaded earlier is served.")
+        say(f"{error} Serving the models downloaded earlier.")
     if mirror.troubles and not models_on_disk(folder):
         raise StoreError("; ".join(mirror.troubles))
     return mirror

@@ -1,4 +1,4 @@
-"""Every flag of the server, with TensorFlow Serving's names where it has the same one."""
+"""The flags of the server; flags that TensorFlow Serving has too have the same names."""
 
 import argparse
 import hashlib
@@ -27,87 +27,87 @@ class Settings(BaseModel):
     models: str | Path | None = Field(
         None,
         description="folder of <model>/<version>/saved_model.pb, or an fsspec address such as s3://bucket/models; "
-        "later ones are served too",
+        "models added later are served too",
     )
     models_cache: Path | None = Field(
-        None, description="where models from an address are kept; in ~/.cache/easel if not given"
+        None, description="where models from an address are cached; by default in ~/.cache/easel"
     )
     model_config_file: Path | None = Field(
-        None, description="text ModelServerConfig that lists the models, instead of --models"
+        None, description="ModelServerConfig (text) that lists the models, instead of --models"
     )
-    model_name: str = Field("default", description="name of the one model in --model_base_path")
-    model_base_path: str = Field("", description="absolute folder of the versions of one model, instead of --models")
+    model_name: str = Field("default", description="name of the model in --model_base_path")
+    model_base_path: str = Field("", description="absolute path to the versions of one model, instead of --models")
     model_config_file_poll_wait_seconds: float = Field(
         0.0, description="how often to read --model_config_file again; 0 never"
     )
     file_system_poll_wait_seconds: float = Field(1.0, description="how often to look for new versions; 0 looks once")
     allow_version_labels_for_unavailable_models: bool = Field(
-        False, description="let a new label name a version that is not loaded yet"
+        False, description="allow labels for versions that are not loaded yet"
     )
-    enable_model_warmup: bool = Field(True, description="play the requests in assets.extra before a version answers")
-    num_request_iterations_for_warmup: int = Field(1, ge=0, description="how often to play each of them")
+    enable_model_warmup: bool = Field(
+        True, description="run the warm-up requests in assets.extra before a version is served"
+    )
+    num_request_iterations_for_warmup: int = Field(1, ge=0, description="how often to run each warm-up request")
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 opens the server to the network")
-    port: int = Field(8500, ge=-1, le=65535, description="port of gRPC; -1 takes a free one")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 accepts the network")
+    port: int = Field(8500, ge=-1, le=65535, description="port for gRPC; -1 picks a free one")
     grpc_socket_path: str = Field("", description="also serve gRPC over a Unix socket at this path")
-    rest_api_port: int = Field(8501, ge=-1, le=65535, description="port of REST; 0 serves none, -1 takes a free one")
+    rest_api_port: int = Field(8501, ge=-1, le=65535, description="port for REST; 0 turns it off, -1 picks a free one")
     studio_port: int = Field(
         0,
         ge=-1,
         le=65535,
-        description="port of the studio, a page to draw on and an HTTP API; 0 serves none, -1 takes a free one",
+        description="port for the studio, a web page and an HTTP API; 0 turns it off, -1 picks a free one",
     )
-    studio_provenance: bool = Field(True, description="let pictures of the studio tell what they were made from")
+    studio_provenance: bool = Field(True, description="write into each picture of the studio how it was made")
     allowed_host: str = Field(
-        "", description="further names that the studio may be asked by, such as a proxy's; commas between, * for any"
+        "", description="host names that the studio accepts, such as a proxy's, separated by commas; * accepts any"
     )
-    rest_api_timeout_in_ms: int = Field(30000, gt=0, description="how long a REST call may take")
-    rest_api_enable_cors_support: bool = Field(False, description="send CORS headers, for pages of other origins")
+    rest_api_timeout_in_ms: int = Field(30000, gt=0, description="timeout of a REST call")
+    rest_api_enable_cors_support: bool = Field(False, description="send CORS headers")
     enable_grpc_healthcheck_service: bool = Field(False, description="serve grpc.health.v1")
     enable_serialization_as_tensor_content: bool = Field(
-        False, description="answer gRPC with tensor_content, not typed fields"
+        False, description="return tensors as tensor_content instead of typed fields"
     )
     lame_duck_seconds: float = Field(
         0.0,
         ge=0,
-        description="how long to go on answering after SIGTERM while health checks say NOT_SERVING, so that a load "
-        "balancer sends no more requests",
+        description="how long to keep answering after SIGTERM while health checks report NOT_SERVING, so that a load "
+        "balancer stops sending requests",
     )
-    drain_seconds: float = Field(30.0, ge=0, description="how long requests under way may take to end after SIGTERM")
+    drain_seconds: float = Field(30.0, ge=0, description="how long requests in flight may take to finish after SIGTERM")
 
-    enable_batching: bool = Field(False, description="run requests of several clients as one batch")
-    batching_parameters_file: Path | None = Field(None, description="text BatchingParameters")
+    enable_batching: bool = Field(False, description="batch requests of several clients")
+    batching_parameters_file: Path | None = Field(None, description="BatchingParameters (text)")
     num_workers: int = Field(
-        0, ge=0, description="how many requests run at once without batching; 0 stands for four a core"
+        0, ge=0, description="number of requests that run in parallel without batching; 0 means four per core"
     )
 
-    ssl_config_file: Path | None = Field(None, description="text SSLConfig: TLS on gRPC, and mTLS with client_verify")
-    rest_api_ssl_config_file: Path | None = Field(None, description="text SSLConfig: TLS on REST")
-    auth_tokens_file: Path | None = Field(
-        None, description="bearer tokens, one a line; a request must show one of them"
+    ssl_config_file: Path | None = Field(
+        None, description="SSLConfig (text): TLS for gRPC, and mTLS with client_verify"
     )
+    rest_api_ssl_config_file: Path | None = Field(None, description="SSLConfig (text): TLS for REST")
+    auth_tokens_file: Path | None = Field(None, description="accepted bearer tokens, one per line")
     monitoring_config_file: Path | None = Field(
-        None, description="text MonitoringConfig: Prometheus metrics on the REST port"
+        None, description="MonitoringConfig (text): Prometheus metrics on the REST port"
     )
-    enable_metrics: bool = Field(False, description="serve metrics at TensorFlow Serving's path without such a file")
-    enable_request_log: bool = Field(False, description="print one line of JSON a request to the standard error")
-    log_prompts: bool = Field(False, description="let these lines hold the text inputs of the request")
+    enable_metrics: bool = Field(False, description="serve metrics at TensorFlow Serving's default path")
+    enable_request_log: bool = Field(False, description="log one line of JSON per request to standard error")
+    log_prompts: bool = Field(False, description="include the text inputs of a request in its log line")
 
     max_request_bytes: int = Field(
-        128 * 2**20, ge=0, lt=2**31, description="largest request, as it comes and unpacked; 0 for no limit"
+        128 * 2**20, ge=0, lt=2**31, description="largest request, both compressed and unpacked; 0 for no limit"
     )
-    max_rows: int = Field(1024, ge=0, description="most texts or pictures in one request; 0 for no limit")
+    max_rows: int = Field(1024, ge=0, description="maximum number of texts or pictures in one request; 0 for no limit")
     max_text_bytes: int = Field(
         65536, ge=0, description="longest text, such as a prompt, in bytes of UTF-8; 0 for no limit"
     )
     max_picture_pixels: int = Field(
         4096 * 4096, ge=0, description="largest picture in an input named *_bytes; 0 for no limit"
     )
-    max_deadline_seconds: float = Field(300.0, ge=0, description="longest that a request may take; 0 for no limit")
+    max_deadline_seconds: float = Field(300.0, ge=0, description="maximum deadline of a request; 0 for no limit")
 
-    xla_cpu_compilation_enabled: bool = Field(
-        False, description="run signatures that were exported with jit_compile on a CPU"
-    )
+    xla_cpu_compilation_enabled: bool = Field(False, description="run signatures exported with jit_compile on a CPU")
     xla_gpu_compilation_enabled: bool = Field(False, description="the same on a GPU")
 
     @model_validator(mode="after")
@@ -118,7 +118,7 @@ class Settings(BaseModel):
         if self.models_cache and not self.is_mirrored:
             raise ValueError("--models_cache is for models at an address, such as --models=s3://bucket/models")
         if self.port == 0:
-            raise ValueError("--port=0 serves nobody: gRPC needs a port, and -1 takes a free one")
+            raise ValueError("--port=0 is not possible: gRPC needs a port; -1 picks a free one")
         if self.batching_parameters_file and not self.enable_batching:
             raise ValueError("INVALID_ARGUMENT: --batching_parameters_file is set without setting --enable_batching")
         return self

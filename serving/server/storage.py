@@ -52,10 +52,10 @@ def passed_over(folder: Path) -> Iterator[str]:
 def no_versions(base_path: Path) -> Iterator[str]:
     """Say of everything in the folder of one model that looks like a version, and is none, what it should be like."""
     if _is_saved_model(base_path):
-        yield f"{base_path} is passed over, since it has no version: move what it holds to {base_path / '1'}"
+        yield f"{base_path} is ignored because it has no version: move its contents to {base_path / '1'}"
     for path in _inside(base_path):
         if _is_saved_model(path) and not _is_version(path):
-            yield f"{path} is passed over, since a version is a number: name it {base_path / '1'} or the like"
+            yield f"{path} is ignored because a version must be a number: rename it to {base_path / '1'}"
 
 
 def wanted_versions(config: ModelConfig, *, fall_back: bool = False) -> tuple[dict[int, Path], int]:
@@ -105,13 +105,13 @@ def _passed_over_in(path: Path) -> Iterator[str]:
     try:
         inside = list(path.iterdir())
     except OSError as error:
-        yield f"{path} is passed over: {error.strerror}; let this user read it, or move it away"
+        yield f"{path} is ignored: {error.strerror}; make it readable for this user, or move it away"
         return
     told = list(no_versions(path))
     yield from told
     # An empty folder waits for its first version, and a pusher's own names begin with a dot.
     if not told and not any(map(_is_version, inside)) and any(not each.name.startswith(".") for each in inside):
-        yield f"{path} is passed over, since it holds no version: {_LAYOUT}"
+        yield f"{path} is ignored because it has no version: {_LAYOUT}"
 
 
 def _inside(path: Path) -> list[Path]:

@@ -75,7 +75,7 @@ class Api:
         """Give a picture that was drawn a while ago."""
         png = self._kept.get(request.match_info["name"])
         if png is None:
-            raise RequestError("This picture is not kept any longer: draw it again, with the same seed.", 404)
+            raise RequestError("This picture is no longer available: draw it again with the same seed.", 404)
         return web.Response(body=png, content_type="image/png")
 
     async def generations(self, request: web.Request) -> web.StreamResponse:
@@ -138,7 +138,7 @@ class Api:
         except web.RequestPayloadError as error:
             raise RequestError(f"The body cannot be read: {error}.", 400) from error
         except (ValueError, RecursionError) as error:
-            raise RequestError(f"The body is no JSON: {error}.", 400) from error
+            raise RequestError(f"The body is not JSON: {error}.", 400) from error
         if isinstance(given, dict) and "provenance" in schema.model_fields:
             given = {"provenance": self._provenance, **given}
         return _checked(schema, given)
@@ -182,7 +182,7 @@ def _as_request_error(error: Exception) -> RequestError:
     if isinstance(error, ConnectionError):
         raise error
     _LOG.error("a request met an error of the studio", exc_info=error)
-    return RequestError("The studio failed at this request; its log says why.", 500, code="internal")
+    return RequestError("Internal error of the studio; see its log.", 500, code="internal")
 
 
 async def _newest(client: AsyncClient, model: str) -> int:
@@ -208,14 +208,14 @@ async def _form(request: web.Request) -> tuple[dict[str, str], dict[str, bytes]]
     for name, value in form.items():
         plain = name.removesuffix("[]")
         if plain in texts or plain in files:
-            raise RequestError(f"{plain} is there twice: send one.", 400, param=plain)
+            raise RequestError(f"{plain} was sent twice: send it once.", 400, param=plain)
         if isinstance(value, web.FileField) and plain in ("image", "mask"):
             files[plain] = value.file.read()
         elif plain in ("image", "mask") and not value:
             # Browsers send the field of a form for which no file was chosen.
             continue
         elif not isinstance(value, str) and plain in Edit.model_fields:
-            raise RequestError(f"{plain} is a file: only image and mask are.", 400, param=plain)
+            raise RequestError(f"{plain} is a file: only image and mask can be files.", 400, param=plain)
         else:
             texts[plain] = str(value)
     return texts, files

@@ -35,7 +35,7 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
     picture = await _read(images.read_picture, image, "image", most_pixels)
     holes = await _read(images.read_mask, mask, "mask", most_pixels) if mask else images.transparent(picture)
     if holes and asked.blur_sigma:
-        raise RequestError("blur_sigma and holes exclude each other: fill first, then sharpen.", param="blur_sigma")
+        raise RequestError("blur_sigma and holes cannot be combined: fill first, then sharpen.", param="blur_sigma")
     noise = asked.noise_sigma if asked.noise_sigma >= 0 else None
     how: dict[str, Any] = {"noise_sigma": noise, "blur_sigma": asked.blur_sigma, "label": asked.label}
     restored = await client.restore(picture, mask=holes, **how)

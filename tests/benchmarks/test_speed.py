@@ -264,7 +264,7 @@ def test_the_command_fails_where_a_ratio_fell(
     assert ("below the 100 on record" in done.stderr) == bool(code)
 
 
-def test_a_row_that_does_not_exist_is_told() -> None:
+def test_a_row_that_does_not_exist_is_wrong_use() -> None:
     done = CliRunner().invoke(command.app, ["speed", "--rows", "promt"])
     assert done.exit_code == 2
     assert "There is no row 'promt': choose among prompt, stages" in done.stderr

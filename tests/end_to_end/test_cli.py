@@ -201,8 +201,8 @@ def test_drawing_before_any_training_writes_the_pretrained_models_for_litert_onc
     first = easel(*arguments)
     assert first.returncode == 0, first.stderr
     (bundle,) = (tmp_path / "cache" / "easel").iterdir()
-    whose = f"No run has pushed a model to {tmp_path}: the pretrained ones, which come along, do this.\n"
-    assert first.stderr == f"{whose}Writing them for LiteRT into {bundle}: half a minute, once.\n"
+    whose = f"No run has pushed a model to {tmp_path}: using the pretrained models.\n"
+    assert first.stderr == f"{whose}Converting them to LiteRT in {bundle}: half a minute, only once.\n"
     drawn = out.read_bytes()
     second = easel(*arguments)
     assert (second.returncode, second.stderr) == (0, whose)
@@ -235,7 +235,7 @@ def test_a_bundle_draws_wherever_it_is(tmp_path: Path) -> None:
     again = easel("export", "litert", moved)
     assert (again.returncode, again.stderr) == (
         1,
-        f"{moved} is not empty; name a new folder, or remove this one first.\n",
+        f"{moved} is not empty: choose a new folder, or remove it first.\n",
     )
 
 
@@ -254,7 +254,7 @@ def test_a_root_without_runs_names_the_cure(arguments: tuple[str, ...], tmp_path
 def test_data_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     done = easel("run", "--data", tmp_path / "nowhere", "--root", tmp_path / "root")
     assert done.returncode == 1
-    assert done.stderr == f"There is no folder {tmp_path}/nowhere; name one that holds pictures and captions.\n"
+    assert done.stderr == f"There is no folder {tmp_path}/nowhere: give a folder of captioned pictures.\n"
 
 
 def test_serving_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:

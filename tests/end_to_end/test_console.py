@@ -57,7 +57,7 @@ def test_the_benchmarks_are_missing_outside_of_a_checkout(tmp_path: Path) -> Non
     )
     assert (done.returncode, done.stderr) == (
         1,
-        "The benchmarks are part of the repository, not of the package: run `easel bench` in a checkout.\n",
+        "The benchmarks are not part of the installed package: run `easel bench` in a checkout.\n",
     )
 
 

@@ -47,7 +47,7 @@ def test_an_import_tells_what_it_set_aside(pictures: Path, tmp_path: Path) -> No
     done = easel_data("import", pictures, "--out", tmp_path / "out", "--max-quarantine", "0.1")
     assert done.exit_code == 0
     assert (
-        f"Set aside 1: not a picture of a known format (1). The list is in {tmp_path}/out/quarantine.jsonl.\n"
+        f"Quarantined 1: not a picture of a known format (1). They are listed in {tmp_path}/out/quarantine.jsonl.\n"
         in done.stdout
     )
 
@@ -74,7 +74,7 @@ def test_what_is_passed_over_is_told(pictures: Path, tmp_path: Path) -> None:
         (pictures / name).parent.mkdir(parents=True, exist_ok=True)
         (pictures / name).write_bytes(b"")
     done = easel_data("import", pictures, "--out", tmp_path / "out")
-    assert "\nPassed over, as no part of the data set: @eaDir (1), .DS_Store (1).\n" in done.stdout
+    assert "\nIgnored, not part of the dataset: @eaDir (1), .DS_Store (1).\n" in done.stdout
 
 
 def test_too_many_bad_pictures_fail_in_one_sentence(pictures: Path, tmp_path: Path) -> None:
@@ -82,8 +82,10 @@ def test_too_many_bad_pictures_fail_in_one_sentence(pictures: Path, tmp_path: Pa
     done = easel_data("import", pictures, "--out", tmp_path / "out")
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("1 of 10 pictures (10.0%) were set aside, and 5.0% may be; the commonest reason is ")
-    assert done.stderr.endswith("Repair them, or allow more with --max-quarantine 0.10.\n")
+    assert done.stderr.startswith(
+        "1 of 10 pictures (10.0%) were quarantined, and at most 5.0% may be; the most common reason is "
+    )
+    assert done.stderr.endswith("Fix them, or raise the limit with --max-quarantine 0.10.\n")
 
 
 def test_the_cure_that_is_named_works(pictures: Path, tmp_path: Path) -> None:
@@ -210,7 +212,7 @@ def test_as_a_program(pictures: Path, tmp_path: Path) -> None:
     assert (first.returncode, json.loads(first.stdout)["count"]) == (0, 10)
     second = subprocess.run(command, capture_output=True, text=True, check=False)
     assert second.returncode == 1
-    assert second.stderr == f"{tmp_path}/out is not empty; name a new folder, or remove this one first.\n"
+    assert second.stderr == f"{tmp_path}/out is not empty: choose a new folder, or remove it first.\n"
     assert subprocess.run([*program, "import"], capture_output=True, check=False).returncode == 2
 
 
@@ -220,4 +222,4 @@ def test_no_disk_is_one_sentence_too(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(buffer.getvalue())
     done = easel_data("shapes", "--out", tmp_path / "file" / "out", "--count", 1)
     assert done.exit_code == 1
-    assert done.stderr == f"{tmp_path}/file is a file, and no folder can be made in it; name another.\n"
+    assert done.stderr == f"{tmp_path}/file is a file, not a folder: choose another path.\n"

@@ -111,7 +111,7 @@ def test_a_dead_worker_ends_the_run_and_the_same_command_resumes_it(machines: Ma
         worker.kill()
         _, said = running.communicate(timeout=300)
     assert running.returncode == 1
-    assert said.splitlines()[-1].startswith("Trainer.restorer stopped: A worker of the training has gone")
+    assert said.splitlines()[-1].startswith("Trainer.restorer stopped: A training worker is gone")
     assert "Traceback" not in said
     with machines.worker():
         done = machines.run(longer)

@@ -71,7 +71,7 @@ def test_drift_is_a_warning_with_a_page_of_pictures(spans_run: Stage) -> None:
 def test_nothing_new_trains_nothing_and_says_so(spans_run: Stage, idle_run: Stage) -> None:
     assert idle_run.done.returncode == 0, idle_run.done.stderr
     assert "Nothing new: run " in idle_run.done.stdout
-    assert "has seen span-0001 to span-0002. Nothing was trained." in idle_run.done.stdout
+    assert "used span-0001 to span-0002. Nothing was trained." in idle_run.done.stdout
     assert "[ 1]" not in idle_run.done.stdout + idle_run.done.stderr
     assert idle_run.pushed == spans_run.pushed
 

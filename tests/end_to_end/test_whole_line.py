@@ -275,7 +275,7 @@ def page(whole_line: Stage) -> str:
 def test_a_run_leaves_a_report_with_every_chapter(page: str) -> None:
     chapters = re.findall(r'<section id="(\w+)"', page)
     assert chapters == ["pictures", "films", "metrics", "copying", "data", "curves", "steps", "next"]
-    for told in ("Every model is blessed and stands pushed", "PSNR gain", "Nats per piece", "000007.png", "MiB"):
+    for told in ("All models are blessed and pushed", "PSNR gain", "Nats per piece", "000007.png", "MiB"):
         assert told in page, told
     assert page.count('<figure class="exhibit">') == 2 * (12 + 6 + 6) + 12
 
@@ -465,7 +465,7 @@ def damaged_run(whole_line: Stage, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_a_damaged_data_set_stops_the_run_with_one_sentence(damaged_run: Stage) -> None:
     assert damaged_run.done.returncode == 1
     told = damaged_run.done.stderr
-    assert told.startswith("133 of 400 pictures (33.2%) were set aside, and 5.0% may be; ")
+    assert told.startswith("133 of 400 pictures (33.2%) were quarantined, and at most 5.0% may be; ")
     assert told.count("\n") == 1
     assert "max_quarantine = 0.34" in told
 
@@ -473,7 +473,7 @@ def test_a_damaged_data_set_stops_the_run_with_one_sentence(damaged_run: Stage) 
 def test_a_damaged_data_set_leaves_a_report_of_what_was_set_aside(damaged_run: Stage) -> None:
     (file,) = (damaged_run.root / "reports").glob("*.html")
     page = file.read_text(encoding="utf-8")
-    assert "133 of 400 pictures (33.2%) were set aside" in page
+    assert "133 of 400 pictures (33.2%) were quarantined" in page
     assert "And 85 more" in page
 
 

@@ -84,7 +84,7 @@ def test_a_server_follows_a_bucket(cloud: Mapping[str, str], saved_models: dict[
         until(lambda: answer(client) == 3.0)
         nowhere = environment({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
         with nowhere, ServerProcess(address) as without, Client(without.grpc_address) as other:
-            assert "What was downloaded earlier is served." in without.log()
+            assert "Serving the models downloaded earlier." in without.log()
             assert answer(other) == 3.0
 
 

@@ -165,7 +165,7 @@ def test_an_option_out_of_its_range_is_refused(client: Client, name: str, value:
 
 
 def test_an_option_that_does_not_exist_is_named(client: Client) -> None:
-    with pytest.raises(TypeError, match="a drawing has no option tempreature: choose among temperature, expand,"):
+    with pytest.raises(TypeError, match="a drawing has no option tempreature: choose from temperature, expand,"):
         client.generate("a", tempreature=0.5)
 
 
@@ -263,7 +263,7 @@ def test_a_transparent_mask_is_filled_where_it_is_so(client: Client, beneath: st
         ({"image": b"no picture"}, "^image: The file holds text; PNG, JPEG"),
         ({"image": encoded(halves())[:60]}, "^image: The picture cannot be decoded: "),
         ({"image": grey(100), "mask": b""}, "^mask: The file is empty; PNG"),
-        ({"image": grey(100), "mask": grey(0)}, "^mask: The mask has no hole: make it transparent, or else white"),
+        ({"image": grey(100), "mask": grey(0)}, "^mask: The mask has no hole: make it transparent or white"),
         ({"image": halves(), "mask": left_half()}, "^mask has 8x8 pixels, and image 16x8: make it so"),
     ],
 )
@@ -281,7 +281,7 @@ def test_a_path_is_named_beside_what_is_wrong_with_its_picture(client: Client, t
 
 def test_restore_sharpens_a_blur(client: Client) -> None:
     assert level(client.restore(grey(100), noise_sigma=0.0, blur_sigma=0.5)) == {150}
-    with pytest.raises(ValueError, match="mask and blur_sigma exclude each other"):
+    with pytest.raises(ValueError, match="mask and blur_sigma cannot be combined"):
         client.restore(grey(100), mask=grey(0), blur_sigma=0.5)
 
 

@@ -29,9 +29,9 @@ def test_a_fresh_folder_can_be_read_by_everybody(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("out", "told"),
     [
-        ("full", "full is not empty; name a new folder, or remove this one first."),
-        ("full/file", "file is a file; name a folder to make."),
-        ("full/file/out", "file is a file, and no folder can be made in it; name another."),
+        ("full", "full is not empty: choose a new folder, or remove it first."),
+        ("full/file", "file is a file: choose a folder."),
+        ("full/file/out", "file is a file, not a folder: choose another path."),
     ],
 )
 def test_a_place_that_is_taken_is_refused(tmp_path: Path, out: str, told: str) -> None:

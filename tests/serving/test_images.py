@@ -93,14 +93,14 @@ def test_16_bit_pnm_is_scaled_by_the_largest_value_that_it_names() -> None:
 @pytest.mark.parametrize(
     ("picture", "told"),
     [
-        (Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)), "from 0 to 1, and which of them is"),
-        (Image.fromarray(np.full((8, 8), -3, np.int32)), "its values run from -3 to -3"),
-        (Image.new("L", (8, 8), 200).convert("I"), "its values run from 200 to 200"),
+        (Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)), "from 0 to 1, and the white"),
+        (Image.fromarray(np.full((8, 8), -3, np.int32)), "its values range from -3 to -3"),
+        (Image.new("L", (8, 8), 200).convert("I"), "its values range from 200 to 200"),
     ],
 )
 def test_values_of_no_known_range_are_refused(picture: Image.Image, told: str) -> None:
     for source in (picture, encoded(picture, "TIFF")):
-        with pytest.raises(PictureError, match=f"{told}.*save it with 8 or 16 bits a channel"):
+        with pytest.raises(PictureError, match=f"{told}.*save it with 8 or 16 bits per channel"):
             read_picture(source)
 
 
@@ -287,7 +287,7 @@ def test_what_is_no_picture_is_named_for_what_it_is(data: bytes, told: str) -> N
     for read in (read_picture, portable, size_of):
         with pytest.raises(UnknownFormatError) as caught:
             read(data)
-        taken = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 and PNM pictures are taken."
+        taken = "only PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 and PNM are accepted."
         assert str(caught.value) == f"{told} {taken}"
 
 
@@ -301,7 +301,7 @@ def test_half_a_picture_is_refused(kind: str) -> None:
 def test_the_limit_counts_pixels_before_they_are_decoded() -> None:
     assert read_picture(halves(), max_pixels=1).size == (16, 8)
     assert read_picture(encoded(halves()), max_pixels=128).size == (16, 8)
-    with pytest.raises(TooLargeError, match=r"has 16 x 8 pixels, 0 megapixels, and at most 0\.000127 are taken"):
+    with pytest.raises(TooLargeError, match=r"has 16 x 8 pixels, 0 megapixels, and at most 0\.000127 are allowed"):
         read_picture(encoded(halves()), max_pixels=127)
     assert size_of(encoded(halves(), "WEBP")) == (16, 8)
 
@@ -343,7 +343,7 @@ def test_transparent_is_the_hole_of_any_other_whatever_lies_beneath(mode: str, b
 
 
 @pytest.mark.parametrize(
-    ("level", "told"), [(0, "The mask has no hole: make it transp"), (255, "The mask is one hole")]
+    ("level", "told"), [(0, "The mask has no hole: make it transp"), (255, "The mask covers the whole")]
 )
 def test_a_mask_without_a_hole_or_a_rim_is_refused(level: int, told: str) -> None:
     with pytest.raises(PictureError, match=told):

@@ -72,7 +72,7 @@ def test_rollback_fails_no_request(client: Client, labelled: str, command: Calla
     assert "1 is served" in command("rollback", labelled, "--to", "1")
     until(lambda: asker.answers[-1:] == [2.0])
     assert available(client, labelled) == {1}
-    assert "3 is served, and newer ones" in command("follow", labelled)
+    assert "3 is served, and newer versions" in command("follow", labelled)
     until(lambda: asker.answers[-1:] == [4.0])
     asker.stop.set()
     asker.join(30)
@@ -112,7 +112,7 @@ def test_a_label_fails_no_request_while_its_version_loads(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("label", "nope", "stable", "1"), "holds no version of nope"),
+        (("label", "nope", "stable", "1"), "has no version of nope"),
         (("label", "half_plus_two", "stable", "7"), "half_plus_two has no version 7"),
         (("rollback", "echo"), "echo 1 is the oldest version"),
     ],

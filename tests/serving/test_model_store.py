@@ -81,7 +81,7 @@ def test_a_version_without_a_manifest_is_not_there(
 def test_other_bytes_than_were_pushed_are_refused(store: Store, saved_model: Path, tmp_path: Path) -> None:
     store.publish(saved_model, "generator", 1)
     spoil(store, "generator", 1, "saved_model.pb", content=b"a grapH")
-    with pytest.raises(StoreError, match=r"generator/1/saved_model.pb has other bytes than were pushed"):
+    with pytest.raises(StoreError, match=r"generator/1/saved_model.pb differs from what was pushed"):
         store.fetch("generator", 1, tmp_path / "fetched/1")
     assert list((tmp_path / "fetched").iterdir()) == []
 
@@ -94,15 +94,15 @@ def test_a_manifest_cannot_write_elsewhere(store: Store, tmp_path: Path) -> None
 
 def test_an_older_version_than_is_there_is_refused(store: Store, saved_model: Path) -> None:
     store.publish(saved_model, "generator", 2)
-    with pytest.raises(StoreError, match="holds generator 2, which is newer than 1"):
+    with pytest.raises(StoreError, match="has generator 2, which is newer than 1"):
         store.publish(saved_model, "generator", 1)
 
 
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("s3://key:secret@bucket/models", "has credentials in it: leave them to the environment"),
-        ("nowhere://models", "no address that fsspec knows: Protocol not known: nowhere"),
+        ("s3://key:secret@bucket/models", "contains credentials: put them into the environment"),
+        ("nowhere://models", "fsspec does not know the address nowhere://models: Protocol not known: nowhere"),
     ],
 )
 def test_addresses_that_cannot_be_used_are_refused(address: str, told: str) -> None:
@@ -188,7 +188,7 @@ def test_an_empty_store_leaves_what_there_is(store: Store, saved_model: Path, mi
     push(store, saved_model, 1)
     mirror.update()
     emptied = Mirror(Store(f"{store.address}/empty"), mirror.folder)
-    with pytest.raises(StoreError, match="holds no model: push some with `easel run --push-to"):
+    with pytest.raises(StoreError, match="has no models: push some with `easel run --push-to"):
         emptied.update()
     assert kept(emptied) == [1]
 

@@ -55,10 +55,10 @@ def test_each_folder_that_is_no_model_is_told_what_it_should_look_like(tmp_path:
     (folder / "coming/.3.partial").mkdir()
     (folder / "@eaDir/thumbnail").touch()
     assert list(passed_over(folder)) == [
-        f"{folder}/flat is passed over, since it has no version: move what it holds to {folder}/flat/1",
-        f"{folder}/kept/1-old is passed over, since a version is a number: name it {folder}/kept/1 or the like",
-        f"{folder}/named/v1 is passed over, since a version is a number: name it {folder}/named/1 or the like",
-        f"{folder}/pictures is passed over, since it holds no version: a model lies in "
+        f"{folder}/flat is ignored because it has no version: move its contents to {folder}/flat/1",
+        f"{folder}/kept/1-old is ignored because a version must be a number: rename it to {folder}/kept/1",
+        f"{folder}/named/v1 is ignored because a version must be a number: rename it to {folder}/named/1",
+        f"{folder}/pictures is ignored because it has no version: a model lies in "
         "<model>/<version>/saved_model.pb, and its version is a number",
     ]
     assert next(passed_over(folder / "kept")) == (
@@ -70,7 +70,7 @@ def test_a_server_tells_each_once_and_again_when_it_comes_back(tmp_path: Path, s
     folder = tmp_path / "models"
     place(saved_model, folder / "good/1", folder / "named/v1")
     with ServerProcess(folder, poll_seconds=0.1) as server, Client(server.grpc_address) as client:
-        told = "named/v1 is passed over"
+        told = "named/v1 is ignored"
         time.sleep(0.5)
         assert server.log().count(told) == 1
         (folder / "named/v1").rename(folder / "named/1")
@@ -83,7 +83,7 @@ def test_one_model_served_alone_is_told_of_its_versions_too(tmp_path: Path, save
     place(saved_model, tmp_path / "base/1", tmp_path / "base/v2")
     flags = ["--model_name=one", f"--model_base_path={tmp_path / 'base'}"]
     with ServerProcess(None, poll_seconds=0.1, flags=flags) as server:
-        assert f"{tmp_path}/base/v2 is passed over, since a version is a number" in server.log()
+        assert f"{tmp_path}/base/v2 is ignored because a version must be a number" in server.log()
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="Install setpriv, which is in util-linux.")
@@ -94,7 +94,7 @@ def test_a_folder_that_may_not_be_read_is_in_nobodys_way(forbidden: Path, saved_
         assert client.status("first") == [(1, "AVAILABLE")]
         place(saved_model, models / "second/1")
         until(client, "second")
-        told = f"{forbidden} is passed over: Permission denied; let this user read it, or move it away\n"
+        told = f"{forbidden} is ignored: Permission denied; make it readable for this user, or move it away\n"
         assert server.log().count(told) == server.log().count("lost+found") == 1
 
 

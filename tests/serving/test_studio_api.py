@@ -350,7 +350,7 @@ def test_pictures_that_are_none_are_refused(openai_client: openai.OpenAI, server
         (b"text", None, "image: The file holds text"),
         (grey(), png(Image.linear_gradient("L").resize((9, 9))), "mask has 9x9 pixels, and image 8x8"),
         (grey(), b"text", "mask: The file holds text"),
-        (grey(), grey(0), "mask: The mask has no hole: make it transparent, or else white"),
+        (grey(), grey(0), "mask: The mask has no hole: make it transparent or white"),
     ]:
         files = {"image": ("a", image), **({"mask": ("b", mask)} if mask else {})}
         with pytest.raises(openai.UnprocessableEntityError, match=message):

@@ -126,8 +126,7 @@ def test_tags_that_outnumber_the_slots_are_left_out_in_a_sentence(
     else:
         assert tags is None
         assert told == (
-            "  language_model: the tags of pictures are not learned: some show 2 things, and language.slots = 2 has "
-            "room for 1\n"
+            "  language_model: tags are ignored: some pictures show 2 things, but language.slots = 2 has room for 1\n"
         )
     assert not (tmp_path / "metrics.jsonl").exists()
 

@@ -234,7 +234,7 @@ def test_too_many_captions_are_cut_and_told(tmp_path: Path) -> None:
     reading = read(tmp_path, {"a.txt": text, "a.zh.txt": "红"}, "a.png", limits=ReadLimits(max_captions=3))
     assert reading.entries == (Entry("a.png", "caption 0", "红", more=("caption 1",)),)
     (told,) = reading.quarantined
-    assert told.kind == Kind.MANY_CAPTIONS and "has 6 captions, and at most 3 are taken" in told.reason
+    assert told.kind == Kind.MANY_CAPTIONS and "has 6 captions, and at most 3 are allowed" in told.reason
 
 
 # Places
@@ -311,5 +311,5 @@ def test_a_name_that_two_files_answer_to_finds_its_own(tmp_path: Path) -> None:
 
 
 def test_other_tables_are_named_where_there_are_no_captions(tmp_path: Path) -> None:
-    with pytest.raises(DataSetError, match=r"and no captions \(captions\.json is none\); add a"):
+    with pytest.raises(DataSetError, match=r"and no captions \(captions\.json is not read\): add a"):
         read(tmp_path, {"captions.json": "{}"}, "a.png")

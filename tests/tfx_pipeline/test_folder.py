@@ -184,7 +184,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path: Path, suffix: str) -> None:
     refused = only(read_folder(tmp_path))
     assert refused.kind == Kind.TOO_LARGE
     assert refused.reason == (
-        "The picture has 60,000 x 60,000 pixels, 3,600 megapixels, and at most 64 are taken; make it smaller."
+        "The picture has 60,000 x 60,000 pixels, 3,600 megapixels, and at most 64 are allowed; make it smaller."
     )
 
 
@@ -228,7 +228,7 @@ def test_what_is_no_picture_is_set_aside(tmp_path: Path) -> None:
     table(tmp_path, {"file_name": "a.png", "text": "red"})
     refused = only(read_folder(tmp_path))
     assert (refused.file_name, refused.kind) == ("a.png", Kind.FORMAT)
-    assert refused.reason.startswith("The file holds text; PNG, JPEG, WebP")
+    assert refused.reason.startswith("The file holds text; only PNG, JPEG, WebP")
 
 
 def test_values_of_no_known_range_are_set_aside(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_an_svg_with_a_caption_beside_it_is_set_aside(tmp_path: Path) -> None:
         (
             {"text": "x" * 65_537},
             Kind.LONG_CAPTION,
-            "text takes 65,537 bytes, and at most 65,536 are taken. (metadata.jsonl line 1)",
+            "text takes 65,537 bytes, and at most 65,536 are allowed. (metadata.jsonl line 1)",
         ),
     ],
 )
@@ -471,7 +471,7 @@ def test_a_file_of_too_many_bytes_is_not_opened(tmp_path: Path) -> None:
     table(tmp_path, {"file_name": "a.png", "text": "red"})
     refused = only(read_folder(tmp_path, limits=ReadLimits(max_bytes=10)))
     assert refused.kind == Kind.TOO_LARGE
-    assert refused.reason.endswith("and at most 10 are taken.")
+    assert refused.reason.endswith("and at most 10 are allowed.")
 
 
 def test_a_film_named_txt_is_not_read(tmp_path: Path) -> None:
@@ -538,9 +538,9 @@ def test_too_much_set_aside_is_one_sentence_with_its_cure(tmp_path: Path) -> Non
     with pytest.raises(DataSetError) as caught:
         check_quarantine(reading, listed=Path("list.jsonl"))
     assert str(caught.value) == (
-        "2 of 8 pictures (25.0%) were set aside, and 5.0% may be; the commonest reason is "
+        "2 of 8 pictures (25.0%) were quarantined, and at most 5.0% may be; the most common reason is "
         "'not a picture of a known format' (2); the list is in list.jsonl. "
-        "Repair them, or allow more with --max-quarantine 0.25."
+        "Fix them, or raise the limit with --max-quarantine 0.25."
     )
 
 
@@ -561,7 +561,7 @@ def test_nothing_left_is_refused_at_any_share(tmp_path: Path) -> None:
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     put(tmp_path, "metadata.jsonl", b"")
-    with pytest.raises(DataSetError, match="holds no pictures; put some in"):
+    with pytest.raises(DataSetError, match=r"There are no pictures in .*: add some"):
         check_quarantine(read_folder(tmp_path))
 
 
@@ -569,12 +569,12 @@ def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     ("build", "told"),
     [
         (lambda root: root.rmdir(), "There is no folder "),
-        (lambda root: None, "holds 0 pictures and no captions; add a metadata.jsonl"),
-        (lambda root: put(root, "a.png"), "holds 1 pictures and no captions; add a metadata.jsonl"),
+        (lambda root: None, "has 0 pictures and no captions: add a metadata.jsonl"),
+        (lambda root: put(root, "a.png"), "has 1 pictures and no captions: add a metadata.jsonl"),
         (lambda root: put(root, "metadata.csv", b""), "has the columns: none; it needs file_name and text"),
         (lambda root: put(root, "metadata.csv", b"name;text\n"), "has the columns: name, text; it needs"),
-        (lambda root: put(root, "metadata.csv", b'"file'), "is broken"),
-        (lambda root: (csv_table(root), table(root)), "holds metadata.csv and metadata.jsonl, and only one"),
+        (lambda root: put(root, "metadata.csv", b'"file'), "it must name the columns"),
+        (lambda root: (csv_table(root), table(root)), "contains metadata.csv and metadata.jsonl: keep one"),
         (lambda root: (root / "metadata.jsonl").symlink_to("gone"), "cannot be read: No such file"),
     ],
 )
@@ -587,7 +587,7 @@ def test_a_folder_that_is_no_data_set(tmp_path: Path, build: Callable[[Path], ob
 
 
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataSetError, match="is not a folder; name one"):
+    with pytest.raises(DataSetError, match="is not a folder: give a folder"):
         read_folder(put(tmp_path, "a.tar"))
 
 

@@ -48,7 +48,7 @@ def overwrite_the_middle(store: Path) -> None:
 def test_the_second_run_is_told_of_the_first(tmp_path: Path) -> None:
     with only_run(Root(tmp_path)), pytest.raises(RunError) as refused, only_run(Root(tmp_path)):
         pass
-    assert f"Another run has been under way in {tmp_path} since 2" in str(refused.value)
+    assert f"Another run has been active in {tmp_path} since 2" in str(refused.value)
     assert f"(process {os.getpid()}): wait for it, or choose another --root." in str(refused.value)
 
 
@@ -113,15 +113,14 @@ def test_a_serving_folder_on_a_disk_mounted_for_reading_is_refused(small_disk: P
     with pytest.raises(RunError) as refused:
         check_serving_folder(Root(small_disk))
     assert str(refused.value) == (
-        f"Nothing can be pushed to {small_disk}/pushed: Read-only file system; mount it for writing, or choose "
-        "another --root."
+        f"Cannot push to {small_disk}/pushed: Read-only file system; mount it writable, or choose another --root."
     )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_serving_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pushed").mkdir(mode=0o500)
-    with pytest.raises(RunError, match="Permission denied; let this user write there"):
+    with pytest.raises(RunError, match="Permission denied; make it writable for this user"):
         check_serving_folder(Root(tmp_path))
 
 
@@ -134,8 +133,8 @@ def test_a_path_that_beam_misreads_is_refused(tmp_path: Path, name: str) -> None
     with pytest.raises(RunError) as refused:
         check_path(Root(tmp_path / name))
     assert str(refused.value) == (
-        f"Beam cannot read the root {tmp_path / name} here: choose a --root whose path is plain ASCII without *?[]\\. "
-        "On Linux, without --beam-runner, any path will do."
+        f"Beam cannot use the root {tmp_path / name}: choose a --root whose path is plain ASCII without *?[]\\. "
+        "On Linux, any path works without --beam-runner."
     )
 
 
@@ -160,7 +159,7 @@ def test_a_damaged_store_is_refused_and_comes_back_by_the_command_that_is_named(
     with pytest.raises(RunError) as refused:
         check_metadata(root)
     told = str(refused.value)
-    assert told.startswith(f"The record of all runs, {root.metadata}, is damaged (")
+    assert told.startswith(f"The metadata store {root.metadata} is damaged (")
     subprocess.run(told.split("`")[1], shell=True, check=True)
     check_metadata(root)
     assert count(root.metadata) == 100
@@ -170,7 +169,7 @@ def test_a_damaged_store_is_refused_and_comes_back_by_the_command_that_is_named(
 def test_without_a_copy_a_new_store_is_the_cure(tmp_path: Path) -> None:
     root = Root(tmp_path)
     root.metadata.write_bytes(b"not a database" * 1000)
-    with pytest.raises(RunError, match="starts a new one, and what is pushed stays") as refused:
+    with pytest.raises(RunError, match="starts a new one and keeps the pushed models") as refused:
         check_metadata(root)
     subprocess.run(str(refused.value).split("`")[1], shell=True, check=True)
     check_metadata(root)
@@ -194,12 +193,12 @@ def test_the_copy_is_of_the_last_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "free some of its disk, of which "),
-        (RuntimeError("; No space left on device [while running 'Write']"), "free some of its disk, of which "),
-        (RuntimeError("database or disk is full"), "free some of its disk, of which "),
-        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), "raise the limit on the size of files"),
-        (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "let this user write there"),
-        (ValueError("something else"), "mend the cause"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "free disk space ("),
+        (RuntimeError("; No space left on device [while running 'Write']"), "free disk space ("),
+        (RuntimeError("database or disk is full"), "free disk space ("),
+        (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), "raise the file size limit"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "make it writable for this user"),
+        (ValueError("something else"), "fix the cause"),
     ],
     ids=lambda value: type(value).__name__,
 )

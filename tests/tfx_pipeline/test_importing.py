@@ -160,9 +160,9 @@ def test_out_may_lie_in_the_source(source: Path) -> None:
 @pytest.mark.parametrize(
     ("src", "told"),
     [
-        ("nowhere", "nowhere; name a folder of captioned pictures, or a tar archive of one."),
-        ("file", "file is neither a folder nor a tar archive; name one of the two."),
-        ("empty", "holds 0 pictures and no captions"),
+        ("nowhere", "nowhere does not exist: give a folder of captioned pictures, or a tar archive of one."),
+        ("file", "file is neither a folder nor a tar archive: give one of the two."),
+        ("empty", "has 0 pictures and no captions"),
     ],
 )
 def test_what_cannot_be_imported_leaves_nothing(source: Path, tmp_path: Path, src: str, told: str) -> None:
@@ -224,7 +224,7 @@ def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
         ({}, [link("set/b.png", "/etc/hostname", tarfile.SYMTYPE)], {"b.png": "It is a link or a device in the"}),
         ({}, [link("set/b.png", "../../evil.png", tarfile.LNKTYPE)], {"b.png": "It is a link or a device in the"}),
         ({}, [link("set/b.png", "", tarfile.FIFOTYPE)], {"b.png": "It is a link or a device in the archive"}),
-        ({"set/b.png": b"x" * 5000}, [], {"b.png": "The file takes 5,000 bytes, and at most 4,000 are taken."}),
+        ({"set/b.png": b"x" * 5000}, [], {"b.png": "The file takes 5,000 bytes, and at most 4,000 are allowed."}),
     ],
 )
 def test_a_member_that_may_not_be_unpacked(
@@ -261,7 +261,7 @@ def test_a_link_to_a_folder_is_no_way_out(tmp_path: Path) -> None:
 def test_an_archive_larger_than_the_limit_stops_the_import(tmp_path: Path) -> None:
     archive = packed(tmp_path / "set.tgz", {"big.bin": bytes(2_000_000), "metadata.jsonl": b""})
     assert archive.stat().st_size < 10_000
-    with pytest.raises(DataSetError, match=r"unpacks to more than 1,000,000 bytes, which is the limit; unpack it"):
+    with pytest.raises(DataSetError, match=r"unpacks to more than the limit of 1,000,000 bytes: if you trust it"):
         import_data(archive, tmp_path / "out", limits=ReadLimits(max_total_bytes=1_000_000))
     assert [path.name for path in tmp_path.iterdir()] == ["set.tgz"]
 
@@ -270,7 +270,7 @@ def test_an_archive_larger_than_the_limit_stops_the_import(tmp_path: Path) -> No
 def test_a_damaged_archive_is_told(tmp_path: Path, suffix: str) -> None:
     archive = packed(tmp_path / f"set{suffix}", {f"{n}.png": os.urandom(3000) for n in range(40)})
     archive.write_bytes(archive.read_bytes()[: 3000 * 20 + 100])
-    with pytest.raises(DataSetError, match=r"is damaged \(.*\); fetch or pack it again\."):
+    with pytest.raises(DataSetError, match=r"is damaged \(.*\): download or create it again\."):
         import_data(archive, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
@@ -285,7 +285,7 @@ def test_a_flipped_byte_in_a_compressed_archive_is_told(source: Path, tmp_path: 
     data = bytearray(archive.read_bytes())
     data[int(len(data) * share)] ^= 0x55
     archive.write_bytes(data)
-    with pytest.raises(DataSetError, match=r"is damaged \(.*\); fetch or pack it again\."):
+    with pytest.raises(DataSetError, match=r"is damaged \(.*\): download or create it again\."):
         import_data(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -298,7 +298,9 @@ def test_an_archive_cut_between_its_members_is_told(source: Path, tmp_path: Path
     with tarfile.open(archive) as tar:
         ends = [*(member.offset for member in tar.getmembers()[2:]), tar.offset]
     archive.write_bytes(archive.read_bytes()[: ends[int(at * (len(ends) - 1))]])
-    with pytest.raises(DataSetError, match=r"is damaged \(it ends before its last member\); fetch or pack it again\."):
+    with pytest.raises(
+        DataSetError, match=r"is damaged \(it ends before its last member\): download or create it again\."
+    ):
         import_data(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

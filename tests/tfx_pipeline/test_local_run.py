@@ -41,13 +41,13 @@ def test_a_second_run_in_a_root_is_refused_and_told_of_the_first(tmp_path: Path,
         with pytest.raises(RunError) as refused:
             run_local(Root(tmp_path), pictures, RunConfig(), say=lambda line: None)
     assert str(refused.value) == (
-        f"Another run has been under way in {tmp_path} since {since}: wait for it, or choose another --root."
+        f"Another run has been active in {tmp_path} since {since}: wait for it, or choose another --root."
     )
 
 
 def test_a_serving_folder_that_is_none_is_refused_before_anything_runs(tmp_path: Path, pictures: Path) -> None:
     (tmp_path / "pushed").write_text("a file")
-    with pytest.raises(RunError, match=r"Nothing can be pushed to .*/pushed: Not a directory; move the file away"):
+    with pytest.raises(RunError, match=r"Cannot push to .*/pushed: Not a directory; move the file that is in the way"):
         run_local(Root(tmp_path), pictures, RunConfig(), say=lambda line: None)
     assert not Root(tmp_path).metadata.exists()
 
@@ -128,7 +128,7 @@ def test_a_component_that_fails_is_one_sentence_with_the_log(tmp_path: Path, pic
     (log,) = root.logs.iterdir()
     assert told.startswith("FolderExampleGen failed: ")
     assert told.count("\n") == 0
-    assert f"The whole story is in {log}; mend the cause, then the same command goes on from here" in told
+    assert f"The log is {log}; fix the cause, then run the same command to resume." in told
     assert "Traceback" in log.read_text(encoding="utf-8")
 
 

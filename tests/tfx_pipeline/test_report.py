@@ -61,10 +61,10 @@ def test_a_report_keeps_the_remarks_of_its_run_when_it_is_written_again(reading_
 @pytest.mark.parametrize(
     ("run", "failure", "state", "told"),
     [
-        (run_of(Transform="failed"), "", "failed", "Transform failed; the newest file in logs/ tells why."),
+        (run_of(Transform="failed"), "", "failed", "Transform failed; see the newest file in logs/."),
         (run_of(Transform="failed"), "It broke.", "failed", "It broke."),
         (run_of(Trainer="interrupted"), "", "interrupted", "The run was interrupted in Trainer; "),
-        (run_of(**{"Trainer.restorer": "ran"}), "", "pushed", "stands pushed; this run trained restorer."),
+        (run_of(**{"Trainer.restorer": "ran"}), "", "pushed", "blessed and pushed; this run trained restorer."),
         (run_of(**{"Trainer.restorer": "cached"}), "", "pushed", "this run trained nothing, "),
     ],
 )

@@ -37,7 +37,7 @@ def DriftCheck(
     if excess and allowed.on_drift == "stop":
         shown = f" Old and new pictures are side by side in {Path(page).resolve()}." if before is not None else ""
         raise DriftError(
-            f'The data have drifted: {excess}.{shown} To train on them all the same, set on_drift = "warn" under '
+            f'The data have drifted: {excess}.{shown} To train on them anyway, set on_drift = "warn" under '
             "[retraining] in a --config file."
         )
     accepted.set_string_custom_property("drift", excess)

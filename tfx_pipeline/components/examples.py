@@ -104,13 +104,13 @@ def finish(examples: Examples, reading: Reading, outcomes: list[Any], fingerprin
     digests = [bytes.fromhex(digest) for _, digest, _ in outcomes]
     if not set(digests) - {NO_DIGEST}:
         raise DataSetError(
-            f"Of the {len(reading.entries)} pictures in {reading.root} none came back from Beam's workers: they must "
-            "see that folder, and the one that --root names, under the same paths as this machine."
+            f"Beam's workers returned none of the {len(reading.entries)} pictures in {reading.root}: they must see "
+            "that folder and the --root at the same paths as this machine."
         )
     if combined(reading.entries, digests) != fingerprint:
         raise DataSetError(
-            f"{reading.root} has changed while it was read: let whatever writes there finish, then give the same "
-            "command again; data that keeps arriving belongs into spans (span-0001, span-0002)."
+            f"{reading.root} changed while it was being read: wait until nothing writes to it, then run the same "
+            "command again. Put data that keeps arriving into spans (span-0001, span-0002)."
         )
     refused = tuple(
         Quarantined(name, why, Kind(kind)) for *_, refusal in outcomes if refusal for name, why, kind in [refusal]

@@ -207,7 +207,7 @@ class Captions:
             raise RefusedError(Kind.BROKEN_LINE, reason)
         for text in texts:
             if (size := _check_text(text, column)) > self.limits.max_caption_bytes:
-                reason = f"{column} takes {size:,} bytes, and at most {self.limits.max_caption_bytes:,} are taken."
+                reason = f"{column} takes {size:,} bytes, and at most {self.limits.max_caption_bytes:,} are allowed."
                 raise RefusedError(Kind.LONG_CAPTION, reason)
         return [text for text in texts if _visible(text)]
 
@@ -361,7 +361,7 @@ def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
     try:
         header = [name.strip() for name in next(rows, [])]
     except csv.Error as error:
-        raise DataSetError(f"The first line of {path} is broken ({error}); write its columns there.") from error
+        raise DataSetError(f"The first line of {path} cannot be read ({error}): it must name the columns.") from error
     lower = {name.lower() for name in header}
     if lower.isdisjoint(FILE_NAME) or lower.isdisjoint((*TEXT, *CHINESE)):
         raise DataSetError(f"{path} {_columns(header)}")
@@ -459,7 +459,7 @@ def _check_tables(root: Path, tables: Sequence[str]) -> None:
     for folder, names in folders.items():
         if len(names) > 1:
             both = " and ".join(names)
-            raise DataSetError(f"{root / folder} holds {both}, and only one can be right; remove the other.")
+            raise DataSetError(f"{root / folder} contains {both}: keep one of them and remove the other.")
 
 
 # What is wrong, in words
@@ -467,16 +467,16 @@ def _check_tables(root: Path, tables: Sequence[str]) -> None:
 
 def _no_captions(root: Path, pictures: int, files: Sequence[str]) -> str:
     others = [name for name in files if name.endswith((".json", ".jsonl", ".csv", ".tsv", ".parquet", ".xlsx"))]
-    remark = f" ({others[0]} is none)" if others else ""
+    remark = f" ({others[0]} is not read)" if others else ""
     return (
-        f"{root} holds {pictures:,} pictures and no captions{remark}; add a {' or '.join(TABLES[:2])} at its top, "
+        f"{root} has {pictures:,} pictures and no captions{remark}: add a {' or '.join(TABLES[:2])} to it, "
         "or a picture.txt beside each picture.png."
     )
 
 
 def _columns(header: Sequence[str]) -> str:
     columns = ", ".join(header).replace("\0", "") or "none"
-    return f"has the columns: {columns}; it needs file_name and text, with commas between."
+    return f"has the columns: {columns}; it needs file_name and text, separated by commas."
 
 
 def named(value: object) -> str:

@@ -169,7 +169,7 @@ def inside(root: str, name: str, max_bytes: int, kind: Kind, parents: dict[str, 
     if not stat.S_ISREG(status.st_mode):
         raise RefusedError(Kind.FORMAT, f"{name} is a folder or a device, not a file.")
     if status.st_size > max_bytes:
-        reason = f"The file takes {status.st_size:,} bytes, and at most {max_bytes:,} are taken."
+        reason = f"The file takes {status.st_size:,} bytes, and at most {max_bytes:,} are allowed."
         raise RefusedError(kind, reason)
     return real
 

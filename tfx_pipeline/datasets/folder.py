@@ -127,7 +127,7 @@ def check_quarantine(
       DataSetError: more than `max_share` was set aside, or no picture is left.
     """
     if not reading.entries and not reading.quarantined:
-        raise DataSetError(f"{reading.root} holds no pictures; put some in, each with a caption.")
+        raise DataSetError(f"There are no pictures in {reading.root}: add some, each with a caption.")
     if reading.entries and reading.share <= max_share:
         return
     first = reading.quarantined[0]
@@ -139,16 +139,16 @@ def _too_many(reading: Reading, max_share: float) -> str:
     count, total = len(reading.quarantined), len(reading.quarantined) + len(reading.entries)
     kind, times = next(iter(reading.kinds.items()))
     return (
-        f"{count:,} of {total:,} pictures ({reading.share:.1%}) were set aside, and {max_share:.1%} may be; "
-        f"the commonest reason is '{kind}' ({times:,})"
+        f"{count:,} of {total:,} pictures ({reading.share:.1%}) were quarantined, and at most {max_share:.1%} may be; "
+        f"the most common reason is '{kind}' ({times:,})"
     )
 
 
 def _remedy(reading: Reading, allow: str) -> str:
     if not reading.entries:
-        return "No picture is left: repair them and try again."
+        return "No picture is left: fix them and try again."
     enough = math.ceil(round(100 * reading.share, 6)) / 100
-    return f"Repair them, or allow more with {allow.format(share=enough)}."
+    return f"Fix them, or raise the limit with {allow.format(share=enough)}."
 
 
 def open_picture(data: bytes, *, limits: ReadLimits | None = None) -> Image:
@@ -172,9 +172,9 @@ def refusing() -> Iterator[None]:
 
 def _existing(root: Path) -> Path:
     if not root.exists():
-        raise DataSetError(f"There is no folder {root}; name one that holds pictures and captions.")
+        raise DataSetError(f"There is no folder {root}: give a folder of captioned pictures.")
     if not root.is_dir():
-        raise DataSetError(f"{root} is not a folder; name one, or turn an archive into one with `easel data import`.")
+        raise DataSetError(f"{root} is not a folder: give a folder, or import an archive with `easel data import`.")
     return root
 
 
@@ -205,7 +205,7 @@ def _joined(same: Sequence[Entry], limits: ReadLimits, refused: list[Quarantined
     captions = dict.fromkeys((text, chinese, *(caption for entry in alike for caption in entry.captions)))
     if (count := len(captions.keys() - {""})) > limits.max_captions:
         reason = (
-            f"The picture has {count:,} captions, and at most {limits.max_captions} are taken; the first were kept."
+            f"The picture has {count:,} captions, and at most {limits.max_captions} are allowed; the first were kept."
         )
         refused.append(Quarantined(first.file_name, reason, Kind.MANY_CAPTIONS))
     more = [caption for caption in captions if caption not in (text, chinese, "")]

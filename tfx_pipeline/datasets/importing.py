@@ -86,7 +86,7 @@ def import_data(
     """
     src, out, limits = Path(src), Path(out), limits or ReadLimits()
     if not src.exists():
-        raise DataSetError(f"There is no {src}; name a folder of captioned pictures, or a tar archive of one.")
+        raise DataSetError(f"{src} does not exist: give a folder of captioned pictures, or a tar archive of one.")
     try:
         with fresh_folder(out) as made:
             return _import(src, out, made, limits, licence, progress)
@@ -222,9 +222,9 @@ def _not_an_archive(src: Path, error: BaseException) -> str:
         with src.open("rb") as raw:
             head = raw.read(tarfile.BLOCKSIZE)
         if not head.startswith(_COMPRESSED) and b"ustar" not in head:
-            return f"{src} is neither a folder nor a tar archive; name one of the two."
+            return f"{src} is neither a folder nor a tar archive: give one of the two."
         problem = "its beginning cannot be read"
-    return f"{src} is damaged ({problem}); fetch or pack it again."
+    return f"{src} is damaged ({problem}): download or create it again."
 
 
 def _tracked(
@@ -246,8 +246,8 @@ def _extract_all(
         total += member.size
         if total > limits.max_total_bytes:
             raise DataSetError(
-                f"{src} unpacks to more than {limits.max_total_bytes:,} bytes, which is the limit; "
-                "unpack it yourself if you trust it, and import the folder."
+                f"{src} unpacks to more than the limit of {limits.max_total_bytes:,} bytes: "
+                "if you trust it, unpack it yourself and import the folder."
             )
         problem = _extract(tar, member, into, limits)
         if problem:
@@ -277,7 +277,7 @@ def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Q
         reason = "It is a link or a device in the archive, not a file; pack the picture itself."
         return Quarantined(name, reason, Kind.ESCAPES)
     if member.size > limits.max_bytes and ending(name) in EXTENSIONS:
-        reason = f"The file takes {member.size:,} bytes, and at most {limits.max_bytes:,} are taken."
+        reason = f"The file takes {member.size:,} bytes, and at most {limits.max_bytes:,} are allowed."
         return Quarantined(name, reason, Kind.TOO_LARGE)
     return None
 

@@ -493,7 +493,7 @@ def write_shapes(
     if count < 1 or not 16 <= size <= 512:
         raise ValueError(f"count {count} and size {size}: count must be at least 1 and size 16 to 512 pixels.")
     if out.exists() and any(out.iterdir()):
-        raise ValueError(f"{out} is not empty: name a new folder, or remove that one first.")
+        raise ValueError(f"{out} is not empty: choose a new folder, or remove it first.")
     (out / "images").mkdir(parents=True, exist_ok=True)
     withheld = 0
     with (out / "metadata.jsonl").open("w", encoding="utf-8") as metadata:

@@ -1,4 +1,4 @@
-"""Model cards (Mitchell et al., 2019): what a pushed model was made of, how good it is and what it cannot do."""
+"""Model cards (Mitchell et al., 2019): the training data, evaluation and limitations of a pushed model."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Metrics = dict[str, dict[str, float]]
 
 
 class ModelCard(BaseModel):
-    """What is told of a pushed model, beside it.
+    """The model card of a pushed model.
 
     Attributes:
         model: Its name.
@@ -45,17 +45,17 @@ class ModelCard(BaseModel):
 
     def page(self) -> str:
         """The card in Markdown."""
-        parts = [f"# {self.model} {self.version}", f"Licence: {self.licence}", "## Limits", bullets(self.limits)]
+        parts = [f"# {self.model} {self.version}", f"Licence: {self.licence}", "## Limitations", bullets(self.limits)]
         parts += ["## Data", bullets(f"{name}: {value}" for name, value in self.data.items())]
         for part, slices in self.metrics.items():
-            parts += [f"## How good: {part}", table(slices)]
+            parts += [f"## Evaluation: {part}", table(slices)]
         made = [f"commit: {self.commit}", f"training started from: {self.warm_start or 'scratch'}"]
-        parts += ["## How it was made", bullets(made)]
+        parts += ["## Training", bullets(made)]
         settings = (f"{section}: {json.dumps(values)}" for section, values in self.config.items())
         return "\n\n".join([*parts, bullets(settings), ""])
 
     def write(self, saved_model: Path) -> None:
-        """Lay the card into a SavedModel, as JSON and as a page."""
+        """Write the card into a SavedModel, as JSON and as Markdown."""
         for name, content in zip(CARD_FILES, (self.model_dump_json(indent=1), self.page()), strict=True):
             (saved_model / name).parent.mkdir(exist_ok=True)
             (saved_model / name).write_text(content, encoding="utf-8")
@@ -74,11 +74,11 @@ def table(slices: Metrics) -> str:
 
 
 def limits(config: RunConfig, pictures: int) -> Iterator[str]:
-    """What follows from the settings, then what the config adds."""
+    """Limitations that follow from the settings, then those of the config."""
     size = config.data.picture_size
-    yield f"Pictures have {size} x {size} pixels; a caption is read up to its {config.data.caption_length}th piece."
-    yield f"It has seen {pictures:,} captioned pictures and nothing else: it knows no word and no thing beyond them."
-    yield "What the pictures and captions lean towards, it leans towards; nobody has looked for that."
+    yield f"Pictures have {size} x {size} pixels; captions are truncated to {config.data.caption_length} tokens."
+    yield f"It was trained on {pictures:,} captioned pictures and knows nothing beyond them and its initial weights."
+    yield "It reproduces the bias of its training data, which has not been measured."
     yield from config.card.limits
 
 

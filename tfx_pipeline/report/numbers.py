@@ -1,4 +1,4 @@
-"""The numbers of a report: metrics beside their bounds, the curves of the trainings, time and memory."""
+"""The numbers of a report: metrics and their thresholds, training curves, time and memory."""
 
 import json
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def demand(metric: pb.MetricConfig) -> str:
     if value.HasField("upper_bound"):
         bounds_in_words.append(f"at most {number(name, value.upper_bound.value)}")
     if change.HasField("absolute"):
-        bounds_in_words.append(f"{number(name, abs(change.absolute.value))} worse at most")
+        bounds_in_words.append(f"at most {number(name, abs(change.absolute.value))} worse")
     return ", ".join(bounds_in_words)
 
 

@@ -1,4 +1,4 @@
-"""What is made sure of before a run starts, and kept safe once it has ended well."""
+"""Checks before a run starts, and a backup of the metadata store after it has succeeded."""
 
 import errno
 import fcntl
@@ -18,15 +18,15 @@ from tfx_pipeline.runs.root import Root
 
 
 class RunError(Exception):
-    """A run that did not start or finish; the message is one sentence with the cure."""
+    """A run did not start or finish; the message is one sentence that says what to do."""
 
 
 @contextmanager
 def only_run(root: Root) -> Iterator[None]:
-    """Hold the root for one run at a time.
+    """Lock the root for one run at a time.
 
     Raises:
-        RunError: If another run holds it.
+        RunError: Another run holds the lock.
     """
     with (root.path / ".lock").open("a+", encoding="utf-8") as lock:
         try:
@@ -34,7 +34,7 @@ def only_run(root: Root) -> Iterator[None]:
         except BlockingIOError:
             lock.seek(0)
             raise RunError(
-                f"Another run has been under way in {root.path} since {lock.read().strip() or 'a moment ago'}: wait "
+                f"Another run has been active in {root.path} since {lock.read().strip() or 'a moment ago'}: wait "
                 "for it, or choose another --root."
             ) from None
         lock.truncate(0)
@@ -44,7 +44,7 @@ def only_run(root: Root) -> Iterator[None]:
 
 
 def is_under_way(root: Root) -> bool:
-    """Whether another process runs in a root."""
+    """Whether another process is running in a root."""
     try:
         with (root.path / ".lock").open(encoding="utf-8") as lock:
             _take(lock, fcntl.LOCK_SH)
@@ -56,10 +56,10 @@ def is_under_way(root: Root) -> bool:
 
 
 def _take(lock: IO[str], kind: int) -> None:
-    """Take a lock. Some network disks have none: nothing is held there, and a second run is not noticed.
+    """Take a lock. Some network file systems have no locks; a second run is not detected there.
 
     Raises:
-        BlockingIOError: If another process has it.
+        BlockingIOError: Another process holds the lock.
     """
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
@@ -69,10 +69,10 @@ def _take(lock: IO[str], kind: int) -> None:
 
 
 def check_serving_folder(root: Root) -> None:
-    """Refuse to train for a serving folder that nothing can be pushed to.
+    """Refuse to train if the serving folder is not writable.
 
     Raises:
-        RunError: If it cannot be made or written.
+        RunError: The folder cannot be created or written.
     """
     standing = root.pushed if root.pushed.exists() else root.path
     try:
@@ -80,7 +80,7 @@ def check_serving_folder(root: Root) -> None:
             with tempfile.TemporaryDirectory(prefix=".writable-", dir=folder):
                 pass
     except OSError as error:
-        raise RunError(f"Nothing can be pushed to {root.pushed}: {error.strerror}; {cure(error, root)}.") from error
+        raise RunError(f"Cannot push to {root.pushed}: {error.strerror}; {cure(error, root)}.") from error
 
 
 def check_path(root: Root) -> None:
@@ -92,8 +92,8 @@ def check_path(root: Root) -> None:
     path = str(root.path.resolve())
     if re.search(r"[^ -~]|[*?\[\]\\]", path):
         raise RunError(
-            f"Beam cannot read the root {path} here: choose a --root whose path is plain ASCII without *?[]\\. On "
-            "Linux, without --beam-runner, any path will do."
+            f"Beam cannot use the root {path}: choose a --root whose path is plain ASCII without *?[]\\. On Linux, "
+            "any path works without --beam-runner."
         )
 
 
@@ -109,18 +109,18 @@ def check_metadata(root: Root) -> None:
 
 
 def damaged_metadata(root: Root, problem: str) -> str:
-    """What is wrong with the MLMD store, and what brings it back."""
+    """What is wrong with the MLMD store, and how to restore it."""
     store, kept = shlex.quote(str(root.metadata)), shlex.quote(str(root.kept_metadata))
     aside = f"mv {store} {store}.damaged"
     if root.kept_metadata.is_file():
-        way = f"`{aside} && cp {kept} {store}` brings back what was known after the last run that ended"
+        way = f"`{aside} && cp {kept} {store}` restores the copy made after the last completed run"
     else:
-        way = f"`{aside}` starts a new one, and what is pushed stays"
-    return f"The record of all runs, {root.metadata}, is damaged ({problem}): {way}."
+        way = f"`{aside}` starts a new one and keeps the pushed models"
+    return f"The metadata store {root.metadata} is damaged ({problem}): {way}."
 
 
 def damage(store: Path) -> str:
-    """What is wrong with an SQLite file, empty where nothing is or there is none."""
+    """What is wrong with an SQLite file; empty if it is intact or does not exist."""
     if not store.is_file() or not store.stat().st_size:
         return ""
     try:
@@ -132,7 +132,7 @@ def damage(store: Path) -> str:
 
 
 def keep_metadata(root: Root) -> None:
-    """Copy the MLMD store beside itself, for the day that it is damaged."""
+    """Write a backup copy of the MLMD store beside it."""
     new = root.kept_metadata.with_suffix(".new")
     with closing(sqlite3.connect(root.metadata)) as store, closing(sqlite3.connect(new)) as copy:
         store.backup(copy)
@@ -140,24 +140,24 @@ def keep_metadata(root: Root) -> None:
 
 
 CURES = {
-    errno.ENOSPC: "free some of its disk, of which {free} MB are left; `easel runs clean --keep 3` may help",
-    errno.EDQUOT: "free some of its quota; `easel runs clean --keep 3` may help",
-    errno.EFBIG: "raise the limit on the size of files, `ulimit -f`",
-    errno.EACCES: "let this user write there, or choose another --root",
-    errno.EPERM: "let this user write there, or choose another --root",
-    errno.EROFS: "mount it for writing, or choose another --root",
-    errno.EEXIST: "move the file away that stands there, or choose another --root",
-    errno.ENOTDIR: "move the file away that stands there, or choose another --root",
+    errno.ENOSPC: "free disk space ({free} MB are left), for example with `easel runs clean --keep 3`",
+    errno.EDQUOT: "free some of the quota, for example with `easel runs clean --keep 3`",
+    errno.EFBIG: "raise the file size limit, `ulimit -f`",
+    errno.EACCES: "make it writable for this user, or choose another --root",
+    errno.EPERM: "make it writable for this user, or choose another --root",
+    errno.EROFS: "mount it writable, or choose another --root",
+    errno.EEXIST: "move the file that is in the way, or choose another --root",
+    errno.ENOTDIR: "move the file that is in the way, or choose another --root",
 }
-# SQLite's words for a full disk, which come without the number.
+# SQLite's message for a full disk, which has no error number.
 FULL_STORE = "database or disk is full"
 
 
 def cure(error: BaseException, root: Root) -> str:
-    """What to do about an error, as far as it is the disk's; the libraries wrap theirs, so the words count."""
+    """What to do about an error of the disk; libraries wrap these errors, so the message is searched too."""
     message = str(error)
     numbers = [number for number in CURES if os.strerror(number) in message or getattr(error, "errno", 0) == number]
     if FULL_STORE in message:
         numbers.append(errno.ENOSPC)
     free = shutil.disk_usage(root.path).free // 10**6
-    return CURES[numbers[0]].format(free=free) if numbers else "mend the cause"
+    return CURES[numbers[0]].format(free=free) if numbers else "fix the cause"

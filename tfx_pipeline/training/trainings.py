@@ -32,7 +32,8 @@ def train_language_model(job: Job) -> LanguageModel:
     withheld = withheld[is_present(withheld)]
     share = calibrate(model, withheld)
     job.log(
-        f"its guesses count {share:.3f}, word counts the rest, by {len(withheld)} withheld captions",
+        f"interpolation weight {share:.3f} (the rest is the unigram baseline), "
+        f"chosen on {len(withheld)} withheld captions",
         phase=f"{job.model}_calibration",
         step=job.config.language.steps,
         share_of_guesses=share,
@@ -46,8 +47,7 @@ def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.b
     if most < slots:
         return tags_of(annotations, slots - 1)
     job.log(
-        f"the tags of pictures are not learned: some show {most} things, and language.slots = {slots} has room for "
-        f"{slots - 1}"
+        f"tags are ignored: some pictures show {most} things, but language.slots = {slots} has room for {slots - 1}"
     )
     return None
 

@@ -75,7 +75,7 @@ def test_a_dead_worker_ends_the_training_with_a_backup_to_go_on_from(tmp_path: P
     _, said = chief.communicate(timeout=120)
     other.communicate()
     assert chief.returncode == 1
-    assert "A worker of the training has gone" in said
+    assert "A training worker is gone" in said
     reached = int(backups(tmp_path / "checkpoints/restorer")[0].name.partition("-")[0])
     steps_done = curve(tmp_path / "run")["restorer"][-1]["step"]
     assert 0 < steps_done < steps and reached * steps // 20 == steps_done
