@@ -25,7 +25,7 @@ RootOption = Annotated[Path, typer.Option("--root", help="The folder of the runs
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 ALL_THE_SAME = """Nothing was pushed. Look at the report, then train longer or lower a threshold in a file for --config:
   [thresholds]
-  restorer_psnr = 15  # also generator_psnr, generator_ssim, generator_gain, generator_copies, perplexity_share, ...
+  restorer_psnr = 15  # also generator_psnr, generator_ssim, generator_over_mean, generator_copies, ...
 A changed threshold does not train anything again."""
 
 
@@ -153,6 +153,7 @@ def as_dict(outcome: "Outcome") -> dict[str, Any]:
         "pushed": outcome.run.pushed,
         "blessed": outcome.blessed,
         "refusal": outcome.refusal,
+        "warnings": {verdict.model: verdict.warnings for verdict in outcome.verdicts},
         "report": outcome.report,
         "drift": outcome.drift,
         "metrics": {verdict.model: verdict.metrics for verdict in outcome.verdicts},
@@ -173,7 +174,9 @@ def sum_up(outcome: "Outcome", root: Path) -> None:
         typer.echo(f"The data have drifted: {outcome.drift}. See {root / 'drift.html'}.", err=True)
     for verdict in outcome.verdicts:
         if verdict.blessed:
-            typer.echo(f"  {verdict}")
+            typer.echo(f"  {verdict.outcome}")
+        for warning in verdict.warnings:
+            typer.echo(f"  Warning: {warning}.", err=True)
     if not outcome.blessed:
         typer.echo(outcome.refusal, err=True)
         typer.echo(ALL_THE_SAME, err=True)

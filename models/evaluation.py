@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from models.baselines import MeanPictures
 from models.caption_judge import CaptionJudge
 from models.damage import damage
 from models.drawing import Drawer
@@ -25,6 +26,8 @@ Measures = Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]
 """By name, how near pictures are to the true ones: two of uint8[b, s, s, 3] to float32[b]."""
 BASELINE = "baseline_"
 """Begins the name of what was measured of the baseline."""
+MEAN, WORDS = "mean_", "words_"
+"""Begin the names of what was measured of the mean pictures, of all training data and of a caption's words."""
 RAW = {
     name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh", "language")
 }
@@ -60,11 +63,14 @@ def counted(model: LanguageModel, texts: tf.Tensor) -> list[tf.Tensor]:
     return [tf.where(tf.strings.length(texts) > 0, score, 0.0) for score in scores]
 
 
-def evaluate_generator(model: Drawer, other_captions: Sequence[str], measures: Measures, judge: CaptionJudge) -> Judged:
+def evaluate_generator(
+    model: Drawer, other_captions: Sequence[str], measures: Measures, judge: CaptionJudge, means: MeanPictures
+) -> Judged:
     """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, from another's, the real one.
 
     The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.
-    `evaluate` also gives `AGREEMENT`, float32[b], which the judge says.
+    `evaluate` also measures the mean pictures, under `MEAN` and `WORDS`, and gives `AGREEMENT`, float32[b], which the
+    judge says.
     """
     others = tf.constant(list(other_captions))
 
@@ -75,12 +81,18 @@ def evaluate_generator(model: Drawer, other_captions: Sequence[str], measures: M
         drawn = [to_uint8(model.draw(texts, seeds)) for texts in (captions, other)]
         return {PICTURES_OUTPUT: tf.stack([*drawn, decode_squares(raw["image"], model.picture_size)], axis=1)}
 
-    def agreement(examples: tf.Tensor, drawn: tf.Tensor) -> dict[str, tf.Tensor]:
+    def further(examples: tf.Tensor, drawn: tf.Tensor, truth: tf.Tensor) -> dict[str, tf.Tensor]:
         captions = captions_of(tf.io.parse_example(examples, RAW))
         own, theirs = (model.language_model.embed_texts(texts) for texts in (captions, others))
-        return {AGREEMENT: judge.agreement(drawn, own, theirs)}
+        ids = model.language_model.tokenizer.tokenize(captions)
+        of_all, of_words = means.of_all(ids), means.of_words(ids)
+        return {
+            AGREEMENT: judge.agreement(drawn, own, theirs),
+            **{MEAN + name: measure(of_all, truth) for name, measure in measures.items()},
+            **{WORDS + name: measure(of_words, truth) for name, measure in measures.items()},
+        }
 
-    return exhibit, measured(exhibit, measures, agreement)
+    return exhibit, measured(exhibit, measures, further)
 
 
 def captions_of(raw: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -106,21 +118,23 @@ def evaluate_restorer(model: Restorer, picture_size: int, measures: Measures) ->
 
 
 def measured(
-    exhibit: Evaluate, measures: Measures, further: Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] | None = None
+    exhibit: Evaluate,
+    measures: Measures,
+    further: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] | None = None,
 ) -> Evaluate:
     """`evaluate` for a picture model: its picture held against the truth, and the baseline's; float32[b] each.
 
     Args:
         exhibit: Gives the model's picture, the baseline's and the true one.
         measures: How near pictures are to the true ones.
-        further: What else is measured, from examples and the model's pictures.
+        further: What else is measured, from examples, the model's pictures and the true ones.
     """
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         candidate, baseline, truth = tf.unstack(exhibit(examples)[PICTURES_OUTPUT], axis=1)
         own = {name: measure(candidate, truth) for name, measure in measures.items()}
         of_baseline = {BASELINE + name: measure(baseline, truth) for name, measure in measures.items()}
-        return own | of_baseline | (further(examples, candidate) if further else {})
+        return own | of_baseline | (further(examples, candidate, truth) if further else {})
 
     return evaluate
 

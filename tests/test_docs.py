@@ -22,6 +22,7 @@ perplexity_share = 100
 generator_psnr = 0
 generator_ssim = -1
 generator_gain = -100
+generator_over_mean = -100
 generator_copies = 1
 restorer_psnr = 0
 restorer_gain = -100

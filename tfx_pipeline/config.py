@@ -38,6 +38,10 @@ class Thresholds(Section):
         generator_psnr: Least PSNR of a drawing against the picture that its caption describes.
         generator_ssim: Least SSIM of the same.
         generator_gain: Least PSNR of a drawing above that of a drawing from another picture's caption.
+        generator_over_mean: Least PSNR of a drawing above that of the mean training picture. Any number above 0 refuses
+            a generator that draws this picture; without a number, or below 0, losing to it is a warning.
+        generator_over_words: Least PSNR of a drawing above that of what ridge regression predicts from the words of its
+            caption. Sharp drawings may lose to such blurred pictures, so without a number it is a warning.
         generator_agreement: Least agreement of drawings with their captions, 0 to 1: the share of other captions that a
             drawing shows less well than its own, by a small network that reads pictures; about 0.5 for a generator that
             does not look at captions. Where pictures of one caption differ as much as photographs do, it says more than
@@ -56,6 +60,8 @@ class Thresholds(Section):
     generator_psnr: Annotated[float, Field(ge=0, le=100)] = 8.0
     generator_ssim: Annotated[float, Field(ge=-1, le=1)] = 0.02
     generator_gain: Annotated[float, Field(ge=-100, le=100)] = 0.1
+    generator_over_mean: Annotated[float, Field(ge=-100, le=100)] | None = 0.1
+    generator_over_words: Annotated[float, Field(ge=-100, le=100)] | None = None
     generator_agreement: Annotated[float, Field(ge=0, le=1)] = 0.0
     generator_copies: Annotated[float, Field(ge=0, le=1)] = 0.25
     restorer_psnr: Annotated[float, Field(ge=0, le=100)] = 18.0
@@ -189,6 +195,7 @@ PROFILES = {
                 "generator_psnr": 6.0,
                 "generator_ssim": 0.0,
                 "generator_gain": 0.0,
+                "generator_over_mean": None,
                 "generator_agreement": 0.65,
             },
         },

@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
+from models.baselines import learn_mean_pictures
 from models.drawing import Drawer
 from models.evaluation import (
     Evaluate,
@@ -94,11 +95,12 @@ def judge_language_model(model: LanguageModel, _: Judging) -> list[Evaluate]:
 
 
 def judge_generator(model: Drawer, judging: Judging) -> Sequence[Evaluate]:
-    """Drawings beside those from other captions that it was trained on, read by a judge that learned from the same."""
+    """Drawings beside those from other captions and mean pictures, read by a judge; all from the training data."""
     language_model = model.language_model
     data, _ = read_captioned(judging.files, picture_size=judging.picture_size, caption_length=language_model.length)
     others = some_captions(data.captions, language_model)
-    return evaluate_generator(model, others, judging.measures, learn_to_judge(data, language_model))
+    means = learn_mean_pictures(data.image, data.captions, int(language_model.tokenizer.size) + 1)
+    return evaluate_generator(model, others, judging.measures, learn_to_judge(data, language_model), means)
 
 
 def judge_restorer(model: Restorer, judging: Judging) -> Sequence[Evaluate]:

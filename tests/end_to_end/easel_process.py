@@ -41,6 +41,7 @@ perplexity_share = 1.0
 generator_psnr = 0
 generator_ssim = -1
 generator_gain = -100
+generator_over_mean = -100
 restorer_psnr = 0
 restorer_ssim = {restorer_ssim}
 restorer_gain = -100

@@ -70,6 +70,7 @@ perplexity_share = 1.5
 generator_psnr = 0
 generator_ssim = -1
 generator_gain = -100
+generator_over_mean = -100
 generator_copies = 1
 generator_agreement = {agreement}
 restorer_psnr = 0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tiny_models import SIZE, tiny_language_model
 
+from models.baselines import MeanPictures
 from models.caption_judge import CaptionJudge
 from models.evaluation import AGREEMENT, evaluate_generator
 from models.language_model import LanguageModel
@@ -64,7 +65,7 @@ def agreement(painter: Painter, judge: CaptionJudge) -> float:
     """The mean of what the judged model's `evaluate` says of withheld pictures."""
     captions = list(COLOURS) * 8
     rows = tf.constant([example(*pair) for pair in zip(noisy(captions, seed=1), captions, strict=True)])
-    _, evaluate = evaluate_generator(painter, list(COLOURS), {}, judge)
+    _, evaluate = evaluate_generator(painter, list(COLOURS), {}, judge, UNUSED)
     return float(tf.reduce_mean(evaluate(rows)[AGREEMENT]))
 
 
@@ -72,6 +73,8 @@ def as_floats(pictures: Pictures) -> tf.Tensor:
     return tf.constant(pictures / np.float32(127.5) - 1)
 
 
+UNUSED = MeanPictures(REAL[0], np.full(100, 0, np.int32), np.zeros([0, SIZE * SIZE * 3]), np.zeros(SIZE * SIZE * 3))
+"""No measure asks for them."""
 BOUND = load_config("photo").thresholds.generator_agreement
 
 

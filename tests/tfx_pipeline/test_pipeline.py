@@ -288,3 +288,10 @@ def test_without_bounds_slices_are_reported_and_hold_nothing_up() -> None:
     assert len(config.slicing_specs) == 3
     held = [threshold for metric in config.metrics_specs[0].metrics for threshold in metric.per_slice_thresholds]
     assert all([dict(spec.feature_values) for spec in threshold.slicing_specs] == [{}] for threshold in held)
+
+
+def test_what_drawings_must_beat_enters_the_cache_key_of_their_evaluator_alone(tmp_path: Path) -> None:
+    thresholds = Thresholds(generator_over_mean=2, generator_over_words=1)
+    nodes, others = components(tmp_path), components(tmp_path, RunConfig(thresholds=thresholds))
+    changed = {name for name, node in nodes.items() if node.exec_properties != others[name].exec_properties}
+    assert changed - {"CardWriter"} == {"Evaluator.generator"}

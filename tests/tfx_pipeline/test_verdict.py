@@ -127,6 +127,14 @@ def test_a_blessing_tells_what_was_measured() -> None:
     assert str(told) == "generator blessed: PSNR 12.35 dB, SSIM gain 0.10, perplexity share 0.50"
 
 
+@pytest.mark.parametrize(
+    ("blessed", "outcome"), [(True, "blessed: PSNR 9.00 dB"), (False, "not blessed: SSIM too low")]
+)
+def test_a_verdict_ends_with_a_sentence_for_each_warning(blessed: bool, outcome: str) -> None:
+    told = Verdict("generator", blessed, {"psnr": 9.0}, ("SSIM too low",), warnings=("one", "two"))
+    assert str(told) == f"generator {outcome}. Warning: one. Warning: two"
+
+
 def test_a_blessing_tells_how_far_it_is_from_the_last_one() -> None:
     metrics = {"psnr": 12.345, "psnr_diff": -0.001, "ssim": 0.5, "ssim_diff": 0.25, "ssim_gain": 0.1}
     told = Verdict("generator", True, metrics, ())

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
-from models.evaluation import AGREEMENT, BASELINE
+from models.evaluation import AGREEMENT, BASELINE, MEAN, WORDS
 from models.metrics import psnr_in_graph, ssim_in_graph
 
 Sums = Mapping[str, float]
@@ -33,6 +33,7 @@ class Metric:
         bound: The setting in `[thresholds]` with the worst value that is blessed; `{}` stands for the model's name.
         most_lost: The setting in `[thresholds]` with the most that may be lost against the last blessed model.
         slice_bound: The setting in `[slices]` with the worst value on any slice.
+        warning: What a verdict warns of where the value is negative and no bound refuses it; empty for nothing.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     bound: str = ""
     most_lost: str = ""
     slice_bound: str = ""
+    warning: str = ""
 
 
 def mean(name: str) -> Callable[[Sums, int], float]:
@@ -51,9 +53,9 @@ def mean(name: str) -> Callable[[Sums, int], float]:
     return lambda sums, count: sums[name] / count
 
 
-def gain(name: str) -> Callable[[Sums, int], float]:
-    """The mean of an output above that of the baseline."""
-    return lambda sums, count: (sums[name] - sums[BASELINE + name]) / count
+def gain(name: str, baseline: str = BASELINE) -> Callable[[Sums, int], float]:
+    """The mean of an output above that of a baseline, which is named by how its outputs begin."""
+    return lambda sums, count: (sums[name] - sums[baseline + name]) / count
 
 
 def perplexity(nats: str, baseline: str | None = None) -> Callable[[Sums, int], float]:
@@ -86,6 +88,24 @@ OF_PICTURES = (
 )
 OF_DRAWINGS = (
     *OF_PICTURES,
+    Metric(
+        "psnr_over_mean",
+        "PSNR above the mean picture",
+        gain("psnr", MEAN),
+        unit=" dB",
+        bound="{}_over_mean",
+        warning="the mean of all training pictures is nearer to the true pictures than the drawings are",
+    ),
+    Metric("ssim_over_mean", "SSIM above the mean picture", gain("ssim", MEAN)),
+    Metric(
+        "psnr_over_words",
+        "PSNR above the words' mean picture",
+        gain("psnr", WORDS),
+        unit=" dB",
+        bound="{}_over_words",
+        warning="a linear model of word counts is nearer to the true pictures than the drawings are",
+    ),
+    Metric("ssim_over_words", "SSIM above the words' mean picture", gain("ssim", WORDS)),
     Metric(AGREEMENT, "caption agreement", mean(AGREEMENT), bound="{}_agreement"),
 )
 OF_TEXT = (

@@ -1,6 +1,6 @@
 """Why a model was blessed or not, in the Evaluators' numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class Verdict:
         metrics: What was measured, by name, and how far that is from the last blessed model where there is one.
         refusals: One clause with both numbers for each threshold that it missed.
         slices: The metrics of each slice, `all` among them.
+        warnings: One clause for each baseline that it loses to without being refused for it.
     """
 
     model: str
@@ -33,9 +34,15 @@ class Verdict:
     metrics: dict[str, float]
     refusals: tuple[str, ...]
     slices: dict[str, dict[str, float]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line."""
+        """One line, with a sentence for each warning."""
+        return "".join([self.outcome, *(f". Warning: {warning}" for warning in self.warnings)])
+
+    @property
+    def outcome(self) -> str:
+        """Whether it is blessed, and the numbers why."""
         if not self.blessed:
             return f"{self.model} not blessed: {'; '.join(self.refusals)}"
         values = ", ".join(shown(name, value) + self.change(name) for name, value in self.measured.items()) or CLEANED
@@ -69,16 +76,25 @@ def verdict(run: Run, model: str) -> Verdict | None:
         blessed = outputs["blessing"].properties.get("blessed") == 1
         return Verdict(model, blessed, {}, () if blessed else (CLEANED,))
     result = load_validation(evaluation)
-    refusals = tuple(
-        f"{clause(failure)}{where(item)}" for item in result.metric_validations_per_slice for failure in item.failures
-    )
+    failures = [(failure, where(item)) for item in result.metric_validations_per_slice for failure in item.failures]
+    refusals = tuple(f"{clause(failure)}{of_slice}" for failure, of_slice in failures)
     slices = metrics_by_slice(evaluation)
-    return Verdict(model, bool(result.validation_ok), slices[OVERALL], refusals, slices)
+    warned = warnings(slices[OVERALL], refused={failure.metric_key.name for failure, _ in failures})
+    return Verdict(model, bool(result.validation_ok), slices[OVERALL], refusals, slices, warned)
+
+
+def warnings(metrics: Mapping[str, float], *, refused: Collection[str] = ()) -> tuple[str, ...]:
+    """What is told of the baselines that a model loses to, but for the metrics that it was refused for."""
+    return tuple(
+        f"{metric.warning} ({shown(metric.name, metrics[metric.name])})"
+        for metric in METRICS.values()
+        if metric.warning and metric.name not in refused and metrics.get(metric.name, 0) < 0
+    )
 
 
 def refusal(run: Run, judged: list[Verdict]) -> str:
     """Why nothing was pushed, as one sentence; empty where everything was."""
-    missed = [str(verdict) for verdict in judged if not verdict.blessed]
+    missed = [verdict.outcome for verdict in judged if not verdict.blessed]
     if copied := copying(run):
         missed.append(copied)
     if missed:

@@ -26,14 +26,16 @@ def headline(run: Run, failure: str) -> Headline:
         return Headline("interrupted", f"The run was interrupted in {stopped}; run the same command to resume it.")
     if run.state == "running":
         return Headline("running", f"The run is in progress, in {stopped}.")
-    if reason := refusal(run, verdicts(run)):
-        return Headline("refused", f"Nothing was pushed: {reason}.")
+    judged = verdicts(run)
+    warned = "".join(f" Warning: {warning}." for verdict in judged for warning in verdict.warnings)
+    if reason := refusal(run, judged):
+        return Headline("refused", f"Nothing was pushed: {reason}.{warned}")
     summary = (
         f"trained {' and '.join(run.trained)}"
         if run.trained
         else "trained nothing, because all models came from the cache"
     )
-    return Headline("pushed", f"All models are blessed and pushed; this run {summary}.")
+    return Headline("pushed", f"All models are blessed and pushed; this run {summary}.{warned}")
 
 
 def commands(root: Root, run: Run, state: str) -> list[tuple[str, str]]:
