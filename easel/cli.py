@@ -13,7 +13,21 @@ import typer
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from easel import bench, compiling, data, demo, doctor, export, inspecting, models, pictures, report, runs, worker
+from easel import (
+    bench,
+    compiling,
+    data,
+    demo,
+    doctor,
+    export,
+    inspecting,
+    models,
+    pictures,
+    report,
+    restoring,
+    runs,
+    worker,
+)
 from easel.console import called, fail, failing, quiet
 
 AllowedHost = Annotated[
@@ -52,7 +66,7 @@ app.command()(runs.run)
 app.command()(worker.worker)
 app.command()(report.report)
 app.command()(pictures.generate)
-app.command()(pictures.restore)
+app.command()(restoring.restore)
 app.command()(inspecting.inspect)
 
 

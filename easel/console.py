@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,28 @@ def quiet() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Draw a bar for each kind of work on the standard error, where one is looking, `quiet` or not.
+
+    What is given is called with the kind of work, how much of it is done and how much there is (0 when nobody knows).
+    """
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    tasks = dict[str, TaskID]()
+    with os.fdopen(os.dup(2), "w") as stream:
+        console = Console(file=stream)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+
+            def report(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what.capitalize(), total=total or None)
+                bars.update(tasks[what], completed=done, total=total or None)
+
+            yield report
 
 
 def fail(sentence: str, code: int = FAILED) -> None:

@@ -9,14 +9,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from easel.console import FAILED, answer, say, say_next
-
-if TYPE_CHECKING:
-    from tfx_pipeline.datasets.folder import Progress
+from easel.console import FAILED, answer, progress, say, say_next
 
 OUR_LICENCE = "Apache-2.0"
 """The licence of generated datasets, which come from the project's own code and art."""
@@ -73,7 +70,7 @@ def emoji(out: Out, size: Size = 64, as_json: AsJson = False) -> None:
     from tfx_pipeline.datasets.emoji import write_emoji
 
     say(f"Drawing about 1,900 emoji of {size} x {size} pixels into {out}: {_about(8)}.", as_json=as_json)
-    with _plain_errors(), _progress() as report:
+    with _plain_errors(), progress() as report:
         summary = write_emoji(out, size=size, progress=report)
     _finish(out, asdict(summary), as_json)
 
@@ -106,7 +103,7 @@ def import_(
 
     limits = ReadLimits(max_share=max_quarantine, max_pixels=round(max_megapixels * 1e6))
     say(f"Checking the pictures of {src} and copying them into {out}: {_import_time(src)}.", as_json=as_json)
-    with _plain_errors(), _progress() as report:
+    with _plain_errors(), progress() as report:
         summary = import_data(src, out, limits=limits, licence=licence, progress=report)
     _say_passed_over(summary.passed_over, as_json)
     _say_quarantine(out, summary.quarantined, summary.kinds, as_json)
@@ -121,7 +118,7 @@ def _draw(
     from tfx_pipeline.datasets.cards import NOT_STATED, describe
 
     say(f"Drawing {count:,} pictures of {size} x {size} pixels into {out}: {_about(seconds)}.", as_json=as_json)
-    with _plain_errors(), _progress() as report, fresh_folder(out) as made:
+    with _plain_errors(), progress() as report, fresh_folder(out) as made:
         summary = write(
             made, count=count, size=size, seed=seed, progress=lambda done: report("drawing pictures", done, count)
         )
@@ -197,21 +194,3 @@ def _plain_errors() -> Iterator[None]:
     except OSError as error:
         typer.echo(f"The pictures could not be written: {error.strerror or error} ({error.filename}).", err=True)
         raise typer.Exit(FAILED) from error
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Show a progress bar for each kind of work on standard error if it is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
-    console, tasks = Console(stderr=True), dict[str, TaskID]()
-    with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
-
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what.capitalize(), total=total or None)
-            bars.update(tasks[what], completed=done, total=total or None)
-
-        yield report

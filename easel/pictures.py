@@ -1,4 +1,4 @@
-"""`easel generate` and `easel restore`: pictures from a server, or from models loaded in this process."""
+"""`easel generate`: pictures from a server, or from models loaded in this process."""
 
 import hashlib
 import os
@@ -115,46 +115,6 @@ def generate(
     typer.echo(f"Wrote {out}. Another seed draws another picture: --seed {following}")
 
 
-def restore(
-    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and in any common format.")],
-    out: Out = Path("restored.png"),
-    mask: Annotated[
-        Path | None, typer.Option(help="A mask of the same size: the transparent or white parts are filled.")
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(min=0, max=255, help="Standard deviation of the noise in grey levels; estimated by default."),
-    ] = None,
-    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur to remove, in pixels; not with --mask.")] = 0.0,
-    enlarge: Annotated[bool, typer.Option("--enlarge", help="Also double the width and height.")] = False,
-    server: Server = "localhost:8500",
-    local: Local = False,
-    root: Root = Path("work"),
-    provenance: Marked = True,
-    certificate: Certificate = None,
-    private_key: PrivateKey = None,
-    as_json: AsJson = False,
-) -> None:
-    """Denoise, sharpen or inpaint a picture; with --enlarge, also upscale it to twice its size."""
-    if mask is not None and blur:
-        raise typer.BadParameter("--mask and --blur cannot be combined: fill the holes first, then sharpen the result.")
-    writing = writer(provenance, certificate, private_key)
-    with failing("serving"):
-        from serving.provenance import Restoring, of_restored
-
-        say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
-        with connect(server, local, root, restoring=True) as client, quiet() if local else nullcontext():
-            restored = client.restore(picture, mask=mask, noise_sigma=noise, blur_sigma=blur)
-            version = restored.info["model_version"]
-            restored = client.enlarge(restored) if enlarge else restored
-        done = Restoring(noise_sigma=noise, blur_sigma=blur, filled=mask is not None, enlarged=enlarge)
-        writing(restored, of_restored(picture.read_bytes(), done, version), out)
-    if as_json:
-        answer({"out": str(out), "width": restored.width, "height": restored.height})
-        return
-    typer.echo(f"Wrote {out}.")
-
-
 def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
     """Pictures in rows of eight, and their provenance."""
     from serving.provenance import of_drawings
@@ -178,7 +138,7 @@ def client_here(root: Path, *, restoring: bool) -> "LocalClient":
     from serving.bundle.facts import is_bundle
     from serving.local import LocalClient
 
-    models = root if is_bundle(root) else models_here(root, restoring=restoring)
+    models = folder_of(root, restoring=restoring)
     if not is_bundle(models):
         with quiet():
             from serving.server.storage import passed_over
@@ -186,6 +146,13 @@ def client_here(root: Path, *, restoring: bool) -> "LocalClient":
         for line in passed_over(models):
             typer.echo(line, err=True)
     return LocalClient(models)
+
+
+def folder_of(root: Path, *, restoring: bool) -> Path:
+    """Where the models of a root are: a bundle is one itself."""
+    from serving.bundle.facts import is_bundle
+
+    return root if is_bundle(root) else models_here(root, restoring=restoring)
 
 
 def models_here(root: Path, *, restoring: bool = False) -> Path:

@@ -172,6 +172,16 @@ def standard(picture: Image.Image) -> Image.Image:
     return in_srgb
 
 
+def deep_grey(picture: Image.Image) -> Image.Image | None:
+    """What `decoded` gives, if it is a grey picture of 16 bits: upright, mode I, with its levels; else None."""
+    is_deep = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM")
+    if not is_deep or picture.has_transparency_data:
+        return None
+    with _decoding():
+        turn, whole = _turn(picture), picture.convert("I")
+        return whole if turn is None else whole.transpose(turn)
+
+
 def on_white(picture: Image.Image) -> Image.Image:
     """Lay what `standard` gives on white: RGB."""
     if picture.mode == "RGB":

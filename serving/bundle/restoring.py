@@ -1,12 +1,11 @@
 """The restorer of a bundle, on pictures of any size from 8 pixels a side."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.bundle.facts import Facts
 from serving.bundle.networks import Floats, Networks
+from serving.tiles import tiled
 
 Pixels = NDArray[np.uint8]
 ESTIMATED = -1.0
@@ -60,35 +59,11 @@ class Restorer:
         planes = np.pad(np.concatenate([picture, mask], axis=-1), margins, "symmetric")
 
         def restored(part: Floats) -> Floats:
-            inputs = {"picture": part[..., :3], "mask": part[..., 3:], "known": known}
-            return self._networks("restore", **inputs)["restored"]
+            inputs = {"picture": part[None, ..., :3], "mask": part[None, ..., 3:], "known": known}
+            return self._networks("restore", **inputs)["restored"][0]
 
-        whole = tiled(restored, planes, tile=self._tile, margin=self._margin)
-        return np.clip(whole[:, :height, :width], -1, 1)
-
-
-def tiled(network: Callable[[Floats], Floats], planes: Floats, *, tile: int, margin: int) -> Floats:
-    """Apply a network as if to the whole of float32[1, h, w, c], at most `tile` pixels a side at once.
-
-    Of each tile the outermost `margin` pixels, as far as a pixel influences others, are left to its neighbours.
-    """
-    _, height, width, _ = planes.shape
-    if max(height, width) <= tile:
-        return network(planes)
-    out = np.empty((1, height, width, 3), np.float32)
-    for top, bottom, first_row, last_row in spans(height, tile, margin):
-        for left, right, first_column, last_column in spans(width, tile, margin):
-            part = network(planes[:, first_row:last_row, first_column:last_column])
-            kept = part[:, top - first_row : bottom - first_row, left - first_column : right - first_column]
-            out[:, top:bottom, left:right] = kept
-    return out
-
-
-def spans(length: int, tile: int, margin: int) -> list[tuple[int, int, int, int]]:
-    """Along one side: where each part to keep begins and ends, and where the tile around it does."""
-    kept = length if length <= tile else tile - 2 * margin
-    starts = [(at, int(np.clip(at - margin, 0, max(length - tile, 0)))) for at in range(0, length, kept)]
-    return [(at, min(at + kept, length), first, min(first + tile, length)) for at, first in starts]
+        whole = tiled(restored, planes[0], tile=self._tile, margin=self._margin, stride=self._multiple)
+        return np.clip(whole[None, :height, :width], -1, 1)
 
 
 def to_float(picture: Pixels) -> Floats:

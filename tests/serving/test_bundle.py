@@ -28,7 +28,6 @@ from serving.bundle import facts
 from serving.bundle.drawing import Artist
 from serving.bundle.facts import BundleError, Facts
 from serving.bundle.randomness import normal, uniform
-from serving.bundle.restoring import spans, tiled
 from serving.bundle.text import Tokenizer
 from serving.client import Client, ServingError
 from serving.local import LocalClient
@@ -212,29 +211,6 @@ def test_holes_are_filled_as_by_the_graph(model: TextToImage, artist: Artist) ->
 def test_pictures_are_enlarged_as_by_the_graph(model: TextToImage, artist: Artist) -> None:
     picture = damaged(40, 52)
     assert most_apart(artist.restorer.enlarge(picture), model.restorer.enlarge(picture)) <= 1
-
-
-@pytest.mark.parametrize(
-    ("length", "tile", "margin"), [(8, 16, 4), (16, 16, 4), (17, 16, 4), (100, 32, 8), (64, 32, 12)]
-)
-def test_tiles_cover_a_side_once_and_see_what_influences_them(length: int, tile: int, margin: int) -> None:
-    kept = [at for start, end, _, _ in spans(length, tile, margin) for at in range(start, end)]
-    assert kept == list(range(length))
-    for start, end, first, last in spans(length, tile, margin):
-        assert last - first == min(tile, length)
-        assert first <= max(start - margin, 0)
-        assert last >= min(end + margin, length)
-
-
-def test_a_tiled_network_gives_what_it_gives_of_the_whole() -> None:
-    planes = np.random.default_rng(0).random((1, 70, 45, 4), np.float32)
-
-    def blurred(part: NDArray[np.float32]) -> NDArray[np.float32]:
-        padded = np.pad(part[..., :3], [(0, 0), (2, 2), (2, 2), (0, 0)])
-        height, width = part.shape[1:3]
-        return sum(padded[:, y : y + height, x : x + width] for y in range(5) for x in range(5))
-
-    np.testing.assert_allclose(tiled(blurred, planes, tile=16, margin=4), blurred(planes), rtol=1e-5)
 
 
 # ---- the parts -------------------------------------------------------------------------------------------------------

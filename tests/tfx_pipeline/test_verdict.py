@@ -5,6 +5,7 @@ import pytest
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
 from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.proto.config_pb2 import EvalConfig
 
 from tfx_pipeline.config import RunConfig, Thresholds
 from tfx_pipeline.judging.thresholds import demanded
@@ -16,7 +17,7 @@ LENIENT = {"restorer_psnr": 0, "restorer_ssim": -1, "restorer_gain": -100}
 GOOD = {"psnr": 20.0, "ssim": 0.8, "psnr_gain": 4.0, "ssim_gain": 0.1}
 
 
-def with_baseline(config: tfma.EvalConfig) -> tfma.EvalConfig:
+def with_baseline(config: EvalConfig) -> EvalConfig:
     """The config as TFX hands it to TFMA when there is a last blessed model."""
     return tfma.utils.update_eval_config_with_defaults(config, has_baseline=True, rubber_stamp=False)
 

@@ -1,0 +1,182 @@
+"""`easel restore`: a picture of any size without its noise, blur and holes."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from easel.console import answer, fail, failing, progress, quiet, say
+from easel.pictures import AsJson, Certificate, Local, Marked, Out, PrivateKey, Root, Server, connect, folder_of, writer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from serving.client import Client
+    from serving.tiles import Advance
+
+
+class Levels(NamedTuple):
+    """The noise of a picture in its own grey levels, of which `white` is the last; None is left to the model."""
+
+    sigma: float | None
+    white: int
+    estimated: bool
+
+    def __str__(self) -> str:
+        """For people."""
+        how = ", estimated" if self.estimated else ""
+        return f"noise of {self.sigma:.3g} of {self.white:,} grey levels{how}"
+
+
+class Restored(NamedTuple):
+    """A picture, and the version of the model that restored it."""
+
+    image: "Image.Image"
+    version: int
+
+
+def restore(
+    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and any usual format.")],
+    out: Out = Path("restored.png"),
+    mask: Annotated[
+        Path | None, typer.Option(help="Of the same size; transparent, or else white, where holes are.")
+    ] = None,
+    noise: Annotated[
+        float | None, typer.Option(min=0, max=255, help="Noise in grey levels of 0 to 255; estimated if left out.")
+    ] = None,
+    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur in pixels, to be sharpened; not with --mask.")] = 0.0,
+    enlarge: Annotated[bool, typer.Option("--enlarge", help="Then draw the result at twice its size.")] = False,
+    server: Server = "localhost:8500",
+    local: Local = False,
+    root: Root = Path("work"),
+    provenance: Marked = True,
+    certificate: Certificate = None,
+    private_key: PrivateKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take noise, blur and holes out of a picture, and enlarge it; greys of 16 bits stay so.
+
+    A large picture passes in tiles, so that memory does not grow with it.
+    """
+    if mask is not None and blur:
+        raise typer.BadParameter("--mask and --blur exclude each other: fill the holes first, then sharpen the result.")
+    writing = writer(provenance, certificate, private_key)
+    with failing("serving"):
+        from serving.provenance import Restoring, of_restored
+
+        say(f"Restoring {picture} {'in this process' if local else f'at {server}'}.", as_json=as_json)
+        pixels = read(picture)
+        is_deep = pixels.ndim == 2
+        if is_deep and (not local or mask or enlarge):
+            fail(f"{picture} has greys of 16 bits, which are restored with --local, without --mask and --enlarge.")
+        levels = measured(pixels, mask, noise)
+        with progress() as report, quiet() if local else nullcontext():
+
+            def advance(done: int, total: int) -> None:
+                report("restoring", done, total)
+
+            if is_deep:
+                restored = deep_restored(root, pixels, levels, blur, advance)
+            else:
+                with connect(server, local, root, restoring=True) as client:
+                    restored = client_restored(client, pixels, picture, mask, levels, blur, enlarge, advance)
+        done = Restoring(noise_sigma=noise, blur_sigma=blur, filled=mask is not None, enlarged=enlarge)
+        writing(restored.image, of_restored(picture.read_bytes(), done, restored.version), out)
+    width, height = restored.image.size
+    if as_json:
+        found = {"noise_sigma": levels.sigma, "noise_estimated": levels.estimated}
+        answer({"out": str(out), "width": width, "height": height, **found})
+        return
+    typer.echo(f"Wrote {out}, {width:,} x {height:,} pixels: {deeds(levels, blur, mask is not None, enlarge)}.")
+
+
+def deeds(levels: Levels, blur: float, filled: bool, enlarged: bool) -> str:
+    """What was done to a picture, in words."""
+    parts = ["holes filled"] if filled else []
+    parts += [f"{levels} reduced"] if levels.sigma else ["no noise to reduce"]
+    parts += [f"a blur of {blur:g} pixels sharpened"] if blur else []
+    return "; ".join([*parts, *(["drawn at twice its size"] if enlarged else [])])
+
+
+def read(picture: Path) -> "NDArray[Any]":
+    """A picture: uint16[h, w] of a grey one of 16 bits, else uint8[h, w, 3], upright and in sRGB."""
+    import numpy as np
+
+    from serving import images
+    from serving.client import ServingError
+
+    try:
+        stored = images.decoded(picture.read_bytes())
+        deep = images.deep_grey(stored)
+        if deep is not None:
+            return np.asarray(deep).astype(np.uint16)
+        return np.asarray(images.on_white(images.standard(stored)))
+    except images.PictureError as error:
+        raise ServingError(f"image {picture}: {error}", "INVALID_ARGUMENT") from error
+
+
+def measured(pixels: "NDArray[Any]", mask: Path | None, noise: float | None) -> Levels:
+    """How noisy a picture is: as it was said, or else as it is estimated."""
+    from serving.noise import SMALLEST, noise_sigma
+
+    white = 2 ** (8 * pixels.itemsize) - 1
+    if noise is not None:
+        return Levels(noise * white / 255, white, estimated=False)
+    if mask is not None or min(pixels.shape[:2]) < SMALLEST:
+        return Levels(None, white, estimated=True)
+    return Levels(noise_sigma(pixels), white, estimated=True)
+
+
+def client_restored(
+    client: "Client",
+    pixels: "NDArray[np.uint8]",
+    picture: Path,
+    mask: Path | None,
+    levels: Levels,
+    blur: float,
+    enlarge: bool,
+    advance: "Advance",
+) -> Restored:
+    """A picture restored tile by tile; with a mask in one piece, since what fills a hole may come from far away."""
+    import numpy as np
+    from PIL import Image
+
+    from serving.tiles import tiled
+
+    versions = set[int]()
+
+    def by(call: "Callable[..., Image.Image]", **how: Any) -> "Callable[[NDArray[Any]], NDArray[Any]]":
+        def restored(part: "NDArray[Any]") -> "NDArray[Any]":
+            image = call(Image.fromarray(part), **how)
+            versions.add(image.info["model_version"])
+            return np.asarray(image)
+
+        return restored
+
+    if mask is not None:
+        image = client.restore(picture, mask=mask, noise_sigma=levels.sigma)
+        versions.add(image.info["model_version"])
+        pixels = np.asarray(image)
+    else:
+        pixels = tiled(by(client.restore, noise_sigma=levels.sigma, blur_sigma=blur), pixels, advance=advance)
+    if enlarge:
+        pixels = tiled(by(client.enlarge), pixels, scale=2, advance=advance)
+    return Restored(Image.fromarray(pixels), max(versions))
+
+
+def deep_restored(
+    root: Path, pixels: "NDArray[np.uint16]", levels: Levels, blur: float, advance: "Advance"
+) -> Restored:
+    """A grey picture of 16 bits, restored by a bundle."""
+    from PIL import Image
+
+    from serving.bundle.deep import restore_deep
+    from serving.bundle.drawing import Artist
+
+    artist = Artist(folder_of(root, restoring=True))
+    restored = restore_deep(artist.restorer, pixels, levels.sigma or 0.0, blur, advance)
+    return Restored(Image.fromarray(restored), artist.facts.version)
