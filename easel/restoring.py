@@ -28,8 +28,9 @@ class Levels(NamedTuple):
 
     def __str__(self) -> str:
         """For people."""
-        how = ", estimated" if self.estimated else ""
-        return f"noise of {self.sigma:.3g} of {self.white:,} grey levels{how}"
+        if self.sigma is None:
+            return "noise as the model estimated it"
+        return f"noise of {self.sigma:.4g} of {self.white:,} grey levels{' (estimated)' if self.estimated else ''}"
 
 
 class Restored(NamedTuple):
@@ -96,10 +97,10 @@ def restore(
 
 def deeds(levels: Levels, blur: float, filled: bool, enlarged: bool) -> str:
     """What was done to a picture, in words."""
-    parts = ["holes filled"] if filled else []
-    parts += [f"{levels} reduced"] if levels.sigma else ["no noise to reduce"]
-    parts += [f"a blur of {blur:g} pixels sharpened"] if blur else []
-    return "; ".join([*parts, *(["drawn at twice its size"] if enlarged else [])])
+    parts = ["filled the holes"] if filled else []
+    parts += ["found no noise"] if levels.sigma == 0 else [f"reduced {levels}"]
+    parts += [f"sharpened a blur of {blur:g} pixels"] if blur else []
+    return ", ".join([*parts, *(["doubled the size"] if enlarged else [])])
 
 
 def read(picture: Path) -> "NDArray[Any]":

@@ -73,7 +73,8 @@ def as_floats(pictures: Pictures) -> tf.Tensor:
     return tf.constant(pictures / np.float32(127.5) - 1)
 
 
-UNUSED = MeanPictures(REAL[0], np.full(100, 0, np.int32), np.zeros([0, SIZE * SIZE * 3]), np.zeros(SIZE * SIZE * 3))
+NOTHING = np.zeros([0, SIZE * SIZE * 3], np.float32)
+UNUSED = MeanPictures(REAL[0], np.zeros(100, np.int32), NOTHING, NOTHING.sum(axis=0))
 """No measure asks for them."""
 BOUND = load_config("photo").thresholds.generator_agreement
 

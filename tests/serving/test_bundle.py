@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 from tiny_models import shake, tiny_generator, tiny_language_model, tiny_restorer
+from typer.testing import CliRunner
 
 pytest.importorskip("ai_edge_litert", reason="Install LiteRT: make install-dev")
 
+from easel.cli import app
 from models import spelling, text
 from models.bundle import FACTS, FORMAT, export_bundle
 from models.language_model import LanguageModel
@@ -25,12 +28,15 @@ from models.pretrained import load_pretrained
 from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED, character_vocabulary
 from serving.bundle import facts
+from serving.bundle.deep import restore_deep
 from serving.bundle.drawing import Artist
 from serving.bundle.facts import BundleError, Facts
 from serving.bundle.randomness import normal, uniform
 from serving.bundle.text import Tokenizer
 from serving.client import Client, ServingError
 from serving.local import LocalClient
+from serving.noise import noise_sigma
+from serving.tiles import TILE, tiled
 
 REPOSITORY = Path(__file__).parents[2]
 PROMPTS = (
@@ -211,6 +217,78 @@ def test_holes_are_filled_as_by_the_graph(model: TextToImage, artist: Artist) ->
 def test_pictures_are_enlarged_as_by_the_graph(model: TextToImage, artist: Artist) -> None:
     picture = damaged(40, 52)
     assert most_apart(artist.restorer.enlarge(picture), model.restorer.enlarge(picture)) <= 1
+
+
+def test_tiles_through_a_client_make_the_whole(client: Client, artist: Artist) -> None:
+    """Larger than a tile on both sides, so that each of four tiles is a request of its own."""
+    picture = damaged(TILE + 41, TILE + 90)
+    sigma = noise_sigma(picture)
+    counts = []
+
+    def restored(part: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(client.restore(Image.fromarray(part), noise_sigma=sigma))
+
+    whole = tiled(restored, picture, advance=lambda done, total: counts.append((done, total)))
+    assert counts == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    expected = artist.restorer.restore(picture, None, -1.0, 0.0)
+    assert most_apart(whole, picture) > 10
+    assert most_apart(whole, expected) <= 1
+
+
+def grey(height: int, width: int, most: int) -> NDArray[np.uint16]:
+    """A slope with noise, over a twentieth to all of 0..most."""
+    x = np.linspace(0.05, 0.95, width)[None] + np.random.default_rng(2).normal(0, 0.04, (height, width))
+    return np.rint(np.clip(x, 0, 1) * most).astype(np.uint16)
+
+
+def test_greys_of_16_bits_without_noise_stay_as_they_are(artist: Artist) -> None:
+    picture = grey(40, 52, 2**16 - 1)
+    np.testing.assert_array_equal(restore_deep(artist.restorer, picture, 0.0, 0.0), picture)
+
+
+def test_greys_of_16_bits_are_restored_as_those_of_8_bits(artist: Artist) -> None:
+    picture = np.rint(np.clip(damaged(60, 48)[..., 0], 0, 255)).astype(np.uint8)
+    low, high = np.percentile(picture, (0.1, 99.9))
+    assert (low, high) == (0, 255) or high - low > 200
+    deep = restore_deep(artist.restorer, picture.astype(np.uint16) * 257, 12.0 * 257, 0.0)
+    stretched = np.clip((picture - low) * 255 / (high - low), 0, 255)
+    planes = np.repeat(stretched[None, :, :, None], 3, axis=-1).astype(np.float32) / np.float32(127.5) - 1
+    change = artist.restorer.repair(planes, None, 12.0 * 255 / (high - low), 0.0) - planes
+    expected = picture * 257.0 + change[0].mean(axis=-1) * 127.5 * 257 * (high - low) / 255
+    assert np.abs(deep - np.clip(expected, 0, 2**16 - 1)).max() <= 2
+    assert np.abs(deep.astype(int) - picture.astype(int) * 257).max() > 257
+
+
+def test_twelve_bits_lose_none_of_their_levels(artist: Artist) -> None:
+    """What a satellite fills of 16 bits would be sixteen of 256 grey levels."""
+    narrow = grey(64, 64, 2**12 - 1)
+    sigma = noise_sigma(narrow)
+    restored = restore_deep(artist.restorer, narrow, sigma, 0.0).astype(int)
+    wide = restore_deep(artist.restorer, narrow * 16, sigma * 16, 0.0)
+    assert np.abs(restored * 16 - wide).max() <= 16
+    assert len(np.unique(restored)) > 1000
+
+
+def test_the_command_line_keeps_16_bits_and_says_what_it_did(bundle: Path, tmp_path: Path) -> None:
+    Image.fromarray(grey(40, 52, 2**16 - 1)).save(tmp_path / "deep.png")
+    arguments = ["restore", str(tmp_path / "deep.png"), "-o", str(tmp_path / "out.png")]
+    done = CliRunner().invoke(app, [*arguments, "--local", "--root", str(bundle)])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"52 x 40 pixels: reduced noise of [\d.e+]+ of 65,535 grey levels \(estimated\)", done.stdout)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.mode == "I;16"
+        assert len(np.unique(np.asarray(image))) > 256
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1 and "has greys of 16 bits, which are restored with --local" in refused.stderr
+
+
+def test_the_command_line_says_which_noise_it_estimated(bundle: Path, tmp_path: Path) -> None:
+    Image.fromarray(damaged(60, 80)).save(tmp_path / "in.png")
+    arguments = ["restore", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--local", "--root", str(bundle)]
+    told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout.splitlines()[-1])
+    assert told["noise_sigma"] == pytest.approx(noise_sigma(damaged(60, 80))) and told["noise_estimated"]
+    given = CliRunner().invoke(app, [*arguments, "--noise", "20", "--enlarge"])
+    assert "160 x 120 pixels: reduced noise of 20 of 255 grey levels, doubled the size." in given.stdout
 
 
 # ---- the parts -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_model_analysis as tfma
 from numpy.typing import NDArray
 from PIL import Image
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
@@ -87,7 +88,8 @@ def judged(language_model: LanguageModel, means: MeanPictures) -> Callable[[Pict
 def refusals(metrics: dict[str, float], config: RunConfig) -> Iterator[str]:
     """What TFMA itself refuses these values for."""
     values = {metric_types.MetricKey(name): value for name, value in metrics.items()}
-    result = validate_metrics(((), values), GENERATOR.eval_config(config, ()))
+    demands = tfma.utils.update_eval_config_with_defaults(GENERATOR.eval_config(config, ()), has_baseline=False)
+    result = validate_metrics(((), values), demands)
     for item in result.metric_validations_per_slice:
         yield from (failure.metric_key.name for failure in item.failures if clause(failure))
 

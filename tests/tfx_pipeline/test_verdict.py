@@ -98,10 +98,12 @@ def test_a_rise_against_the_last_model_is_told_with_both_numbers(change: float, 
 
 
 def test_every_missed_bound_is_told() -> None:
-    told = refusals("generator", {"psnr": 5.0, "ssim": 0.0, "psnr_gain": 0.0}, {"psnr": -9.0, "ssim": 0.0})
+    metrics = {"psnr": 5.0, "ssim": 0.0, "psnr_gain": 0.0, "psnr_over_mean": -1.0}
+    told = refusals("generator", metrics, {"psnr": -9.0, "ssim": 0.0})
     assert sorted(told) == [
         "PSNR -9.00 dB against the last blessed model < -1.00 dB",
         "PSNR 5.00 dB < 8.00 dB",
+        "PSNR above the mean picture -1.00 dB < 0.10 dB",
         "PSNR gain 0.00 dB < 0.10 dB",
         "SSIM 0.00 < 0.02",
     ]
