@@ -41,16 +41,17 @@ class Restored(NamedTuple):
 
 
 def restore(
-    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and any usual format.")],
+    picture: Annotated[Path, typer.Argument(help="The damaged picture, of any size and in any common format.")],
     out: Out = Path("restored.png"),
     mask: Annotated[
-        Path | None, typer.Option(help="Of the same size; transparent, or else white, where holes are.")
+        Path | None, typer.Option(help="A mask of the same size: the transparent or white parts are filled.")
     ] = None,
     noise: Annotated[
-        float | None, typer.Option(min=0, max=255, help="Noise in grey levels of 0 to 255; estimated if left out.")
+        float | None,
+        typer.Option(min=0, max=255, help="Standard deviation of the noise in grey levels; estimated by default."),
     ] = None,
-    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur in pixels, to be sharpened; not with --mask.")] = 0.0,
-    enlarge: Annotated[bool, typer.Option("--enlarge", help="Then draw the result at twice its size.")] = False,
+    blur: Annotated[float, typer.Option(min=0, max=2, help="Blur to remove, in pixels; not with --mask.")] = 0.0,
+    enlarge: Annotated[bool, typer.Option("--enlarge", help="Also double the width and height.")] = False,
     server: Server = "localhost:8500",
     local: Local = False,
     root: Root = Path("work"),
@@ -59,12 +60,12 @@ def restore(
     private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take noise, blur and holes out of a picture, and enlarge it; greys of 16 bits stay so.
+    """Denoise, sharpen or inpaint a picture; with --enlarge, also upscale it to twice its size.
 
-    A large picture passes in tiles, so that memory does not grow with it.
+    Large pictures are processed in tiles, so memory does not grow with them. 16-bit greys stay 16-bit, with --local.
     """
     if mask is not None and blur:
-        raise typer.BadParameter("--mask and --blur exclude each other: fill the holes first, then sharpen the result.")
+        raise typer.BadParameter("--mask and --blur cannot be combined: fill the holes first, then sharpen the result.")
     writing = writer(provenance, certificate, private_key)
     with failing("serving"):
         from serving.provenance import Restoring, of_restored
@@ -75,7 +76,7 @@ def restore(
         if is_deep and (not local or mask or enlarge):
             fail(f"{picture} has greys of 16 bits, which are restored with --local, without --mask and --enlarge.")
         levels = measured(pixels, mask, noise)
-        with progress() as report, quiet() if local else nullcontext():
+        with progress() as report:
 
             def advance(done: int, total: int) -> None:
                 report("restoring", done, total)
@@ -83,7 +84,7 @@ def restore(
             if is_deep:
                 restored = deep_restored(root, pixels, levels, blur, advance)
             else:
-                with connect(server, local, root, restoring=True) as client:
+                with connect(server, local, root, restoring=True) as client, quiet() if local else nullcontext():
                     restored = client_restored(client, pixels, picture, mask, levels, blur, enlarge, advance)
         done = Restoring(noise_sigma=noise, blur_sigma=blur, filled=mask is not None, enlarged=enlarge)
         writing(restored.image, of_restored(picture.read_bytes(), done, restored.version), out)
@@ -177,7 +178,14 @@ def deep_restored(
 
     from serving.bundle.deep import restore_deep
     from serving.bundle.drawing import Artist
+    from serving.bundle.facts import is_bundle
 
-    artist = Artist(folder_of(root, restoring=True))
-    restored = restore_deep(artist.restorer, pixels, levels.sigma or 0.0, blur, advance)
+    folder = folder_of(root, restoring=True)
+    if not is_bundle(folder):
+        fail(
+            f"{folder} holds SavedModels, which take 8 bits: give a bundle by --root; `easel export litert` writes one."
+        )
+    with quiet():
+        artist = Artist(folder)
+        restored = restore_deep(artist.restorer, pixels, levels.sigma or 0.0, blur, advance)
     return Restored(Image.fromarray(restored), artist.facts.version)
