@@ -46,7 +46,8 @@ def block_means(picture: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterat
         inside, counted = np.pad(np.ones_like(whole), pads), np.pad(whole, pads)
         sums = blocks(np.pad(response * whole[..., None], [*pads, (0, 0)]))
         judged = blocks(counted[..., None]) >= 0.5 * blocks(inside[..., None])
-        yield (sums / np.maximum(blocks(counted[..., None]), 1))[judged[..., 0]].ravel()
+        means: NDArray[np.float32] = (sums / np.maximum(blocks(counted[..., None]), 1))[judged[..., 0]]
+        yield means.ravel()
 
 
 def second_difference(levels: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
@@ -57,7 +58,7 @@ def second_difference(levels: NDArray[np.float32], axis: int) -> NDArray[np.floa
 
 def near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether any of the 3x3 pixels from each on is in a hole: bool[h, w] -> bool[h - 2, w - 2]."""
-    return np.lib.stride_tricks.sliding_window_view(mask, (3, 3)).any(axis=(2, 3))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(mask, (3, 3)).any(axis=(2, 3)))
 
 
 def blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
