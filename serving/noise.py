@@ -46,8 +46,8 @@ def block_means(picture: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterat
         inside, counted = np.pad(np.ones_like(whole), pads), np.pad(whole, pads)
         sums = blocks(np.pad(response * whole[..., None], [*pads, (0, 0)]))
         judged = blocks(counted[..., None]) >= 0.5 * blocks(inside[..., None])
-        means: NDArray[np.float32] = (sums / np.maximum(blocks(counted[..., None]), 1))[judged[..., 0]]
-        yield means.ravel()
+        means = sums / np.maximum(blocks(counted[..., None]), 1)
+        yield means[judged[..., 0]].ravel().astype(np.float32)
 
 
 def second_difference(levels: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
