@@ -85,9 +85,9 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Draw a bar for each kind of work on the standard error, where one is looking, `quiet` or not.
+    """Show a progress bar for each kind of work on standard error if it is a terminal, also inside `quiet`.
 
-    What is given is called with the kind of work, how much of it is done and how much there is (0 when nobody knows).
+    The yielded function takes the kind of work, the amount done and the total (0 if unknown).
     """
     from rich.console import Console
     from rich.progress import Progress, TaskID
