@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from easel.console import DRIFTED, FAILED, NOT_BLESSED, WRONG_USE
+
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PORTS = (8500, 8501, 8080)
@@ -82,6 +84,34 @@ def test_the_reference_describes_the_commands(site: Path, command: str) -> None:
 def test_the_chinese_readme_has_the_same_commands() -> None:
     for language in ("sh", "python"):
         assert blocks("README.zh.md", language) == blocks("README.md", language)
+
+
+def messages() -> str:
+    """The program's source, with strings that span several lines joined."""
+    files = [
+        path for room in ("easel", "models", "serving", "tfx_pipeline") for path in REPOSITORY.glob(f"{room}/**/*.py")
+    ]
+    source = "".join(path.read_text(encoding="utf-8") for path in [*files, REPOSITORY / "Makefile"])
+    return re.sub(r'"\n\s*f?"', "", source)
+
+
+def test_troubleshooting_quotes_what_the_program_says() -> None:
+    page = (REPOSITORY / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
+    source = messages()
+    assert len(quoted) > 25
+    assert [words for words in quoted if any(part not in source for part in re.split(r" ?\.\.\. ?", words))] == []
+
+
+def test_the_reference_names_every_exit_code() -> None:
+    page = (REPOSITORY / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    assert {int(code) for code in re.findall(r"^\| (\d) \|", page, re.MULTILINE)} == {
+        0,
+        FAILED,
+        WRONG_USE,
+        NOT_BLESSED,
+        DRIFTED,
+    }
 
 
 @contextmanager
