@@ -23,6 +23,7 @@ from serving.process import ServerProcess
 from serving.studio.drawing import draw_by_steps
 from serving.studio.schemas import Generation
 from serving.warmup import read_warmup, signatures_of
+from tfx_pipeline.kinds import KINDS
 
 Tensors = dict[str, str]
 DRAWN = dict.fromkeys(("image_bytes", "expanded_prompt", "read_as", "unknown_words"), "string")
@@ -86,7 +87,7 @@ def test_a_run_answers_a_script_with_one_object(whole_line: Stage) -> None:
     assert (told["blessed"], told["refusal"]) == (True, "")
     assert {name: set(values) for name, values in told["metrics"].items()} == {
         "language_model": {"perplexity", "unigram_perplexity", "perplexity_share"},
-        "generator": {"psnr", "ssim", "psnr_gain", "ssim_gain", "agreement"},
+        "generator": {metric.name for metric in KINDS["generator"].metrics},
         "restorer": {"psnr", "ssim", "psnr_gain", "ssim_gain"},
     }
     assert all(np.isfinite(value) for values in told["metrics"].values() for value in values.values())

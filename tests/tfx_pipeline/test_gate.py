@@ -3,6 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
 from tensorflow_model_analysis.metrics import metric_types
-from tiny_models import SIZE, VOCABULARY, tiny_language_model
+from tiny_models import SIZE, VOCABULARY, tiny_generator, tiny_language_model
 
 from models.baselines import MeanPictures, learn_mean_pictures
 from models.caption_judge import CaptionJudge
 from models.evaluation import evaluate_generator
+from models.export import export_judged
 from models.language_model import LanguageModel
 from models.metrics import psnr, ssim
 from tfx_pipeline.config import RunConfig, load_config
@@ -105,6 +107,20 @@ def one_picture() -> Pictures:
 
 
 Judged = Callable[[Pictures], dict[str, float]]
+
+
+def test_an_exported_model_carries_the_baselines_that_it_is_held_against(
+    language_model: LanguageModel, means: MeanPictures, tmp_path: Path
+) -> None:
+    generator = tiny_generator(language_model)
+    judge = CaptionJudge(SIZE, language_model.embed_texts(tf.constant(list(COLOURS))).numpy())
+    endpoints = evaluate_generator(generator, list(COLOURS), GENERATOR.measures, judge, means)
+    export_judged(generator, endpoints, tmp_path)
+    rows = tf.constant([example(*pair) for pair in zip(WITHHELD, WITHHELD_CAPTIONS, strict=True)])
+    measured = tf.saved_model.load(str(tmp_path)).signatures["evaluate"](examples=rows)
+    ids = language_model.tokenizer.tokenize(tf.constant(WITHHELD_CAPTIONS))
+    np.testing.assert_allclose(measured["mean_psnr"], psnr(mean_picture(), WITHHELD), atol=0.02)
+    np.testing.assert_allclose(measured["words_psnr"], psnr(means.of_words(ids).numpy(), WITHHELD), atol=1e-3)
 
 
 @pytest.mark.parametrize("draw", [mean_picture, one_picture])
