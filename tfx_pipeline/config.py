@@ -134,10 +134,12 @@ class Card(Section):
 
     Attributes:
         licence: Under which the models may be used, such as `CC-BY-4.0`; the licence of the data decides.
+        datasets: What the models learned from, by the names of data sets on the Hugging Face Hub, such as `me/birds`.
         limits: Further sentences on what the models cannot do.
     """
 
     licence: Annotated[str, Field(min_length=1)] = "not stated"
+    datasets: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
 
 

@@ -52,6 +52,8 @@ class Kind:
 
     Attributes:
         name: What folders, components, reports and clients call it.
+        task: What it does, as Hugging Face calls the task.
+        use: What it is meant for, in a sentence.
         reads: The settings that its training reads, dotted; no other enters its cache key.
         train: From what a Trainer is given to the trained model.
         export: Writes the SavedModel that is served.
@@ -64,6 +66,8 @@ class Kind:
     """
 
     name: str
+    task: str
+    use: str
     reads: tuple[str, ...]
     train: Callable[[Job], Any]
     export: Callable[[Any, Path], None]
@@ -110,6 +114,8 @@ def judge_restorer(model: Restorer, judging: Judging) -> Sequence[Evaluate]:
 
 LANGUAGE_MODEL = Kind(
     "language_model",
+    task="text-generation",
+    use="Continues a prompt in English or Chinese to a full caption, and turns captions into embeddings.",
     reads=("seed", "data.picture_size", "data.caption_length", "data.unknown_words", "language"),
     train=train_language_model,
     export=export_language_model,
@@ -119,6 +125,8 @@ LANGUAGE_MODEL = Kind(
 )
 GENERATOR = Kind(
     "generator",
+    task="text-to-image",
+    use="Draws a full caption, such as those that it was trained on.",
     reads=("seed", "data.picture_size", "data.caption_length", "data.unknown_words", "drawing"),
     train=train_generator,
     export=export_generator,
@@ -130,6 +138,8 @@ GENERATOR = Kind(
 )
 RESTORER = Kind(
     "restorer",
+    task="image-to-image",
+    use="Removes noise and blur from pictures like those that it was trained on, fills holes, and enlarges.",
     reads=("seed", "data.picture_size", "data.caption_length", "restoration"),
     train=train_restorer,
     export=export_restorer,
@@ -141,6 +151,7 @@ RESTORER = Kind(
 KINDS = {kind.name: kind for kind in (LANGUAGE_MODEL, GENERATOR, RESTORER)}
 FUSED = "text_to_image"
 """What their composition is called."""
+FUSED_USE = "Turns a prompt in English or Chinese into a picture: completes the caption, draws it, refines the drawing."
 FUSED_FROM = (GENERATOR.name, RESTORER.name)
 """What it is composed of; the generator holds its language model."""
 

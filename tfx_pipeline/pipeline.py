@@ -160,6 +160,7 @@ def create_pipeline(
     cards = CardWriter(
         **{name: model.evaluator.outputs["evaluation"] for name, model in models.items()},
         **{f"{name}_model": model.trainer.outputs["model"] for name, model in models.items()},
+        **{f"{name}_pictures": gallery.outputs["pictures"] for name, gallery in galleries.items()},
         examples=examples,
         blessing=assembler.outputs["blessing"],
         config=config.model_dump_json(),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from easel_process import MODELS, RESTORER_STEPS, Stage, easel, succeeded
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
@@ -131,6 +132,7 @@ def test_a_pushed_model_warms_up_every_signature(pushed: Path, model: str) -> No
 def test_a_pushed_model_holds_nothing_but_what_is_served(pushed: Path, model: str) -> None:
     version = only_version(pushed, model)
     extra = {"model_card.json", "model_card.md", "parts.sha256", "tf_serving_warmup_requests"}
+    extra |= set() if model == "language_model" else {"samples.png"}
     assert {file.name for file in (version / "assets.extra").iterdir()} == extra
     assert list(version.rglob("*.keras")) == []
 
@@ -440,7 +442,12 @@ def test_a_pushed_model_tells_what_it_came_from(pushed: Path, whole_line: Stage,
     assert {name: slices["all"] for name, slices in card["metrics"].items()} == {
         name: pytest.approx(told["metrics"][name]) for name in parts
     }
-    assert (extra / "model_card.md").read_text(encoding="utf-8").startswith(f"# {model} {card['version']}")
+    page = (extra / "model_card.md").read_text(encoding="utf-8")
+    assert f"\n# {model} {card['version']}\n" in page
+    metadata = yaml.safe_load(page.split("---\n")[1])
+    assert (metadata["license"], metadata["language"]) == ("cc0-1.0", ["en", "zh"])
+    (index,) = metadata["model-index"]
+    assert [result["task"]["name"] for result in index["results"]] == list(parts)
 
 
 def test_models_are_judged_by_language_and_attribute(whole_line: Stage) -> None:

@@ -10,7 +10,7 @@ class Copies(Artifact):
 
 
 class ModelCards(Artifact):  # type: ignore[misc]
-    """The cards of a run's models, `<model>.json` each."""
+    """The cards of a run's models, `<model>.json` each, and sheets of samples, `<model>.png`."""
 
     TYPE_NAME = "tfx_pipeline.ModelCards"
 

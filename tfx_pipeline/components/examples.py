@@ -120,7 +120,10 @@ def finish(examples: Examples, reading: Reading, outcomes: list[Any], fingerprin
     checked = Reading(reading.root, left, (*reading.quarantined, *refused))
     check_quarantine(checked, max_share=max_quarantine, allow=ALLOW)
     write_quarantine(Path(examples.uri) / QUARANTINE, checked.quarantined)
-    record(examples, pictures=len(left), quarantined=len(checked.quarantined), caption=trained_caption(left))
+    spoken = {"en": any(entry.text for entry in left), "zh": any(entry.text_zh for entry in left)}
+    languages = " ".join(language for language, is_there in spoken.items() if is_there)
+    record(examples, pictures=len(left), quarantined=len(checked.quarantined), languages=languages)
+    record(examples, caption=trained_caption(left))
 
 
 def prepare(examples: Examples, **properties: int | str) -> None:

@@ -48,6 +48,6 @@ def Pusher(
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in (model_blessing, infra_blessing))
     pushed_model.set_int_custom_property("pushed", int(blessed))
     if blessed:
-        place = push(model_path(model), Path(base), read_card(Path(cards.uri), name))
+        place = push(model_path(model), Path(base), *read_card(Path(cards.uri), name))
         pushed_model.set_string_custom_property("pushed_destination", str(place))
         pushed_model.set_string_custom_property("pushed_version", place.name)

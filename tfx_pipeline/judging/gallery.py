@@ -12,6 +12,8 @@ from models.evaluation import PICTURES_OUTPUT, RAW
 from tfx_pipeline.training.records import serialized
 
 MOST = 512
+SHOWN = 8
+"""Columns of a contact sheet."""
 BATCH = 64
 FILE = "pictures.npz"
 
@@ -40,6 +42,21 @@ def exhibits(judged: tf.types.experimental.ConcreteFunction, files: list[str]) -
         raw = tf.io.parse_example(batch, {name: RAW[name] for name in ("text", "text_zh")})
         captions = tf.where(tf.strings.length(raw["text"]) > 0, raw["text"], raw["text_zh"])
         yield Exhibits(np.array([text.decode() for text in captions.numpy()]), *np.moveaxis(made, 1, 0))
+
+
+def contact_sheet(exhibits: Exhibits, least_side: int = 96) -> NDArray[np.uint8]:
+    """The first pictures in three rows: real, made by the model, and by the baseline.
+
+    Args:
+        exhibits: What a Gallery kept.
+        least_side: Smaller pictures are repeated to at least this many pixels.
+
+    Returns:
+        uint8[3 * side, up to SHOWN * side, 3].
+    """
+    rows = [np.hstack(pictures[:SHOWN]) for pictures in (exhibits.truth, exhibits.candidate, exhibits.baseline)]
+    times = -(-least_side // exhibits.truth.shape[1])
+    return np.vstack(rows).repeat(times, axis=0).repeat(times, axis=1)
 
 
 def read_exhibits(uri: str) -> Exhibits | None:

@@ -1,18 +1,42 @@
-"""Model cards (Mitchell et al., 2019): the training data, evaluation and limitations of a pushed model."""
+"""Model cards (Mitchell et al., 2019) in the shape of Hugging Face's: what a model is for, how good it is, its limits.
+
+The metadata follow https://github.com/huggingface/hub-docs, `modelcard.md`.
+"""
 
 import json
-from collections.abc import Iterator
+import math
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from tfx_pipeline.config import RunConfig
+from tfx_pipeline.datasets.cards import LANGUAGES, front_matter, licence_keys
 
-CARD_FILES = ("assets.extra/model_card.json", "assets.extra/model_card.md")
-COUNTS = ("pictures", "quarantined", "fingerprint", "spans")
+SAMPLES = "samples.png"
+CARD_FILES = ("assets.extra/model_card.json", "assets.extra/model_card.md", f"assets.extra/{SAMPLES}")
+COUNTS = ("pictures", "quarantined", "languages", "fingerprint", "spans")
+OVERALL = "all"
+DIFFERENCE = "_diff"
+"""Ends what TensorFlow Model Analysis calls the difference from the last blessed model."""
 
 Metrics = dict[str, dict[str, float]]
+
+
+class Samples(BaseModel):
+    """What the sheet of samples shows.
+
+    Attributes:
+        rows: What each row shows, from top to bottom.
+        captions: Of each column, from left to right.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: list[str]
+    captions: list[str]
 
 
 class ModelCard(BaseModel):
@@ -20,20 +44,25 @@ class ModelCard(BaseModel):
 
     Attributes:
         model: Its name.
+        task: What it does, as Hugging Face calls the task.
+        use: What it is meant for.
         version: The number that it is pushed under, if it has changed.
         licence: What its user may do with it.
         commit: Of the code that trained it, with `-dirty` where the code had changed since; empty outside of git.
-        data: The fingerprint and the counts of what it learned from.
+        data: The fingerprint, the languages and the counts of what it learned from.
         config: All settings of the run.
         metrics: Of each judged part, by slice (`all` first), by name; units as in `tfx_pipeline.judging.metrics`.
         warm_start: The weights that its training started from, a Model artifact or pretrained ones; of the fused model,
             those of each part. Empty for a training from scratch.
         limits: What it cannot do, a sentence each.
+        samples: What the sheet beside the card shows; None for a model of text, and where no picture was withheld.
     """
 
     model_config = ConfigDict(frozen=True)
 
     model: str
+    task: str
+    use: str
     version: int
     licence: str
     commit: str
@@ -42,33 +71,100 @@ class ModelCard(BaseModel):
     metrics: dict[str, Metrics]
     warm_start: str
     limits: list[str]
+    samples: Samples | None = None
+
+    def metadata(self) -> dict[str, Any]:
+        """The header, in the words of Hugging Face's model cards."""
+        datasets = list(self.config.get("card", {}).get("datasets", ()))
+        return {
+            **licence_keys(self.licence),
+            "language": self.languages,
+            "library_name": "keras",
+            "pipeline_tag": self.task,
+            "tags": ["easel", "saved-model", "tensorflow", "tensorflow-serving", "tfx"],
+            **({"datasets": datasets} if datasets else {}),
+            "metrics": sorted({metric for slices in self.metrics.values() for metric in own(slices[OVERALL])}),
+            "model-index": [{"name": self.model, "results": list(self.results())}],
+        }
+
+    @property
+    def languages(self) -> list[str]:
+        """Of the captions, by their codes."""
+        return str(self.data.get("languages", "")).split()
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """What was measured on everything, an entry for each judged part; what is not a number is left out."""
+        for part, slices in self.metrics.items():
+            values = {name: value for name, value in own(slices[OVERALL]).items() if math.isfinite(value)}
+            yield {
+                "task": {"type": self.task, "name": part},
+                "dataset": {
+                    "type": "imagefolder",
+                    "name": f"pictures withheld from data set {str(self.data.get('fingerprint', ''))[:12]}".rstrip(),
+                    "split": "eval",
+                },
+                "metrics": [{"type": name, "name": f"{part} {name}", "value": value} for name, value in values.items()],
+            }
 
     def page(self) -> str:
         """The card in Markdown."""
-        parts = [f"# {self.model} {self.version}", f"Licence: {self.licence}", "## Limitations", bullets(self.limits)]
-        parts += ["## Data", bullets(f"{name}: {value}" for name, value in self.data.items())]
+        parts = [front_matter(self.metadata()), f"# {self.model} {self.version}", self.use, *self.pictures()]
+        parts += ["## Intended use", *self.intended_use()]
+        parts += ["## Training data", bullets(f"{name}: {value}" for name, value in self.data.items())]
+        parts += ["## Evaluation", EVALUATION]
         for part, slices in self.metrics.items():
-            parts += [f"## Evaluation: {part}", table(slices)]
+            parts += [f"### {part}", table(slices)]
+        parts += ["## Limitations", bullets(self.limits)]
         made = [f"commit: {self.commit}", f"training started from: {self.warm_start or 'scratch'}"]
-        parts += ["## Training", bullets(made)]
         settings = (f"{section}: {json.dumps(values)}" for section, values in self.config.items())
-        return "\n\n".join([*parts, bullets(settings), ""])
+        parts += ["## Training", bullets(made), bullets(settings)]
+        return "\n\n".join([*parts, ""])
 
-    def write(self, saved_model: Path) -> None:
-        """Write the card into a SavedModel, as JSON and as Markdown."""
-        for name, content in zip(CARD_FILES, (self.model_dump_json(indent=1), self.page()), strict=True):
-            (saved_model / name).parent.mkdir(exist_ok=True)
-            (saved_model / name).write_text(content, encoding="utf-8")
+    def pictures(self) -> Iterator[str]:
+        """The sheet of samples, and what it shows."""
+        if self.samples:
+            yield f"![Samples]({SAMPLES})"
+            yield f"From top to bottom: {'; '.join(self.samples.rows)}. The first withheld pictures, none left out:"
+            yield "\n".join(f"{number}. {caption}" for number, caption in enumerate(self.samples.captions, 1))
+
+    def intended_use(self) -> Iterator[str]:
+        """How it is called, by whom it may be, and what it is not for."""
+        spoken = " and ".join(LANGUAGES[code] for code in self.languages) or "the language of its captions"
+        given = "Pictures" if self.task == "image-to-image" else f"Prompts in {spoken}"
+        yield f"{given}, of things that the training data show. Licence: {self.licence}."
+        yield "It is a SavedModel for TensorFlow Serving, and for `easel serve --models` with the folder of all models."
+        yield "It is not meant for pictures that someone could take for a record of something real."
+
+    def write(self, saved_model: Path, samples: Path | None = None) -> None:
+        """Lay the card into a SavedModel, as JSON, as a page, and the sheet of samples where there is one."""
+        as_json, as_page, sheet = (saved_model / name for name in CARD_FILES)
+        as_json.parent.mkdir(exist_ok=True)
+        as_json.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        as_page.write_text(self.page(), encoding="utf-8")
+        if samples:
+            shutil.copyfile(samples, sheet)
 
 
-def bullets(lines: Any) -> str:
+def own(metrics: dict[str, float]) -> dict[str, float]:
+    """The metrics without their differences from the last blessed model's."""
+    return {name: value for name, value in metrics.items() if not name.endswith(DIFFERENCE)}
+
+
+EVALUATION = (
+    "Measured by TensorFlow Model Analysis on pictures withheld from training, altogether and by slice. PSNR is in dB, "
+    "SSIM from -1 to 1. A gain is the lead over the baseline: a drawing from another caption, or the damaged picture. "
+    "The perplexity share is the perplexity divided by that of word counts; below 1 is better than counting words."
+)
+
+
+def bullets(lines: Iterable[str]) -> str:
     """A Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
 
 
 def table(slices: Metrics) -> str:
     """Metrics by slice as a Markdown table."""
-    names = list(slices["all"])
+    names = list(slices[OVERALL])
     rows = [[name, *(f"{values.get(metric, float('nan')):.4g}" for metric in names)] for name, values in slices.items()]
     return "\n".join(f"| {' | '.join(row)} |" for row in [["slice", *names], ["---"] * (len(names) + 1), *rows])
 
@@ -82,6 +178,7 @@ def limits(config: RunConfig, pictures: int) -> Iterator[str]:
     yield from config.card.limits
 
 
-def read_card(cards: Path, name: str) -> ModelCard:
-    """The card of one model, from the folder of a run's cards."""
-    return ModelCard.model_validate_json((cards / f"{name}.json").read_text(encoding="utf-8"))
+def read_card(cards: Path, name: str) -> tuple[ModelCard, Path | None]:
+    """The card of one model from the folder of a run's cards, and its sheet of samples where it has one."""
+    card = ModelCard.model_validate_json((cards / f"{name}.json").read_text(encoding="utf-8"))
+    return card, cards / f"{name}.png" if card.samples else None

@@ -20,8 +20,10 @@ def write_parts(saved_model: Path, parts: Sequence[Path]) -> None:
     (saved_model / PARTS_FILE).write_text("\n".join([*digests, *sorted(signatures_of(saved_model))]), encoding="utf-8")
 
 
-def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
-    """Make `base/<version>` from a SavedModel and its card in one rename, unless the newest version there is the same.
+def push(saved_model: Path, base: Path, card: ModelCard, samples: Path | None = None) -> Path:
+    """Make `base/<version>` from a SavedModel, its card and a sheet of samples in one rename.
+
+    Nothing happens where the newest version there is the same model.
 
     Servers take the largest number for the newest version. If one is there that is not below the card's, because the
     clock was once ahead, the new version is the next number above it.
@@ -46,7 +48,7 @@ def push(saved_model: Path, base: Path, card: ModelCard) -> Path:
     partial = base / f".{card.version}.partial"
     try:
         shutil.copytree(saved_model, partial)
-        card.write(partial)
+        card.write(partial, samples)
         return partial.rename(base / str(card.version))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
