@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from easel_process import easel, write_config
-from toy_network import TOY, ToyGenerator, registered
+from toy_network import ToyGenerator
+from toy_row import TOY, registered
 
 from models.photo_generator import PhotoGenerator
 from models.saving import load_model

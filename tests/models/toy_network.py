@@ -1,9 +1,6 @@
-"""A generator of its own kind, as a user might bring one along: convolutions that learn to reconstruct, and no more."""
+"""A network of your own: convolutions that learn to reconstruct pictures from captions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 import keras
 import tensorflow as tf
@@ -13,12 +10,10 @@ from models.language_model import LanguageModel
 from models.learning.captions import embedded
 from models.learning.fit import Fit
 from models.learning.inputs import Captioned, embedding_batches
-from models.learning.networks import NETWORKS, Network
 from models.learning.settings import LearningConfig
 from models.sampling import Draw
 from models.tensors import to_float
 
-TOY = Network("toy", recipe="toy_network:learn", fineness=2)
 NOISE = 4
 
 
@@ -81,7 +76,7 @@ class ToyTraining(keras.Model):
 
 
 def learn(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> ToyGenerator:
-    """The recipe."""
+    """The recipe: from captioned pictures to a trained network."""
     generator = ToyGenerator(language_model, picture_size=config.data.picture_size)
     training = ToyTraining(generator)
     training.compile(optimizer=keras.optimizers.Adam(config.drawing.learning_rate))
@@ -89,10 +84,3 @@ def learn(data: Captioned, language_model: LanguageModel, config: LearningConfig
     batches = embedding_batches(data.image, *captions, batch_size=config.drawing.batch_size, seed=config.seed)
     fit(training, batches, label="toy", steps=config.drawing.warmup_steps)
     return generator
-
-
-@contextmanager
-def registered() -> Iterator[None]:
-    """The toy among the networks that `drawing.network` may name."""
-    with patch.dict(NETWORKS, {TOY.name: TOY}):
-        yield

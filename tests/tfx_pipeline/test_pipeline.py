@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tensorflow_model_analysis as tfma
 from pydantic import ValidationError
-from toy_network import TOY, registered
+from toy_row import TOY, registered
 
 from models import pretrained
 from models.learning.networks import NETWORKS

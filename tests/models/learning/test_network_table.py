@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from pydantic import ValidationError
 from tiny_models import PROMPTS, SIZE, pictures, tiny_language_model, tiny_restorer
-from toy_network import TOY, ToyGenerator, registered
+from toy_network import ToyGenerator
+from toy_row import TOY, registered
 
 from models.drawing import Drawer
 from models.export import export_text_to_image
