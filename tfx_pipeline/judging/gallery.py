@@ -54,7 +54,7 @@ def contact_sheet(exhibits: Exhibits, least_side: int = 96) -> NDArray[np.uint8]
     Returns:
         uint8[3 * side, up to SHOWN * side, 3].
     """
-    rows = [np.hstack(pictures[:SHOWN]) for pictures in (exhibits.truth, exhibits.candidate, exhibits.baseline)]
+    rows = [np.hstack(list(pictures[:SHOWN])) for pictures in (exhibits.truth, exhibits.candidate, exhibits.baseline)]
     times = -(-least_side // exhibits.truth.shape[1])
     return np.vstack(rows).repeat(times, axis=0).repeat(times, axis=1)
 
