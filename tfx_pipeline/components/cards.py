@@ -60,16 +60,14 @@ def CardWriter(
             metrics=metrics if name == FUSED else {name: metrics[name]},
             warm_start=origins[name],
             limits=list(limits(settings, recorded.get("pictures", 0))),
-            samples=write_samples(kind, inputs[f"{kind.name}_pictures"].uri, folder / f"{name}.png")
-            if kind.makes
-            else None,
+            samples=write_samples(kind, inputs, folder / f"{name}.png"),
         )
         (folder / f"{name}.json").write_text(card.model_dump_json(), encoding="utf-8")
 
 
 def write_samples(kind: Kind, inputs: dict[str, Artifact], file: Path) -> Samples | None:
-    """Write a sheet of the pictures that a model's Gallery kept; None where it kept none."""
-    exhibits = read_exhibits(inputs[f"{kind.name}_pictures"].uri)
+    """Write a sheet of the pictures that a model's Gallery kept; None where there is no Gallery, or it kept none."""
+    exhibits = read_exhibits(inputs[f"{kind.name}_pictures"].uri) if kind.makes else None
     if exhibits is None:
         return None
     Image.fromarray(contact_sheet(exhibits)).save(file, "PNG")
