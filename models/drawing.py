@@ -1,4 +1,4 @@
-"""What the rest of the project asks of a generator, whichever network it is, and what follows from that."""
+"""The interface of a generator, and its implementation on top of a few methods of a network."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -16,13 +16,13 @@ from models.tensors import to_uint8
 
 
 class Drawer(Protocol):
-    """A generator as everything outside of its own network and training knows it.
+    """The interface of a generator.
 
-    It is a `keras.Model` too, saved and loaded as one, with the language model inside. Row i of a batch depends on its
-    own caption and seed alone.
+    A generator is also a `keras.Model` and contains its language model. Row i of a batch depends only on its own
+    caption and seed.
 
     Attributes:
-        language_model: Reads captions; the generator does not train it.
+        language_model: Encodes captions; it is not trained with the generator.
         picture_size: Side of a picture in pixels.
     """
 
@@ -35,8 +35,7 @@ class Drawer(Protocol):
         Args:
             embeddings: float32[b, embedding_size].
             seeds: int64[b].
-            scale: How many times finer than `picture_size`, an integer scalar in the range of `SCALE`; None stands
-                for 1.
+            scale: Upscale factor relative to `picture_size`, an integer scalar in the range of `SCALE`; None for 1.
 
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
@@ -60,35 +59,35 @@ class Drawer(Protocol):
         """In the graph: captions, string[b], to pictures; see `DrawingModel.draw`."""
 
     def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
-        """Draw captions as they are; see `DrawingModel.generate`."""
+        """Draw captions unchanged; see `DrawingModel.generate`."""
 
 
 class DrawingModel(DrawingNetwork):
-    """A `Drawer` by four members of its own: `draws`, `noise`, `likeliest` and `sketch`."""
+    """A `Drawer` that a network implements with `draws`, `noise`, `likeliest` and `sketch`."""
 
     language_model: LanguageModel
 
     @property
     def draws(self) -> tuple[Draw, ...]:
-        """Everything random in a drawing, in the order in which `noise` takes it."""
+        """The random numbers of a drawing, in the order of the arguments of `noise`."""
         raise NotImplementedError
 
     def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """In the graph: what `draws` asks for, of seeds, int64[b], as tensors of b rows.
+        """In the graph: the random numbers that `draws` describes, for seeds, int64[b], as tensors of b rows.
 
-        They stand apart from `noise` since XLA would draw others.
+        They are separate from `noise`, because XLA would generate other numbers.
         """
         return tuple(draw.rows(seeds) for draw in self.draws)
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
-        """In the graph: what captions leave open, decided by `chances`, as float32[b, ...].
+        """In the graph: the latents of pictures, from embeddings and `chances`, float32[b, ...].
 
-        Anything between the noise of two drawings must be drawable too, since `draw_between` interpolates.
+        Points between two latents must be valid latents too, because `draw_between` interpolates.
         """
         raise NotImplementedError
 
     def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """In the graph: each caption's most likely noise, shaped as `noise` returns it."""
+        """In the graph: the most likely latent of each caption, with the shape that `noise` returns."""
         raise NotImplementedError
 
     def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
@@ -115,7 +114,7 @@ class DrawingModel(DrawingNetwork):
     ) -> tf.Tensor:
         """In the graph: pictures between two drawings, by linear interpolation of their embeddings and noise.
 
-        Spherical interpolation would suit noise from a standard normal; here each caption has a prior of its own.
+        Spherical interpolation would suit a standard normal latent; here each caption has its own prior.
 
         Args:
             embeddings: float32[b, embedding_size], the captions of the first drawings.
@@ -142,7 +141,7 @@ class DrawingModel(DrawingNetwork):
         Args:
             captions: string[b].
             seeds: int64[b].
-            scale: How many times finer than in training, an integer scalar in the range of `SCALE`; None stands for 1.
+            scale: Upscale factor, an integer scalar in the range of `SCALE`; None for 1.
 
         Returns:
             float32[b, scale * s, scale * s, 3] in -1..1.
@@ -150,18 +149,18 @@ class DrawingModel(DrawingNetwork):
         return self.draw_embedded(self.language_model.embed_texts(captions), seeds, scale)
 
     def generate(self, captions: Texts, *, seed: int | Sequence[int] = 0, scale: int = 1) -> NDArray[np.uint8]:
-        """Draw captions as they are, without continuing them.
+        """Draw captions unchanged, without expanding them.
 
         Args:
             captions: A string, a list of strings, or a dataset of string batches.
             seed: One for all captions, or one for each.
-            scale: How many times finer than the pictures of training, in the range of `models.options.SCALE`.
+            scale: Upscale factor relative to the training pictures, in the range of `models.options.SCALE`.
 
         Returns:
             uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
 
         Raises:
-            ValueError: If there are not as many seeds as captions, or the scale is out of range.
+            ValueError: The numbers of seeds and captions differ, or the scale is out of range.
         """
         texts, single = as_strings(captions)
         seeds = as_rows(seed, len(texts), "seed", np.int64)
@@ -179,7 +178,7 @@ def between(start: tf.Tensor, end: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
 
 
 def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[[tf.Tensor], Any]) -> tf.Tensor:
-    """In the graph: a drawing of the size of training, or a finer one.
+    """In the graph: a drawing at the training resolution or above.
 
     Args:
         scale: An integer scalar in the range of `SCALE`, which the graph asserts; None stands for 1.

@@ -1,4 +1,4 @@
-"""The whole way from a prompt to a picture: continue the prompt, draw the caption, refine the drawing."""
+"""From prompt to picture: expand the prompt, draw the caption, refine the drawing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +17,10 @@ from models.tensors import to_uint8
 
 
 class TextToImage(tf.Module):
-    """The composition of the three models, and nothing more.
+    """The composition of the three models.
 
     Args:
-        generator: Draws captions; its language model continues prompts.
+        generator: Draws captions; its language model expands prompts.
         restorer: Refines drawings.
     """
 
@@ -31,10 +31,10 @@ class TextToImage(tf.Module):
 
     @classmethod
     def load(cls, folder: Path) -> "TextToImage":
-        """Compose the Keras models of a folder: `generator.keras`, and `refiner.keras` or else `restorer.keras`.
+        """Load `generator.keras`, and `refiner.keras` or else `restorer.keras`, from a folder.
 
         Raises:
-            FileNotFoundError: If one is missing.
+            FileNotFoundError: A file is missing.
         """
         refiner = "refiner" if (Path(folder) / "refiner.keras").is_file() else "restorer"
         files = [Path(folder) / f"{name}.keras" for name in ("generator", refiner)]
@@ -53,18 +53,18 @@ class TextToImage(tf.Module):
         candidates: tf.Tensor | None = None,
         scale: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """In the graph: draw prompts; each row depends on its own inputs alone.
+        """In the graph: draw prompts; each row depends only on its own inputs.
 
-        They are `read` first.
+        Spelling errors are corrected first; see `read`.
 
         Args:
             prompts: string[b].
             seeds: int64[b].
             temperatures: float32[b] of the continuation.
-            expand: bool[b], whether to continue the prompt.
-            refine: bool[b], whether the restorer has the last word.
-            candidates: int64[b], drawings of each row to choose from, in the range of `CANDIDATES`; 1 if left out.
-            scale: Of all pictures; see `Drawer.draw_embedded`.
+            expand: bool[b], whether to expand the prompt.
+            refine: bool[b], whether the restorer refines the drawing.
+            candidates: int64[b], number of drawings to choose from, in the range of `CANDIDATES`; None for 1.
+            scale: Upscale factor of all pictures; see `Drawer.draw_embedded`.
 
         Returns:
             Pictures, uint8[b, scale * s, scale * s, 3], and the captions that were drawn, string[b].
@@ -73,11 +73,11 @@ class TextToImage(tf.Module):
         return self.draw_captions(captions, seeds, refine, candidates, scale), captions
 
     def read(self, prompts: tf.Tensor) -> tf.Tensor:
-        """In the graph: prompts, string[b], with typing errors of one letter corrected; see `Tokenizer.correct`."""
+        """In the graph: prompts, string[b], with one-letter spelling errors corrected; see `Tokenizer.correct`."""
         return self.generator.language_model.tokenizer.correct(prompts)
 
     def captions(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor) -> tf.Tensor:
-        """In the graph: the captions that prompts become once read, string[b]; arguments as for `draw`."""
+        """In the graph: the captions to which corrected prompts expand, string[b]; arguments as for `draw`."""
 
         def continued() -> tf.Tensor:
             rows = tf.where(expand)

@@ -1,7 +1,7 @@
-"""Ask a server for pictures: `Client("localhost:8500").generate("a red circle")[0].image`.
+"""Request pictures from a server: `Client("localhost:8500").generate("a red circle")[0].image`.
 
-`AsyncClient` has the same calls, to be awaited. Both need gRPC, protobuf and Pillow (NumPy for `predict`), and speak to
-TensorFlow Serving and the embedded server alike.
+`AsyncClient` has the same methods as coroutines. Both need gRPC, protobuf and Pillow (and NumPy for `predict`), and
+work with TensorFlow Serving and the embedded server.
 """
 
 import asyncio
@@ -52,12 +52,13 @@ _OPTIONS = [
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a server may ask for; all of it as bytes of PEM files, but the token.
+    """Credentials for a server; everything except the token is the contents of a PEM file.
 
     Attributes:
         token: the bearer token.
-        authority: the certificate of who signed the server's; given, or empty for the system's own, it turns TLS on.
-        key: the client's private key, where the server asks clients for a certificate.
+        authority: the certificate of the authority that signed the server's, or empty bytes for those of the system;
+            None for no TLS.
+        key: the client's private key, if the server requires client certificates.
         certificate: the client's certificate.
 
     """
@@ -69,26 +70,26 @@ class Credentials:
 
     @property
     def metadata(self) -> list[tuple[str, str]]:
-        """What goes with every call."""
+        """The metadata of every call."""
         return [("authorization", f"Bearer {self.token}")] if self.token else []
 
     @property
     def channel(self) -> grpc.ChannelCredentials | None:
-        """What opens a channel; None for one in the clear."""
+        """The credentials of the channel; None for an insecure one."""
         if self.authority is None and self.key is None:
             return None
         return grpc.ssl_channel_credentials(self.authority or None, self.key, self.certificate)
 
 
 class Client:
-    """A connection to one server, opened at the first call and reused; safe to share between threads.
+    """A connection to a server, opened by the first call and then reused; safe to share between threads.
 
-    A call is tried again, within its timeout, where the server is not there or too busy.
+    A call is retried within its timeout if the server is unreachable or busy.
 
     Args:
         address: `host:port` of the server's gRPC port.
-        timeout: seconds that a call may take, all attempts together; None waits for ever.
-        credentials: a bearer token, and TLS; None for a server in the clear.
+        timeout: seconds for a call, including retries; None for no limit.
+        credentials: a bearer token and TLS; None for an insecure server.
 
     """
 
@@ -149,7 +150,7 @@ class Client:
         return self._predict(requests.generate(prompt, seed, label, version, **options))
 
     def facts(self, *, languages: Sequence[str] = ("en", "zh"), label: str = "") -> Facts:
-        """Return the size of the pictures that the model draws, and prompts to try with it.
+        """Return the size of the pictures that the model draws, and example prompts.
 
         Args:
             languages: language codes of the prompts.
@@ -171,14 +172,14 @@ class Client:
         blur_sigma: float = 0.0,
         label: str = "",
     ) -> "Image.Image":
-        """Clean one picture, and fill its holes where a mask is given, or sharpen it where a blur is.
+        """Denoise a picture; with a mask also fill its holes, with a blur also sharpen it.
 
         Args:
             image: a picture, its encoded bytes, or its path, in any format that `serving.images` reads; it is turned
-                upright, converted to sRGB and laid on white.
-            mask: the same size; transparent, or else white, where the picture has a hole.
+                upright, converted to sRGB and composited on white.
+            mask: a picture of the same size; the transparent or white part is the hole.
             noise_sigma: standard deviation of the noise in grey levels of 0..255; None lets the model estimate it.
-            blur_sigma: standard deviation of the blur in pixels, 0 to 2; not together with a mask.
+            blur_sigma: standard deviation of the blur in pixels, 0 to 2; not with a mask.
             label: the label of the version that restores; empty for the newest.
 
         Returns:
@@ -193,11 +194,11 @@ class Client:
         return self._predict(requests.restore(image, mask, noise_sigma, blur_sigma, label))
 
     def enlarge(self, image: ImageLike, *, label: str = "") -> "Image.Image":
-        """Draw one picture at twice its size.
+        """Upscale a picture to twice its size.
 
         Args:
             image: as in `restore`.
-            label: the label of the version that draws; empty for the newest.
+            label: the label of the version to use; empty for the newest.
 
         Raises:
             ServingError: the picture cannot be read, the server cannot be reached or refuses.
@@ -218,12 +219,12 @@ class Client:
         """Complete a prompt to a full caption.
 
         Args:
-            prompt: what to continue.
+            prompt: the beginning of the caption.
             seed: the same prompt and seed give the same caption.
-            temperature: how freely; 0 takes the likeliest word each time.
-            length: most pieces to add (words, or single characters of Chinese); None for as many as a caption holds.
-                A shorter length gives the beginning of what a longer one does.
-            label: the label of the version that writes; empty for the newest.
+            temperature: sampling temperature; 0 always takes the likeliest word.
+            length: maximum number of tokens to add; None for as many as fit into a caption.
+                A shorter length gives the beginning of the result of a longer one.
+            label: the label of the version to use; empty for the newest.
 
         Raises:
             ServingError: the server cannot be reached or refuses.
@@ -234,7 +235,7 @@ class Client:
     def predict(
         self, model: str, inputs: Inputs, *, signature: str = "serving_default", label: str = ""
     ) -> "dict[str, np.ndarray]":
-        """Call any signature of any model; strings go and come as object arrays of str or bytes.
+        """Call any signature of any model; strings are object arrays of str or bytes.
 
         Raises:
             ServingError: the server cannot be reached or refuses.
@@ -253,7 +254,7 @@ class Client:
         return [(version, state) for version, state, _ in self.version_states(model)]
 
     def version_states(self, model: str) -> list[tuple[int, str, str]]:
-        """Return the versions as `status` does, each with its error message, empty where all is well.
+        """Return the versions as `status` does, each with its error message, which is empty if there is no error.
 
         Raises:
             ServingError: the server cannot be reached or has no such model.
@@ -263,7 +264,7 @@ class Client:
         return requests.read_status(response)
 
     def signatures(self, model: str) -> dict[str, Signature]:
-        """Return what each signature of a model takes and gives.
+        """Return the inputs and outputs of each signature of a model.
 
         Raises:
             ServingError: the server cannot be reached or has no such model.
@@ -285,12 +286,12 @@ class Client:
 
 
 class AsyncClient:
-    """The same as `Client`, for the event loop that it is first used in: its calls are awaited.
+    """`Client` with coroutines, for the event loop in which it is first used.
 
     Args:
         address: `host:port` of the server's gRPC port.
-        timeout: seconds that a call may take, all attempts together; None waits for ever.
-        credentials: a bearer token, and TLS; None for a server in the clear.
+        timeout: seconds for a call, including retries; None for no limit.
+        credentials: a bearer token and TLS; None for an insecure server.
 
     """
 
@@ -321,7 +322,7 @@ class AsyncClient:
             self._opened = None
 
     def with_token(self, token: str) -> Self:
-        """Return a client over the same connection that shows another token; to close either closes both."""
+        """Return a client with another token on the same connection; closing either closes both."""
         self._channel()
         other = copy.copy(self)
         other._credentials = dataclasses.replace(self._credentials, token=token)
@@ -353,7 +354,7 @@ class AsyncClient:
         label: str = "",
     ) -> "Image.Image":
         """As `Client.restore`."""
-        # Pictures are decoded and encoded, which would hold up everything else in the event loop.
+        # Decoding and encoding pictures would block the event loop.
         ask = await asyncio.to_thread(requests.restore, image, mask, noise_sigma, blur_sigma, label)
         return await self._predict(ask)
 

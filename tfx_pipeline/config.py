@@ -1,4 +1,4 @@
-"""Every number that a user may change, with its range; a profile is a set of them, a TOML file overrides it."""
+"""The settings of a run with their ranges; a profile is a set of values, which a TOML file can override."""
 
 import tomllib
 from collections.abc import Sequence
@@ -13,15 +13,15 @@ from models.learning.settings import Data as LearningData
 
 
 class Data(LearningData):
-    """What enters training.
+    """The training data.
 
     Attributes:
         picture_size: Side of the training pictures in pixels; a multiple of 8.
-        caption_length: Most pieces in a caption, start and end included; longer ones are cut.
-        unknown_words: Share of the captions that are read with some words made unknown, 0 to 1; see
+        caption_length: Maximum number of tokens in a caption, including start and end; longer ones are truncated.
+        unknown_words: Share of the captions in which some words are masked as unknown, 0 to 1; see
             `models.learning.settings.Data`.
-        vocabulary_size: Most pieces the vocabulary keeps.
-        max_quarantine: Share of entries that may be unusable before the run stops.
+        vocabulary_size: Maximum number of tokens in the vocabulary.
+        max_quarantine: Maximum share of entries that may be quarantined; above it, the run stops.
     """
 
     vocabulary_size: Annotated[int, Field(ge=16, le=100_000)] = 8192
@@ -29,31 +29,30 @@ class Data(LearningData):
 
 
 class Thresholds(Section):
-    """What a model must reach to be blessed. PSNR in dB; SSIM in -1..1.
+    """The thresholds of a blessing. PSNR in dB; SSIM in -1..1.
 
     Attributes:
-        perplexity_share: Most of the unigram baseline's perplexity that the language model may have on withheld
-            captions. Calibration brings it to about 1 where captions have nothing in common, hence the room above 1
-            for chance; where prompts are to be continued well, demand less: the default data reach 0.1.
-        generator_psnr: Least PSNR of a drawing against the picture that its caption describes.
-        generator_ssim: Least SSIM of the same.
-        generator_gain: Least PSNR of a drawing above that of a drawing from another picture's caption.
+        perplexity_share: Maximum perplexity of the language model on withheld captions, relative to that of a unigram
+            baseline. Calibration brings it to about 1 if the captions have nothing in common, so the default allows for
+            chance. Set a lower value if prompts should be expanded well; the default data reach 0.1.
+        generator_psnr: Minimum PSNR between a drawing and the picture with the same caption.
+        generator_ssim: Minimum SSIM of the same.
+        generator_gain: Minimum gain in PSNR over a drawing from another picture's caption.
         generator_over_mean: Least PSNR of a drawing above that of the mean training picture. Any number above 0 refuses
             a generator that draws this picture; without a number, or below 0, losing to it is a warning.
         generator_over_words: Least PSNR of a drawing above that of what ridge regression predicts from the words of its
             caption. Sharp drawings may lose to such blurred pictures, so without a number it is a warning.
-        generator_agreement: Least agreement of drawings with their captions, 0 to 1: the share of other captions that a
-            drawing shows less well than its own, by a small network that reads pictures; about 0.5 for a generator that
-            does not look at captions. Where pictures of one caption differ as much as photographs do, it says more than
-            PSNR and SSIM.
-        generator_copies: Most of the drawings, as a share, that may be copies of training pictures, beyond the share of
-            withheld pictures that look like copies too.
-        restorer_psnr: Least PSNR of a restored picture against the clean one.
-        restorer_ssim: Least SSIM of the same.
-        restorer_gain: Least PSNR of a restored picture above that of the damaged one.
-        psnr_drop: Most PSNR that may be lost against the last blessed model.
-        ssim_drop: Most SSIM that may be lost against the last blessed model.
-        perplexity_share_rise: Most that `perplexity_share` may rise against the last blessed model.
+        generator_agreement: Minimum caption agreement, 0 to 1: the share of other captions that match a drawing less
+            well than its own, as measured by a small network; about 0.5 for a generator that ignores captions. If
+            pictures with the same caption differ as much as photographs do, it says more than PSNR and SSIM.
+        generator_copies: Maximum share of the drawings that are copies of training pictures, in excess of the share of
+            withheld pictures that count as copies.
+        restorer_psnr: Minimum PSNR between a restored picture and the clean one.
+        restorer_ssim: Minimum SSIM of the same.
+        restorer_gain: Minimum gain in PSNR over the damaged picture.
+        psnr_drop: Maximum drop in PSNR from the last blessed model.
+        ssim_drop: Maximum drop in SSIM from the last blessed model.
+        perplexity_share_rise: Maximum rise of `perplexity_share` over the last blessed model.
     """
 
     perplexity_share: Annotated[float, Field(gt=0)] = 1.05
@@ -76,17 +75,17 @@ Demanded = Annotated[float, Field(ge=-1, le=100)] | None
 
 
 class Slices(Section):
-    """What a model must reach on the worst slice of the pictures kept from training; without a number, nothing.
+    """Thresholds for the worst slice of the withheld pictures; None for no threshold.
 
     Slices are the languages, the picture sizes and the values of each attribute in the metadata.
 
     Attributes:
-        smallest: Pictures that a slice must hold to be judged by itself.
-        perplexity_share: Most of the unigram baseline's perplexity that the language model may have.
-        generator_psnr: Least PSNR of a drawing, in dB.
-        generator_ssim: Least SSIM of the same.
-        restorer_psnr: Least PSNR of a restored picture, in dB.
-        restorer_ssim: Least SSIM of the same.
+        smallest: Minimum number of pictures in a slice.
+        perplexity_share: Maximum perplexity relative to the unigram baseline.
+        generator_psnr: Minimum PSNR of a drawing, in dB.
+        generator_ssim: Minimum SSIM of the same.
+        restorer_psnr: Minimum PSNR of a restored picture, in dB.
+        restorer_ssim: Minimum SSIM of the same.
     """
 
     smallest: Annotated[int, Field(ge=1, le=1_000_000)] = 30
@@ -98,19 +97,18 @@ class Slices(Section):
 
 
 class Retraining(Section):
-    """How runs follow one another.
+    """How a run uses earlier runs.
 
     Attributes:
-        window: Newest spans that a run trains on.
-        start: What trainings start from: `last`, the last pushed models that learned from other data, where there are
-            any; `pretrained`, the weights that come with Easel, whose words stay in the vocabulary and whose sizes the
-            other settings have unless the config says otherwise; `none`, nothing.
-        most_drift: Distance that the data may have from those of the last run, 0 to 1, beyond what chance produces: the
-            Jensen-Shannon divergence of lengths, sizes and colours; the largest difference in the share of a word or a
-            language. Where a window takes in as many new pictures as old ones, the divergence is about 0.3 at most,
-            however different they are.
-        most_skew: The same between the pictures to train on and those kept from training.
-        on_drift: Whether more than that stops the run before it trains, or is a warning.
+        window: Number of spans to train on, the newest ones.
+        start: The initial weights: `last`, those of the last pushed models trained on other data, if there are any;
+            `pretrained`, the shipped weights, which also determine the vocabulary's first words and the sizes, unless
+            the config sets them; `none`, random weights.
+        most_drift: Maximum distance of the data from those of the last run, 0 to 1, above what chance produces: the
+            Jensen-Shannon divergence of lengths, sizes and colours, or the largest difference in the share of a word or
+            a language. If a window contains as many new pictures as old ones, the divergence is at most about 0.3.
+        most_skew: The same between the training pictures and the withheld ones.
+        on_drift: Whether a larger distance stops the run before training or causes a warning.
     """
 
     window: Annotated[int, Field(ge=1, le=10_000)] = 8
@@ -122,7 +120,7 @@ class Retraining(Section):
     @model_validator(mode="before")
     @classmethod
     def _renamed(cls, values: Any) -> Any:
-        """Take `warm_start`, which `start` has replaced, for one more release."""
+        """Accept `warm_start`, which `start` replaces, for one more release."""
         if not isinstance(values, dict) or not isinstance(values.get("warm_start"), bool):
             return values
         others = {name: value for name, value in values.items() if name != "warm_start"}
@@ -130,12 +128,12 @@ class Retraining(Section):
 
 
 class Card(Section):
-    """What the model cards say that no measurement can.
+    """Statements for the model cards that cannot be measured.
 
     Attributes:
-        licence: Under which the models may be used, such as `CC-BY-4.0`; the licence of the data decides.
-        datasets: What the models learned from, by the names of data sets on the Hugging Face Hub, such as `me/birds`.
-        limits: Further sentences on what the models cannot do.
+        licence: Licence of the models, such as `CC-BY-4.0`; it depends on that of the data.
+        datasets: The training datasets, by their names on the Hugging Face Hub, such as `me/birds`.
+        limits: Further limitations of the models, as sentences.
     """
 
     licence: Annotated[str, Field(min_length=1)] = "not stated"
@@ -144,7 +142,7 @@ class Card(Section):
 
 
 class RunConfig(LearningConfig):
-    """All settings of a run: those of the trainings, with what a run has beside.
+    """All settings of a run.
 
     Attributes:
         seed: Seeds every random choice of the run.
@@ -161,8 +159,8 @@ class Profile(NamedTuple):
     """A set of settings.
 
     Attributes:
-        settings: Those that differ from the defaults, by section.
-        time: How long a run with it takes on two recent cores, in words.
+        settings: Values that differ from the defaults, by section.
+        time: Duration of a run on two recent cores, in words.
     """
 
     settings: dict[str, Any]
@@ -212,8 +210,8 @@ def load_config(profile: str, file: Path | None = None, start: str | None = None
     Args:
         profile: `brief` (to start from weights), `quick` (minutes on a laptop), `standard` or `photo`.
         file: TOML with the sections of `RunConfig`, for example `[drawing]` and `warmup_steps = 500`.
-        start: Takes the place of `retraining.start`. With `pretrained`, the sizes are those of the pretrained weights
-            unless the file says otherwise; how long to train stays as the profile has it.
+        start: Overrides `retraining.start`. With `pretrained`, the sizes are those of the pretrained weights
+            unless the file says otherwise; the number of steps is that of the profile.
 
     Raises:
         ConfigError: If the profile or a setting does not exist, a value is out of range, or the file cannot be read.

@@ -1,4 +1,4 @@
-"""What a training can be told: the size of its pictures and captions, its networks and how long it learns."""
+"""The settings of training: sizes of pictures and captions, networks, and numbers of steps."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -15,31 +15,30 @@ Batch = Annotated[int, Field(ge=2, le=4096, multiple_of=2)]
 
 
 def known_network(name: str) -> str:
-    """The name of a network that there is."""
+    """Check that a network exists."""
     if name not in NETWORKS:
         raise PydanticCustomError("network", "choose one of {names}", {"names": ", ".join(NETWORKS)})
     return name
 
 
 class ConfigError(Exception):
-    """A config that cannot be used; the message is one sentence a value."""
+    """An invalid config; the message has one sentence per value."""
 
 
 class Section(BaseModel):
-    """A group of settings: unknown names are refused, values cannot be changed later."""
+    """A group of settings; unknown names are refused, and values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Data(Section):
-    """What a training reads.
+    """The training data.
 
     Attributes:
         picture_size: Side of the training pictures in pixels; a multiple of 8.
-        caption_length: Most pieces in a caption, start and end included; longer ones are cut.
-        unknown_words: Share of the captions that are read with some words made unknown, 0 to 1: so models learn to read
-            over words that they never met, and to draw what the rest of a caption says. Worth it where pictures have
-            names of their own, such as 0.4.
+        caption_length: Maximum number of tokens in a caption, including start and end; longer ones are truncated.
+        unknown_words: Share of the captions in which some words are masked as unknown, 0 to 1, so that models learn to
+            draw what the other words say. Useful for captions with proper names; try 0.4.
     """
 
     picture_size: Annotated[int, Field(ge=16, le=256, multiple_of=8)] = 32
