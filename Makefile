@@ -6,6 +6,7 @@ DEMO ?= work/demo
 CIFAR ?=
 TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
+AIRFLOW := tests/end_to_end/schedulers
 # Options for pytest.
 PYTEST ?=
 UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_packaging tests/test_skipping \
@@ -29,7 +30,7 @@ export UV_PYTHON_DOWNLOADS = never
 # TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help install install-gpu install-dev packages browser demo docs pretrained bench bench-check check test test-clients test-slow test-soak lint types format clean
+.PHONY: help install install-gpu install-dev packages browser demo docs pretrained bench bench-check check test test-clients test-airflow test-slow test-soak lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -91,6 +92,11 @@ test-clients: install-dev  ## The server against ovmsclient and a Node client, w
 	$(UV) pip install --quiet --python $(CLIENTS)/.venv/bin/python -r $(CLIENTS)/requirements.txt
 	npm ci --prefix $(CLIENTS) --no-fund --no-audit --silent || echo "npm cannot install here: the Node client is skipped."
 	$(RUN) pytest $(CLIENTS)
+
+test-airflow: install-dev  ## The Airflow DAG in an Airflow of its own, which this installs
+	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW)/.venv
+	$(UV) pip install --quiet --python $(AIRFLOW)/.venv/bin/python -r $(AIRFLOW)/requirements.txt
+	$(RUN) pytest $(AIRFLOW)
 
 test-slow: install-dev  ## The tests that take a minute or more: notebooks, the tutorial, the benches
 	$(RUN) pytest -m slow $(PYTEST)
