@@ -33,7 +33,7 @@ class Scheduler:
         settings = {"CORE__DAGS_FOLDER": DAGS, "CORE__LOAD_EXAMPLES": False}
         own = {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
         env = {**os.environ, **own, "AIRFLOW_HOME": str(self.home), "PYTHONPATH": str(DAGS)}
-        return subprocess.run([*map(str, command)], env=env, capture_output=True, text=True, timeout=1100, check=False)
+        return subprocess.run([*map(str, command)], env=env, capture_output=True, text=True, timeout=2000, check=False)
 
     def run(self, data: Path, root: Path, options: str = "") -> tuple[dict[str, Any], str]:
         """Each task's state and tries of one run, and the log."""
