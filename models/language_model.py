@@ -1,4 +1,4 @@
-"""An LSTM that continues a short prompt into a full caption, and reads a caption into its embedding."""
+"""An LSTM that expands a short prompt to a full caption, and encodes a caption as its embedding."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,12 +17,12 @@ from models.sampling import uniform_rows
 from models.text import Tokenizer, as_utf8
 from models.vocabulary import END, PAD, RESERVED
 
-# By then every piece is as likely as any other, and hotter ones would let pieces through that are never to be written.
+# Here all pieces are practically equally likely; above it, pieces that must never be written could be sampled.
 HOTTEST = 1e4
-# Pieces read at once when a text is scored, and texts side by side: bounds on memory, without effect on the result.
+# Pieces and texts per step when texts are scored; they bound the memory and do not affect the result.
 WINDOW, ROWS = 256, 256
 TRIES = 8
-"""Continuations of a caption written side by side, of which the likeliest is kept."""
+"""Number of continuations per caption; the likeliest one is kept."""
 
 Texts: TypeAlias = str | Sequence[str] | tf.data.Dataset
 Decode: TypeAlias = Callable[..., tf.Tensor]
@@ -30,14 +30,14 @@ Decode: TypeAlias = Callable[..., tf.Tensor]
 
 @keras.saving.register_keras_serializable(package="easel")
 class LanguageModel(LanguageNetwork):
-    """The network with its tokenizer: texts in and out, in TensorFlow's graph and from Python.
+    """The network with its tokenizer, for texts, in TensorFlow's graph and from Python.
 
     Args:
-        vocabulary: The tokenizer's pieces, the reserved ones first.
+        vocabulary: The tokenizer's pieces, beginning with the reserved ones.
         kwargs: As for `LanguageNetwork`.
 
     Raises:
-        ValueError: If the vocabulary does not begin with the reserved pieces, or `length` is below 4.
+        ValueError: The vocabulary does not begin with the reserved pieces, or `length` is below 4.
     """
 
     def __init__(self, vocabulary: Sequence[str], **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class LanguageModel(LanguageNetwork):
         return self.embed_ids(self.tokenizer.tokenize_known(captions))
 
     def embed_ids(self, ids_BxT: tf.Tensor) -> tf.Tensor:
-        """What `call` says of captions, for inference: int64[b, t] -> float32[b, embedding_size]."""
+        """The result of `call` for captions, optimized for inference: int64[b, t] -> float32[b, embedding_size]."""
         tokens = self.tokens(ids_BxT)
         longest = tf.reduce_max(tf.math.count_nonzero(tf.not_equal(ids_BxT, PAD), axis=1))
         x = tf.transpose(tokens, [1, 0, 2])
@@ -69,20 +69,20 @@ class LanguageModel(LanguageNetwork):
     ) -> tf.Tensor:
         """In the graph: each prompt with its continuation.
 
-        A caption is continued `TRIES` times, and the likeliest continuation is kept: broken sentences are unlikely, and
-        so is a further part after a prompt that is a caption already.
+        A caption is continued `TRIES` times, and the likeliest continuation is kept. Broken sentences are unlikely, and
+        so are additions to a prompt that is already a complete caption.
 
         Args:
             prompts: string[b].
-            seeds: int64[b]; a row's continuation depends on its own prompt, seed, temperature and length alone.
-            temperatures: float32[b]; 0 takes the likeliest piece each time.
-            lengths: int32[b], most pieces to add; without them, as many as a caption holds.
-            decode: What writes: `decode`, if left out, or `decode_by_xla`, which a served graph must not ask for.
+            seeds: int64[b]; a row's continuation depends only on its own prompt, seed, temperature and length.
+            temperatures: float32[b]; 0 always takes the likeliest piece.
+            lengths: int32[b], maximum number of pieces to add; None for as many as fit into a caption.
+            decode: `decode` (the default), or `decode_by_xla`, which must not be used in a served graph.
 
         Returns:
-            string[b], valid UTF-8, each beginning with its prompt, spaces at its ends trimmed unless texts are exact.
-            An empty prompt becomes a whole caption; a prompt that fills a caption stays as it is. Unknown words of a
-            prompt are kept in the text, but not read.
+            string[b], valid UTF-8. Each text begins with its prompt; spaces at its ends are removed unless texts are
+            exact. An empty prompt becomes a whole caption; a prompt of full length stays unchanged. Unknown words are
+            kept in the text, but not read.
         """
         prompts = as_utf8(prompts) if self.exact else tf.strings.strip(as_utf8(prompts))
         ids_BxT = self.tokenizer.tokenize_known(prompts)
@@ -90,7 +90,7 @@ class LanguageModel(LanguageNetwork):
         if lengths is None:
             lengths = tf.fill(tf.shape(seeds), self.length)
         tries = 1 if self.exact else TRIES
-        # Far from the seeds that users count up from one prompt to the next.
+        # Far from neighbouring seeds, which users choose for consecutive prompts.
         seeds_BxK = seeds[:, None] + tf.range(tries, dtype=tf.int64) * 2**32
         draws_BxKxT = tf.reshape(
             uniform_rows(tf.reshape(seeds_BxK, [-1]), self.length, stream=0), [-1, tries, self.length]
@@ -98,20 +98,20 @@ class LanguageModel(LanguageNetwork):
         written_TxB = (decode or self.decode)(ids_BxT, is_prompt_BxT, draws_BxKxT, temperatures, lengths)
         continuation = tf.where(is_prompt_BxT, tf.constant(PAD, tf.int64), tf.transpose(written_TxB))
         texts = tf.strings.join([prompts, self.tokenizer.detokenize(continuation)])
-        # After an empty prompt the first word brings its space.
+        # After an empty prompt, the first piece begins with a space.
         return texts if self.exact else tf.strings.regex_replace(texts, "^ ", "")
 
     def decode(
         self, ids: tf.Tensor, is_prompt: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor, lengths: tf.Tensor
     ) -> tf.Tensor:
-        """In the graph: step through all rows at once, reading a prompt to its end and writing from there.
+        """In the graph: decode all rows in parallel; each first reads its prompt and then samples pieces.
 
         Args:
             ids: int64[b, t], the prompts.
-            is_prompt: bool[b, t], whether an id is read rather than written.
-            draws: float32[b, k, t] in [0, 1), for each of `k` continuations the random numbers that decide its pieces.
+            is_prompt: bool[b, t], whether an id belongs to the prompt.
+            draws: float32[b, k, t] in [0, 1), the random numbers for sampling the pieces of `k` continuations.
             temperatures: float32[b].
-            lengths: int32[b], most pieces to write.
+            lengths: int32[b], maximum number of pieces to add.
 
         Returns:
             The likeliest continuation of each row, int64[t, b]. The loop ends when no row can still win.
@@ -122,7 +122,7 @@ class LanguageModel(LanguageNetwork):
         return self._decode(step, ids, is_prompt, draws, temperatures, lengths, start=start, states=states)
 
     def _prefill(self, blocks: list[Block], ids: tf.Tensor, is_prompt: tf.Tensor) -> tuple[tf.Tensor, States]:
-        """Read at once what all rows only read: its length, int32[], at least 1, and the states before its last id."""
+        """Read the common part of all prompts: its length, int32[], at least 1, and the states before its last id."""
         least = tf.reduce_min(tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1))
         start = tf.clip_by_value(least, 1, self.length)
         x, after = tf.gather(tf.convert_to_tensor(self.tokens.embeddings), tf.transpose(ids)), []

@@ -1,4 +1,4 @@
-"""One network that takes noise, blur and holes out of pictures of any size, and enlarges them."""
+"""A network that denoises, sharpens, inpaints and upscales pictures of any size."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ from models.tiling import tiled
 
 Pixels = NDArray[np.uint8]
 TILE = 576
-"""So large that a picture of 512x512 passes in one piece, and that the margins of others cost less than they."""
+"""Large enough for a picture of 512x512 in one tile, and for the margins to cost less than the tile."""
 BATCH_PIXELS = 320 * 320
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class Restorer(RestorerNetwork):
-    """The network on pictures of any size, in TensorFlow's graph and from Python."""
+    """The network for pictures of any size, in TensorFlow's graph and from Python."""
 
     def repair(self, damaged: Damaged, *, holes: bool = True, thorough: bool = False) -> tf.Tensor:
-        """In the graph: undo all that is known of the damage, at any size from 8 pixels a side.
+        """In the graph: restore damaged pictures of any size from 8 pixels per side.
 
         Args:
-            damaged: As `models.damage.damage` gives it; what is in a hole does not matter, and a negative deviation
-                of the noise is estimated.
-            holes: Whether any picture may have holes; where none has, filling them is left out of the graph.
-            thorough: Whether to repair each picture in its eight orientations and take their mean: eight times the
-                work for a tenth of a decibel or so (self-ensemble, Timofte et al., 2016).
+            damaged: As `models.damage.damage` returns it. The contents of holes are ignored; a negative standard
+                deviation of the noise means that it is estimated.
+            holes: Whether a picture can have holes; if not, the graph does not fill any.
+            thorough: Whether to average the results for eight orientations: about 0.1 dB for eight times the work
+                (self-ensemble, Timofte et al., 2016).
 
         Returns:
             float32[b, h, w, 3], clipped to -1..1.
@@ -66,9 +66,9 @@ class Restorer(RestorerNetwork):
         *,
         thorough: bool = False,
     ) -> tf.Tensor:
-        """In the graph: `repair` pictures that were not enlarged.
+        """In the graph: `repair` pictures that were not upscaled.
 
-        Without `masks` they are whole, without `blurs` they are sharp.
+        Without `masks` there are no holes, and without `blurs` no blur.
         """
         nothing = tf.zeros_like(sigmas)
         whole = tf.zeros_like(pictures[..., :1]) if masks is None else masks
@@ -91,20 +91,20 @@ class Restorer(RestorerNetwork):
         *,
         thorough: bool = False,
     ) -> Pixels:
-        """Restore a picture or a batch of pictures of one size.
+        """Restore a picture, or a batch of pictures of the same size.
 
         Args:
-            images: uint8, RGB (h, w, 3) or (n, h, w, 3), or one grey picture (h, w); at least 8 pixels a side.
-            mask: Holes as true or non-zero pixels, (h, w) or (n, h, w); what is inside is drawn anew.
-            noise: Deviation of the noise in grey levels of 0..255, one or n; None estimates it.
-            blur: Deviation of the blur in pixels, 0..2, one or n; above 0 sharpens.
-            thorough: Whether to take eight times as long for a slightly better picture; see `repair`.
+            images: uint8, RGB (h, w, 3) or (n, h, w, 3), or one grey picture (h, w); at least 8 pixels per side.
+            mask: Holes as true or non-zero pixels, (h, w) or (n, h, w).
+            noise: Standard deviation of the noise in grey levels of 0..255, one or n; None to estimate it.
+            blur: Standard deviation of the blur to remove, in pixels, 0..2, one or n.
+            thorough: Whether to use the self-ensemble, which takes eight times as long; see `repair`.
 
         Returns:
             uint8 of the same shape.
 
         Raises:
-            ValueError: If a shape is wrong, or a level is not a number.
+            ValueError: A shape is wrong, or a level is not a number.
         """
         batch = as_batch(images)
         masks = np.zeros(batch.shape[:3], bool) if mask is None else np.asarray(mask, bool)
@@ -121,7 +121,7 @@ class Restorer(RestorerNetwork):
 
         Args:
             images: uint8, RGB (h, w, 3) or (n, h, w, 3), or one grey picture (h, w); at least 8 pixels a side.
-            thorough: Whether to take eight times as long for a slightly better picture; see `repair`.
+            thorough: Whether to use the self-ensemble, which takes eight times as long; see `repair`.
 
         Returns:
             uint8, (2h, 2w, 3), (n, 2h, 2w, 3) or (2h, 2w).
