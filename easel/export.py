@@ -32,11 +32,12 @@ def litert(
         say(f"Writing a bundle to {out}: about half a minute.", as_json=as_json)
         with quiet():
             from models.bundle import export_bundle
-            from models.pretrained import HERE
+            from models.pretrained import HERE, load_restorer
             from models.text_to_image import TextToImage
 
             with fresh_folder(out) as folder:
-                export_bundle(TextToImage.load(weights or HERE), folder)
+                restorer = None if weights else load_restorer()
+                export_bundle(TextToImage.load(weights or HERE), folder, restorer=restorer)
         size = sum(file.stat().st_size for file in out.iterdir())
     if as_json:
         answer({"bundle": out, "bytes": size})

@@ -124,21 +124,21 @@ def side_by_side(drawn: "list[Picture]") -> "tuple[Image.Image, Provenance]":
     return sheet(images, columns=min(len(drawn), 8)), provenance
 
 
-def connect(server: str, local: bool, root: Path, *, restoring: bool = False) -> "Client":
+def connect(server: str, local: bool, root: Path) -> "Client":
     """A client for a server, or for models in this process."""
     if local:
-        return client_here(root, restoring=restoring)
+        return client_here(root)
     from serving.client import Client
 
     return Client(server)
 
 
-def client_here(root: Path, *, restoring: bool) -> "LocalClient":
+def client_here(root: Path) -> "LocalClient":
     """A client for models in this process: a bundle, the models pushed in this root, or the pretrained ones."""
     from serving.bundle.facts import is_bundle
     from serving.local import LocalClient
 
-    models = folder_of(root, restoring=restoring)
+    models = folder_of(root)
     if not is_bundle(models):
         with quiet():
             from serving.server.storage import passed_over
@@ -148,43 +148,37 @@ def client_here(root: Path, *, restoring: bool) -> "LocalClient":
     return LocalClient(models)
 
 
-def folder_of(root: Path, *, restoring: bool) -> Path:
+def folder_of(root: Path) -> Path:
     """Where the models of a root are: a bundle is one itself."""
     from serving.bundle.facts import is_bundle
 
-    return root if is_bundle(root) else models_here(root, restoring=restoring)
+    return root if is_bundle(root) else models_here(root)
 
 
-def models_here(root: Path, *, restoring: bool = False) -> Path:
-    """The models pushed in this root, or else the pretrained models, which are converted once.
-
-    A bundle has one restorer: for drawings, or with `restoring` for photographs.
-    """
+def models_here(root: Path) -> Path:
+    """The models pushed in this root, or else the pretrained models, which are converted once."""
     if (root / "pushed").is_dir():
         return root / "pushed"
     typer.echo(f"No run has pushed a model to {root}: using the pretrained models.", err=True)
-    return bundled(restoring=restoring) if find_spec("ai_edge_litert") else unpacked(root)
+    return bundled() if find_spec("ai_edge_litert") else unpacked(root)
 
 
-def bundled(*, restoring: bool) -> Path:
+def bundled() -> Path:
     """The pretrained models as a bundle, written to the user's cache once per version."""
     from models.pretrained import HERE, digest
     from serving.bundle.facts import FORMAT
     from serving.folders import fresh_folder
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easel"
-    purpose = "restoring" if restoring else "drawing"
-    bundle = cache / f"litert-{FORMAT}-{purpose}-{digest(*sorted(HERE.glob('*.keras')))}"
+    bundle = cache / f"litert-{FORMAT}-{digest(*sorted(HERE.glob('*.keras')))}"
     if not bundle.is_dir():
         typer.echo(f"Converting them to LiteRT in {bundle}: half a minute, only once.", err=True)
         with quiet():
             from models.bundle import export_bundle
             from models.pretrained import load_pretrained, load_restorer
-            from models.text_to_image import TextToImage
 
-            models = load_pretrained()
             with fresh_folder(bundle) as folder:
-                export_bundle(TextToImage(models.generator, load_restorer()) if restoring else models, folder)
+                export_bundle(load_pretrained(), folder, restorer=load_restorer())
     return bundle
 
 

@@ -84,7 +84,7 @@ def restore(
             if is_deep:
                 restored = deep_restored(root, pixels, levels, blur, advance)
             else:
-                with connect(server, local, root, restoring=True) as client, quiet() if local else nullcontext():
+                with connect(server, local, root) as client, quiet() if local else nullcontext():
                     restored = client_restored(client, pixels, picture, mask, levels, blur, enlarge, advance)
         done = Restoring(noise_sigma=noise, blur_sigma=blur, filled=mask is not None, enlarged=enlarge)
         writing(restored.image, of_restored(picture.read_bytes(), done, restored.version), out)
@@ -180,7 +180,7 @@ def deep_restored(
     from serving.bundle.drawing import Artist
     from serving.bundle.facts import is_bundle
 
-    folder = folder_of(root, restoring=True)
+    folder = folder_of(root)
     if not is_bundle(folder):
         fail(
             f"{folder} holds SavedModels, which take 8 bits: give a bundle by --root; `easel export litert` writes one."

@@ -27,7 +27,7 @@ from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED
 
 FACTS = "bundle.json"
-FORMAT = 1
+FORMAT = 2
 """Of what a reader of bundles has to know; another number is refused."""
 
 Shape = tuple[int | None, ...]
@@ -55,7 +55,12 @@ class Network(NamedTuple):
 
 
 def export_bundle(
-    model: TextToImage, out: Path, *, version: int = 1, prompts: Mapping[str, Sequence[str]] | None = None
+    model: TextToImage,
+    out: Path,
+    *,
+    version: int = 1,
+    prompts: Mapping[str, Sequence[str]] | None = None,
+    restorer: Restorer | None = None,
 ) -> None:
     """Write a bundle into a folder; takes half a minute.
 
@@ -64,12 +69,13 @@ def export_bundle(
         out: Folder to write.
         version: What the pictures name as the version of the models.
         prompts: To try, by language.
+        restorer: Of pictures from elsewhere; None takes the model's own, which refines its drawings, for them too.
 
     Raises:
         TypeError: If the generator is no `DrawingModel`.
         ValueError: If the language model is exact.
     """
-    generator, restorer = model.generator, model.restorer
+    generator, refiner = model.generator, model.restorer
     if not isinstance(generator, DrawingModel):
         raise TypeError(f"A {type(generator).__name__} is no DrawingModel: only the parts of one can be bundled.")
     reader = generator.language_model
@@ -78,11 +84,13 @@ def export_bundle(
     files = {
         "reader.tflite": (reader, reading(reader)),
         "drawer.tflite": (generator, drawing(generator)),
-        "restorer.tflite": (restorer, restoring(restorer)),
     }
+    restorers = {"refiner.tflite": refiner} | ({"restorer.tflite": restorer} if restorer else {})
     out.mkdir(parents=True, exist_ok=True)
     for name, (owner, networks) in files.items():
         (out / name).write_bytes(converted(owner, networks))
+    for name, each in restorers.items():
+        (out / name).write_bytes(converted(each, restoring(each)))
     facts = {
         "format": FORMAT,
         "version": version,
@@ -99,7 +107,9 @@ def export_bundle(
         },
         "tries": TRIES,
         "states": [reader.depth, 2, 1, reader.width],
-        "tiling": {"tile": TILE, "margin": restorer.reach, "multiple": STRIDE},
+        "restorers": [
+            {"file": name, "tile": TILE, "margin": each.reach, "multiple": STRIDE} for name, each in restorers.items()
+        ],
     }
     (out / FACTS).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -66,7 +66,8 @@ class Artist:
         self.facts = Facts.load(folder)
         self._networks = Networks(folder, self.facts.networks)
         self.language_model = LanguageModel(self._networks, self.facts)
-        self.restorer = Restorer(self._networks, self.facts)
+        restorers = [Restorer(folder, each) for each in self.facts.restorers]
+        self.refiner, self.restorer = restorers[0], restorers[-1]
 
     def draw(
         self,
@@ -98,7 +99,7 @@ class Artist:
         scene = found[0][0].towards(found[-1][0], share)
         picture = self._sketched(scene, scale)
         if refine:
-            picture = self.restorer.repair(picture, None, ESTIMATED, 0.0)
+            picture = self.refiner.repair(picture, None, ESTIMATED, 0.0)
         _, caption, read = found[0 if share < 0.5 else -1]
         return Drawn(to_uint8(picture), caption, read)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 FACTS = "bundle.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class BundleError(Exception):
@@ -32,7 +32,8 @@ class Facts:
         text: `vocabulary`, `length`, `letters`, `common` words and `patterns` of the tokenizer.
         tries: how often a prompt is continued; the likeliest continuation is kept.
         states: shape of the LSTM's states: layers, output and memory, rows, width.
-        tiling: `tile`, `margin` and `multiple` in pixels, for large pictures.
+        restorers: the one that refines drawings, then that of pictures from elsewhere, if it is another: `file`, and
+            `tile`, `margin` and `multiple` in pixels, for large pictures.
 
     """
 
@@ -44,7 +45,7 @@ class Facts:
     text: Mapping[str, Any]
     tries: int
     states: Sequence[int]
-    tiling: Mapping[str, int]
+    restorers: Sequence[Mapping[str, Any]]
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -1,13 +1,17 @@
 """The restorer of a bundle, on pictures of any size from 8 pixels a side."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.bundle.facts import Facts
 from serving.bundle.networks import Floats, Networks
 from serving.tiles import tiled
 
 Pixels = NDArray[np.uint8]
+NETWORKS = ("prepare", "fill", "restore", "double")
 ESTIMATED = -1.0
 """Stands for noise of which nothing is known."""
 
@@ -16,14 +20,14 @@ class Restorer:
     """Pictures in, pictures out, one at a time.
 
     Args:
-        networks: `prepare`, `fill`, `restore` and `double` among them.
-        facts: of the bundle.
+        folder: of the bundle.
+        facts: one of the bundle's `restorers`.
 
     """
 
-    def __init__(self, networks: Networks, facts: Facts) -> None:
-        self._networks = networks
-        self._tile, self._margin, self._multiple = (facts.tiling[name] for name in ("tile", "margin", "multiple"))
+    def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        self._networks = Networks(folder, {facts["file"]: NETWORKS})
+        self._tile, self._margin, self._multiple = (facts[name] for name in ("tile", "margin", "multiple"))
 
     def restore(self, picture: Pixels, mask: NDArray[np.bool_] | None, noise: float, blur: float) -> Pixels:
         """Restore a picture.

@@ -206,6 +206,19 @@ def test_pictures_of_any_size_are_restored_as_by_the_graph(
     assert most_apart(restored, picture) > 1
 
 
+def test_drawings_and_photographs_may_have_restorers_of_their_own(tmp_path: Path) -> None:
+    reader = tiny_language_model()
+    tiny = TextToImage(tiny_generator(reader), tiny_restorer())
+    other = tiny_restorer((8, 8))
+    for seed, each in enumerate((tiny.restorer, other)):
+        shake(each, 0.1 + 0.1 * seed)
+    export_bundle(tiny, tmp_path, restorer=other)
+    artist, picture = Artist(tmp_path), damaged(40, 52)
+    assert most_apart(artist.restorer.restore(picture, None, 10.0, 0.0), other.restore(picture, noise=10.0)) <= 1
+    assert most_apart(artist.draw("a red circle", seed=3).picture, tiny.generate("a red circle", seed=3)) <= 1
+    assert most_apart(other.restore(picture, noise=10.0), tiny.restorer.restore(picture, noise=10.0)) > 1
+
+
 def test_holes_are_filled_as_by_the_graph(model: TextToImage, artist: Artist) -> None:
     picture = damaged(60, 80)
     mask = np.zeros((60, 80), bool)
