@@ -15,10 +15,11 @@ from keras import ops
 from models import sampling
 from models.generator_training import absolute_error, squared_error
 from models.noise import Moments, divergence_of, drawn_from
+from models.part_prior import PartPrior
 from models.scene_encoders import BackEncoder, LookEncoder, PlaceEncoder
 from models.scene_network import WHERE, Layers, SceneNetwork, noise_of_boxes, pixel_centres
 from models.tensors import Tensor, to_float
-from models.training import Losses, ScheduledTraining, Update
+from models.training import Losses, ScheduledTraining, Training, Update
 
 FIRST_COST = 2.0
 """How many times as much as in the end noise costs at the beginning, beyond once."""
@@ -84,6 +85,11 @@ class Found(NamedTuple):
     divergence: Tensor
     precision: Tensor
     miss: Tensor
+
+    @property
+    def noise(self) -> Tensor:
+        """Of all parts, the background's last: float32[b, things + 1, noise_size]."""
+        return ops.concatenate([self.things, self.back[:, None]], axis=1)
 
 
 class Boxed(NamedTuple):
@@ -161,13 +167,14 @@ class SceneTraining(ScheduledTraining):
                 `noise_of_boxes` takes them, NaN for things that are not there and zero width where nobody knows; where
                 things have tags, `tags`, bool[b, things + 1, tags].
         """
-        fine = to_float(batch["image"])
-        picture = ops.average_pool(fine, self.fineness, self.fineness) if self.fineness > 1 else fine
+        fine, picture = self.pictures_of(batch)
         mixed = self.generator.mix(batch["embedding"])
         found = self.find(picture, mixed, batch["boxes"])
-        noise = ops.concatenate([found.things, found.back[:, None]], axis=1)
+        noise = found.noise
         cost = self.kl_weight * (1 + FIRST_COST * (1 - self.progress) ** 2)
-        surprise = self.surprise(self.for_prior(noise, (1 - ANCHOR) * cost / PRIOR_WEIGHT), mixed, found.present)
+        surprise = surprise_of(
+            self.generator.prior, self.for_prior(noise, (1 - ANCHOR) * cost / PRIOR_WEIGHT), mixed, found.present
+        )
         kept = self.kept(ops.shape(noise)[0])
         layers = self.generator.decode(noise, mixed, found.rows, present=found.present, kept=kept)
         window = self.window_of(picture, fine)
@@ -186,14 +193,29 @@ class SceneTraining(ScheduledTraining):
         }
         return loss, reported
 
+    def pictures_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The pictures of a batch as they are, and shrunk to the generator's size."""
+        fine = to_float(batch["image"])
+        return fine, ops.average_pool(fine, self.fineness, self.fineness) if self.fineness > 1 else fine
+
+    def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What `PriorTraining` learns from, read off a batch that `loss_of` takes.
+
+        Returns:
+            `mixed`, float16[b, parts, width], what captions say of the parts; `noise`, float32[b, parts, noise_size];
+            `present`, bool[b, things].
+        """
+        mixed = self.generator.mix(batch["embedding"])
+        found = self.find(self.pictures_of(batch)[1], mixed, batch["boxes"])
+        return {"mixed": ops.cast(mixed, "float16"), "noise": found.noise, "present": found.present}
+
     def for_prior(self, noise: Tensor, share: Tensor) -> Tensor:
         """The noise as the prior learns it: places shaken a little, and a share of its gradient led on.
 
         So the noise that encoders read comes together where the prior expects it, as in a conditional VAE with a
         learned prior (Sohn et al., 2015), and a few clear modes are left, such as poses, instead of everything between.
         """
-        chance = sampling.normal([*ops.shape(noise)[:-1], WHERE], self.seed_of("boxes"))
-        shaken = noise + ops.pad(BOX_NOISE * chance, [[0, 0], [0, 0], [0, noise.shape[-1] - WHERE]])
+        shaken = with_places_shaken(noise, self.seed_of("boxes"))
         return share * shaken + (1 - share) * ops.stop_gradient(shaken)
 
     def find(self, picture: Tensor, mixed: Tensor, boxes: Tensor) -> Found:
@@ -266,11 +288,6 @@ class SceneTraining(ScheduledTraining):
         nats = 0.5 * ops.clip(scaled, -10.0, 10.0) ** 2 + log_deviation
         return ops.cast(boxed.known, "float32")[..., None] * nats
 
-    def surprise(self, noise: Tensor, mixed: Tensor, present: Tensor) -> Tensor:
-        """What the prior makes of noise, nats a picture; a scalar."""
-        nats = self.generator.prior.nats(noise, mixed)
-        return ops.mean(nats[:, 0] + ops.sum(nats[:, 1:] * ops.cast(present, "float32"), axis=1))
-
     def kept(self, rows: Tensor) -> Tensor:
         """Whether noise says what parts look like, 0 or 1, float32[b, parts, 1]; else captions have to say it.
 
@@ -313,3 +330,41 @@ def untold(logits: Tensor, tags: Tensor, present: Tensor) -> Tensor:
     """How badly logits tell tags, both [b, things + 1, tags], of what there is, nats a picture; a scalar."""
     nats = ops.sum(ops.binary_crossentropy(ops.cast(tags, "float32"), logits, from_logits=True), axis=-1)
     return ops.mean(ops.sum(nats[:, :-1] * ops.cast(present, "float32"), axis=1) + nats[:, -1])
+
+
+class PriorTraining(Training):
+    """The prior alone, on noise that encoders have read: nothing is drawn, so a step takes hundreds of captions.
+
+    Captions tell far more cases apart than there are shapes to draw: two cats in a relation can stand in as many places
+    as there are relations. Beside decoders, which take nearly all of the time, the prior sees too few of them.
+
+    Args:
+        prior: Learns which noise captions ask for.
+        seed: Of what the steps draw at random.
+    """
+
+    def __init__(self, prior: PartPrior, *, seed: int = 0) -> None:
+        super().__init__(seed=seed)
+        self.prior = prior
+
+    def updates(self) -> list[Update]:
+        """One update of the prior."""
+        return [Update(self.loss_of, self.prior.trainable_variables, self.optimizer)]
+
+    def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
+        """What noise costs in nats a picture; a batch is what `SceneTraining.read` returns."""
+        noise = with_places_shaken(batch["noise"], self.seed_of("boxes"))
+        surprise = surprise_of(self.prior, noise, ops.cast(batch["mixed"], "float32"), batch["present"])
+        return surprise, {"surprise": surprise}
+
+
+def with_places_shaken(noise: Tensor, seed: Tensor) -> Tensor:
+    """Noise of parts whose places are a little off, so that no prior can fit exact boxes without end."""
+    chance = sampling.normal([*ops.shape(noise)[:-1], WHERE], seed)
+    return noise + ops.pad(BOX_NOISE * chance, [[0, 0], [0, 0], [0, noise.shape[-1] - WHERE]])
+
+
+def surprise_of(prior: PartPrior, noise: Tensor, mixed: Tensor, present: Tensor) -> Tensor:
+    """What the prior makes of noise, nats a picture, where only things that are there count; a scalar."""
+    nats = prior.nats(noise, mixed)
+    return ops.mean(nats[:, 0] + ops.sum(nats[:, 1:] * ops.cast(present, "float32"), axis=1))

@@ -1,5 +1,6 @@
 """How the network of scenes, `models.scene_generator`, learns to draw."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +18,15 @@ from models.learning.optimizing import averaging_muon
 from models.learning.settings import LearningConfig, Scenes
 from models.scene_generator import SceneGenerator
 from models.scene_network import WHERE
-from models.scene_training import LAST_LAYERS, Encoders, SceneTraining
+from models.scene_training import LAST_LAYERS, Encoders, PriorTraining, SceneTraining
 from models.tensors import to_uint8
 
 MANY = 10_000
 """Captions that the mixer of slots adapts to."""
+PRIOR_SHARE, PRIOR_ROWS = 0.25, 512
+"""Steps that the prior takes alone, as a share of those beside the decoders, and captions of such a step."""
+READINGS, MOST_READINGS = 4, 200_000
+"""How often encoders read a picture for it, each time beside one of its captions, and how often all pictures."""
 
 
 def learn_scenes(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> SceneGenerator:
@@ -54,9 +59,36 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
         known["tags"] = np.concatenate([padded(things, settings.things), whole], axis=1)
     batches = with_known(batches, known)
     fit(training, batches, label="generator_scenes", steps=settings.steps, samples=samples)
+    learn_prior(training, batches, settings, fit=fit)
     generator = new_scene_generator(language_model, settings, size)
     generator.set_weights(trained.get_weights())
     return generator
+
+
+def learn_prior(training: SceneTraining, batches: Batches, settings: Scenes, *, fit: Fit) -> None:
+    """Train the prior alone, on what the encoders read off each picture beside several of its captions."""
+    steps = max(1, round(PRIOR_SHARE * settings.steps))
+    alone = PriorTraining(training.generator.prior, seed=training.seed)
+    alone.compile(
+        optimizer=averaging_muon(settings.learning_rate, steps, last_layers=LAST_LAYERS),
+        jit_compile=device_policy().jit_dense,
+    )
+    read = readings(training, batches)
+    count = len(read["noise"])
+    rows = Batches(count, min(PRIOR_ROWS, count), training.seed, lambda *_: {})
+    fit(alone, with_known(rows, read), label="generator_prior", steps=steps)
+
+
+def readings(training: SceneTraining, batches: Batches) -> dict[str, NDArray[Any]]:
+    """What the encoders read off batches, each picture up to `READINGS` times, by the names of `SceneTraining.read`."""
+    read = tf.function(training.read, autograph=False, jit_compile=device_policy().jit_convolution)
+    count = math.ceil(min(READINGS * batches.total, MOST_READINGS) / batches.batch_size)
+    parts = []
+    for batch in batches.dataset().take(count):
+        parts.append({name: values.numpy() for name, values in read(batch).items()})
+        # What is drawn at random depends on the step.
+        training.optimizer.iterations.assign_add(1)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def known_boxes(data: Captioned, things: int) -> NDArray[np.float32]:

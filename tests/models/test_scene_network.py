@@ -10,7 +10,7 @@ from tiny_models import PROMPTS, pictures, shake, tiny_language_model
 
 from models.export import export_text_to_image
 from models.learning.inputs import Batches, Captioned
-from models.learning.scenes import learn_scenes
+from models.learning.scenes import READINGS, learn_prior, learn_scenes, readings
 from models.learning.settings import LearningConfig
 from models.noise import Mixture
 from models.part_prior import NoiseSizes, PartPrior
@@ -252,6 +252,8 @@ def test_what_is_there_and_where_comes_from_boxes_where_they_are_known() -> None
     mixed = generator.mix(generator.language_model.embed(["a red circle", "a blue square"]))
     found = training.find(picture, mixed, BOXES)
     np.testing.assert_array_equal(found.present, [[True, False]] * 2)
+    np.testing.assert_array_equal(found.noise[:, 0], found.things[:, 0])
+    np.testing.assert_array_equal(found.noise[:, -1], found.back)
     np.testing.assert_allclose(found.things[:, 0, :WHERE], noise_of_boxes(BOXES[:, 0]), atol=0.1)
     assert not np.any(found.things[:, 1])
     unknown = training.find(picture, mixed, np.zeros_like(BOXES))
@@ -277,12 +279,46 @@ def test_captions_and_pictures_are_enough_to_learn_from() -> None:
     config = LearningConfig.model_validate(
         {"data": {"picture_size": SIZE}, "drawing": {"network": "scenes", "scenes": {**SETTINGS, "steps": 2}}}
     )
-    trained: list[keras.Model] = []
+    trained: dict[str, keras.Model] = {}
 
-    def fit(training: keras.Model, batches: Batches, **_: object) -> None:
+    def fit(training: keras.Model, batches: Batches, *, label: str, **_: object) -> None:
         training.fit(batches.dataset().take(2), shuffle=False, verbose=0)
-        trained.append(training)
+        trained[label] = training
 
     generator = learn_scenes(data, language_model, config, fit=fit)
     assert generator.generate("a red circle", seed=1).shape == (SIZE, SIZE, 3)
-    assert int(trained[0].optimizer.iterations) == 2
+    assert [*trained] == ["generator_scenes", "generator_prior"]
+
+
+def test_the_prior_alone_learns_what_encoders_read_and_nothing_else_changes() -> None:
+    generator = tiny_scenes()
+    training = training_of(generator, steps=10)
+    batch = {"image": pictures(2, 2 * SIZE), "boxes": BOXES}
+    batch["embedding"] = generator.language_model.embed(["a red circle", "a blue square"])
+    batches = Batches(2, 2, 0, lambda _, rows: {name: tf.gather(values, rows) for name, values in batch.items()})
+    learned = {id(weight) for weight in generator.prior.weights}
+    others = [weight for weight in generator.weights if id(weight) not in learned]
+    before = [weight.numpy() for weight in others]
+    surprises = []
+
+    def fit(alone: keras.Model, read: Batches, **_: object) -> None:
+        assert read.total == READINGS * 2
+        history = alone.fit(read.dataset(), steps_per_epoch=20, epochs=4, shuffle=False, verbose=0)
+        surprises.extend(history.history["surprise"])
+
+    settings = LearningConfig.model_validate({"drawing": {"scenes": {**SETTINGS, "steps": 320}}}).drawing.scenes
+    learn_prior(training, batches, settings, fit=fit)
+    assert surprises[-1] < surprises[0] - 3
+    for weight, value in zip(others, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_each_reading_has_noise_of_its_own() -> None:
+    generator = tiny_scenes()
+    training = training_of(generator, steps=10)
+    image = pictures(1, 2 * SIZE).repeat(2, axis=0)
+    known = {"image": image, "boxes": BOXES, "embedding": generator.language_model.embed(["a red circle"] * 2)}
+    batches = Batches(2, 1, 0, lambda _, rows: {name: tf.gather(values, rows) for name, values in known.items()})
+    read = readings(training, batches)
+    assert read["mixed"].dtype == np.float16
+    assert len(np.unique(read["noise"][:, -1, -1])) == READINGS * 2
