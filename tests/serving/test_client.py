@@ -260,9 +260,9 @@ def test_a_transparent_mask_is_filled_where_it_is_so(client: Client, beneath: st
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"image": b"no picture"}, "^image: The file holds text; PNG, JPEG"),
+        ({"image": b"no picture"}, "^image: The file holds text; only PNG, JPEG"),
         ({"image": encoded(halves())[:60]}, "^image: The picture cannot be decoded: "),
-        ({"image": grey(100), "mask": b""}, "^mask: The file is empty; PNG"),
+        ({"image": grey(100), "mask": b""}, "^mask: The file is empty; only PNG"),
         ({"image": grey(100), "mask": grey(0)}, "^mask: The mask has no hole: make it transparent or white"),
         ({"image": halves(), "mask": left_half()}, "^mask has 8x8 pixels, and image 16x8: make it so"),
     ],

@@ -161,7 +161,7 @@ def test_a_url_gives_the_picture_to_whoever_has_it(openai_client: openai.OpenAI)
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{drawn[0].url}x", timeout=10)
     with caught.value as answer:
-        assert answer.code == 404 and b"draw it again, with the same seed" in answer.read()
+        assert answer.code == 404 and b"draw it again with the same seed" in answer.read()
 
 
 def test_the_oldest_pictures_make_room_for_new_ones() -> None:
