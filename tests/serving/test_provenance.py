@@ -88,7 +88,10 @@ def test_one_flag_leaves_everything_out(client: Client, server: ServerProcess, t
 
 @pytest.mark.parametrize(
     ("told", "message"),
-    [("{", "makes no sense"), ('{"made": "painted", "models": {}}', "made: Input should be 'generated' or 'restored'")],
+    [
+        ("{", "has invalid provenance"),
+        ('{"made": "painted", "models": {}}', "made: Input should be 'generated' or 'restored'"),
+    ],
 )
 def test_nonsense_is_one_sentence(told: str, message: str, tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
@@ -171,7 +174,7 @@ def test_a_restored_drawing_stays_generated(drawn: Path, server: ServerProcess, 
     assert told.made == "generated" and told.drawings[0].prompt == "一个蓝色的心形"
     assert told.restoring == Restoring(noise_sigma=5) and told.models == {"text_to_image": 1, "restorer": 1}
     again = CliRunner().invoke(app, ["inspect", str(out), "--again", *at(server)])
-    assert again.exit_code == 1 and "restore the one that it came from" in again.stderr
+    assert again.exit_code == 1 and "restore the original picture again" in again.stderr
 
 
 def test_a_restored_photograph_is_not_called_generated() -> None:

@@ -54,7 +54,7 @@ def test_a_serving_folder_that_is_none_is_refused_before_anything_runs(tmp_path:
 
 def test_a_full_disk_ends_a_run_with_the_cure_and_pushes_nothing(small_disk: Path, pictures: Path) -> None:
     fill(small_disk / "ballast", leaving=200_000)
-    with pytest.raises(RunError, match=r"free some of its disk, of which 0 MB are left; .* then the same command goes"):
+    with pytest.raises(RunError, match=r"free disk space \(0 MB are left\), .* then run the same"):
         run_local(Root(small_disk), pictures, RunConfig(), say=lambda line: None)
     assert not Root(small_disk).pushed.exists()
 
