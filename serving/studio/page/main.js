@@ -153,6 +153,15 @@ function showExamples() {
   }));
 }
 
+/** What the model reports about itself; asked again while it is not loaded yet. */
+async function learnFacts() {
+  facts = await api.facts();
+  composer.know(facts);
+  showExamples();
+  live.follow();
+  if (!facts.id) setTimeout(learnFacts, 2000);
+}
+
 showTheme();
 showTexts();
 listen();
@@ -162,7 +171,4 @@ detail.start({ reuse, take });
 gallery.start(detail.show);
 live.start();
 composer.start({ typed: live.typed, moved: live.follow });
-facts = await api.facts();
-composer.know(facts);
-showExamples();
-live.follow();
+await learnFacts();
