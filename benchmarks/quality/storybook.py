@@ -10,10 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.quality import Draw, Pictures
 from benchmarks.quality.drawing import drawing
@@ -21,8 +19,8 @@ from benchmarks.quality.storybook_canonical import likeness
 from benchmarks.quality.storybook_judge import Reading, readers, reliability, verdict
 from benchmarks.quality.storybook_prompts import free_prompts, prompts_kept
 from benchmarks.speed.rounds import UnsteadyError, in_turn
+from benchmarks.speed.ways import Fused
 from models.export import export_text_to_image
-from models.options import TEMPERATURE
 from models.pretrained import HERE as PRETRAINED
 from models.text_to_image import TextToImage
 from tfx_pipeline.datasets.storybook.captions import captions
@@ -248,24 +246,10 @@ def milliseconds(model: TextToImage) -> dict[str, float]:
     own = model.generator.picture_size
     with tempfile.TemporaryDirectory() as folder:
         export_text_to_image(model, Path(folder, "1"))
-        scaled = tf.saved_model.load(str(Path(folder, "1"))).signatures["scaled"]
-        calls = {f"{side}_ms": functools.partial(draw_all, scaled, side // own) for side in SIDES if side >= own}
+        fused = Fused(Path(folder, "1"))
+        calls = {f"{side}_ms": functools.partial(fused.finer, TIMED, side // own) for side in SIDES if side >= own}
         try:
             timings = in_turn(calls)
         except UnsteadyError as error:
             timings = error.steady
     return {name: timing.ms / len(TIMED) for name, timing in timings.items()}
-
-
-def draw_all(scaled: Callable[..., Any], scale: int) -> None:
-    """Draw `TIMED`, one prompt after the other."""
-    for seed, prompt in enumerate(TIMED):
-        scaled(
-            prompt=tf.constant([prompt]),
-            seed=tf.constant([seed], tf.int64),
-            temperature=tf.constant([TEMPERATURE.default]),
-            expand=tf.constant([True]),
-            refine=tf.constant([True]),
-            candidates=tf.constant([1], tf.int64),
-            scale=tf.constant([scale], tf.int64),
-        )

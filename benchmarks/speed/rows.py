@@ -158,10 +158,11 @@ class Bench:
             self.refused[f"{what}, batch {batch}"] = str(error)
             self.say(f"{what}, batch {batch}: refused, since {error}.")
             timed, refused = error.steady, True
+        rate = None if weights is None else reading_rate(weights)
         timings = {side: Timing(timing.ms / share_of, timing.spread) for side, timing in timed.items()}
         for side, (ms, spread) in timings.items():
             share = None if work is None else work / ms / 1e6 / (peak or self.limits.fp32)
-            bandwidth = None if weights is None else weights / ms / 1e6 / reading_rate(weights)
+            bandwidth = None if weights is None or rate is None else weights / ms / 1e6 / rate
             self.lines.append(Line(what, side, batch, ms, spread, share, bandwidth))
             self.say(f"{what}, batch {batch}, {side}: {ms:.3g} ms")
         # A ratio to the best of the others would flatter where one of them is missing.
@@ -182,7 +183,7 @@ def prompt(bench: Bench) -> Figures:
             raise SpeedError(f"Plain Keras draws other pictures than the fused model: they differ by {worst} of 255.")
         calls = {"plain Keras": all_prompts(staged), "ours": all_prompts(fused)}
         ms = bench.compare("prompt to PNG", 1, calls, share_of=len(PROMPTS))
-        fine = {"ours": lambda: fused.finer(DRAWN // model.generator.picture_size)}
+        fine = {"ours": lambda: fused.finer(PROMPTS, DRAWN // model.generator.picture_size)}
         fine_ms = bench.compare(f"prompt to PNG of {DRAWN}x{DRAWN} pixels", 1, fine, share_of=len(PROMPTS))
         low = in_bfloat16(model)
         variants = {

@@ -1,7 +1,7 @@
 """From a prompt to a PNG in two ways, in plain Keras and ours. Both draw the same picture."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +141,9 @@ class Fused:
         answer = self.signature(prompt=tf.constant(prompts), seed=tf.constant(seeds, tf.int64))
         return answer["image_bytes"].numpy(), answer["expanded_prompt"].numpy()
 
-    def finer(self, scale: int) -> None:
-        """Draw each of `PROMPTS` alone, several times as fine."""
-        for seed, prompt in enumerate(PROMPTS):
+    def finer(self, prompts: Sequence[str], scale: int) -> None:
+        """Draw each of the prompts alone, expanded and refined, at a multiple of the usual resolution."""
+        for seed, prompt in enumerate(prompts):
             self.model.signatures["scaled"](
                 prompt=tf.constant([prompt]),
                 seed=tf.constant([seed], tf.int64),
