@@ -158,11 +158,11 @@ class Bench:
             self.refused[f"{what}, batch {batch}"] = str(error)
             self.say(f"{what}, batch {batch}: refused, since {error}.")
             timed, refused = error.steady, True
-        rate = None if weights is None else reading_rate(weights)
+        reading_ms = None if weights is None else weights / reading_rate(weights) / 1e6
         timings = {side: Timing(timing.ms / share_of, timing.spread) for side, timing in timed.items()}
         for side, (ms, spread) in timings.items():
             share = None if work is None else work / ms / 1e6 / (peak or self.limits.fp32)
-            bandwidth = None if weights is None or rate is None else weights / ms / 1e6 / rate
+            bandwidth = None if reading_ms is None else reading_ms / ms
             self.lines.append(Line(what, side, batch, ms, spread, share, bandwidth))
             self.say(f"{what}, batch {batch}, {side}: {ms:.3g} ms")
         # A ratio to the best of the others would flatter where one of them is missing.
