@@ -1,11 +1,9 @@
 import io
-from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from numpy.typing import NDArray
+from painters import COLOURS, Painter, Pictures, noisy
 from PIL import Image
 from tiny_models import SIZE, tiny_language_model
 
@@ -17,28 +15,13 @@ from models.learning.inputs import Captioned
 from models.learning.judging import learn_to_judge
 from tfx_pipeline.config import load_config
 
-Pictures = NDArray[np.uint8]
-COLOURS = {"a red": (200, 40, 40), "a blue": (40, 40, 200), "a circle": (40, 200, 40), "一个": (200, 200, 40)}
 EACH = 40
 
 
-class Painter(NamedTuple):
-    """Draws as it is told to: from captions and seeds to float32[b, s, s, 3] in -1..1."""
-
-    language_model: LanguageModel
-    draw: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    picture_size: int = SIZE
-
-
-def noisy(captions: list[str], seed: int) -> Pictures:
-    """Pictures of the captions' colours, in much noise."""
-    colours = np.array([COLOURS[caption] for caption in captions])[:, None, None]
-    noise = np.random.default_rng(seed).normal(0, 50, (len(captions), SIZE, SIZE, 3))
-    return np.clip(colours + noise, 0, 255).astype(np.uint8)
-
-
+NOISE = 50
+"""Standard deviation of the noise, in grey levels."""
 CAPTIONS = list(COLOURS) * EACH
-REAL = noisy(CAPTIONS, seed=0)
+REAL = noisy(CAPTIONS, seed=0, deviation=NOISE)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +47,9 @@ def example(picture: Pictures, caption: str) -> bytes:
 def agreement(painter: Painter, judge: CaptionJudge) -> float:
     """The mean of what the judged model's `evaluate` says of withheld pictures."""
     captions = list(COLOURS) * 8
-    rows = tf.constant([example(*pair) for pair in zip(noisy(captions, seed=1), captions, strict=True)])
+    rows = tf.constant(
+        [example(*pair) for pair in zip(noisy(captions, seed=1, deviation=NOISE), captions, strict=True)]
+    )
     _, evaluate = evaluate_generator(painter, list(COLOURS), {}, judge, UNUSED)
     return float(tf.reduce_mean(evaluate(rows)[AGREEMENT]))
 
@@ -83,7 +68,7 @@ def test_a_generator_that_draws_what_captions_say_agrees_with_them(
     judge: CaptionJudge, language_model: LanguageModel
 ) -> None:
     def draw(captions: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        return as_floats(noisy([text.decode() for text in captions.numpy()], seed=2))
+        return as_floats(noisy([text.decode() for text in captions.numpy()], seed=2, deviation=NOISE))
 
     assert agreement(Painter(language_model, draw), judge) > 0.8 > BOUND
 

@@ -4,13 +4,12 @@ import io
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from numpy.typing import NDArray
+from painters import COLOURS, Painter, Pictures, noisy
 from PIL import Image
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
 from tensorflow_model_analysis.metrics import metric_types
@@ -27,30 +26,15 @@ from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.judging.verdict import clause, warnings
 from tfx_pipeline.kinds import GENERATOR
 
-Pictures = NDArray[np.uint8]
-COLOURS = {"a red": (220, 40, 40), "a blue": (40, 40, 220), "a circle": (40, 220, 40), "一个": (220, 220, 40)}
 QUICK, PHOTO = RunConfig(), load_config("photo")
 
 
-class Painter(NamedTuple):
-    """Draws float32[b, s, s, 3] in -1..1 from captions and seeds."""
-
-    language_model: LanguageModel
-    draw: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    picture_size: int = SIZE
-
-
-def noisy(captions: list[str], seed: int) -> Pictures:
-    """Pictures of the captions' colours, in noise."""
-    colours = np.array([COLOURS[caption] for caption in captions])[:, None, None]
-    noise = np.random.default_rng(seed).normal(0, 20, (len(captions), SIZE, SIZE, 3))
-    return np.clip(colours + noise, 0, 255).astype(np.uint8)
-
-
+NOISE = 20
+"""Standard deviation of the noise, in grey levels."""
 CAPTIONS = list(COLOURS) * 20
-REAL = noisy(CAPTIONS, seed=0)
+REAL = noisy(CAPTIONS, seed=0, deviation=NOISE)
 WITHHELD_CAPTIONS = list(COLOURS) * 4
-WITHHELD = noisy(WITHHELD_CAPTIONS, seed=1)
+WITHHELD = noisy(WITHHELD_CAPTIONS, seed=1, deviation=NOISE)
 
 
 def example(picture: Pictures, caption: str) -> bytes:
@@ -138,7 +122,7 @@ def test_no_other_demand_is_needed_to_refuse_the_mean_picture(judged: Judged) ->
 
 
 def test_a_generator_that_draws_what_captions_say_is_not_refused(judged: Judged) -> None:
-    drawn = noisy(WITHHELD_CAPTIONS, seed=2)
+    drawn = noisy(WITHHELD_CAPTIONS, seed=2, deviation=NOISE)
     metrics = judged(drawn)
     assert not {"psnr_over_mean", "psnr_over_words"} & set(refusals(metrics, QUICK))
     assert metrics["psnr_over_mean"] > 5
@@ -153,7 +137,7 @@ def test_both_baselines_are_scored_as_drawings_are(judged: Judged, means: MeanPi
 
 
 def test_losing_to_the_words_is_a_warning_and_by_config_a_refusal(judged: Judged) -> None:
-    metrics = judged(noisy(WITHHELD_CAPTIONS, seed=2))
+    metrics = judged(noisy(WITHHELD_CAPTIONS, seed=2, deviation=NOISE))
     assert metrics["psnr_over_words"] < 0
     assert "psnr_over_words" not in set(refusals(metrics, QUICK))
     (warned,) = warnings(metrics)
