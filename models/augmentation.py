@@ -1,6 +1,6 @@
-"""Changes to real and drawn pictures alike, lest a critic learns the training pictures by heart.
+"""Augmentation of real and generated pictures, so that a critic does not memorise the training pictures.
 
-DiffAugment (Zhao et al., 2020): colour, translation and cutout, all of which gradients pass.
+DiffAugment (Zhao et al., 2020): colour, translation and cutout, all differentiable.
 """
 
 from keras import ops
@@ -10,22 +10,22 @@ from models.tensors import Tensor
 
 BRIGHTNESS, SATURATION, CONTRAST = 0.5, 1.0, 0.5
 SHIFT, HOLE = 1 / 8, 1 / 2
-"""In shares of the side of a picture."""
+"""As shares of the side of a picture."""
 CHANCES = 7
-"""Random numbers that the changes of a picture take."""
+"""Random numbers per picture."""
 
 
 def augmented(pictures: Tensor, seed: Tensor, share: float) -> Tensor:
-    """Change a share of the pictures, each in its own way.
+    """Augment a share of the pictures, each independently.
 
     Args:
         pictures: float32[b, s, s, 3] in -1..1.
         seed: int[2].
-        share: Of the pictures that are changed, 0 to 1. Below about 0.8 the changes do not leak into what a generator
-            learns to draw (Karras et al., 2020).
+        share: Share of the pictures to augment, 0 to 1. Below about 0.8, augmentations do not leak into the generated
+            pictures (Karras et al., 2020).
 
     Returns:
-        Of the same shape.
+        float32 of the same shape.
     """
     rows, side = ops.shape(pictures)[0], pictures.shape[1]
     uniform = sampling.uniform([rows, CHANCES + 1], seed)
@@ -39,7 +39,7 @@ def augmented(pictures: Tensor, seed: Tensor, share: float) -> Tensor:
 
 
 def recoloured(pictures: Tensor, chances_Bx3: Tensor) -> Tensor:
-    """Brighten, saturate and contrast pictures by chances in -1..1; with zeros they stay as they are."""
+    """Change brightness, saturation and contrast by random numbers in -1..1; zeros leave the pictures unchanged."""
     brightness, saturation, contrast = ops.split(chances_Bx3[:, :, None, None], 3, axis=1)
     pictures = pictures + BRIGHTNESS * brightness
     grey = ops.mean(pictures, axis=3, keepdims=True)
@@ -49,12 +49,12 @@ def recoloured(pictures: Tensor, chances_Bx3: Tensor) -> Tensor:
 
 
 def shifting(shift_B: Tensor, side: int) -> Tensor:
-    """Matrices that move rows of pictures, float32[b, side, side]; what comes in from outside is grey."""
+    """Matrices that shift the rows of pictures, float32[b, side, side]; rows from outside are grey."""
     return ops.one_hot(ops.arange(side) + shift_B[:, None], side)
 
 
 def hole(chances_Bx2: Tensor, side: int) -> Tensor:
-    """A square of ones somewhere, in zeros, float32[b, side, side, 1]; its middle lies at chances in -1..1."""
+    """A mask with a square of ones, float32[b, side, side, 1]; its centre is given by random numbers in -1..1."""
     places = ops.cast(ops.arange(side), "float32") + 0.5
     middle = (chances_Bx2 + 1) * (side / 2)
     inside = ops.cast(abs(places - middle[..., None]) < side * HOLE / 2, "float32")

@@ -1,4 +1,4 @@
-"""What a generator has to beat: the mean of the training pictures, and what linear regression predicts from words."""
+"""Baselines for a generator: the mean of the training pictures, and a linear regression from words to pixels."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 from models.vocabulary import RESERVED
 
 MOST_WORDS = 1024
-"""Pieces that are counted, the most frequent ones."""
+"""Number of pieces to count, the most frequent ones."""
 RIDGE = 3.0
-"""A word in as many captions, and never beside another, moves its picture half of the way from the mean to theirs."""
+"""Regularisation: a word that occurs alone in this many captions moves a prediction halfway from the mean to theirs."""
 ROWS = 1024
-"""Captions that are counted at once."""
+"""Number of captions to count at once."""
 
 
 class MeanPictures(tf.Module):
-    """Pictures that are linear in word counts.
+    """Predicts pictures as a linear function of word counts.
 
     Args:
         mean: The mean training picture in grey levels, float[s, s, 3].
-        columns: Of each id of the vocabulary, the column of its count; `len(weights)` for ids that are not counted.
-        weights: What one more of a word adds to each pixel, float32[w, s * s * 3].
-        intercept: The pixels of a caption without words, float32[s * s * 3].
+        columns: The column of the count of each id of the vocabulary; `len(weights)` for ids that are not counted.
+        weights: Change of each pixel per occurrence of a word, float32[w, s * s * 3].
+        intercept: Pixels for a caption without words, float32[s * s * 3].
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class MeanPictures(tf.Module):
         return tf.repeat(self.mean[None], tf.shape(captions)[0], axis=0)
 
     def of_words(self, captions: tf.Tensor) -> tf.Tensor:
-        """The picture that the words of each caption call for: int64[b, t] -> uint8[b, s, s, 3]."""
+        """The picture predicted from the words of each caption: int64[b, t] -> uint8[b, s, s, 3]."""
         counted = counts(tf.gather(self.columns, captions), self.weights.shape[0])
         return in_grey_levels(tf.reshape(self.intercept + counted @ self.weights, [-1, *self.mean.shape]))
 
@@ -53,17 +53,16 @@ def in_grey_levels(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def counts(columns: tf.Tensor, size: int) -> tf.Tensor:
-    """How often each column stands in a row, int32[b, t] -> float32[b, size]; `size` itself is not counted."""
+    """Occurrences of each column in a row, int32[b, t] -> float32[b, size]; `size` itself is not counted."""
     return tf.cast(tf.math.bincount(columns, minlength=size, maxlength=size, axis=-1), tf.float32)
 
 
 def learn_mean_pictures(pictures: NDArray[np.uint8], captions: NDArray[np.int64], vocabulary_size: int) -> MeanPictures:
-    """Fit pictures to the word counts of their captions by ridge regression (Hoerl and Kennard, 1970).
+    """Predict pictures from the word counts of their captions by ridge regression (Hoerl and Kennard, 1970).
 
     Args:
-        pictures: To train on, uint8[n, s, s, 3], n from 1.
-        captions: The captions of each picture, int64[n, k, t], in the ids of the vocabulary; each that has words counts
-            by itself.
+        pictures: Training pictures, uint8[n, s, s, 3], with n at least 1.
+        captions: Ids of the captions of each picture, int64[n, k, t]; each caption with words is a sample of its own.
         vocabulary_size: One more than the largest id.
     """
     mean = pictures.mean(axis=0, dtype=np.float64)
@@ -76,13 +75,13 @@ def learn_mean_pictures(pictures: NDArray[np.uint8], captions: NDArray[np.int64]
         counted = np.pad(counts(columns[rows[batch]], size), [(0, 0), (0, 1)], constant_values=1)
         gram += counted.T @ counted
         products += counted.T @ (pictures[owners[batch]] - mean).reshape(-1, mean.size).astype(np.float32)
-    # The intercept, in the last row, is not drawn towards 0; the last term alone keeps it there without any caption.
+    # The intercept, in the last row, is not regularised; its tiny term only keeps the system solvable without captions.
     solved = np.linalg.solve(gram + np.diag([*[RIDGE] * size, 1e-6]), products).astype(np.float32)
     return MeanPictures(mean, columns, solved[:-1], mean.ravel().astype(np.float32) + solved[-1])
 
 
 def columns_of_words(captions: NDArray[np.int64], vocabulary_size: int) -> tuple[NDArray[np.int32], int]:
-    """The column of each id, int32[vocabulary_size], and the number of columns; the most frequent words have one."""
+    """The column of each id, int32[vocabulary_size], and the number of columns; only frequent words have one."""
     frequencies = np.bincount(captions.ravel(), minlength=vocabulary_size)
     frequencies[: len(RESERVED)] = 0
     words = np.argsort(-frequencies, kind="stable")[: min(MOST_WORDS, np.count_nonzero(frequencies))]

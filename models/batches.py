@@ -1,4 +1,4 @@
-"""The grammar of every `generate()`: a string, a list of strings or a dataset of string batches goes in."""
+"""Conversion of the arguments of every `generate()`: a string, a list of strings, or a dataset of string batches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,15 +7,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-# More than any caption holds, and so little that sums stay within int32.
+# More than any caption contains, but small enough that sums fit into int32.
 MOST_PIECES = 2**30
 
 
 def as_strings(texts: str | Sequence[str] | tf.data.Dataset) -> tuple[list[str], bool]:
-    """Texts as a list, and whether there was a single one. What UTF-8 cannot write becomes U+FFFD.
+    """Texts as a list, and whether a single string was given. Characters that UTF-8 cannot encode become U+FFFD.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: There is no text.
     """
     if isinstance(texts, str):
         return [encodable(texts)], True
@@ -27,7 +27,7 @@ def as_strings(texts: str | Sequence[str] | tf.data.Dataset) -> tuple[list[str],
 
 
 def encodable(text: str) -> str:
-    """The text with U+FFFD for surrogates that stand alone, which Python makes of a terminal's stray bytes."""
+    """The text with U+FFFD for lone surrogates, to which Python decodes invalid bytes from a terminal."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -35,7 +35,7 @@ def as_rows(value: Any, rows: int, name: str, dtype: type) -> NDArray[Any]:
     """One value for every row: a scalar is repeated.
 
     Raises:
-        ValueError: If there are neither one nor `rows` values, or one does not fit the dtype.
+        ValueError: The number of values is neither 1 nor `rows`, or a value does not fit the dtype.
     """
     try:
         values: NDArray[Any] = np.asarray(value, dtype)
@@ -49,10 +49,10 @@ def as_rows(value: Any, rows: int, name: str, dtype: type) -> NDArray[Any]:
 
 
 def as_temperatures(value: Any, rows: int) -> NDArray[np.float32]:
-    """Temperatures for every row, as `as_rows`.
+    """Temperatures for every row; see `as_rows`.
 
     Raises:
-        ValueError: If one is negative or not a finite number, or there are neither one nor `rows`.
+        ValueError: A temperature is negative or not finite, or their number is neither 1 nor `rows`.
     """
     temperatures = as_rows(value, rows, "temperature", np.float32)
     allowed = np.isfinite(temperatures) & (temperatures >= 0)
@@ -62,10 +62,10 @@ def as_temperatures(value: Any, rows: int) -> NDArray[np.float32]:
 
 
 def as_lengths(value: Any, rows: int) -> NDArray[np.int32]:
-    """Lengths for every row, as `as_rows`.
+    """Lengths for every row; see `as_rows`.
 
     Raises:
-        ValueError: If one is negative, or there are neither one nor `rows`.
+        ValueError: A length is negative, or their number is neither 1 nor `rows`.
     """
     lengths = as_rows(value, rows, "length", np.int64)
     if (lengths < 0).any():

@@ -1,6 +1,6 @@
-"""Keras LSTM layers run by TensorFlow's block operation: one operation for any number of pieces, not twenty for each.
+"""Keras LSTM layers run by TensorFlow's BlockLSTM operation: one operation per sequence instead of twenty per step.
 
-It computes the same, on a CPU and on a GPU, and the stock TensorFlow Serving has it. XLA does not.
+The result is the same, on a CPU and on a GPU. Stock TensorFlow Serving includes the operation; XLA does not support it.
 """
 
 from typing import NamedTuple
@@ -12,10 +12,10 @@ State = list[tf.Tensor]
 
 
 class Block(NamedTuple):
-    """The weights of an LSTM layer as the operation wants them.
+    """The weights of an LSTM layer in the layout of the operation.
 
     Attributes:
-        kernel: float32[inputs + width, 4 width], of the input and of the last output.
+        kernel: float32[inputs + width, 4 width], for the input and the previous output.
         bias: float32[4 width].
     """
 
@@ -24,29 +24,29 @@ class Block(NamedTuple):
 
 
 def block_of(layer: keras.layers.LSTM) -> Block:
-    """The weights of a layer with the default activations; ask for them outside of a loop."""
+    """The weights of a layer with the default activations; call this outside of loops."""
     cell = layer.cell
     kernel = tf.concat([tf.convert_to_tensor(cell.kernel), tf.convert_to_tensor(cell.recurrent_kernel)], axis=0)
     return Block(in_block_order(kernel), in_block_order(tf.convert_to_tensor(cell.bias)))
 
 
 def in_block_order(weights: tf.Tensor) -> tf.Tensor:
-    """Keras has the gates as input, forget, cell, output; the operation has cell and forget the other way round."""
+    """Swap forget and cell: Keras orders the gates input, forget, cell, output."""
     first, forget, cell, last = tf.split(weights, 4, axis=-1)
     return tf.concat([first, cell, forget, last], axis=-1)
 
 
 def read_block(block: Block, x_TxBxC: tf.Tensor, state: State, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Read on, for inference.
+    """Run a layer on further pieces, for inference only.
 
     Args:
         block: The weights.
         x_TxBxC: float32.
-        state: Output and memory so far, float32[b, width] each.
-        length: int64, how many of the time steps to read; what is given after them is zero.
+        state: Last output and cell state, float32[b, width] each.
+        length: int64, number of time steps to run; the results after them are zero.
 
     Returns:
-        What the layer gives and what it remembers after each step, float32[t, b, width] each.
+        Outputs and cell states of all steps, float32[t, b, width] each.
     """
     output, memory = state
     nothing = tf.zeros_like(block.bias[: block.bias.shape[0] // 4])

@@ -1,7 +1,7 @@
-"""A bundle: what draws and restores without TensorFlow, on a laptop, a phone or in a browser.
+"""Export of a bundle, which draws and restores without TensorFlow, on a laptop, on a phone or in a browser.
 
-The networks stand in LiteRT's files. What has strings or random numbers in it, and loops over networks, is not in them:
-`serving.bundle` does that in NumPy, by the facts in `bundle.json`.
+The networks are LiteRT files. Strings, random numbers and loops over networks are left to `serving.bundle`, which
+implements them in NumPy with the constants in `bundle.json`.
 """
 
 import inspect
@@ -28,18 +28,18 @@ from models.vocabulary import RESERVED
 
 FACTS = "bundle.json"
 FORMAT = 2
-"""Of what a reader of bundles has to know; another number is refused."""
+"""Version of the bundle format; readers refuse other versions."""
 
 Shape = tuple[int | None, ...]
 
 
 class Network(NamedTuple):
-    """A function of tensors, each of one row.
+    """A function of tensors with one row each.
 
     Attributes:
-        run: Its arguments' names are those of the inputs.
-        shapes: Of the inputs, of float32 unless `dtypes` says otherwise.
-        dtypes: By the inputs' names.
+        run: The function; the names of its arguments are those of the inputs.
+        shapes: Shapes of the inputs.
+        dtypes: Dtypes of inputs by name, where they are not float32.
     """
 
     run: Callable[..., Tensors]
@@ -48,7 +48,7 @@ class Network(NamedTuple):
 
     @property
     def signature(self) -> list[tf.TensorSpec]:
-        """The inputs."""
+        """The specs of the inputs."""
         names = inspect.signature(self.run).parameters
         named = zip(names, self.shapes, strict=True)
         return [tf.TensorSpec(shape, self.dtypes.get(name, tf.float32), name) for name, shape in named]
@@ -65,15 +65,15 @@ def export_bundle(
     """Write a bundle into a folder; takes half a minute.
 
     Args:
-        model: Its generator is a `DrawingModel`, and its language model not exact.
+        model: A model whose generator is a `DrawingModel` and whose language model is not exact.
         out: Folder to write.
-        version: What the pictures name as the version of the models.
-        prompts: To try, by language.
-        restorer: Of pictures from elsewhere; None takes the model's own, which refines its drawings, for them too.
+        version: Version of the models, as written into the metadata of pictures.
+        prompts: Example prompts by language.
+        restorer: Restores pictures of users; None for the model's own restorer, which also refines drawings.
 
     Raises:
-        TypeError: If the generator is no `DrawingModel`.
-        ValueError: If the language model is exact.
+        TypeError: The generator is not a `DrawingModel`.
+        ValueError: The language model is exact.
     """
     generator, refiner = model.generator, model.restorer
     if not isinstance(generator, DrawingModel):
@@ -115,7 +115,7 @@ def export_bundle(
 
 
 def reading(model: LanguageModel) -> list[Network]:
-    """`step`, a piece through the LSTM, and `read`, from all pieces and what the LSTM gave to the embedding."""
+    """`step`, one step of the LSTM, and `read`, from all pieces and the outputs of the LSTM to the embedding."""
 
     def step(piece: tf.Tensor, states: tf.Tensor) -> Tensors:
         logits, after = model.step(piece, [tf.unstack(layer) for layer in tf.unstack(states)])
@@ -132,7 +132,7 @@ def reading(model: LanguageModel) -> list[Network]:
 
 
 def drawing(model: DrawingModel) -> list[Network]:
-    """`noise` of an embedding and chances, `sketch` of an embedding and noise, and `finer`, at a scale."""
+    """`noise` from an embedding and random numbers, `sketch` from an embedding and noise, and `finer` at a scale."""
 
     def noise(embedding: tf.Tensor, chances: tf.Tensor) -> Tensors:
         parts = tf.split(chances, [draw.size for draw in model.draws], axis=1)
@@ -155,7 +155,7 @@ def drawing(model: DrawingModel) -> list[Network]:
 
 
 def restoring(model: Restorer) -> list[Network]:
-    """`prepare`, `fill` and `enlarge`, which have no weights, and `restore`, which undoes known damage."""
+    """`prepare`, `fill` and `enlarge`, which have no weights, and `restore`, which removes known damage."""
 
     def prepare(picture: tf.Tensor, noise: tf.Tensor, blur: tf.Tensor, enlarged: tf.Tensor) -> Tensors:
         whole = Damaged(picture, tf.zeros_like(picture[..., :1]), noise, blur, enlarged)
@@ -182,7 +182,7 @@ def restoring(model: Restorer) -> list[Network]:
 
 
 def converted(owner: keras.Model, networks: Sequence[Network]) -> bytes:
-    """A file of LiteRT's with a signature for each network; they share the weights of the model that they are of."""
+    """A LiteRT file with a signature for each network, all of which share the weights of `owner`."""
     archive = keras.export.ExportArchive()
     for network, run in zip(networks, frozen([owner], *(network.run for network in networks)), strict=True):
         archive.add_endpoint(network.run.__name__, run, input_signature=network.signature)

@@ -1,4 +1,4 @@
-"""How much a language model's guesses count beside word counts, by captions that it has not learned from."""
+"""Calibration of a language model on held-out captions, by interpolation with the unigram baseline."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,25 +8,25 @@ from models.language_model import LanguageModel
 from models.vocabulary import PAD
 
 SHARES = np.linspace(0, 1, 41)
-# Nats per piece that the model may cost more than at the best share: where it is good, it stays as it was trained.
+# Tolerance in nats per piece: a model this close to the best share is left unchanged.
 SLACK = 0.005
-# Captions that are looked at, and how many side by side: bounds on time and memory.
+# Maximum number of captions, and captions per batch; they bound time and memory.
 MOST, ROWS = 1024, 64
 
 
 def calibrate(model: LanguageModel, ids_BxT: NDArray[np.int64]) -> float:
-    """Blend a model's guesses with the unigram baseline's, as far as captions ask for it.
+    """Interpolate a model with the unigram baseline, with the weight that fits held-out captions best.
 
-    A model that knows its captions by heart is sure of itself where others begin, and wrong. Weighed against word
-    counts (log-linear interpolation, Klakow, 1998) it guesses these about as well as the counts do, or better.
+    A model that has memorised its captions is overconfident on others. Interpolated with unigram counts (log-linear
+    interpolation, Klakow, 1998), it predicts these at least about as well as the counts do.
 
     Args:
-        model: Trained; see `LanguageModel.blend_unigram` for what becomes of it.
-        ids_BxT: Captions that it has not learned from.
+        model: A trained model, which is changed in place; see `LanguageModel.blend_unigram`.
+        ids_BxT: Held-out captions.
 
     Returns:
-        The share of the model's own guesses; 1, and nothing is changed, where there are no captions or its weights are
-        not numbers.
+        The weight of the model's own predictions; 1, which leaves the model unchanged, if there are no captions or
+        its weights are not finite.
     """
     if not len(ids_BxT):
         return 1.0
@@ -37,14 +37,14 @@ def calibrate(model: LanguageModel, ids_BxT: NDArray[np.int64]) -> float:
 
 
 def nats_by_share(model: LanguageModel, ids_BxT: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What a piece of captions costs at each of `SHARES`, in nats, float64[shares]."""
+    """Mean negative log-likelihood per piece at each of `SHARES`, in nats, float64[shares]."""
     measure = tf.function(lambda ids: _nats_by_share(model, ids), reduce_retracing=True)
     parts = [measure(tf.constant(ids_BxT[start : start + ROWS])) for start in range(0, len(ids_BxT), ROWS)]
     return np.sum(parts, axis=0, dtype=np.float64) / (ids_BxT[:, 1:] != PAD).sum()
 
 
 def _nats_by_share(model: LanguageModel, ids_BxT: tf.Tensor) -> tf.Tensor:
-    """What all pieces cost together, float32[shares]."""
+    """Summed negative log-likelihood of all pieces, float32[shares]."""
     x_BxTxW, _ = model.read(ids_BxT[:, :-1], model.no_states(tf.shape(ids_BxT)[0]))
     told_BxT = tf.not_equal(ids_BxT[:, 1:], PAD)
     targets_N = tf.boolean_mask(ids_BxT[:, 1:], told_BxT)

@@ -1,4 +1,4 @@
-"""Whether a picture shows what a caption says, by a small network that reads pictures into embeddings of captions."""
+"""A measure of how well pictures match captions: a small network that predicts caption embeddings from pictures."""
 
 from typing import Any
 
@@ -12,18 +12,17 @@ from models.photo_network import LEAST_SPREAD, normalised
 from models.tensors import Tensor, to_float
 
 SMALLEST = 4
-"""Pixels along a side at which convolutions end."""
+"""Side of the last feature map."""
 
 
 class CaptionJudge(keras.Model):
-    """Guesses the embedding of a picture's caption, of which counts what it differs by from other captions'.
+    """Predicts the standardised embedding of a picture's caption.
 
-    It learns from pictures to train on, shares no weights with a generator, and so can tell of its drawings whether
-    they show what they should.
+    It is trained on the training pictures and shares no weights with the generator whose drawings it judges.
 
     Args:
         picture_size: Side of a picture in pixels.
-        embeddings: Of captions to train on, float32[n, embedding_size].
+        embeddings: Embeddings of training captions, float32[n, embedding_size].
         width: Channels of the finest level.
     """
 
@@ -41,27 +40,27 @@ class CaptionJudge(keras.Model):
         self(ops.zeros([1, picture_size, picture_size, 3]))
 
     def call(self, pictures: Tensor) -> Tensor:
-        """float32[b, s, s, 3] in -1..1 -> what `standardised` gives of the captions, float32[b, embedding_size]."""
+        """float32[b, s, s, 3] in -1..1 -> standardised embeddings, float32[b, embedding_size]."""
         x = pictures
         for convolution in self.convolutions:
             x = convolution(x)
         return self.guess(ops.reshape(x, [-1, int(np.prod(x.shape[1:]))]))
 
     def standardised(self, embeddings: Tensor) -> Tensor:
-        """What embeddings say beyond what all captions say; of the same shape."""
+        """Embeddings relative to the mean and deviation of the training captions; the same shape."""
         return normalised((embeddings - self.mean) / self.spread)
 
     def agreement(self, pictures: Tensor, embeddings: Tensor, others: Tensor) -> Tensor:
-        """How well pictures agree with their captions.
+        """Rank the captions of pictures among other captions.
 
         Args:
             pictures: uint8[b, s, s, 3].
-            embeddings: Of their captions, float32[b, embedding_size].
-            others: Of some other captions, float32[m, embedding_size].
+            embeddings: Embeddings of their captions, float32[b, embedding_size].
+            others: Embeddings of other captions, float32[m, embedding_size].
 
         Returns:
-            float32[b] in 0..1: the share of the other captions that the picture shows less well than its own, with ties
-            as halves; about 1/2 for pictures that have nothing to do with their captions.
+            float32[b] in 0..1: the share of the other captions that match the picture less well than its own; ties
+            count as half. About 1/2 for pictures that are unrelated to their captions.
         """
         guessed = self(to_float(pictures))
         own = ops.sum(guessed * self.standardised(embeddings), axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Networks that look at a picture beside its caption and are gone after training: the critic and the encoder."""
+"""The critic and the encoder, which process a picture with its caption and are used only in training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from models.tensors import Tensor
 
 
 class Trunk(keras.layers.Layer):
-    """A picture and a caption embedding -> features, through strided convolutions that the caption modulates.
+    """Strided convolutions over a picture, modulated by the caption embedding.
 
     Args:
         widths: Channels of the first convolution and of each strided one after it.
-        block: The picture is folded into blocks of this side first.
+        block: Side of the blocks into which the picture is folded first (space to depth).
     """
 
     def __init__(self, widths: Sequence[int], block: int, **kwargs: Any) -> None:
@@ -31,7 +31,7 @@ class Trunk(keras.layers.Layer):
         self.modulated = [Modulated(width, dtype=self.dtype_policy) for width in rest]
 
     def call(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Pictures float[b, s, s, 3] and embeddings float[b, d] -> features [b, n] and the caption's, [b, 64]."""
+        """Pictures float[b, s, s, 3] and embeddings float[b, d] -> features of both, [b, n] and [b, 64]."""
         picture, embedding = inputs
         style = self.read(embedding)
         x = ops.space_to_depth(picture, self.block) if self.block > 1 else picture
@@ -44,7 +44,7 @@ class Trunk(keras.layers.Layer):
 
 
 class Critic(keras.Model):
-    """How real a picture looks for its caption: a projection discriminator (Miyato and Koyama, 2018)."""
+    """A projection discriminator (Miyato and Koyama, 2018): scores how real a picture looks given its caption."""
 
     def __init__(
         self, picture_size: int, embedding_size: int, widths: Sequence[int] = (32, 64, 96), **kwargs: Any
@@ -66,13 +66,13 @@ class Critic(keras.Model):
 
 
 class Encoder(keras.Model):
-    """What noise could have drawn a picture: the posterior of a conditional VAE (Sohn et al., 2015).
+    """Infers the noise of a picture: the posterior of a conditional VAE (Sohn et al., 2015).
 
-    It is shown how the picture differs from the drawing without noise, and so learns about nothing but what the
-    caption leaves open. It looks at patches one by one and averages what it found, so that any share of them will do.
+    Its input is the difference between the picture and the drawing without noise, so that the noise encodes only what
+    the caption leaves open. It encodes patches independently and averages the results, so any subset of them will do.
 
     Args:
-        patches: Patches in a picture, as `Generator.cut` counts them.
+        patches: Number of patches in a picture, as `Generator.cut` counts them.
         side: Side of a patch in pixels.
         embedding_size: Width of a caption embedding.
         noise_size: Width of the noise.
@@ -91,18 +91,18 @@ class Encoder(keras.Model):
         self([empty, empty, ops.zeros([1], "int32"), ops.zeros([1, embedding_size])])
 
     def call(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Read patches.
+        """Encode patches.
 
         Args:
             inputs: Patches of pictures and of their drawings without noise, each float32[b * n, side, side, 3]; the
-                numbers of the patches, int32[n]; the captions' embeddings, float32[b, d].
+                indices of the patches, int32[n]; the embeddings of the captions, float32[b, d].
 
         Returns:
             Mean and log deviation of the noise, each float32[b, noise_size].
         """
         real, silent, patches, embedding = inputs
         rows, count = ops.shape(embedding)[0], ops.shape(patches)[0]
-        # A gather's gradient is sparse, and XLA compiles a sparse one within a conditional anew for every batch.
+        # The gradient of a gather is sparse; within a conditional, XLA recompiles sparse gradients for every batch.
         places = ops.matmul(ops.one_hot(patches, self.places.input_dim), self.places.embeddings)
         places = ops.broadcast_to(places[None], [rows, count, self.places.output_dim])
         shape = [rows, count, int(np.prod(real.shape[1:]))]

@@ -1,4 +1,4 @@
-"""Damage to pictures: noise, blur, shrinking and holes, drawn from a seed for each picture."""
+"""Damage to pictures: noise, blur, downscaling and holes, chosen by a seed for each picture."""
 
 from typing import NamedTuple
 
@@ -14,19 +14,19 @@ BLUR_REACH = 5
 HOLE_SIDES = (0.1, 0.35)
 SCRATCH_WIDTHS = (0.02, 0.06)
 HOLES, SCRATCHES = 3, 8
-# Keys' cubic (1981) where a pixel of half the size meets its neighbours: at distances of 1/4, 3/4, 5/4 and 7/4.
+# Keys' cubic kernel (1981) at the distances from a half-size pixel to its neighbours: 1/4, 3/4, 5/4 and 7/4.
 CUBIC = (0.8671875, 0.2265625, -0.0703125, -0.0234375)
 
 
 class Damaged(NamedTuple):
-    """Pictures as the restorer meets them.
+    """Damaged pictures, with the parameters of the damage.
 
     Attributes:
         pictures: float32[b, h, w, 3], about -1..1; holes are 0.
         masks: float32[b, h, w, 1], 1 inside a hole.
-        sigmas: float32[b], deviation of the noise in grey levels of 0..255.
-        blurs: float32[b], deviation of the blur in pixels.
-        enlarged: float32[b], 1 where the picture was shrunk to half and enlarged again.
+        sigmas: float32[b], standard deviation of the noise in grey levels of 0..255.
+        blurs: float32[b], standard deviation of the blur in pixels.
+        enlarged: float32[b], 1 if the picture was downscaled to half the size and upscaled again.
     """
 
     pictures: Tensor
@@ -37,18 +37,19 @@ class Damaged(NamedTuple):
 
 
 def damage(pictures: Tensor, seeds: Tensor) -> Damaged:
-    """Damage pictures: some are shrunk and enlarged; the others get noise, some of them blur and holes.
+    """Damage pictures: some are downscaled and upscaled; the others get noise, and some of them blur or holes.
 
-    A fifth are enlarged. Of the others, seven in twenty get holes, rectangles and scratches; a fifth are blurred; and
-    all get Gaussian noise of 0 to 50 grey levels, save most of those with holes and some of the rest. Noise is the same
-    in the three channels of a grey picture, and is clipped to -1..1 in half of the pictures, as a file clips it.
+    A fifth are downscaled and upscaled. Of the others, seven in twenty get holes (rectangles and scratches); a fifth
+    are blurred; and all get Gaussian noise of 0 to 50 grey levels, except most of those with holes and some of the
+    rest. Noise is the same in the three channels of a grey picture. Half of the pictures are clipped to -1..1, as in a
+    file.
 
     Args:
-        pictures: float32[b, h, w, 3] in -1..1, of static and even sides.
-        seeds: int64[b]; the same seed damages a picture in the same way.
+        pictures: float32[b, h, w, 3] in -1..1, with static, even sides.
+        seeds: int64[b]; the same seed always does the same damage.
 
     Returns:
-        The damaged pictures with what is known of the damage.
+        The damaged pictures and the parameters of the damage.
     """
     height, width = pictures.shape[1], pictures.shape[2]
     chances_Bx7, holes_BxHxK, scratches_BxSxK = uniform_draws(seeds)
@@ -69,14 +70,14 @@ def damage(pictures: Tensor, seeds: Tensor) -> Damaged:
 
 
 def uniform_draws(seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Uniform draws: float32[b, 7] decide on the damage, float32[b, 3, 5] on holes, float32[b, 8, 5] on scratches."""
+    """Uniform numbers for the kind of damage, float32[b, 7], for holes, [b, 3, 5], and for scratches, [b, 8, 5]."""
     chances = uniform_rows(seeds, 7 + 5 * (HOLES + SCRATCHES), stream=2)
     places = ops.reshape(chances[:, 7:], [-1, HOLES + SCRATCHES, 5])
     return chances[:, :7], places[:, :HOLES], places[:, HOLES:]
 
 
 def indicator(condition: Tensor) -> Tensor:
-    """Float32 1 where a condition holds, 0 elsewhere."""
+    """float32, 1 where a condition holds and 0 elsewhere."""
     return ops.cast(condition, "float32")
 
 
@@ -86,7 +87,7 @@ def per_picture(rows: Tensor) -> Tensor:
 
 
 def noise(pictures: Tensor, seeds: Tensor) -> Tensor:
-    """Standard normal, float32[b, h, w, 3], of static sides; equal in the channels of pictures that are grey."""
+    """Standard normal noise, float32[b, h, w, 3], with static sides; equal in the channels of grey pictures."""
     _, height, width, channels = pictures.shape
     drawn = ops.reshape(normal_rows(seeds, height * width * channels, stream=3), [-1, height, width, channels])
     grey = ops.all(ops.equal(pictures, pictures[..., :1]), axis=[1, 2, 3], keepdims=True)
@@ -94,11 +95,11 @@ def noise(pictures: Tensor, seeds: Tensor) -> Tensor:
 
 
 def blur(pictures: Tensor, deviations: Tensor) -> Tensor:
-    """A Gaussian blur, each row its own.
+    """Gaussian blur, with a deviation for each row.
 
     Args:
         pictures: float32[b, h, w, c].
-        deviations: float32[b] in pixels, up to 2; 0 leaves a picture as it is.
+        deviations: float32[b] in pixels, up to 2; 0 leaves a picture unchanged.
 
     Returns:
         float32[b, h, w, c].
@@ -115,9 +116,9 @@ def blur(pictures: Tensor, deviations: Tensor) -> Tensor:
 
 
 def shrink(pictures: Tensor) -> Tensor:
-    """Halve float32[b, h, w, c] by antialiased bicubic interpolation, in whole grey levels as a file has them.
+    """Downscale float32[b, h, w, c] to half the size by antialiased bicubic interpolation, rounded to grey levels.
 
-    Even sides; mirrored at the borders, as in MATLAB's imresize.
+    The sides must be even. Borders are mirrored, as in MATLAB's imresize.
     """
     weights = [weight / 2 for weight in (*reversed(CUBIC), *CUBIC)]
 
@@ -131,7 +132,7 @@ def shrink(pictures: Tensor) -> Tensor:
 
 
 def enlarge(pictures: Tensor) -> Tensor:
-    """Double float32[b, h, w, c] by bicubic interpolation (Keys, 1981), mirrored at the borders."""
+    """Upscale float32[b, h, w, c] to twice the size by bicubic interpolation (Keys, 1981), mirrored at the borders."""
     near, next_, far, farthest = CUBIC
     weights = (farthest, next_, near, far)
 
@@ -148,17 +149,17 @@ def enlarge(pictures: Tensor) -> Tensor:
 
 
 def mirrored(pictures: Tensor, margin: int) -> Tensor:
-    """Rows added above and below."""
+    """Pad pictures above and below with mirrored rows."""
     return ops.pad(pictures, [[0, 0], [margin, margin], [0, 0], [0, 0]], "symmetric")
 
 
 def transpose(pictures: Tensor) -> Tensor:
-    """Rows and columns exchanged."""
+    """Exchange rows and columns."""
     return ops.transpose(pictures, [0, 2, 1, 3])
 
 
 def rectangles(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
-    """A rectangle in half of the rows, float32[b, height, width, 1]; draws are uniform in [0, 1)."""
+    """A mask with a rectangle, empty in half of the rows, float32[b, height, width, 1]; `chances` are in [0, 1)."""
     wanted, top, left, tall, wide = (chances_Bx5[:, i, None, None] for i in range(5))
     smallest, largest = HOLE_SIDES
     tall, wide = (smallest + (largest - smallest) * side for side in (tall, wide))
@@ -169,7 +170,7 @@ def rectangles(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
 
 
 def scratches(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
-    """A straight scratch from edge to edge in half of the rows; arguments and result as for `rectangles`."""
+    """A mask with a straight scratch from edge to edge; arguments and result as for `rectangles`."""
     wanted, angle, thickness, through_y, through_x = (chances_Bx5[:, i, None, None] for i in range(5))
     y, x = grid(height, width)
     distance = (y - through_y) * ops.cos(angle * np.pi) - (x - through_x) * ops.sin(angle * np.pi)
@@ -178,7 +179,7 @@ def scratches(chances_Bx5: Tensor, height: int, width: int) -> Tensor:
 
 
 def grid(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """The middles of pixels in 0..1: y, float32[1, height, 1], and x, float32[1, 1, width]."""
+    """The centres of pixels in 0..1: y, float32[1, height, 1], and x, float32[1, 1, width]."""
     y = (ops.arange(height, dtype="float32") + 0.5) / height
     x = (ops.arange(width, dtype="float32") + 0.5) / width
     return y[None, :, None], x[None, None, :]

@@ -1,7 +1,7 @@
-"""One policy for the device: whether XLA compiles, and which precision trains.
+"""The policy for each device: what XLA compiles, and the precision of training.
 
-The choices follow measurements (docs/architecture/02-models.md): on a GPU XLA and bfloat16 win everywhere; on a CPU
-XLA wins for dense and recurrent networks and loses for convolutions, where oneDNN is faster.
+The choices follow measurements (docs/architecture/02-models.md): on a GPU, XLA and bfloat16 are always faster; on a
+CPU, XLA is faster for dense and recurrent networks, and slower than oneDNN for convolutions.
 """
 
 import functools
@@ -13,13 +13,14 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class DevicePolicy:
-    """What the trainers ask before they compile.
+    """How trainers compile their models.
 
     Attributes:
         device: `gpu` or `cpu`.
-        jit_dense: Whether XLA compiles what has no convolutions: the language model's training and decoding, and the
-            generator's warm-up.
-        jit_convolution: Whether XLA compiles what has: the adversarial phase and the restorer's training.
+        jit_dense: Whether XLA compiles models without convolutions: the language model's training and decoding, and
+            the generator's warm-up.
+        jit_convolution: Whether XLA compiles models with convolutions: the adversarial phase and the restorer's
+            training.
         precision: Keras dtype policy for convolutions in training; weights stay float32.
     """
 
@@ -31,7 +32,7 @@ class DevicePolicy:
 
 @functools.cache
 def device_policy() -> DevicePolicy:
-    """The policy for the first device that TensorFlow sees; on a GPU, memory is taken as it is needed."""
+    """The policy for the first device that TensorFlow sees; on a GPU, memory growth is enabled."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         precision = "mixed_bfloat16" if cpu_has_bfloat16() else "float32"
@@ -44,7 +45,7 @@ def device_policy() -> DevicePolicy:
 
 
 def cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor multiplies bfloat16 natively (AVX-512 BF16 or AMX); False where it does not say."""
+    """Whether the processor multiplies bfloat16 natively (AVX-512 BF16 or AMX); False if this cannot be determined."""
     try:
         flags = cpuinfo.read_text(encoding="utf-8")
     except OSError:

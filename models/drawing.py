@@ -192,22 +192,22 @@ def at_scale(scale: tf.Tensor | None, whole: Callable[[], Any], finer: Callable[
 
 
 def times_of(scale: tf.Tensor) -> tf.Tensor:
-    """In the graph: a scale, an integer scalar, as int32[]; that it is in the range of `SCALE` is asserted."""
+    """In the graph: a scale, an integer scalar, as int32[]; the graph asserts that it is in the range of `SCALE`."""
     return tf.cast(within(SCALE, scale), tf.int32)
 
 
 def within(option: Option[int], values: tf.Tensor) -> tf.Tensor:
-    """In the graph: values that are asserted to lie in an option's range."""
+    """In the graph: the values, asserted to be in an option's range."""
     fits = tf.reduce_all((values >= option.least) & (values <= option.most))
     with tf.control_dependencies([tf.debugging.Assert(fits, [f"{option.rule}, not", values])]):
         return tf.identity(values)
 
 
 def as_scale(scale: int) -> tf.Tensor | None:
-    """A scale as `Drawer.draw` takes it.
+    """The argument `scale` of `Drawer.draw`.
 
     Raises:
-        ValueError: If it is out of range.
+        ValueError: The scale is out of range.
     """
     SCALE.check(scale)
     return None if scale == 1 else tf.constant(scale, tf.int64)

@@ -1,4 +1,4 @@
-"""What the networks of all generators have in common."""
+"""The base class of the networks of all generators."""
 
 from typing import Any, Self
 
@@ -8,7 +8,7 @@ from models.language_network import LanguageNetwork
 
 
 class DrawingNetwork(keras.Model):
-    """A network that draws what the embedding of a caption says, with the language model that embeds it inside.
+    """A network that draws from caption embeddings, and contains the language model that computes them.
 
     Subclasses take the language model as the first argument of their constructor, keep it as `language_model`, and set
     `picture_size`.
@@ -18,11 +18,11 @@ class DrawingNetwork(keras.Model):
     picture_size: int
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that every generator's constructor has."""
+        """The arguments that the constructors of all generators have in common."""
         language_model = keras.saving.serialize_keras_object(self.language_model)
         return {**super().get_config(), "language_model": language_model, "picture_size": self.picture_size}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Rebuild the network and the language model that it reads with."""
+        """Rebuild the network and its language model."""
         return cls(keras.saving.deserialize_keras_object(config.pop("language_model")), **config)

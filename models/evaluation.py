@@ -1,8 +1,8 @@
-"""The `evaluate` signature of each model: raw examples in, what the Evaluators add up out; and `exhibit`, pictures.
+"""The signatures for evaluation: `evaluate` maps raw examples to metrics by row, `exhibit` to pictures.
 
-A row is measured in the model's own graph, once: TFMA would measure it anew for each metric and each slice that it is
-part of. The signatures read raw examples rather than transformed ones, so that the last blessed model can be judged
-beside the new one even where vocabulary or picture size have changed since.
+Each row is evaluated once, in the model's own graph; TFMA would evaluate it again for each metric and slice. The
+signatures take raw examples rather than transformed ones, so that the last blessed model can be compared with the new
+one even if the vocabulary or the picture size has changed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,23 +23,23 @@ from models.tensors import to_float, to_uint8
 Evaluate = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 Judged = tuple[Evaluate, Evaluate]
 Measures = Mapping[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]
-"""By name, how near pictures are to the true ones: two of uint8[b, s, s, 3] to float32[b]."""
+"""Measures of similarity by name, from two batches of pictures, uint8[b, s, s, 3], to float32[b]."""
 BASELINE = "baseline_"
-"""Begins the name of what was measured of the baseline."""
+"""Prefix of the metrics of the baseline."""
 MEAN, WORDS = "mean_", "words_"
-"""Begin the names of what was measured of the mean pictures, of all training data and of a caption's words."""
+"""Prefixes of the metrics of the mean training picture, and of the picture predicted from a caption's words."""
 RAW = {
     name: tf.io.FixedLenFeature([], tf.string, default_value="") for name in ("image", "text", "text_zh", "language")
 }
 PICTURES_OUTPUT = "pictures"
 AGREEMENT = "agreement"
-"""The output of how well drawings agree with their captions."""
+"""Name of the output that measures how well drawings match their captions."""
 
 
 def evaluate_language_model(model: LanguageModel) -> Evaluate:
-    """`model_nats`, `unigram_nats` and `pieces`, float32[b] each.
+    """`evaluate` for a language model: returns `model_nats`, `unigram_nats` and `pieces`, float32[b] each.
 
-    They are of the caption in the example's `language`; of both captions where it names none.
+    They refer to the caption in the example's `language`, or to both captions if it has none.
     """
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -53,12 +53,12 @@ def evaluate_language_model(model: LanguageModel) -> Evaluate:
 
 
 def in_language(texts: tf.Tensor, asked: tf.Tensor) -> tf.Tensor:
-    """The texts, string[b], that are asked for, bool[b]; the others are empty."""
+    """The texts, string[b], of the selected rows, bool[b]; empty strings elsewhere."""
     return tf.where(asked, texts, "")
 
 
 def counted(model: LanguageModel, texts: tf.Tensor) -> list[tf.Tensor]:
-    """What `negative_log_likelihood` says of captions, string[b]: three of float32[b]; zeros for an empty one."""
+    """The results of `negative_log_likelihood` for captions, string[b]: three float32[b]; zeros for empty captions."""
     scores = model.negative_log_likelihood(model.tokenizer.tokenize(texts))
     return [tf.where(tf.strings.length(texts) > 0, score, 0.0) for score in scores]
 
@@ -66,11 +66,11 @@ def counted(model: LanguageModel, texts: tf.Tensor) -> list[tf.Tensor]:
 def evaluate_generator(
     model: Drawer, other_captions: Sequence[str], measures: Measures, judge: CaptionJudge, means: MeanPictures
 ) -> Judged:
-    """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: drawn from its caption, from another's, the real one.
+    """The signatures of a generator.
 
-    The second is the text-blind baseline: it has seen as many pictures, and does not know which one is asked for.
-    `evaluate` also measures the mean pictures, under `MEAN` and `WORDS`, and gives `AGREEMENT`, float32[b], which the
-    judge says.
+    `exhibit` returns three pictures per row, uint8[b, 3, s, s, 3]: drawn from the row's caption, drawn from another
+    row's caption, and the real one. The second is the text-blind baseline. `evaluate` also measures the mean pictures,
+    with the prefixes `MEAN` and `WORDS`, and returns the judge's `AGREEMENT`, float32[b].
     """
     others = tf.constant(list(other_captions))
 
@@ -102,7 +102,7 @@ def captions_of(raw: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 
 def evaluate_restorer(model: Restorer, picture_size: int, measures: Measures) -> Judged:
-    """`exhibit` gives three pictures a row, uint8[b, 3, s, s, 3]: restored, damaged and clean.
+    """The signatures of a restorer; `exhibit` returns restored, damaged and clean pictures, uint8[b, 3, s, s, 3].
 
     The restorer estimates the noise level itself.
     """
@@ -122,12 +122,12 @@ def measured(
     measures: Measures,
     further: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]] | None = None,
 ) -> Evaluate:
-    """`evaluate` for a picture model: its picture held against the truth, and the baseline's; float32[b] each.
+    """`evaluate` for a picture model: compares its picture and the baseline's with the real one, float32[b] each.
 
     Args:
-        exhibit: Gives the model's picture, the baseline's and the true one.
-        measures: How near pictures are to the true ones.
-        further: What else is measured, from examples, the model's pictures and the true ones.
+        exhibit: Returns the model's picture, the baseline's and the real one.
+        measures: Measures of similarity to the real picture.
+        further: Further metrics, computed from examples, the model's pictures and the real ones.
     """
 
     def evaluate(examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -140,7 +140,7 @@ def measured(
 
 
 def seeds_of(images: tf.Tensor) -> tf.Tensor:
-    """A seed for each encoded picture, int64[b], the same wherever it is judged."""
+    """A seed for each encoded picture, int64[b], which depends only on its bytes."""
     return tf.strings.to_hash_bucket_fast(images, 2**31 - 1)
 
 

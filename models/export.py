@@ -1,7 +1,7 @@
-"""The served signatures: what each model takes and gives over TensorFlow Serving.
+"""The served signatures: inputs and outputs of each model in TensorFlow Serving.
 
-XLA is left out of every signature, since the stock server refuses compiled ones unless it is started with a flag.
-Names that end in `_bytes` travel as base64 in JSON.
+No signature uses XLA, because the stock server refuses compiled ones unless it is started with a flag.
+Values whose names end in `_bytes` are base64-encoded in JSON.
 """
 
 import functools
@@ -40,11 +40,11 @@ DTYPES: Mapping[str, tf.DType] = {
 }
 
 LARGEST_CONSTANT = 2**20
-"""Bytes of a weight, beyond which a served model holds it as a variable: a constant is in memory several times."""
+"""Size of a weight in bytes above which a served model keeps it as a variable: constants are copied in memory."""
 DRAWING = {"serving_default": 2, "options": 5, "candidates": 6, "scaled": 7, "draw": 7}
-"""Signatures that draw, and how many of the inputs of `blend` each takes: the first ones."""
+"""Signatures that draw, and how many of the inputs of `blend` each takes, counted from the first."""
 ONE_PASS = config_pb2.ConfigProto()
-"""How TensorFlow optimizes the graphs of a served model: a second pass finds nothing more, and takes as long."""
+"""Graph optimization options of a served model: a second pass takes as long as the first and finds nothing more."""
 ONE_PASS.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
 ONE_PASS.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
 
@@ -52,8 +52,8 @@ ONE_PASS.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2
 def export_language_model(model: LanguageModel, out: Path) -> None:
     """Write `serving_default` (prompt, seed, temperature -> text) and `embed` (caption -> embedding).
 
-    `continue_by` also takes length, the most pieces to add: lengths that grow show a caption as it is written. Typing
-    errors of one letter in a prompt are corrected, as in `export_text_to_image`.
+    `continue_by` also takes length, the maximum number of pieces to add; increasing lengths show a caption as it is
+    written. Spelling errors of one letter in a prompt are corrected, as in `export_text_to_image`.
     """
     whole = tf.constant([model.length])
 
@@ -77,12 +77,12 @@ def export_generator(model: Drawer, out: Path) -> None:
 
 
 def export_restorer(model: Restorer, out: Path) -> None:
-    """Write `serving_default` (image_bytes, noise_sigma -> image_bytes) and what else the restorer does.
+    """Write `serving_default` (image_bytes, noise_sigma -> image_bytes), `inpaint`, `sharpen` and `enlarge`.
 
-    `inpaint` also takes mask_bytes, `sharpen` also takes blur_sigma, and `enlarge` takes image_bytes alone and doubles
-    their sides. Pictures may be of any size from 8 pixels a side, each row its own; `noise_sigma` is in grey levels of
-    0..255, and a negative one is estimated; `blur_sigma` is in pixels. A mask is a picture of the same size, white
-    where the hole is.
+    `inpaint` also takes mask_bytes, `sharpen` also takes blur_sigma, and `enlarge` takes only image_bytes and doubles
+    the sides. Pictures may have any size from 8 pixels per side, and rows may differ in size. `noise_sigma` is in grey
+    levels of 0..255; if it is negative, the noise is estimated. `blur_sigma` is in pixels. A mask is a picture of the
+    same size, white in the hole.
     """
 
     def restored(image: tf.Tensor, mask: tf.Tensor | None, sigma: tf.Tensor, blur: tf.Tensor) -> tf.Tensor:
@@ -124,20 +124,21 @@ def export_restorer(model: Restorer, out: Path) -> None:
 
 
 def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str, Sequence[str]] | None = None) -> None:
-    """Write `serving_default` (prompt, seed), signatures that take `models.options` too, and `facts`.
+    """Write `serving_default` (prompt, seed), signatures that also take options of `models.options`, and `facts`.
 
-    `draw` takes temperature, expand, refine, candidates and scale; `blend` takes all options, and draws the picture a
-    share of the way from that of the prompt and seed to that of the other prompt and seed. Options that a request
-    leaves out have their defaults. `options`, `candidates` and `scaled`, which take three, four and five options, are
-    deprecated. All go by row, and give image_bytes, expanded_prompt (of the nearer prompt), read_as, the (nearer)
-    prompt with typing errors of one letter corrected, empty where there are none, and unknown_words, those that the
-    vocabulary lacks (of both prompts, where two are blended).
+    `draw` takes temperature, expand, refine, candidates and scale; `blend` takes all options, and interpolates between
+    the pictures of two prompts and seeds. Options that a request leaves out have their defaults. `options`,
+    `candidates` and `scaled`, which take three, four and five options, are deprecated.
 
-    `facts` (language -> prompts, picture_size) describes the model: the `prompts` to try in a language, such as `en`,
+    All process rows independently and return image_bytes; expanded_prompt (of the nearer prompt); read_as, the (nearer)
+    prompt with spelling errors of one letter corrected, or an empty string if there are none; and unknown_words, the
+    words missing from the vocabulary (of both prompts, if two are blended).
+
+    `facts` (language -> prompts, picture_size) describes the model: example `prompts` in a language, such as `en`,
     padded with empty ones, and the side in pixels of a picture at scale 1.
     """
     reader = model.generator.language_model
-    # As defaults of arguments they become those of the signature: one row, whatever the rows of a request.
+    # Defaults of arguments become defaults of the signature; they have one row, whatever the batch size of a request.
     without = {"to_prompt": "", "to_seed": 0}
     left_out = {
         option.name: tf.constant([without.get(option.name, option.default)], option.dtype)
@@ -163,7 +164,7 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
         blending, rows = tf.where(shares > 0), tf.size(seed)
 
         def both(start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-            """What all rows start from, then what those that blend go to."""
+            """The start of all rows, then the end of the rows that blend."""
             return tf.concat([by_row(start), tf.gather_nd(by_row(end), blending)], axis=0)
 
         def ends(column: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -175,7 +176,7 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
         captions = model.captions(read, seeds, warmth, expanding)
         embeddings = reader.embed_texts(captions)
         chosen = model.choose(embeddings, seeds, counts)
-        # Finer pictures are drawn one by one, which bounds memory.
+        # Upscaled pictures are drawn one by one, which bounds memory.
         groups = tf.where(scales == 1, tf.zeros_like(scales), tf.range(1, tf.size(scales, tf.int64) + 1))
         drawn = [end for pair in zip(ends(embeddings), ends(chosen), strict=True) for end in pair]
         pictures = in_groups(groups, model.draw_between, *drawn, shares, refining, scales)
@@ -196,12 +197,12 @@ def export_text_to_image(model: TextToImage, out: Path, *, prompts: Mapping[str,
 
 
 def in_groups(groups: tf.Tensor, draw: Callable[..., tf.Tensor], *columns: tf.Tensor) -> tf.Tensor:
-    """In the graph: pictures of rows, drawn and encoded a group at a time, string[b].
+    """In the graph: the encoded pictures of rows, string[b], drawn one group at a time.
 
     Args:
-        groups: int[b], the number of each row's group; the rows of a group have one scale.
-        draw: Draws rows, all at the scale that is its last argument.
-        columns: What it takes of each row, with b rows each; the last is the scale, int64[b].
+        groups: int[b], the group of each row; all rows of a group have the same scale.
+        draw: Draws rows, all at the scale given by its last argument.
+        columns: Arguments of `draw`, with b rows each; the last is the scale, int64[b].
     """
     numbers, group_of_row = tf.unique(groups)
 
@@ -215,7 +216,7 @@ def in_groups(groups: tf.Tensor, draw: Callable[..., tf.Tensor], *columns: tf.Te
 
 
 def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callable[..., Tensors]:
-    """The endpoint `facts`; see `export_text_to_image`."""
+    """The signature `facts`; see `export_text_to_image`."""
     longest = max(map(len, prompts.values()), default=0)
     padded = {code: tf.constant([*some, *[""] * (longest - len(some))], tf.string) for code, some in prompts.items()}
 
@@ -230,7 +231,7 @@ def facts_of(model: TextToImage, prompts: Mapping[str, Sequence[str]]) -> Callab
 
 
 def export_judged(model: Any, endpoints: Sequence[Callable[..., Tensors]], out: Path) -> None:
-    """Write what the pipeline's judges call, on serialized examples; the weights are variables."""
+    """Write the signatures for evaluation, which take serialized examples; the weights stay variables."""
     write(out, model, endpoints)
 
 
@@ -240,14 +241,14 @@ def write(
     endpoints: Sequence[Callable[..., Tensors]],
     narrower: Mapping[str, tuple[str, int]] | None = None,
 ) -> None:
-    """Write a SavedModel whose signatures are the endpoints, by name.
+    """Write a SavedModel with the endpoints as signatures, by name.
 
     Args:
         out: Folder to write.
         model: The model of the endpoints, whose tokenizer they may use.
-        endpoints: Functions of batched tensors; their arguments' names decide the dtypes.
-        narrower: Further signatures: each is an endpoint, by its name, with so many of its arguments; the others have
-            defaults.
+        endpoints: Functions of batched tensors; the names of their arguments determine the dtypes.
+        narrower: Further signatures: the name of an endpoint, and how many of its arguments each takes; the others
+            have defaults.
     """
     archive = keras.export.ExportArchive()
     reader = getattr(model, "language_model", model)
@@ -268,7 +269,7 @@ def write(
 
 
 def taking(count: int, added: Callable[..., Tensors], endpoint: Callable[..., Tensors]) -> Callable[..., Tensors]:
-    """What was added of an endpoint, with so many of its arguments."""
+    """A signature that takes the first `count` arguments of an endpoint."""
 
     def narrower(*inputs: tf.Tensor) -> Tensors:
         return added(*inputs)
@@ -279,10 +280,10 @@ def taking(count: int, added: Callable[..., Tensors], endpoint: Callable[..., Te
 
 
 def make_ready(file: Path, wider: Mapping[str, str]) -> None:
-    """Let a server load a SavedModel sooner: it optimizes each graph at its first call, which takes seconds.
+    """Reduce the time of the first calls to a SavedModel, when a server optimizes each graph, which takes seconds.
 
-    Signatures that are others with fewer inputs run the graph of these, `wider`, so that a server needs it once, and
-    all graphs are optimized in one pass.
+    Signatures that are others with fewer inputs share the graphs of these, `wider`, and all graphs are optimized in
+    one pass.
     """
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     (meta,) = saved.meta_graphs
@@ -301,15 +302,15 @@ def make_ready(file: Path, wider: Mapping[str, str]) -> None:
 
 
 def bytes_of(variable: keras.Variable) -> int:
-    """How much memory a variable takes."""
+    """The size of a variable in bytes."""
     return int(np.prod(variable.shape)) * tf.as_dtype(variable.dtype).size
 
 
 def frozen(models: Sequence[keras.Model], *endpoints: Callable[..., Tensors]) -> list[Callable[..., Tensors]]:
-    """The endpoints with weights as constants, which TensorFlow lays out for its kernels once, not at every call.
+    """The endpoints with weights as constants, whose layout TensorFlow optimizes once instead of at every call.
 
-    Each constant stands in a function of its own that all endpoints call, so a SavedModel holds it once. TensorFlow
-    inlines it where it is used, into every branch and loop, so weights of more than `LARGEST_CONSTANT` stay variables.
+    Each constant has a function of its own that all endpoints call, so a SavedModel contains it once. TensorFlow
+    inlines it wherever it is used, in every branch and loop, so weights above `LARGEST_CONSTANT` stay variables.
     """
     scope = Constants([variable for model in models for variable in model.variables])
 
@@ -325,9 +326,9 @@ def frozen(models: Sequence[keras.Model], *endpoints: Callable[..., Tensors]) ->
 
 
 class Constants(keras.StatelessScope):  # type: ignore[misc]
-    """A scope in which variables up to `LARGEST_CONSTANT` are constants of the graph that asks for them.
+    """A scope in which variables up to `LARGEST_CONSTANT` are constants of the graph that reads them.
 
-    Constants of an outer graph would reach a branch or the body of a loop as its inputs, and be laid out at every call.
+    Constants of an outer graph would be inputs of a branch or loop body, and their layout would not be optimized.
     """
 
     def __init__(self, variables: Sequence[keras.Variable]) -> None:
@@ -348,5 +349,5 @@ class Constants(keras.StatelessScope):  # type: ignore[misc]
 
 
 def constant_function(value: NDArray[Any]) -> Callable[[], tf.Tensor]:
-    """A function of the graph that gives a constant."""
+    """A graph function that returns a constant."""
     return tf.function(lambda: tf.constant(value), autograph=False)

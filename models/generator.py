@@ -1,4 +1,4 @@
-"""A generator that draws captions by a network that is a function of the plane."""
+"""A generator that draws captions with an implicit network; see `models.plane_network`."""
 
 import keras
 import tensorflow as tf
@@ -10,11 +10,11 @@ from models.sampling import Draw
 
 @keras.saving.register_keras_serializable(package="easel")
 class Generator(PlaneNetwork, DrawingModel):
-    """The function of the plane as a `Drawer`: see `PlaneNetwork`."""
+    """The network `plane` as a generator of captions, in TensorFlow's graph and from Python; see `PlaneNetwork`."""
 
     @property
     def draws(self) -> tuple[Draw, ...]:
-        """What `NoisePrior.sample` takes: float32[b] and float32[b, noise_size]."""
+        """The random numbers for `NoisePrior.sample`: float32[b] and float32[b, noise_size]."""
         return Draw("uniform", 4, ()), Draw("normal", 1, (self.noise_size,))
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,7 @@
-"""How the generator learns: a warm-up by reconstruction, then a short adversarial phase.
+"""Training of the generator: a warm-up by reconstruction, then a short adversarial phase.
 
-The warm-up finds the shapes: a multi-scale squared error that blends into an absolute one, at first without noise, then
-with noise that an encoder reads off the picture (a conditional VAE). The adversarial phase sharpens what is there: a
+The warm-up learns the shapes: a multi-scale squared error that blends into an absolute one, at first without noise,
+then with noise that an encoder infers from the picture (a conditional VAE). The adversarial phase adds sharpness: a
 relativistic pairing loss with zero-centred gradient penalties (R3GAN, Huang et al. 2024), here by finite differences
 and every few steps, and a mismatched caption as a second kind of fake (Reed et al., 2016).
 """
@@ -21,11 +21,11 @@ from models.training import Losses, ScheduledTraining, Update
 
 Batch = dict[str, Tensor]
 
-# What the weight of the divergence starts above its last value, as a multiple of that.
+# Additional weight of the divergence at the start, as a multiple of its final weight.
 INITIAL_KL_SCALE = 5.0
-# Deviation of the moves that the critic's slopes are measured by, in a range of pictures of 2.
+# Standard deviation of the perturbations for the critic's finite differences; pictures are in -1..1.
 MOVE = 0.05
-# Weight of the squared slopes against the critic's own loss.
+# Weight of the squared slopes relative to the critic's loss.
 SLOPE_WEIGHT = 0.05
 
 
@@ -35,7 +35,7 @@ def edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def squared_error(drawn: Tensor, real: Tensor) -> Tensor:
-    """Squared error at three scales and of the edges; finds a shape from far away. float32[b, s, s, 3] -> scalar."""
+    """Squared error at three scales and of edges, whose gradient reaches far. float32[b, s, s, 3] -> scalar."""
     error = drawn - real
     scales = {k: ops.average_pool(error, k, k) if k > 1 else error for k in (1, 2, 4)}
     by_scale = [k * ops.mean(scale**2) for k, scale in scales.items()]
@@ -43,19 +43,19 @@ def squared_error(drawn: Tensor, real: Tensor) -> Tensor:
 
 
 def absolute_error(drawn: Tensor, real: Tensor) -> Tensor:
-    """Absolute error of pixels and edges; draws clean outlines once the shape is there. Returns a scalar."""
+    """Absolute error of pixels and edges, which gives clean outlines once the shape is learned. Returns a scalar."""
     error = drawn - real
     return ops.mean(abs(error)) + 0.5 * sum(ops.mean(abs(edge)) for edge in edges(error))
 
 
 def encoder_of(generator: PlaneNetwork, *, width: int = 128) -> Encoder:
-    """A new encoder of a generator's noise."""
+    """A new, untrained encoder of a generator's noise."""
     side, embedding_size = 2 * generator.block, generator.language_model.embedding_size
     return Encoder(len(generator.points), side, embedding_size, generator.noise_size, width)
 
 
 class GeneratorTraining(ScheduledTraining):
-    """What both phases share: the generator, the encoder and the reconstruction of a picture from its own noise."""
+    """Base class of both phases: the generator, the encoder, and the reconstruction of pictures from encoded noise."""
 
     def __init__(
         self,
@@ -75,16 +75,16 @@ class GeneratorTraining(ScheduledTraining):
 
     @property
     def drawing_variables(self) -> list[keras.Variable]:
-        """What draws pictures again: the generator's weights and the encoder's."""
+        """The trainable variables of the reconstruction: the generator's and the encoder's."""
         return self.generator.trainable_variables + self.encoder.trainable_variables
 
     def encode(self, real: Tensor, embedding: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Noise that could have drawn some patches.
+        """Infer noise from some patches.
 
         Args:
-            real: The patches, float32[b * n, p, p, 3].
-            embedding: The captions', float32[b, d].
-            patches: The numbers of the patches, int32[n].
+            real: Patches, float32[b * n, p, p, 3].
+            embedding: Embeddings of the captions, float32[b, d].
+            patches: Indices of the patches, int32[n].
 
         Returns:
             A sample of the encoder's posterior, float32[b, noise_size], and the posterior's divergence from a standard
@@ -96,21 +96,21 @@ class GeneratorTraining(ScheduledTraining):
         return drawn_from(moments, self.seed_of("posterior")), ops.mean(divergence)
 
     def zero_noise(self, embedding: Tensor) -> Tensor:
-        """No noise for as many captions: zeros, float32[b, noise_size]."""
+        """Zeros for as many captions, float32[b, noise_size]."""
         return ops.zeros([ops.shape(embedding)[0], self.generator.noise_size])
 
 
 class GeneratorWarmup(GeneratorTraining):
-    """The reconstruction phase. The encoder's noise comes in after `noiseless` of the steps.
+    """The reconstruction phase. The encoder's noise is used after a share `noiseless` of the steps.
 
-    The weight of the divergence starts high, so that what the caption says is read off the caption, and falls to
+    The weight of the divergence starts high, so that noise does not encode what the caption says, and falls to
     `kl_weight`.
 
-    A step draws a random share of the patches, the same ones of all its pictures: how fast the generator learns is a
-    matter of how many pictures and steps it sees, hardly of how many pixels of each.
+    A step draws a random share of the patches, the same for all its pictures: the speed of learning depends on the
+    number of pictures and steps, and hardly on the number of pixels of each.
 
     Args:
-        noiseless: Share of the steps before the noise comes in.
+        noiseless: Share of the steps without noise at the start.
         drawn_share: Share of the patches that a step draws.
     """
 
@@ -129,7 +129,7 @@ class GeneratorWarmup(GeneratorTraining):
         return [Update(self.loss_of, self.drawing_variables, self.optimizer)]
 
     def loss_of(self, batch: Batch) -> tuple[Tensor, Losses]:
-        """The loss of `image` uint8[b, s, s, 3] and `embedding` float32[b, d], and what to report."""
+        """The loss of `image` uint8[b, s, s, 3] and `embedding` float32[b, d], and the losses to report."""
         chances = sampling.uniform([len(self.generator.points)], self.seed_of("patches"))
         patches = ops.argsort(chances)[: self.patches]
         real, embedding = self.generator.cut(to_float(batch["image"]), patches), batch["embedding"]
@@ -151,10 +151,10 @@ class GeneratorAdversarial(GeneratorTraining):
     """The adversarial phase.
 
     Args:
-        critic: The opponent, with an optimizer of its own.
+        critic: The discriminator.
         critic_optimizer: Its optimizer.
-        adversarial_weight: Weight of the adversarial loss against the reconstruction.
-        reconstruction_weights: The reconstruction's weight at the start and at the end of the phase.
+        adversarial_weight: Weight of the adversarial loss relative to the reconstruction.
+        reconstruction_weights: Weight of the reconstruction at the start and at the end of the phase.
         penalty_weight: Weight of the gradient penalties.
         penalty_every: Steps between gradient penalties.
     """
@@ -178,7 +178,7 @@ class GeneratorAdversarial(GeneratorTraining):
         self.penalty_weight = penalty_weight
         self.penalty_every = penalty_every
         critic_optimizer.build(critic.trainable_variables)
-        # Keras keeps the variables of `optimizer` alone.
+        # Keras tracks only the variables of `optimizer`.
         self.critic_state = critic_optimizer.variables
 
     def updates(self) -> list[Update]:
@@ -196,7 +196,7 @@ class GeneratorAdversarial(GeneratorTraining):
         return self.generator.prior.sample(embedding, uniform, normal)
 
     def critic_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
-        """Real pictures should score above drawn ones, and above themselves beside another's caption.
+        """The critic's loss: real pictures should score above drawn ones and above real ones with mismatched captions.
 
         Takes `image` uint8[b, s, s, 3] and `embedding` float32[b, d].
         """
@@ -215,7 +215,7 @@ class GeneratorAdversarial(GeneratorTraining):
         return adversarial + penalty, {"critic": adversarial}
 
     def penalty(self, pictures: list[Tensor], embedding: Tensor, scores: Tensor) -> Tensor:
-        """How steep the critic is at real and drawn pictures, by a small random step, as a scalar."""
+        """The gradient penalty at real and drawn pictures, by finite differences in a random direction; a scalar."""
         pictures_BxSxSx3 = ops.concatenate(pictures, axis=0)
         moves = sampling.normal(ops.shape(pictures_BxSxSx3), self.seed_of("penalty"))
         moved = pictures_BxSxSx3 + MOVE * moves
@@ -223,7 +223,7 @@ class GeneratorAdversarial(GeneratorTraining):
         return SLOPE_WEIGHT * self.penalty_every * self.penalty_weight * ops.mean(slopes**2)
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
-        """Drawn pictures should score above real ones, and reconstructions stay true; takes what the critic's does."""
+        """The adversarial and the reconstruction loss of the generator; takes the same batch as `critic_loss`."""
         real, embedding = to_float(batch["image"]), batch["embedding"]
         everywhere = ops.arange(len(self.generator.points))
         noise, divergence = self.encode(self.generator.cut(real, everywhere), embedding, everywhere)

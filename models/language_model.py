@@ -156,7 +156,7 @@ class LanguageModel(LanguageNetwork):
         draws = tf.reshape(draws, [-1, draws.shape[2]])
         rows = tf.shape(ids)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
-        # Nothing at all is no caption: what an empty prompt becomes has a piece at least.
+        # A caption is never empty: the continuation of an empty prompt has at least one piece.
         never_first, never = never, tf.tensor_scatter_nd_update(never, [[END]], [0.0])
         # Finished continuations are compared and the winner is cut, so that a longer length only ever adds pieces.
         cuts = tf.reduce_sum(tf.cast(is_prompt, tf.int32), axis=1) + lengths
@@ -166,7 +166,7 @@ class LanguageModel(LanguageNetwork):
 
         def writing(time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor) -> tf.Tensor:
             unfinished = tf.not_equal(last, END) & tf.not_equal(last, PAD) & (time < ends)
-            # Nats only grow, so what costs more than a finished continuation can no longer win.
+            # Nats only grow, so a continuation that costs more than a finished one can no longer win.
             best = tf.reduce_min(tf.reshape(tf.where(unfinished, np.inf, nats), [-1, tries]), axis=1)
             return unfinished & (nats <= tf.repeat(best, tries))
 
@@ -197,7 +197,7 @@ class LanguageModel(LanguageNetwork):
         return tf.ensure_shape(best, [self.length, None])
 
     def step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
-        """One piece through every layer: logits float32[b, vocabulary] and the new states."""
+        """Read one piece: returns logits, float32[b, vocabulary], and the new states."""
         x, after = self.tokens(last), []
         for lstm, state in zip(self.lstms, states, strict=True):
             x, state = lstm.cell(x, state)
@@ -205,7 +205,7 @@ class LanguageModel(LanguageNetwork):
         return self.next_piece(x), after
 
     def _block_step(self, blocks: list[Block], last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
-        """The same outside of XLA, in fewer operations."""
+        """The same as `step`, with fewer operations, but not supported by XLA."""
         x, after = tf.gather(tf.convert_to_tensor(self.tokens.embeddings), last), []
         for block, state in zip(blocks, states, strict=True):
             outputs, memories = read_block(block, x[None], state, tf.constant(1, tf.int64))
@@ -226,16 +226,16 @@ class LanguageModel(LanguageNetwork):
         Args:
             prompts: A string, a list of strings, or a dataset of string batches.
             seed: One for all prompts, or one for each.
-            temperature: 0 and up, one for all or one for each; 0 takes the likeliest piece each time.
-            length: Most pieces to add, one for all or one for each; without it, as many as a caption holds. Pieces
-                are words and, of scripts without spaces, characters.
+            temperature: 0 or more, one for all or one for each; 0 always takes the likeliest piece.
+            length: Maximum number of pieces to add, one for all or one for each; by default, as many as fit into a
+                caption. Pieces are words or, in scripts without spaces, characters.
 
         Returns:
-            A string for a string, else a list of strings. Each begins with its prompt, whatever that holds.
+            A string for a string, else a list of strings. Each begins with its prompt.
 
         Raises:
-            ValueError: If there is no prompt, a temperature or a length is negative, or there are not as many seeds,
-                temperatures or lengths as prompts.
+            ValueError: There is no prompt, a temperature or a length is negative, or the number of seeds, temperatures
+                or lengths differs from that of the prompts.
         """
         texts, single = as_strings(prompts)
         count = len(texts)
@@ -251,9 +251,9 @@ class LanguageModel(LanguageNetwork):
         return written[0] if single else written
 
     def _continue_some(self, *columns: NDArray[Any]) -> list[str]:
-        """Continue some rows (prompts, seeds, temperatures, lengths).
+        """Continue a batch of rows (prompts, seeds, temperatures, lengths).
 
-        XLA compiles for each number of rows: empty ones that end at once fill it up to a power of two.
+        XLA compiles for each number of rows, so empty rows, which end at once, pad it to a power of two.
         """
         count = len(columns[0])
         missing = (1 << (count - 1).bit_length()) - count
@@ -284,10 +284,10 @@ class LanguageModel(LanguageNetwork):
         return self.embed_texts(captions)
 
     def score(self, texts: Texts) -> Any:
-        """Nats per character of texts, END included; a float for a string, else float32[n].
+        """Negative log-likelihood in nats per character, END included; a float for a string, else float32[n].
 
-        A text may be of any length. Its characters are those that the tokenizer reads, normalised unless exact; an
-        empty text counts as one.
+        Texts may have any length. Characters are counted after normalisation, unless the model is exact; an empty text
+        counts as one character.
         """
         rows, single = as_strings(texts)
         strings = tf.constant(rows)
@@ -296,9 +296,9 @@ class LanguageModel(LanguageNetwork):
         return float(scores[0]) if single else scores.astype(np.float32)
 
     def nats(self, ids_BxT: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Nats that rows of ids cost, the first id given and PAD free: float64[b].
+        """Negative log-likelihood of rows of ids given their first id, in nats, without PAD: float64[b].
 
-        Rows may be of any length: they are read in windows, each from the states that the last one left.
+        Rows may have any length: they are read in windows, each from the final states of the previous one.
         """
         totals = np.zeros(len(ids_BxT))
         for first in range(0, len(ids_BxT), ROWS):
@@ -322,7 +322,7 @@ def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.T
     Args:
         logits: float32[b, v].
         draws: float32[b] in [0, 1).
-        temperatures: float32[b]; at 0 the likeliest piece is taken whatever the draw.
+        temperatures: float32[b]; at 0 the likeliest piece is taken, whatever the random number.
 
     Returns:
         int64[b].

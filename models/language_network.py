@@ -1,4 +1,4 @@
-"""The network of the language model: ids of captions in, the next pieces and the caption's embedding out."""
+"""The network of the language model: maps ids of captions to logits of the next pieces and to caption embeddings."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -17,19 +17,19 @@ States: TypeAlias = list[list[Tensor]]
 
 @keras.saving.register_keras_serializable(package="easel")
 class LanguageNetwork(keras.Model):
-    """Predicts the next piece of a caption, and reads a caption into its embedding.
+    """Predicts the next piece of a caption, and encodes a caption as its embedding.
 
     Args:
         vocabulary: The tokenizer's pieces, the reserved ones first.
-        length: Most ids in a caption, START and END included.
-        token_size: Width of a piece's embedding.
+        length: Maximum number of ids in a caption, START and END included.
+        token_size: Width of the embedding of a piece.
         width: Units of each LSTM layer.
-        depth: LSTM layers.
-        slots: Parts that the caption embedding consists of; see `CaptionReader`.
-        slot_size: Width of a part.
-        reading_depth: Self-attention blocks between the LSTM and the slots.
-        reading_width: Channels of a piece in them, a multiple of 4.
-        exact: Whether case, spaces and line ends are kept, with single characters for a vocabulary.
+        depth: Number of LSTM layers.
+        slots: Number of slots of the caption embedding; see `CaptionReader`.
+        slot_size: Width of a slot.
+        reading_depth: Number of self-attention blocks between the LSTM and the slots.
+        reading_width: Channels of these blocks, a multiple of 4.
+        exact: Whether case, spaces and line ends are kept; the vocabulary then consists of single characters.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LanguageNetwork(keras.Model):
         self(ops.convert_to_tensor([[START, END]]))
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
+        """The arguments of the constructor."""
         names = ("vocabulary", "length", "token_size", "width", "depth", "slots", "slot_size", "exact")
         reading = ("reading_depth", "reading_width")
         return {**super().get_config(), **{name: getattr(self, name) for name in (*names, *reading)}}
@@ -83,7 +83,7 @@ class LanguageNetwork(keras.Model):
         return self.slots * self.slot_size
 
     def call(self, ids_BxT: Tensor) -> tuple[Tensor, Tensor]:
-        """Read captions.
+        """Encode captions.
 
         Args:
             ids_BxT: Integer ids, padded with PAD on the right.
@@ -96,14 +96,14 @@ class LanguageNetwork(keras.Model):
         return self.next_piece(x), self.reader(ops.concatenate([self.tokens(ids_BxT), x], axis=-1), ids_BxT)
 
     def read(self, ids_BxT: Tensor, states: States) -> tuple[Tensor, States]:
-        """Go on reading.
+        """Run the LSTM on further pieces.
 
         Args:
             ids_BxT: Integer ids.
-            states: Of each layer, its output and its memory so far, float32[b, width] each.
+            states: Last output and cell state of each layer, float32[b, width] each.
 
         Returns:
-            What the last layer gives after each piece, float32[b, t, width], and the states after the last piece.
+            Outputs of the last layer, float32[b, t, width], and the states after the last piece.
         """
         x, after = self.tokens(ids_BxT), []
         for lstm, state in zip(self.lstms, states, strict=True):
@@ -112,14 +112,14 @@ class LanguageNetwork(keras.Model):
         return x, after
 
     def no_states(self, rows: Tensor | int) -> States:
-        """The states before anything was read."""
+        """The initial states."""
         return [[ops.zeros([rows, self.width])] * 2 for _ in self.lstms]
 
     def fit_unigram(self, ids: NDArray[np.int64]) -> None:
-        """Count pieces, int[n, t], for the unigram baseline that perplexity is held against.
+        """Fit the unigram baseline of the perplexity to the counts of pieces, int[n, t].
 
-        Smoothed by Witten and Bell (1991): all pieces share one count for each different piece that occurs, so that a
-        vocabulary with many pieces that do not occur costs no more than a small one.
+        The counts are smoothed as by Witten and Bell (1991): one count for each distinct piece that occurs is shared
+        among all pieces, so that a vocabulary with many unused pieces is not penalised.
         """
         counts = np.bincount(ids.ravel(), minlength=len(self.vocabulary)).astype(np.float32)
         counts[[PAD, START]] = 0
@@ -128,23 +128,23 @@ class LanguageNetwork(keras.Model):
         self.unigram.assign(np.log(counts / counts.sum()))
 
     def blend_unigram(self, share: float) -> None:
-        """Let this model's own guesses count for a share, and the unigram baseline's for the rest.
+        """Interpolate the predictions with the unigram baseline.
 
-        The blend is of logits (log-linear interpolation, Klakow, 1998), so the last layer takes it in: nothing costs
-        more, and captions are read as before. A share of 0 leaves the baseline alone, 1 the model as it is.
+        The logits are interpolated (log-linear interpolation, Klakow, 1998), so only the weights of the last layer
+        change: inference takes no longer, and caption embeddings stay the same.
 
         Args:
-            share: 0 to 1.
+            share: Weight of the model's own logits: 1 leaves the model unchanged, 0 gives the baseline.
         """
         kernel, bias = self.next_piece.weights
         kernel.assign(share * kernel)
         bias.assign(share * bias + (1 - share) * self.unigram)
 
     def negative_log_likelihood(self, ids_BxT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Nats that captions cost, START given.
+        """Negative log-likelihood of captions given START, in nats.
 
         Returns:
-            Under this model, float32[b]; under the unigram baseline, float32[b]; and the number of pieces, END
+            The nats under this model, float32[b]; under the unigram baseline, float32[b]; and the number of pieces, END
             included, float32[b].
         """
         x, _ = self.read(ids_BxT[:, :-1], self.no_states(ops.shape(ids_BxT)[0]))
@@ -155,6 +155,6 @@ class LanguageNetwork(keras.Model):
 
 
 def masked_nats(logits_BxTxV: Tensor, targets_BxT: Tensor) -> Tensor:
-    """What each target costs, float32[b, t]; PAD costs nothing."""
+    """Cross-entropy of each target in nats, float32[b, t]; 0 for PAD."""
     nats = ops.sparse_categorical_crossentropy(targets_BxT, logits_BxTxV, from_logits=True)
     return nats * ops.cast(ops.not_equal(targets_BxT, PAD), "float32")

@@ -1,4 +1,4 @@
-"""How the language model learns: to write captions, and to read them for what a picture of them would show."""
+"""Training of the language model: to continue captions, and to encode what a picture of a caption would show."""
 
 from typing import Any
 
@@ -16,22 +16,23 @@ PICTURE_SIDE = 16
 
 
 class GroundedLanguageModel(Training):
-    """A language model with heads that only training has, so that its embedding comes to mean the picture.
+    """Trains a language model with auxiliary heads, so that its embedding represents the picture of a caption.
 
-    From a caption's embedding, one head predicts the words of all captions of the same picture, in whatever language.
-    The other predicts from each slot a small picture and where it counts; the blend of all is held against the
-    caption's picture. Neither needs labels: captions and pictures are enough. Words tell a square from a circle, which
-    are alike in small pictures; pictures tell which word belongs where, and cost next to nothing to draw so small.
+    From the embedding, one head predicts the words of all captions of the same picture, in every language. Another
+    predicts a small picture with a mask from each slot; their blend is compared with the caption's picture. Neither
+    needs labels. Words distinguish a square from a circle, which look alike in small pictures; pictures show which word
+    belongs to which part, and are cheap to draw at that size.
 
-    Where the parts of pictures have tags, a third head tells those of each part from one slot, the same for all slots.
+    If the parts of pictures have tags, a third head predicts those of each part from its slot, with the same weights
+    for all slots.
 
     Args:
         language_model: The model to train.
         picture_size: Side of the training pictures.
-        word_weight: Weight of the words' cross-entropy against the next-piece loss.
-        picture_weight: Weight of the pictures' squared error against the next-piece loss.
-        tag_weight: Weight of the tags' cross-entropy, in nats a picture, against the next-piece loss.
-        tags: How many tags the parts of pictures may have; none by default.
+        word_weight: Weight of the words' cross-entropy relative to the next-piece loss.
+        picture_weight: Weight of the pictures' squared error relative to the next-piece loss.
+        tag_weight: Weight of the tags' cross-entropy, in nats per picture, relative to the next-piece loss.
+        tags: Number of tags that the parts of pictures can have; none by default.
     """
 
     def __init__(
@@ -80,10 +81,9 @@ class GroundedLanguageModel(Training):
         """The losses of a batch of captions.
 
         Args:
-            batch: `ids` int64[b, t], the captions to read; `targets` int64[b, t], the same with PAD for pieces that
-                are not to be learned; `all_ids` int64[b, k, t], every caption of their pictures; `image`
-                uint8[b, side, side, 3]; `has_picture` float32[b], 0 for a text without one; where there are tags,
-                `tags` bool[b, slots, tags].
+            batch: `ids` int64[b, t], the captions to read; `targets` int64[b, t], the same with PAD for pieces to
+                ignore; `all_ids` int64[b, k, t], all captions of their pictures; `image` uint8[b, side, side, 3];
+                `has_picture` float32[b], 0 for a text without a picture; with tags, `tags` bool[b, slots, tags].
 
         Returns:
             Scalars by name.
@@ -106,7 +106,7 @@ class GroundedLanguageModel(Training):
         return losses
 
     def words_of(self, all_ids_BxKxT: Tensor) -> Tensor:
-        """1 for each piece that occurs in any caption of a row's picture, float32[b, vocabulary]."""
+        """Multi-hot targets, float32[b, vocabulary]: 1 for each piece in any caption of the row's picture."""
         size = len(self.language_model.vocabulary)
         rows = ops.shape(all_ids_BxKxT)[0]
         ids = ops.reshape(all_ids_BxKxT, [rows, -1])
@@ -115,34 +115,34 @@ class GroundedLanguageModel(Training):
         return ops.minimum(counts, 1.0) * ops.cast(ops.arange(size) >= len(RESERVED), "float32")
 
     def picture(self, embedding: Tensor) -> Tensor:
-        """float32[b, embedding_size] -> float32[b, side, side, 3]."""
+        """Predict small pictures: float32[b, embedding_size] -> float32[b, side, side, 3]."""
         slots = numbered(embedding, self.language_model.slots)
         return blend(ops.reshape(self.picture_head(slots), [-1, self.language_model.slots, self.side, self.side, 4]))
 
     def shrink(self, image: Tensor) -> Tensor:
-        """uint8[b, s, s, 3] -> float32[b, side, side, 3] in -1..1."""
+        """Downscale pictures: uint8[b, s, s, 3] -> float32[b, side, side, 3] in -1..1."""
         factor = image.shape[1] // self.side
         return ops.average_pool(to_float(image), factor, factor) if factor > 1 else to_float(image)
 
 
 def tag_head(tags: int, slot_size: int) -> keras.layers.Dense:
-    """Tells the tags of a slot; at first that it has hardly any, as is usual."""
+    """A layer that predicts the tags of a slot; its bias is initialized for rare tags."""
     head = keras.layers.Dense(tags, bias_initializer=keras.initializers.Constant(-4.0), name="tags")
     head.build([None, slot_size])
     return head
 
 
 class TextTraining(Training):
-    """Teaches a language model to go on with one long text, without captions or pictures.
+    """Trains a language model on one long text, without captions or pictures.
 
-    The text is read at many places side by side, and each window from the states that the last one left, so that the
-    model learns to use what lies further back than a window (truncated backpropagation through time, Williams and
-    Peng, 1990).
+    The text is read in several streams in parallel, and each window starts from the final states of the previous one,
+    so that the model learns to use context beyond a window (truncated backpropagation through time, Williams and Peng,
+    1990).
 
     Args:
-        language_model: The model to train; its reader, which a text teaches nothing, is left alone.
-        streams: Places that are read side by side, the rows of every batch.
-        dropout: Share of the last layer's outputs that a step leaves out, for models that would learn a text by heart.
+        language_model: The model to train; its caption reader is not trained.
+        streams: Number of parallel streams, the rows of every batch.
+        dropout: Dropout rate of the last layer's outputs, for models that would memorise the text.
     """
 
     def __init__(self, language_model: LanguageNetwork, *, streams: int, dropout: float = 0.0, **kwargs: Any) -> None:
@@ -154,11 +154,11 @@ class TextTraining(Training):
         self.states = self.add_weight(shape=shape, initializer="zeros", trainable=False, name="states")
 
     def updates(self) -> list[Update]:
-        """One update of all but the reader."""
+        """One update of all weights but the reader's."""
         return [Update(self.loss_of, self.trainable_variables, self.optimizer)]
 
     def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The loss of `ids` int64[streams, t], the next window of each stream; the last id begins the window after."""
+        """The loss of `ids` int64[streams, t], the next window of each stream; the last id is only a target."""
         model, ids_BxT = self.language_model, batch["ids"]
         before = [ops.unstack(layer) for layer in ops.unstack(ops.convert_to_tensor(self.states))]
         x, after = model.read(ids_BxT[:, :-1], before)
@@ -167,7 +167,7 @@ class TextTraining(Training):
         return loss, {"nats_per_piece": loss}
 
     def thinned(self, x: Tensor) -> Tensor:
-        """Without some of its elements (dropout, Srivastava et al., 2014)."""
+        """Apply dropout (Srivastava et al., 2014)."""
         if not self.dropout:
             return x
         kept = sampling.uniform(ops.shape(x), self.seed_of("dropout")) >= self.dropout

@@ -1,4 +1,4 @@
-"""Layers that the generator, its critic and the restorer share."""
+"""Layers shared by the generator, its critic and the restorer."""
 
 import functools
 from typing import Any
@@ -13,7 +13,7 @@ from models.backends import backend
 from models.tensors import Tensor
 
 SINC = Chebyshev.interpolate(lambda t: np.sinc(np.sqrt(t) / np.pi), 6, [0, np.pi**2]).convert(kind=Polynomial)
-"""sin(x) / x as a polynomial of x², for x between half a turn to either side."""
+"""Coefficients of sin(x) / x as a polynomial of x², for x between -pi and pi."""
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -23,9 +23,9 @@ def leaky(x: Tensor) -> Tensor:
 
 
 def sine(x: Tensor) -> Tensor:
-    """sin(x) of float32; where XLA compiles, within 1e-5 for x in -100..100.
+    """sin(x) of float32; in XLA, within 1e-5 for x in -100..100.
 
-    On a CPU XLA's own sine takes four times as long as a polynomial; outside of XLA TensorFlow's is the faster one.
+    On a CPU, XLA's own sine takes four times as long as the polynomial; outside of XLA, TensorFlow's sine is faster.
     """
     if not backend.in_xla():
         return ops.sin(x)
@@ -34,36 +34,36 @@ def sine(x: Tensor) -> Tensor:
 
 
 def coordinates(grid: int) -> NDArray[np.float32]:
-    """Centres of a grid's cells as rows (x, y, 1), x and y in -1..1, shape (grid * grid, 3)."""
+    """Centres of the cells of a grid as rows (x, y, 1), with x and y in -1..1: float32[grid * grid, 3]."""
     centres = (np.arange(grid, dtype=np.float32) + 0.5) / grid * 2 - 1
     x, y = np.meshgrid(centres, centres)
     return np.stack([x.ravel(), y.ravel(), np.ones(grid * grid, np.float32)], axis=1)
 
 
 def plane(side: Tensor) -> Tensor:
-    """`coordinates` as a tensor; TensorFlow takes the side, int32[], from the graph too."""
+    """`coordinates` as a tensor; with TensorFlow, the side, int32[], may be a tensor."""
     centres = (ops.cast(ops.arange(side), "float32") + 0.5) / ops.cast(side, "float32") * 2 - 1
     x, y = ops.meshgrid(centres, centres)
     return ops.stack([ops.reshape(x, [-1]), ops.reshape(y, [-1]), ops.ones([side * side])], axis=1)
 
 
 def in_patches(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points of a square grid, row by row, (grid², 3), as patches of 2x2 points, row by row, (grid² / 4, 4, 3)."""
+    """Group the points of a square grid, (grid², 3), into patches of 2x2 points, (grid² / 4, 4, 3), both row by row."""
     half = int(np.sqrt(len(points))) // 2
     return points.reshape(half, 2, half, 2, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 4, 3)
 
 
 def numbered(embedding_BxE: Tensor, slots: int) -> Tensor:
-    """The slots of embeddings, each beside its number as a one-hot row: float32[b, slots, slot_size + slots]."""
+    """The slots of embeddings, each concatenated with its one-hot index: float32[b, slots, slot_size + slots]."""
     parts = ops.reshape(embedding_BxE, [-1, slots, embedding_BxE.shape[-1] // slots])
     numbers = ops.broadcast_to(ops.eye(slots, dtype=parts.dtype), [ops.shape(parts)[0], slots, slots])
     return ops.concatenate([parts, numbers], axis=-1)
 
 
 def blend(layers_BxKxHxWx4: Tensor) -> Tensor:
-    """Pictures from layers that compete for each pixel by their fourth channel: float32[b, h, w, 3]."""
+    """Blend layers with a softmax of their fourth channel at each pixel: float32[b, h, w, 3]."""
     rows, slots, height, width, _ = ops.shape(layers_BxKxHxWx4)
-    # oneDNN's softmax knows no more than five dimensions, and is fastest with few.
+    # oneDNN's softmax supports at most five dimensions, and is fastest with few.
     flat = ops.reshape(layers_BxKxHxWx4, [rows, slots, -1, 4])
     weights = ops.softmax(flat[..., 3:], axis=1)
     return ops.reshape(ops.sum(weights * flat[..., :3], axis=1), [rows, height, width, 3])
@@ -71,14 +71,14 @@ def blend(layers_BxKxHxWx4: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="easel")
 class AffineFrames(keras.layers.Layer):
-    """Points of the plane seen from several affine frames that a style places; each frame begins as the identity."""
+    """Transforms points of the plane by several affine frames, computed from a style and initially the identity."""
 
     def __init__(self, frames: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.frames = frames
 
     def build(self, style_shape: tuple[int | None, ...]) -> None:
-        """Make the weights that map a style to frames."""
+        """Create the weights that map a style to frames."""
         width = int(style_shape[-1] or 0)
         identity = np.zeros((3, self.frames, 2), np.float32)
         identity[0, :, 0] = identity[1, :, 1] = 1
@@ -89,7 +89,7 @@ class AffineFrames(keras.layers.Layer):
         self.bias.assign(identity.ravel())
 
     def call(self, style_BxC: Tensor, points_Px3: Tensor) -> Tensor:
-        """Styles and points (x, y, 1) -> where each frame sees each point, [b, p, 2 frames]."""
+        """Styles and points (x, y, 1) -> coordinates of each point in each frame, [b, p, 2 frames]."""
         kernel, bias = (ops.cast(weight, style_BxC.dtype) for weight in (self.kernel, self.bias))
         frames = ops.matmul(style_BxC, kernel) + bias
         return ops.matmul(points_Px3[None], ops.reshape(frames, [-1, 3, 2 * self.frames]))

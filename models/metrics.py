@@ -18,20 +18,20 @@ def psnr(pictures: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32
         references: The same shape.
 
     Returns:
-        float32[n], in dB; 100 for pictures that are equal.
+        float32[n], in dB; 100 for equal pictures.
     """
     return np.asarray(psnr_in_graph(tf.constant(pictures), tf.constant(references)))
 
 
 def ssim(pictures: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32]:
-    """Structural similarity (Wang et al., 2004) with an 11x11 Gaussian window of deviation 1.5.
+    """Structural similarity (Wang et al., 2004) with an 11x11 Gaussian window of standard deviation 1.5.
 
     Args:
         pictures: (n, h, w, c), values 0..255, sides from 11.
         references: The same shape.
 
     Returns:
-        float32[n] in -1..1, 1 for pictures that are equal.
+        float32[n] in -1..1; 1 for equal pictures.
     """
     return np.asarray(ssim_in_graph(tf.constant(pictures), tf.constant(references)))
 

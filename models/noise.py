@@ -1,4 +1,4 @@
-"""Which noise the pictures of a caption come from."""
+"""Distributions of the noise of pictures, given their captions."""
 
 from typing import Any, NamedTuple
 
@@ -15,13 +15,13 @@ Moments = tuple[Tensor, Tensor]
 
 
 def drawn_from(moments: Moments, seed: Tensor) -> Tensor:
-    """Noise of these moments."""
+    """Sample noise from the normal distributions with these moments."""
     mean, log_deviation = moments
     return mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), seed)
 
 
 def divergence_of(moments: Moments) -> Tensor:
-    """Of each number of the noise from a standard normal, in nats: the shape of the moments."""
+    """Divergence of each component of the noise from a standard normal in nats, with the shape of the moments."""
     mean, log_deviation = moments
     return 0.5 * (mean**2 + ops.exp(2 * log_deviation) - 1 - 2 * log_deviation)
 
@@ -30,7 +30,7 @@ class Mixture(NamedTuple):
     """Gaussian mixtures with diagonal covariances.
 
     Attributes:
-        logits: float32[..., m], of the components' weights.
+        logits: float32[..., m], logits of the components' weights.
         means: float32[..., m, n].
         log_deviations: float32[..., m, n].
     """
@@ -46,18 +46,18 @@ class Mixture(NamedTuple):
         return ops.logsumexp(ops.log_softmax(self.logits) + of_components, axis=-1)
 
     def sample(self, uniform: Tensor, normal: Tensor) -> Tensor:
-        """Noise, float32[..., n]: uniform[...] in [0, 1) chooses the component, normal[..., n] the place in it."""
+        """Noise, float32[..., n]: `uniform`, [...] in [0, 1), selects the component, `normal`, [..., n], samples it."""
         below = ops.cumsum(ops.softmax(self.logits), axis=-1) <= uniform[..., None]
         chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), self.logits.shape[-1] - 1)
         mean, log_deviation = (self._of(parts, chosen) for parts in (self.means, self.log_deviations))
         return mean + ops.exp(log_deviation) * normal
 
     def likeliest(self, *, close: float = 0.0) -> Tensor:
-        """The middle of the heaviest component, float32[..., n].
+        """The mean of the heaviest component, float32[..., n].
 
-        Where several components share one mode, none of them lies in its middle. With `close`, in units of the noise,
-        the result is a mean of the components around the heaviest, by a step of mean shift (Fukunaga and Hostetler,
-        1975).
+        If several components share a mode, none of them is at its centre. With `close`, a bandwidth in units of the
+        noise, the result is the mean of the components around the heaviest one, by one step of mean shift (Fukunaga and
+        Hostetler, 1975).
         """
         middle = self._of(self.means, ops.argmax(self.logits, axis=-1))
         if not close:
@@ -74,9 +74,9 @@ class Mixture(NamedTuple):
 class NoisePrior(keras.layers.Layer):
     """A mixture density network (Bishop, 1994) from a caption embedding to noise.
 
-    A standard normal for every caption would be a guess: where a caption says all, its pictures use a small part of the
-    noise, and where it leaves a colour open, one part for each colour. Drawn from the mixture, seeds differ as much as
-    the data do.
+    The noise of a caption's pictures is not standard normal: for a complete caption it is concentrated in a small
+    region, and for a caption that leaves a colour open, in a region for each colour. With noise from the mixture,
+    drawings vary as much as the data.
 
     Args:
         noise_size: Width of the noise, n.
@@ -112,8 +112,8 @@ class NoisePrior(keras.layers.Layer):
 
         Args:
             embedding: float32[b, d].
-            uniform: float32[b] in [0, 1), which chooses the component.
-            normal: float32[b, n], standard normal; zeros for the middle of the component.
+            uniform: float32[b] in [0, 1), selects the component.
+            normal: float32[b, n], standard normal; zeros for the mean of the component.
 
         Returns:
             float32[b, n].
@@ -121,5 +121,5 @@ class NoisePrior(keras.layers.Layer):
         return self(embedding).sample(uniform, normal)
 
     def likeliest(self, embedding: Tensor) -> Tensor:
-        """The middle of each caption's heaviest component: float32[b, d] -> float32[b, n]."""
+        """The mean of each caption's heaviest component: float32[b, d] -> float32[b, n]."""
         return self(embedding).likeliest()

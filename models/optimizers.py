@@ -1,4 +1,4 @@
-"""Muon for every kernel, and optimizers that see one batch over all workers."""
+"""Muon for every kernel, and optimizers that average gradients over all workers."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -15,10 +15,10 @@ Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
 class OverWorkers:
-    """Gives an optimizer the mean gradients of all workers that share a batch, before it clips them.
+    """Averages the gradients of all workers before an optimizer clips them.
 
-    Each step is then the one that a single process would take on the whole batch, as long as the workers' shares of it
-    are equal. Keras' own optimizers clip each worker's gradients and add them up.
+    Each step then equals that of a single process on the whole batch, if the workers' shares of it are equal. Keras's
+    own optimizers clip the gradients of each worker and add them up.
     """
 
     def _backend_apply_gradients(self, grads: list[Tensor], trainable_variables: list[Any]) -> None:
@@ -31,15 +31,16 @@ class OverWorkers:
 
 @keras.saving.register_keras_serializable(package="easel")
 class Adam(OverWorkers, keras.optimizers.Adam):
-    """Adam (Kingma and Ba, 2015) over all workers."""
+    """Adam (Kingma and Ba, 2015) with gradients averaged over all workers."""
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class KernelMuon(OverWorkers, keras.optimizers.Muon):
-    """Muon (Jordan et al., 2024) that also takes kernels of convolutions, as matrices of (height * width * in, out).
+    """Muon (Jordan et al., 2024) that also updates convolution kernels, as matrices of (height * width * in, out).
 
-    Keras' own leaves them to Adam, as this one leaves biases, embeddings and kernels of convolutions with fewer than 16
-    channels on either side. Steps are scaled as Adam's are (Liu et al., 2025), so that one rate serves both.
+    Keras's own Muon leaves these to Adam. This one leaves only biases, embeddings and convolution kernels with fewer
+    than 16 input or output channels to Adam. Steps are scaled to the size of Adam's (Liu et al., 2025), so that one
+    learning rate suits both.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
@@ -48,11 +49,11 @@ class KernelMuon(OverWorkers, keras.optimizers.Muon):
         return bool(super()._should_use_adamw(variable))
 
     def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
-        """The nearest orthogonal matrix, about, to a kernel; the kernel's shape."""
+        """Approximate the orthogonal matrix nearest to a kernel; returns the kernel's shape."""
         return ops.reshape(super().zeropower_via_newtonschulz5(as_matrix(x), steps), x.shape)
 
     def lr_adjust(self, x: Tensor) -> Tensor:
-        """A step as large as Adam's would be."""
+        """Scale a step to the size of Adam's."""
         return ops.reshape(super().lr_adjust(as_matrix(x)), x.shape)
 
 
@@ -62,12 +63,12 @@ def as_matrix(kernel: Tensor) -> Tensor:
 
 
 def muon(rate: Rate, *, last_layers: Sequence[str] = (), average: float | None = None) -> KernelMuon:
-    """What every model but the critic is trained with: in a given time it went farther than Adam.
+    """The optimizer of every model but the critic; in a given time it reaches a lower loss than Adam.
 
     Args:
-        rate: As Adam's.
-        last_layers: Names of layers that end a network, whose kernels are better left to Adam.
-        average: Momentum of the moving average of the weights that training leaves behind; None for the last weights.
+        rate: Learning rate, in the range that suits Adam.
+        last_layers: Names of output layers, whose kernels are better left to Adam.
+        average: Momentum of the moving average of weights with which training ends; None for the last weights.
     """
     return KernelMuon(
         rate,

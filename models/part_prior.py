@@ -1,4 +1,4 @@
-"""Which noise the parts of a picture come from, each given the caption and the parts before it."""
+"""The distribution of the noise of a picture's parts, each given the caption and the parts before it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,16 +12,16 @@ from models.noise import Mixture
 from models.tensors import Tensor
 
 CLOSE = 0.4
-"""How far apart, in units of noise, components of a place are that count as one when the likeliest is asked for."""
+"""Bandwidth, in units of the noise, within which `likeliest` averages the components of a place."""
 
 
 class NoiseSizes(NamedTuple):
-    """How many numbers of a part's noise decide what, in this order.
+    """How many numbers of a part's noise determine each property, in this order.
 
     Attributes:
-        place: Where a part is and how large; nothing for the background.
-        shape: Its outline and inner edges.
-        colour: Its colours.
+        place: Position and size of a part; not used for the background.
+        shape: Outline and inner edges.
+        colour: Colours.
     """
 
     place: int
@@ -30,17 +30,17 @@ class NoiseSizes(NamedTuple):
 
     @property
     def cuts(self) -> list[int]:
-        """Where to split the noise of a part into the three."""
+        """Indices at which the noise of a part is split."""
         return [self.place, self.place + self.shape]
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class MixtureLayer(keras.layers.Layer):
-    """Features to a mixture of normal distributions (mixture density network, Bishop, 1994).
+    """Maps features to a mixture of normal distributions (mixture density network, Bishop, 1994).
 
     Args:
-        size: Width of what is distributed, n.
-        components: Normal distributions in a mixture, m.
+        size: Dimension of the distributions, n.
+        components: Number of normal distributions in a mixture, m.
     """
 
     def __init__(self, size: int, components: int, **kwargs: Any) -> None:
@@ -52,7 +52,7 @@ class MixtureLayer(keras.layers.Layer):
         )
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Spread the means, so that components differ from the start."""
+        """Initialize the means far apart, so that the components differ from the start."""
         self.dense.build(shape)
         middle = keras.random.normal([self.components * self.size])
         edges = [[self.components, self.components * self.size]]
@@ -68,15 +68,15 @@ class MixtureLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="easel")
 class PartPrior(keras.layers.Layer):
-    """Mixtures in a row, from the background on: a part's noise knows that of the parts before it.
+    """An autoregressive prior over the parts of a picture, beginning with the background, with mixtures for each part.
 
-    Where one thing stands on another, where they stand has to agree. Of each part its shape is drawn first, then its
-    colour, then its place, each given the shape: so a mixture of shapes needs a component for each pose and one of
-    colours a component for each colour, and none for every pair of them. Seeds differ as much as the data do.
+    Each part is conditioned on those before it, because their places have to agree when one stands on another. The
+    shape of a part is sampled first, then its colour, then its place, each given the shape: the mixture of shapes needs
+    a component for each pose, that of colours one for each colour, and none is needed for every combination.
 
     Args:
-        sizes: Of a part's noise.
-        components: Normal distributions in a mixture.
+        sizes: Sizes of a part's noise.
+        components: Number of normal distributions in a mixture.
         width: Units of the hidden layers.
     """
 
@@ -91,7 +91,7 @@ class PartPrior(keras.layers.Layer):
         self.places = MixtureLayer(self.sizes.place, components)
 
     def nats(self, noise_BxKxN: Tensor, mixed_BxKxC: Tensor) -> Tensor:
-        """What noise costs in nats, float32[b, k], given what captions say of the parts; the background comes first."""
+        """Negative log-likelihood of noise in nats, float32[b, k], given the encoded captions; the background first."""
         parts, size = noise_BxKxN.shape[1:]
         order = [parts - 1, *range(parts - 1)]
         noise, mixed = (ops.take(x, order, axis=1) for x in (noise_BxKxN, mixed_BxKxC))
@@ -104,13 +104,13 @@ class PartPrior(keras.layers.Layer):
         return -look - is_thing.astype(np.float32) * self._places(x, shape).log_probability(place)
 
     def sample(self, mixed_BxKxC: Tensor, present_BxT: Tensor, uniform_BxKx3: Tensor, normal_BxKxN: Tensor) -> Tensor:
-        """Draw noise, float32[b, k, n].
+        """Sample noise, float32[b, k, n].
 
         Args:
-            mixed_BxKxC: What captions say of the parts.
-            present_BxT: Which of the first k - 1 parts are there, bool[b, k - 1]; the noise of others is zero.
-            uniform_BxKx3: In [0, 1), which chooses the components of place, shape and colour.
-            normal_BxKxN: Standard normal; zeros for the middles of the components.
+            mixed_BxKxC: What captions say about the parts.
+            present_BxT: Whether each of the first k - 1 parts is present, bool[b, k - 1]; the noise of others is zero.
+            uniform_BxKx3: Random numbers in [0, 1) that select the components of place, shape and colour.
+            normal_BxKxN: Standard normal; zeros for the means of the components.
         """
         normals = ops.split(normal_BxKxN, self.sizes.cuts, axis=-1)
 
@@ -120,7 +120,7 @@ class PartPrior(keras.layers.Layer):
         return self._walk(mixed_BxKxC, present_BxT, draw)
 
     def likeliest(self, mixed_BxKxC: Tensor, present_BxT: Tensor) -> Tensor:
-        """The middle of the heaviest component of each part, float32[b, k, n]; places are averaged with those near."""
+        """The mean of each part's heaviest component, float32[b, k, n]; places are averaged with nearby components."""
         return self._walk(
             mixed_BxKxC, present_BxT, lambda mixture, _, number: mixture.likeliest(close=0.0 if number else CLOSE)
         )

@@ -1,4 +1,4 @@
-"""The patterns of `models.text` for engines that know no classes of Unicode characters, such as Python's."""
+"""The patterns of `models.text` for engines without Unicode character classes, such as Python's `re`."""
 
 import re
 from functools import cache
@@ -14,7 +14,7 @@ SURROGATES = slice(0xD800, 0xE000)
 
 
 def patterns() -> dict[str, str]:
-    """By name, the patterns that a tokenizer needs, in the syntax of Python's `re`."""
+    """The patterns of the tokenizer by name, in the syntax of Python's `re`."""
     named = {
         "unseen": text.UNSEEN,
         "spaces": text.SPACES,
@@ -27,13 +27,13 @@ def patterns() -> dict[str, str]:
 
 
 def translated(pattern: str) -> str:
-    """A pattern of RE2 with each class of characters spelled out, as RE2 itself understands it."""
+    """A pattern of RE2 with each character class written out, as RE2 itself defines it."""
     return CLASS.sub(lambda found: spelled(found[0]), pattern)
 
 
 @cache
 def spelled(pattern: str) -> str:
-    r"""The characters that a pattern matches, as the ranges of one class: `[\U00000061-\U0000007a]`."""
+    r"""The characters that a pattern matches, as ranges in one class: `[\U00000061-\U0000007a]`."""
     matched = np.concatenate([[False], tf.strings.regex_full_match(characters(), pattern).numpy(), [False]])
     matched[1:][SURROGATES] = False
     edges = np.flatnonzero(matched[1:] != matched[:-1])
@@ -42,5 +42,5 @@ def spelled(pattern: str) -> str:
 
 @cache
 def characters() -> tf.Tensor:
-    """Every code point as UTF-8, string[n]; surrogates, which are no characters, as U+FFFD."""
+    """Every code point as UTF-8, string[n]; surrogates are replaced by U+FFFD."""
     return tf.strings.unicode_encode(tf.range(LAST + 1)[:, None], "UTF-8")

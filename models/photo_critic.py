@@ -1,4 +1,4 @@
-"""What photographs are judged by in training: whether they look real, and which of a batch's captions they fit."""
+"""The critic of photographs in training: whether they look real, and which caption of the batch they match."""
 
 import itertools
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from models.photo_network import sides_of, widths_of
 from models.tensors import Tensor
 
 MEANING = 128
-"""Width of what is compared between pictures and captions."""
+"""Width of the joint embedding of pictures and captions."""
 TRAITS, TRAIT_SIZE = 16, 8
-"""What pictures of a batch are compared by: how many traits, of how many numbers each."""
+"""Minibatch discrimination: the number of traits by which pictures of a batch are compared, and the size of each."""
 
 
 class Opinion(NamedTuple):
-    """What a critic says.
+    """The outputs of a critic.
 
     Attributes:
-        scores: How real pictures look for their captions, float32[b].
-        shown: What pictures show, float32[b, `MEANING`], unit vectors.
-        told: What captions say, likewise.
+        scores: How real pictures look given their captions, float32[b].
+        shown: Embeddings of the pictures, float32[b, `MEANING`], unit vectors.
+        told: Embeddings of the captions, float32[b, `MEANING`], unit vectors.
     """
 
     scores: Tensor
@@ -33,11 +33,11 @@ class Opinion(NamedTuple):
 
 
 class Halving(keras.layers.Layer):
-    """A residual block to half the resolution.
+    """A residual block that halves the resolution.
 
     Args:
-        taken: Channels that go in.
-        width: Channels that come out.
+        taken: Input channels.
+        width: Output channels.
     """
 
     def __init__(self, taken: int, width: int, **kwargs: Any) -> None:
@@ -53,17 +53,17 @@ class Halving(keras.layers.Layer):
 
 
 class PhotoCritic(keras.Model):
-    """A residual projection discriminator (Miyato and Koyama, 2018) that sees how many pictures of a batch are alike.
+    """A residual projection discriminator (Miyato and Koyama, 2018) with minibatch discrimination.
 
-    Without minibatch discrimination (Salimans et al., 2016) the generator soon drew one picture a caption: a deviation
-    over the batch (Karras et al., 2018) does not tell, since the captions of a batch differ.
+    Without minibatch discrimination (Salimans et al., 2016) the generator collapsed to one picture per caption. The
+    deviation over the batch (Karras et al., 2018) does not detect this, because the captions of a batch differ.
 
     Args:
         picture_size: Side of a picture in pixels.
         embedding_size: Width of a caption embedding.
         width: Channels of the finest level; each coarser one has twice as many.
-        most_width: Most channels of a level.
-        block: Pictures are folded into blocks of this side first.
+        most_width: Maximum number of channels of a level.
+        block: Side of the blocks into which pictures are folded first (space to depth).
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class PhotoCritic(keras.Model):
 
 
 def convolution(width: int, **kwargs: Any) -> keras.layers.Conv2D:
-    """A convolution of 3x3 with a leaky ReLU."""
+    """A 3x3 convolution with a leaky ReLU."""
     return keras.layers.Conv2D(width, 3, padding="same", activation=leaky, kernel_initializer="he_normal", **kwargs)
 
 
 def closeness(traits: Tensor) -> Tensor:
-    """How close each picture of a batch is to the others in each trait: [b, `TRAITS` * `TRAIT_SIZE`] -> [b, `TRAITS`].
+    """Closeness of each picture to the others of a batch in each trait: [b, `TRAITS` * `TRAIT_SIZE`] -> [b, `TRAITS`].
 
-    8 where all are the same, near 0 where none is like another.
+    8 if all pictures are the same, near 0 if all differ.
     """
     apart = ops.reshape(traits, [-1, TRAITS, TRAIT_SIZE])
     distances = ops.sum(abs(apart[:, None] - apart[None]), axis=-1)

@@ -11,31 +11,31 @@ from models.sampling import normal_rows
 
 @keras.saving.register_keras_serializable(package="easel")
 class PhotoGenerator(PhotoNetwork, DrawingModel):
-    """The network on captions: in TensorFlow's graph and from Python."""
+    """The photo network as a generator of captions, in TensorFlow's graph and from Python."""
 
     def chances(self, seeds: tf.Tensor) -> tuple[tf.Tensor]:
-        """The noise of seeds, int64[b], float32[b, noise_size]."""
+        """In the graph: the noise for seeds, int64[b], as float32[b, noise_size]."""
         return (normal_rows(seeds, self.noise_size, stream=1),)
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
-        """In the graph: standard normal noise, float32[b, noise_size], whatever the captions.
+        """In the graph: standard normal noise, float32[b, noise_size], independent of the captions.
 
-        The network normalises it, so that what lies linearly between two drawings is as likely as they are.
+        The network normalises it, so that linear interpolations between two drawings are as likely as the two.
         """
         return chances[0]
 
     def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """In the graph: no noise, float32[b, noise_size]."""
+        """In the graph: zeros, float32[b, noise_size]."""
         return tf.zeros([tf.shape(embeddings)[0], self.noise_size])
 
     def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
         """In the graph: embeddings of captions, float32[b, embedding_size], and noise to pictures in -1..1.
 
-        A finer picture is an enlarged one: the network knows one resolution.
+        The network has only one resolution; at a scale above 1 its pictures are upscaled.
         """
         drawn = self([noise, embeddings])
         return at_scale(scale, lambda: drawn, lambda times: self.enlarged(drawn, times))
 
     def enlarged(self, pictures: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
-        """Pictures of `times` times the side, bilinear."""
+        """Upscale pictures by a factor, with bilinear interpolation."""
         return backend.resize(pictures, [self.picture_size * times] * 2)

@@ -1,8 +1,8 @@
 """A convolutional network for photographs: a caption and noise become a style, which modulates every convolution.
 
-Residual blocks from 4x4 pixels, which noise decides, to the whole picture, in the manner of StyleGAN (Karras et al.,
-2019 and 2020), with normalisation by pixel instead of demodulation: it needs no pass over the kernels, and no
-statistics of a batch, so that rows stay independent. Where captions have several slots, coarse levels attend to them.
+Residual blocks grow the picture from 4x4 pixels, computed from the noise, as in StyleGAN (Karras et al., 2019 and
+2020), with normalisation per pixel instead of demodulation, which needs neither a pass over the kernels nor batch
+statistics, so that rows stay independent. If captions have several slots, the coarse levels attend to them.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from models.layers import leaky, numbered
 from models.tensors import Tensor
 
 LARGEST_START = 7
-"""Most pixels along a side of the coarsest level."""
+"""Maximum side of the coarsest level in pixels."""
 ATTENDED = (8, 16)
-"""Least and most pixels along a side of the levels that attend to the slots of captions."""
+"""Minimum and maximum side in pixels of the levels that attend to the slots of captions."""
 LEAST_SPREAD = 0.05
-"""Deviation of a number of embeddings, as a share of the largest one, below which it is not scaled up any more."""
+"""Deviation of a component of the embeddings, as a share of the largest, below which it is not scaled up further."""
 
 
 def sides_of(side: int) -> list[int]:
-    """Sides of the levels up to the finest one, coarsest first: 4, 8, 16, 32 for 32."""
+    """Sides of the levels, coarsest first: 4, 8, 16, 32 for 32."""
     return [*sides_of(side // 2), side] if side % 2 == 0 and side > LARGEST_START else [side]
 
 
@@ -37,17 +37,17 @@ def widths_of(levels: int, width: int, most: int) -> list[int]:
 
 
 def normalised(x: Tensor) -> Tensor:
-    """Vectors along the last axis, scaled to a root mean square of 1."""
+    """Scale vectors along the last axis to a root mean square of 1."""
     return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-4)
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class StyledConvolution(keras.layers.Layer):
-    """Normalises features by pixel, scales and shifts them by a style, and convolves them after a leaky ReLU.
+    """Normalises features per pixel, scales and shifts them by a style, and convolves them after a leaky ReLU.
 
     Args:
-        taken: Channels that go in.
-        width: Channels that come out.
+        taken: Input channels.
+        width: Output channels.
     """
 
     def __init__(self, taken: int, width: int, **kwargs: Any) -> None:
@@ -69,11 +69,11 @@ class StyledConvolution(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="easel")
 class SlotAttention(keras.layers.Layer):
-    """What each pixel takes from the slots of a caption, by attention with one head (Vaswani et al., 2017).
+    """Attention of each pixel to the slots of a caption, with one head (Vaswani et al., 2017).
 
     Args:
         width: Channels of the features.
-        keys: Width of a query.
+        keys: Width of queries and keys.
     """
 
     def __init__(self, width: int, keys: int = 64, **kwargs: Any) -> None:
@@ -94,13 +94,13 @@ class SlotAttention(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="easel")
 class Level(keras.layers.Layer):
-    """A residual block, which doubles the resolution first but on the coarsest level.
+    """A residual block; all but the coarsest level double the resolution first.
 
     Args:
-        taken: Channels that go in.
-        width: Channels that come out.
-        finer: Whether the resolution is doubled.
-        attends: Whether the level attends to the slots of captions.
+        taken: Input channels.
+        width: Output channels.
+        finer: Whether to double the resolution.
+        attends: Whether to attend to the slots of captions.
     """
 
     def __init__(self, taken: int, width: int, *, finer: bool, attends: bool, **kwargs: Any) -> None:
@@ -115,7 +115,7 @@ class Level(keras.layers.Layer):
         """x[b, h, w, taken], style[b, d] and slots[b, k, e] -> [b, h or 2 h, w or 2 w, width]."""
         x, style, slots = inputs
         for convolution in self.grow:
-            # Not a resize to the nearest: XLA has no gradient of that one on a GPU.
+            # Not a nearest-neighbour resize: on a GPU, XLA does not support its gradient.
             x = ops.depth_to_space(convolution(x), 2)
         for attention in self.attend:
             x = x + attention([x, slots])
@@ -126,16 +126,16 @@ class Level(keras.layers.Layer):
 
 
 class PhotoNetwork(DrawingNetwork):
-    """Noise and a caption embedding become a picture.
+    """Draws a picture from noise and a caption embedding.
 
     Args:
-        language_model: Reads captions; it is not trained here.
+        language_model: Encodes captions; it is not trained with this network.
         picture_size: Side of a picture in pixels.
         noise_size: Width of the noise.
         style_size: Width of the style.
         width: Channels of the finest level; each coarser one has twice as many.
-        most_width: Most channels of a level.
-        block: Side of the blocks of pixels that the finest level draws, 1 or 2.
+        most_width: Maximum number of channels of a level.
+        block: Side of the block of pixels that the finest level draws at each point, 1 or 2.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class PhotoNetwork(DrawingNetwork):
         block: int = 2,
         **kwargs: Any,
     ) -> None:
-        # Cast by hand: what captions say stays in full precision, whatever the convolutions run in.
+        # Cast by hand: embeddings stay in full precision, whatever the precision of the convolutions.
         super().__init__(**{"autocast": False, **kwargs})
         self.language_model = language_model
         self.picture_size = picture_size
@@ -183,29 +183,29 @@ class PhotoNetwork(DrawingNetwork):
         self([keras.Input(batch_shape=[1, width]) for width in (noise_size, size)])
 
     def build(self, *_: Any) -> None:
-        """Nothing is left to build: the constructor has called every layer."""
+        """Does nothing: the constructor has already built every layer."""
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
+        """The arguments of the constructor."""
         names = ("noise_size", "style_size", "width", "most_width", "block")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def adapt(self, embeddings: NDArray[np.float32]) -> None:
-        """Learn the mean and the deviation of the embeddings of captions, float32[n, embedding_size].
+        """Set mean and deviation from the embeddings of captions, float32[n, embedding_size].
 
-        Captions of one kind of picture have most of their embedding in common; what they differ by is what counts.
+        Captions of similar pictures have similar embeddings; standardising emphasises their differences.
         """
         deviation = embeddings.std(axis=0)
         self.mean.assign(embeddings.mean(axis=0))
         self.spread.assign(np.maximum(deviation, LEAST_SPREAD * deviation.max() + 1e-6))
 
     def standardised(self, embedding: Tensor) -> Tensor:
-        """What embeddings, float32[b, embedding_size], say beyond what all captions say; the same shape."""
+        """Standardise embeddings, float32[b, embedding_size], by the mean and deviation of `adapt`."""
         return normalised((embedding - self.mean) / self.spread)
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Draw.
+        """Draw pictures.
 
         Args:
             inputs: Noise, float32[b, noise_size], and caption embeddings, float32[b, embedding_size].

@@ -1,9 +1,9 @@
-"""How photographs are learned: adversarially from the first step to the last, with no pixel held against another.
+"""Training on photographs: adversarial from the first step to the last, without a reconstruction loss.
 
 The non-saturating logistic loss (Goodfellow et al., 2014) with zero-centred gradient penalties on real and drawn
-pictures, whose weight falls as the training goes on (R3GAN, Huang et al. 2024), here by finite differences and every
-few steps. A contrastive loss between pictures and the captions of a batch (as in XMC-GAN, Zhang et al. 2021) makes
-drawings show what their captions say: the critic learns it from real pictures, the generator from its own.
+pictures, whose weight falls during training (R3GAN, Huang et al. 2024), here by finite differences and every few steps.
+A contrastive loss between pictures and the captions of a batch (as in XMC-GAN, Zhang et al. 2021) makes drawings match
+their captions: the critic learns it on real pictures, the generator on its own.
 """
 
 from typing import Any
@@ -21,15 +21,15 @@ from models.training import Losses, ScheduledTraining, Update
 Batch = dict[str, Tensor]
 
 MOVE = 0.05
-"""Deviation of the moves that the critic's slopes are measured by, in a range of pictures of 2."""
+"""Standard deviation of the perturbations for the critic's finite differences; pictures are in -1..1."""
 TEMPERATURE = 0.2
-"""Of the softmax over the captions of a batch."""
+"""Temperature of the softmax over the captions of a batch."""
 ALIKE = 0.9
-"""Cosine between captions from which on they say the same: neither is held against the other's picture."""
+"""Cosine similarity from which captions count as the same; neither is a negative for the other's picture."""
 
 
 def falling(progress: Tensor) -> Tensor:
-    """The learning rate as a share of its peak: constant, and in the last quarter linear to a tenth."""
+    """The learning rate as a share of its peak: constant, then linear to a tenth in the last quarter."""
     return 1 - 0.9 * ops.clip(4 * progress - 3, 0.0, 1.0)
 
 
@@ -37,11 +37,11 @@ class PhotoTraining(ScheduledTraining):
     """The adversarial training of a network for photographs.
 
     Args:
-        generator: Learns to draw.
-        critic: The opponent, with an optimizer of its own.
+        generator: The model to train.
+        critic: The discriminator.
         critic_optimizer: Its optimizer.
         contrast_weight: Weight of the contrastive loss.
-        penalty_weights: Weight of the gradient penalties at the start, and from the middle on.
+        penalty_weights: Weights of the gradient penalties at the start, and from the middle on.
         penalty_every: Steps between gradient penalties.
         augmented_share: Share of the pictures that the critic sees augmented.
     """
@@ -67,7 +67,7 @@ class PhotoTraining(ScheduledTraining):
         self.penalty_every = penalty_every
         self.augmented_share = augmented_share
         critic_optimizer.build(critic.trainable_variables)
-        # Keras keeps the variables of `optimizer` alone.
+        # Keras tracks only the variables of `optimizer`.
         self.critic_state = critic_optimizer.variables
 
     def updates(self) -> list[Update]:
@@ -78,7 +78,7 @@ class PhotoTraining(ScheduledTraining):
         ]
 
     def critic_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
-        """Real pictures should score high and drawn ones low, and real ones should be told by their captions.
+        """The critic's loss: the adversarial loss, and the contrastive loss on real pictures.
 
         Takes `image` uint8[b, s, s, 3] and `embedding` float32[b, d].
         """
@@ -97,7 +97,7 @@ class PhotoTraining(ScheduledTraining):
         return loss, {"critic": adversarial, "contrast": contrast}
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
-        """Drawn pictures should score high and be told by their captions; takes what `critic_loss` takes."""
+        """The generator's adversarial and contrastive loss; takes the same batch as `critic_loss`."""
         told = self.generator.standardised(batch["embedding"])
         opinion = self.critic([self.changed(self.draw(batch["embedding"], "generator"), "own"), told])
         adversarial, contrast = ops.mean(ops.softplus(-opinion.scores)), contrast_of(opinion, told)
@@ -105,37 +105,37 @@ class PhotoTraining(ScheduledTraining):
         return adversarial + self.contrast_weight * contrast, losses
 
     def draw(self, embedding: Tensor, purpose: str) -> Tensor:
-        """Pictures for captions, of fresh noise."""
+        """Draw captions with new noise."""
         noise = sampling.normal([ops.shape(embedding)[0], self.generator.noise_size], self.seed_of(purpose))
         return self.generator([noise, embedding])
 
     def mirrored(self, pictures: Tensor) -> Tensor:
-        """Pictures, half of them as in a mirror."""
+        """Mirror half of the pictures horizontally."""
         chances = sampling.uniform([ops.shape(pictures)[0], 1, 1, 1], self.seed_of("mirror"))
         return ops.where(chances < 0.5, pictures, ops.flip(pictures, axis=2))
 
     def changed(self, pictures: Tensor, purpose: str) -> Tensor:
-        """Pictures as the critic sees them."""
+        """Augment pictures for the critic."""
         return augmented(pictures, self.seed_of(f"{purpose}: augmentation"), self.augmented_share)
 
     @property
     def penalty_weight(self) -> Tensor:
-        """Weight of the penalties in a step that has them."""
+        """Weight of the gradient penalties in a step that has them."""
         start, end = self.penalty_weights
         return self.penalty_every * (start + (end - start) * ops.minimum(2 * self.progress, 1.0))
 
     def slope(self, pictures: Tensor, told: Tensor, scores: Tensor) -> Tensor:
-        """How steep the critic is at pictures, squared, by a small random step; a scalar."""
+        """The critic's squared slope at pictures, by finite differences in a random direction; a scalar."""
         moves = sampling.normal(ops.shape(pictures), self.seed_of("penalty"))
         return ops.mean(((self.critic([pictures + MOVE * moves, told]).scores - scores) / MOVE) ** 2)
 
 
 def contrast_of(opinion: Opinion, told_BxD: Tensor) -> Tensor:
-    """How hard it is to tell each picture's caption among the batch's, nats (InfoNCE, van den Oord et al., 2018).
+    """Cross-entropy of each picture's caption among those of the batch, in nats (InfoNCE, van den Oord et al., 2018).
 
     Args:
-        opinion: The critic's.
-        told_BxD: The captions' embeddings, with a root mean square of 1; those that are alike are not told apart.
+        opinion: The outputs of the critic.
+        told_BxD: The embeddings of the captions, with a root mean square of 1; similar captions are not negatives.
     """
     logits = ops.matmul(opinion.shown, ops.transpose(opinion.told)) / TEMPERATURE
     cosines = ops.matmul(told_BxD, ops.transpose(told_BxD)) / told_BxD.shape[-1]

@@ -1,8 +1,8 @@
-"""Pictures in the graph: decoding, encoding and squaring."""
+"""Decoding, encoding and cropping pictures in the graph."""
 
 import tensorflow as tf
 
-# The bits of a pixel are the 29th byte and the next; the header before them may hold any bytes.
+# Bytes 29 and 30 hold the bits per pixel; the header before them may contain any bytes.
 PALETTE_BMP = r"BM\C{26}[\x01-\x08]\C"
 
 
@@ -12,9 +12,9 @@ def encode_png(pictures: tf.Tensor) -> tf.Tensor:
 
 
 def decode(image_bytes: tf.Tensor) -> tf.Tensor:
-    """One PNG, JPEG, BMP, WebP or GIF (its first frame), string[], -> uint8[h, w, 3].
+    """Decode a PNG, JPEG, BMP, WebP or GIF (its first frame), string[], to uint8[h, w, 3].
 
-    TensorFlow would take the numbers of a palette's colours in a BMP for grey levels, so such a picture is an error.
+    A BMP with a palette is an error, because TensorFlow would read its colour indices as grey levels.
     """
     has_palette = tf.strings.regex_full_match(tf.strings.substr(image_bytes, 0, 30), PALETTE_BMP)
     message = "a picture is a BMP with a palette, which is not read here: send it as PNG"
@@ -24,12 +24,12 @@ def decode(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def decode_mask(mask_bytes: tf.Tensor) -> tf.Tensor:
-    """One encoded mask, string[], -> float32[h, w, 1]: 1 where it is white and 0 where it is black."""
+    """Decode a mask, string[], to float32[h, w, 1]: 1 where it is white and 0 where it is black."""
     return tf.cast(tf.image.rgb_to_grayscale(decode(mask_bytes)) > 127, tf.float32)
 
 
 def square(picture: tf.Tensor, size: int) -> tf.Tensor:
-    """Cut the middle square out of uint8[h, w, 3] and scale it, with anti-aliasing, to uint8[size, size, 3]."""
+    """Crop the central square of uint8[h, w, 3] and resize it, with anti-aliasing, to uint8[size, size, 3]."""
     height, width = tf.shape(picture)[0], tf.shape(picture)[1]
     side = tf.minimum(height, width)
     middle = tf.image.crop_to_bounding_box(picture, (height - side) // 2, (width - side) // 2, side, side)

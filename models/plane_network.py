@@ -1,4 +1,4 @@
-"""A network that is a function of the plane: coordinates in, colours out, everything else decided by the caption."""
+"""An implicit network, a function of the plane: maps coordinates to colours, conditioned on the caption."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,23 +16,23 @@ from models.tensors import Tensor
 
 @keras.saving.register_keras_serializable(package="easel")
 class PlaneNetwork(DrawingNetwork):
-    """Noise and a caption embedding become a picture.
+    """Draws a picture from noise and a caption embedding.
 
     Each slot of the embedding draws a layer of its own. A style, computed from the slot and the noise, places affine
-    frames on a grid of points and modulates the layers that turn points into colours (an implicit network as in SIREN,
-    Sitzmann et al. 2020, modulated as in FiLM, Perez et al. 2018); the last layer writes a small block of pixels for
-    each point. The slots' layers compete for each pixel.
+    frames on a grid of points and modulates the layers that map points to colours (an implicit network as in SIREN,
+    Sitzmann et al. 2020, modulated as in FiLM, Perez et al. 2018); the last layer outputs a small block of pixels for
+    each point. The slots' layers are blended by a softmax at each pixel.
 
     Args:
-        language_model: Reads captions; it is not trained here.
+        language_model: Encodes captions; it is not trained with this network.
         picture_size: Side of a picture in pixels, a multiple of twice the `block`.
         noise_size: Width of the noise.
-        components: Gaussians in the mixture that the noise of a caption is drawn from.
+        components: Number of Gaussians in the mixture from which the noise of a caption is sampled.
         style_size: Width of the style.
-        frames: Affine frames.
+        frames: Number of affine frames.
         width: Channels at each point.
-        depth: Modulated layers.
-        block: Side of the block of pixels that one point of the grid writes.
+        depth: Number of modulated layers.
+        block: Side of the block of pixels that each point of the grid outputs.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class PlaneNetwork(DrawingNetwork):
         block: int = 2,
         **kwargs: Any,
     ) -> None:
-        # Cast by hand: places and blending stay in full precision, whatever the layers at each point run in.
+        # Cast by hand: coordinates and blending stay in full precision, whatever the precision of the layers.
         super().__init__(**{"autocast": False, **kwargs})
         if picture_size % (2 * block):
             raise ValueError(f"picture_size {picture_size} is not a multiple of twice the block, {2 * block}.")
@@ -86,16 +86,16 @@ class PlaneNetwork(DrawingNetwork):
         self([ops.zeros([1, noise_size]), ops.zeros([1, language_model.embedding_size])])
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
+        """The arguments of the constructor."""
         names = ("noise_size", "components", "style_size", "frames", "width", "depth", "block")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     def call(self, inputs: Sequence[Tensor], patches: Tensor | None = None) -> Tensor:
-        """Draw, all of the picture or some patches of it.
+        """Draw pictures, or some patches of them.
 
         Args:
             inputs: Noise, float32[b, noise_size], and caption embeddings, float32[b, embedding_size].
-            patches: int32[n], numbers of the patches to draw, as `cut` counts them.
+            patches: int32[n], indices of the patches to draw, as `cut` counts them.
 
         Returns:
             Pictures, float32[b, picture_size, picture_size, 3], or patches, float32[b * n, 2 block, 2 block, 3]; about
@@ -105,7 +105,7 @@ class PlaneNetwork(DrawingNetwork):
         return self.paint(self.seen(inputs, ops.reshape(points_Nx4x3, [-1, 3])), whole=patches is None)
 
     def seen(self, inputs: Sequence[Tensor], points_Px3: Tensor) -> Tensor:
-        """What each slot says of points (x, y, 1): of each a block of pixels, [b * slots, p, 4 block²]."""
+        """The outputs of each slot at points (x, y, 1), a block of pixels each: [b * slots, p, 4 block²]."""
         noise, embedding = inputs
         slots = numbered(embedding, self.slots)
         noise_of_slots = ops.broadcast_to(noise[:, None], [ops.shape(noise)[0], self.slots, self.noise_size])
@@ -117,14 +117,14 @@ class PlaneNetwork(DrawingNetwork):
         return ops.cast(self.colours(x), "float32")
 
     def call_finer(self, inputs: Sequence[Tensor], scale: Tensor) -> Tensor:
-        """Draw on a finer grid than that of training, since a function of the plane can be asked anywhere.
+        """Draw on a finer grid than in training; a function of the plane can be evaluated anywhere.
 
-        Every pixel is asked of a point of its own, and all are the same one of their point's block, the one next to its
-        middle: so neighbours come from neighbouring points, and the blocks leave no seams.
+        Every pixel is evaluated at a point of its own, and is always the same pixel of that point's block, one next to
+        the centre: so neighbouring pixels come from neighbouring points, and the blocks leave no seams.
 
         Args:
             inputs: As for `call`.
-            scale: How many times finer, an integer scalar.
+            scale: Upscale factor, an integer scalar.
 
         Returns:
             float32[b, scale * picture_size, scale * picture_size, 3]; about -1..1, not clipped.
@@ -136,7 +136,7 @@ class PlaneNetwork(DrawingNetwork):
         return blend(ops.reshape(blocks[..., middle * (self.block + 1), :], [-1, self.slots, side, side, 4]))
 
     def paint(self, colours: Tensor, *, whole: bool) -> Tensor:
-        """What each slot says of each point, [b * slots, points, 4 block²], as pictures or as patches."""
+        """Blend the outputs of the slots, [b * slots, points, 4 block²], to pictures or patches."""
         block, side = self.block, 2 * self.block
         layers = ops.reshape(colours, [-1, self.slots, ops.shape(colours)[1] // 4 * side, side, 4])
         blocks = ops.reshape(blend(layers), [-1, 2, 2, block, block, 3])
@@ -148,7 +148,7 @@ class PlaneNetwork(DrawingNetwork):
         return ops.reshape(rows, [-1, self.picture_size, self.picture_size, 3])
 
     def cut(self, pictures: Tensor, patches: Tensor) -> Tensor:
-        """Patches of pictures, float32[b, s, s, 3] -> float32[b * n, 2 block, 2 block, 3], numbered row by row."""
+        """Cut patches from pictures, numbered row by row: float32[b, s, s, 3] -> [b * n, 2 block, 2 block, 3]."""
         side = 2 * self.block
         count = self.picture_size // side
         rows = ops.transpose(ops.reshape(pictures, [-1, count, side, count, side, 3]), [0, 1, 3, 2, 4, 5])

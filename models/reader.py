@@ -1,4 +1,4 @@
-"""What a caption describes, read off its pieces into a few slots, each of which becomes one part of a picture."""
+"""Encodes a caption as a few slots, each of which describes one part of a picture."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from models.vocabulary import PAD
 
 @keras.saving.register_keras_serializable(package="easel")
 class CaptionReader(keras.layers.Layer):
-    """Self-attention over pieces (Vaswani et al., 2017), then learned queries that collect them into slots.
+    """Self-attention over pieces (Vaswani et al., 2017), then learned queries that pool them into slots.
 
-    A sentence about two objects binds each colour to its shape and each shape to its place; one vector for all of it
-    mixes them up. Slots (as in DETR, Carion et al. 2020) keep them apart.
+    A sentence about two objects binds each colour to its shape and each shape to its place. A single vector confuses
+    these; slots (as in DETR, Carion et al. 2020) keep them apart.
 
     Args:
-        slots: Parts of a picture.
+        slots: Number of slots.
         slot_size: Width of a slot, a multiple of `heads`.
         width: Channels of a piece, a multiple of `heads`.
-        depth: Self-attention blocks.
-        heads: Attention heads, of the blocks and of each slot's query.
-        length: Most pieces in a caption.
+        depth: Number of self-attention blocks.
+        heads: Number of attention heads, in the blocks and for the query of each slot.
+        length: Maximum number of pieces in a caption.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class CaptionReader(keras.layers.Layer):
         self.values = keras.layers.Dense(slot_size)
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Make the queries; `shape` is that of the pieces."""
+        """Create the queries; `shape` is that of the pieces."""
         size = self.width // self.heads
         self.queries = self.add_weight(
             shape=(self.slots, self.heads, size),
@@ -56,14 +56,14 @@ class CaptionReader(keras.layers.Layer):
         super().build(shape)
 
     def call(self, pieces_BxTxC: Tensor, ids_BxT: Tensor) -> Tensor:
-        """Read captions.
+        """Encode captions.
 
         Args:
-            pieces_BxTxC: What is known of each piece, float32.
-            ids_BxT: Their ids; PAD is not read.
+            pieces_BxTxC: Features of the pieces, float32.
+            ids_BxT: Ids of the pieces; PAD is masked.
 
         Returns:
-            The slots one after another, float32[b, slots * slot_size].
+            The concatenated slots, float32[b, slots * slot_size].
         """
         attention_BxKxHxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
         values = split_heads(self.values(x_BxTxC), self.heads)
@@ -71,7 +71,7 @@ class CaptionReader(keras.layers.Layer):
         return ops.reshape(slots, [-1, self.slots * self.slot_size])
 
     def attend(self, pieces_BxTxC: Tensor, ids_BxT: Tensor) -> tuple[Tensor, Tensor]:
-        """How much each slot looks at each piece, float32[b, slots, heads, t], and the pieces in their context."""
+        """Attention weights of each slot, float32[b, slots, heads, t], and the contextual features of the pieces."""
         unread = -1e9 * ops.cast(ops.equal(ids_BxT, PAD), pieces_BxTxC.dtype)[:, None, None]
         x = self.enter(pieces_BxTxC) + self.places(ops.arange(ops.shape(ids_BxT)[1]))
         for block in self.blocks:
@@ -79,13 +79,13 @@ class CaptionReader(keras.layers.Layer):
         x = self.leave(x)
         keys = split_heads(self.keys(x), self.heads)
         scores = ops.einsum("khd,bthd->bkht", self.queries, keys) / np.sqrt(keys.shape[-1])
-        # Of a single piece; Keras warns of a softmax over one.
+        # Keras warns about a softmax over a single piece.
         return ops.exp(ops.log_softmax(scores + unread)), x
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class AttentionBlock(keras.layers.Layer):
-    """Self-attention and a small network, each added to what came in after normalisation."""
+    """A transformer block with pre-normalisation: self-attention and a small network."""
 
     def __init__(self, width: int, heads: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -99,7 +99,7 @@ class AttentionBlock(keras.layers.Layer):
         self.narrow = keras.layers.Dense(width)
 
     def call(self, x_BxTxC: Tensor, unread_Bx1x1xT: Tensor) -> Tensor:
-        """Pieces float32[b, t, width] in, the same in their context out; `unread_Bx1x1xT` is added to the scores."""
+        """float32[b, t, width] -> the same shape; `unread_Bx1x1xT` is added to the attention scores."""
         parts = ops.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
         queries, keys, values = (split_heads(part, self.heads) for part in parts)
         mixed = ops.dot_product_attention(

@@ -17,13 +17,13 @@ from models.tiling import tiled
 
 Pixels = NDArray[np.uint8]
 TILE = 576
-"""Large enough for a picture of 512x512 in one tile, and for the margins to cost less than the tile."""
+"""Large enough for a 512x512 picture in one tile, and for the margins to cost less than the tile."""
 BATCH_PIXELS = 320 * 320
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class Restorer(RestorerNetwork):
-    """The network for pictures of any size, in TensorFlow's graph and from Python."""
+    """Restores pictures of any size, in TensorFlow's graph and from Python."""
 
     def repair(self, damaged: Damaged, *, holes: bool = True, thorough: bool = False) -> tf.Tensor:
         """In the graph: restore damaged pictures of any size from 8 pixels per side.
@@ -76,7 +76,7 @@ class Restorer(RestorerNetwork):
         return self.repair(damaged, holes=masks is not None, thorough=thorough)
 
     def enlarge_batch(self, pictures: tf.Tensor, *, thorough: bool = False) -> tf.Tensor:
-        """In the graph: float32[b, h, w, 3] in -1..1 -> float32[b, 2h, 2w, 3], clipped; sides from 8."""
+        """In the graph: upscale float32[b, h, w, 3] in -1..1 to float32[b, 2h, 2w, 3], clipped; sides from 8."""
         large = enlarge(pictures)
         nothing = tf.zeros_like(large[:, 0, 0, 0])
         damaged = Damaged(large, tf.zeros_like(large[..., :1]), nothing, nothing, nothing + 1)
@@ -117,17 +117,17 @@ class Restorer(RestorerNetwork):
         return like(images, in_chunks(restore, batch, holes, sigmas, blurs))
 
     def enlarge(self, images: Pixels, *, thorough: bool = False) -> Pixels:
-        """Draw a picture, or a batch of pictures of one size, twice as large.
+        """Upscale a picture, or a batch of pictures of the same size, to twice the size.
 
         Args:
-            images: uint8, RGB (h, w, 3) or (n, h, w, 3), or one grey picture (h, w); at least 8 pixels a side.
+            images: uint8, RGB (h, w, 3) or (n, h, w, 3), or one grey picture (h, w); at least 8 pixels per side.
             thorough: Whether to use the self-ensemble, which takes eight times as long; see `repair`.
 
         Returns:
             uint8, (2h, 2w, 3), (n, 2h, 2w, 3) or (2h, 2w).
 
         Raises:
-            ValueError: If the shape is wrong.
+            ValueError: The shape is wrong.
         """
         return like(images, in_chunks(partial(self._enlarge, thorough=thorough), as_batch(images)))
 
@@ -143,7 +143,7 @@ class Restorer(RestorerNetwork):
 
 
 def oriented(pictures: tf.Tensor, turns: int, mirrored: bool, *, back: bool = False) -> tf.Tensor:
-    """Pictures mirrored, if they are to be, and turned by so many right angles, or `back` again; [b, h, w, c]."""
+    """Optionally mirror pictures, [b, h, w, c], and rotate them by right angles; `back` inverts this."""
     if back:
         pictures = tf.image.rot90(pictures, -turns % 4)
     pictures = tf.reverse(pictures, [2]) if mirrored else pictures
@@ -157,7 +157,7 @@ def oriented_damage(damaged: Damaged, turns: int, mirrored: bool) -> Damaged:
 
 
 def sides(pictures: tf.Tensor) -> tuple[Any, Any]:
-    """Height and width of [b, h, w, c]: numbers where the graph knows them, else scalars."""
+    """Height and width of [b, h, w, c]: numbers if they are static, else scalar tensors."""
     sizes = zip(pictures.shape[1:3], tf.unstack(tf.shape(pictures)[1:3]), strict=True)
     return tuple(there if known is None else known for known, there in sizes)
 
@@ -175,7 +175,7 @@ def as_batch(images: Pixels) -> Pixels:
 
 
 def like(images: Pixels, batch: Pixels) -> Pixels:
-    """A restored batch with as many dimensions as the pictures that were given; grey is the mean of the channels."""
+    """A restored batch with the number of dimensions of `images`; grey is the mean of the channels."""
     if np.ndim(images) == 2:
         return np.rint(batch[0].mean(axis=-1)).astype(np.uint8)
     return batch[0] if np.ndim(images) == 3 else batch
@@ -192,7 +192,7 @@ def levels(name: str, values: float | Sequence[float], batch: Pixels) -> NDArray
 
 
 def in_chunks(apply: Any, batch: Pixels, *rows: NDArray[Any]) -> Pixels:
-    """Apply a function to a few rows at a time, so that memory stays bounded for a batch of large pictures."""
+    """Apply a function to a few rows at a time, which bounds memory for a batch of large pictures."""
     step = max(1, BATCH_PIXELS * 8 // (batch.shape[1] * batch.shape[2]))
     starts = range(0, len(batch), step)
     parts = [apply(*(part[start : start + step] for part in (batch, *rows))).numpy() for start in starts]

@@ -1,4 +1,4 @@
-"""The network of the restorer: damaged pictures and what is known of the damage in, restored ones out."""
+"""The network of the restorer: restores pictures, given the parameters of their damage."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,27 +17,27 @@ FILL_LEVELS = 8
 FULL_SIGMA = 2.0
 FILL_STEPS = 6
 NOISE_BLOCK = 8
-# Of 8x8 blocks of pure noise, the tenth with the least response shows this share of the true deviation.
+# For pure noise, the tenth of the 8x8 blocks with the least response estimates this share of the true deviation.
 LOWEST_TENTH = 0.79
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class RestorerNetwork(keras.Model):
-    """Predicts what to add to a damaged picture, told its noise, blur, holes and whether it was enlarged.
+    """Predicts the residual of a damaged picture, given its noise, blur, holes and whether it was upscaled.
 
-    A U-shaped autoencoder of residual blocks on the picture folded by two, conditioned by constant maps as FFDNet
-    (Zhang et al., 2018) is; no normalisation, as in EDSR (Lim et al., 2017).
+    A U-shaped autoencoder of residual blocks on 2x2 blocks of pixels, conditioned by constant maps as in FFDNet
+    (Zhang et al., 2018), without normalisation, as in EDSR (Lim et al., 2017).
 
     Args:
-        widths: Channels at half the picture's resolution and at a quarter of it.
-        depth: Residual blocks at the quarter.
-        half_depth: Residual blocks at the half, before and after the quarter each.
+        widths: Channels at a half and at a quarter of the picture's resolution.
+        depth: Number of residual blocks at the quarter.
+        half_depth: Number of residual blocks at the half, each before and after the quarter.
     """
 
     def __init__(
         self, *, widths: Sequence[int] = (64, 128), depth: int = 2, half_depth: int = 1, **kwargs: Any
     ) -> None:
-        # Cast by hand: the residual is added to the picture in full precision, whatever the convolutions run in.
+        # Cast by hand: the residual is added in full precision, whatever the precision of the convolutions.
         super().__init__(**{"autocast": False, **kwargs})
         self.widths = tuple(widths)
         self.depth = depth
@@ -48,7 +48,7 @@ class RestorerNetwork(keras.Model):
             return keras.layers.Conv2D(width, 3, padding="same", dtype=self.dtype_policy, **options)
 
         def blocks(width: int, count: int) -> list[list[keras.layers.Conv2D]]:
-            # Each block begins as the identity, so that the depth costs no warm-up.
+            # Each block starts close to the identity, so that depth needs no warm-up.
             last = {"kernel_initializer": keras.initializers.RandomNormal(stddev=0.01)}
             return [[convolution(width, activation="relu"), convolution(width, **last)] for _ in range(count)]
 
@@ -62,13 +62,13 @@ class RestorerNetwork(keras.Model):
         self([ops.zeros([1, 8, 8, 3]), ops.zeros([1, 8, 8, 1]), ops.zeros([1, 3])])
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
+        """The arguments of the constructor."""
         own = {"widths": self.widths, "depth": self.depth, "half_depth": self.half_depth}
         return {**super().get_config(), **own}
 
     @property
     def reach(self) -> int:
-        """Pixels from which an output is influenced, to each side; a multiple of 4, rounded up."""
+        """Radius of the receptive field in pixels, rounded up to a multiple of 4."""
         halves, quarters = 4 * self.half_depth + 2, 2 * self.depth + 1
         return -(-(2 * halves + 4 * quarters + 4) // STRIDE) * STRIDE
 
@@ -77,7 +77,7 @@ class RestorerNetwork(keras.Model):
 
         Args:
             inputs: Pictures, float32[b, h, w, 3] in -1..1 with holes filled; masks, float32[b, h, w, 1], 1 in holes;
-                conditions, float32[b, 3], as `prepared` gives them.
+                conditions, float32[b, 3], as `prepared` returns them.
 
         Returns:
             float32[b, h, w, 3], about -1..1, not clipped.
@@ -94,10 +94,10 @@ class RestorerNetwork(keras.Model):
 
 
 def touched(masks: Tensor, known: Tensor) -> Tensor:
-    """How far the network may change each pixel, float32[b, h, w, 1] in 0..1.
+    """The weight of the residual at each pixel, float32[b, h, w, 1] in 0..1.
 
-    Holes, blurred and enlarged pictures entirely; where there is only noise, less the closer it is to none, so that
-    what is not damaged comes back as it was.
+    1 in holes and in blurred or upscaled pictures; elsewhere it falls to 0 with the noise, so that undamaged pictures
+    are returned unchanged.
     """
     sigmas, blurs, enlarged = ops.unstack(known, axis=1)
     share = ops.max(ops.stack([ops.minimum(sigmas * MAX_SIGMA / FULL_SIGMA, 1.0), ops.sign(blurs), enlarged]), axis=0)
@@ -105,14 +105,14 @@ def touched(masks: Tensor, known: Tensor) -> Tensor:
 
 
 def passed(x: Tensor, blocks: list[list[keras.layers.Conv2D]]) -> Tensor:
-    """Through residual blocks, one after the other."""
+    """Apply residual blocks one after the other."""
     for first, second in blocks:
         x = x + second(first(x))
     return x
 
 
 def prepared(damaged: Damaged, *, holes: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """What the network takes: pictures with filled holes, masks, and its conditions, float32[b, 3]."""
+    """The inputs of the network: pictures with filled holes, masks, and conditions, float32[b, 3]."""
     pictures, masks, sigmas, blurs, enlarged = damaged
     estimated = ops.where(sigmas < 0, noise_sigma(pictures, masks) * (1 - enlarged), sigmas)
     levels = [ops.minimum(estimated, MAX_SIGMA) / MAX_SIGMA, ops.clip(blurs, 0.0, MAX_BLUR) / MAX_BLUR, enlarged]
@@ -120,17 +120,17 @@ def prepared(damaged: Damaged, *, holes: bool = True) -> tuple[Tensor, Tensor, T
 
 
 def filled(pictures: Tensor, masks: Tensor) -> Tensor:
-    """Fill holes smoothly from what surrounds them.
+    """Fill holes smoothly from their surroundings.
 
     Averages fill the holes from coarse to fine (push-pull, Gortler et al., 1996), and a few steps of diffusion on each
-    level bring them close to the harmonic function of their borders.
+    level approximate the harmonic function of their borders.
 
     Args:
         pictures: float32[b, h, w, 3].
         masks: float32[b, h, w, 1], 1 in holes.
 
     Returns:
-        float32[b, h, w, 3], the picture outside the holes; 0 in holes so large that nothing surrounds them.
+        float32[b, h, w, 3], equal to the picture outside the holes; 0 in holes that are too large to fill.
     """
     known = 1 - masks
     pyramid = [ops.concatenate([pictures * known, known], axis=-1)]
@@ -144,7 +144,7 @@ def filled(pictures: Tensor, masks: Tensor) -> Tensor:
 
 
 def relaxed(level: Tensor, pictures: Tensor) -> Tensor:
-    """One step of diffusion where a level of the pyramid, float32[b, h, w, 4], knows nothing."""
+    """One step of diffusion in the unknown pixels of a level of the pyramid, float32[b, h, w, 4]."""
     share = level[..., 3:]
     return ops.where(share > 0, ops.divide_no_nan(level[..., :3], share), diffused(pictures))
 
@@ -156,17 +156,17 @@ def diffused(pictures: Tensor) -> Tensor:
 
 
 def noise_sigma(pictures: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Estimate the deviation of a picture's noise by Immerkaer's operator (1996), which is blind to edges and slopes.
+    """Estimate the standard deviation of noise by Immerkaer's operator (1996), which ignores edges and slopes.
 
-    Its mean over the whole picture takes texture for noise; so it is read in blocks of 8x8 pixels, and the tenth of
-    the blocks with the least response decides. Holes do not count.
+    Its mean over the whole picture would count texture as noise, so the estimate is the response of the least textured
+    tenth of the 8x8 blocks. Holes are left out.
 
     Args:
         pictures: float32[b, h, w, 3] in -1..1, sides from 8.
-        masks: float32[b, h, w, 1], 1 in holes; None for pictures without.
+        masks: float32[b, h, w, 1], 1 in holes; None for pictures without holes.
 
     Returns:
-        float32[b], grey levels of 0..255; 0 where the holes leave nothing to judge by.
+        float32[b], in grey levels of 0..255; 0 if the holes leave no block.
     """
     masks = ops.zeros_like(pictures[..., :1]) if masks is None else masks
     kernel = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)[:, :, None, None].repeat(3, axis=2)

@@ -1,4 +1,4 @@
-"""How the restorer learns: from clean pictures that it damages itself."""
+"""Training of the restorer on clean pictures, which the training damages."""
 
 import numpy as np
 from keras import ops
@@ -15,16 +15,16 @@ LEAST_SQUARE = 1e-6
 class RestorerTraining(Training):
     """The restoration of damaged pictures.
 
-    The loss is `ssim_weight` * (1 - SSIM) - `psnr_weight` * PSNR + `rmse_weight` * RMSE. By the logarithm in the PSNR
-    of each picture a slight damage counts as much as a heavy one: with the mean squared error, heavy noise and holes
-    drown all else. But under the same noise the logarithm weighs a smooth patch many times as much as a textured one;
-    the root of the error lies between the two and suits patches of photographs.
+    The loss is `ssim_weight` * (1 - SSIM) - `psnr_weight` * PSNR + `rmse_weight` * RMSE. The logarithm in the PSNR
+    gives slight and heavy damage the same weight; a mean squared error would be dominated by heavy noise and holes. But
+    under the same noise, the logarithm gives smooth patches many times the weight of textured ones; the RMSE is a
+    compromise that suits patches of photographs.
 
     Args:
         restorer: The model to train.
-        psnr_weight: Weight of a decibel of PSNR; what is above 46 dB counts little.
-        ssim_weight: Weight of one minus the structural similarity (Wang et al., 2004), on pictures from 11 pixels.
-        rmse_weight: Weight of the root of the mean squared error of a picture in -1..1.
+        psnr_weight: Weight of a decibel of PSNR; gains above 46 dB count little.
+        ssim_weight: Weight of one minus the structural similarity (Wang et al., 2004), for pictures from 11 pixels.
+        rmse_weight: Weight of the root mean squared error of a picture in -1..1.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class RestorerTraining(Training):
         return [Update(self.loss_of, self.restorer.trainable_variables, self.optimizer)]
 
     def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The loss of `image` uint8[b, s, s, 3] and `seed` int64[b], which decides the damage.
+        """The loss of `image` uint8[b, s, s, 3] and `seed` int64[b], which determines the damage.
 
-        A quarter of the pictures come with an estimate of the noise and the others with the truth, so that both serve
-        later.
+        A quarter of the pictures get an estimate of their noise and the others the true value, so that both can be used
+        in inference.
         """
         real = to_float(batch["image"])
         damaged = damage(real, batch["seed"])

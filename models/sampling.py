@@ -1,6 +1,6 @@
-"""Stateless randomness: what is drawn depends on a seed alone, and by row on that of the row, whatever its batch.
+"""Stateless random numbers: they depend only on a seed, and for rows on the seed of the row, whatever its batch.
 
-The same seed draws other numbers on TensorFlow than on JAX.
+The same seed gives different numbers on TensorFlow and on JAX.
 """
 
 import math
@@ -14,10 +14,10 @@ from models.tensors import Tensor
 
 
 def normal(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
-    """Standard normal draws.
+    """Standard normal random numbers.
 
     Args:
-        shape: Of the draws.
+        shape: Shape of the result.
         seed: int[2], any values.
 
     Returns:
@@ -27,17 +27,17 @@ def normal(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
 
 
 def uniform(shape: Sequence[int | Tensor], seed: Tensor) -> Tensor:
-    """Uniform draws in [0, 1); arguments and result as for `normal`."""
+    """Uniform random numbers in [0, 1); arguments and result as for `normal`."""
     return backend.uniform(shape, seed)
 
 
 def normal_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
-    """Standard normal draws by row.
+    """Standard normal random numbers for rows with their own seeds.
 
     Args:
         seeds: int64[b], any values.
-        size: Draws for each row.
-        stream: Tells independent uses of the same seed apart.
+        size: How many numbers each row gets.
+        stream: Distinguishes independent uses of the same seed.
 
     Returns:
         float32[b, size].
@@ -46,17 +46,17 @@ def normal_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
 
 
 def uniform_rows(seeds: Tensor, size: int, *, stream: int) -> Tensor:
-    """Uniform draws in [0, 1); arguments and result as for `normal_rows`."""
+    """Uniform random numbers in [0, 1); arguments and result as for `normal_rows`."""
     return backend.by_row(lambda seed: uniform([size], pair(seed, stream)), seeds, [size])
 
 
 class Draw(NamedTuple):
-    """What every row of a batch draws of its own seed.
+    """A description of random numbers that each row of a batch draws from its own seed.
 
     Attributes:
         kind: Standard normal, or uniform in [0, 1).
-        stream: Tells independent uses of the same seed apart.
-        shape: Of one row's draws.
+        stream: Distinguishes independent uses of the same seed.
+        shape: Shape of the numbers of one row.
     """
 
     kind: Literal["normal", "uniform"]
@@ -65,11 +65,11 @@ class Draw(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers a row draws."""
+        """How many numbers each row draws."""
         return math.prod(self.shape)
 
     def rows(self, seeds: Tensor) -> Tensor:
-        """Draws of seeds, int64[b]: float32[b, *shape]."""
+        """The random numbers for seeds, int64[b]: float32[b, *shape]."""
         by_row = normal_rows if self.kind == "normal" else uniform_rows
         return ops.reshape(by_row(seeds, self.size, stream=self.stream), [-1, *self.shape])
 

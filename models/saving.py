@@ -1,4 +1,4 @@
-"""Models in `.keras` files, which say of what class they are."""
+"""Loading models from `.keras` files, which name their class."""
 
 import importlib
 import json
@@ -11,16 +11,16 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def load_model(file: Path) -> keras.Model:
-    """Load a model, whichever of this package's networks it is.
+    """Load a model of any of this package's classes.
 
-    Keras takes a class from no module that is not imported yet, lest a file run code of its own choice. So this imports
-    modules of this package where a file names one; the module of any other network has to be imported before.
+    Keras uses only classes of imported modules, so that a file cannot run code of its choice. This function imports the
+    module that a file names if it belongs to this package; other modules have to be imported before.
 
     Args:
         file: A `.keras` file.
 
     Raises:
-        TypeError: If its class is not known.
+        TypeError: The class is unknown.
     """
     with zipfile.ZipFile(file) as archive:
         module = json.loads(archive.read("config.json"))["module"]

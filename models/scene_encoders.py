@@ -1,7 +1,7 @@
-"""What noise could have drawn a scene: the posterior of a conditional VAE (Sohn et al., 2015), gone after training.
+"""Encoders of a picture's noise: the posterior of a conditional VAE (Sohn et al., 2015), used only in training.
 
-The background is read first. Then each thing is looked for where the picture is not what the background explains, and
-then it is looked at.
+The background is encoded first. Then each thing is located in the difference between picture and background, and
+encoded from a crop.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ STRIDE = 4
 
 
 class BackEncoder(keras.Model):
-    """Reads the background's noise off the whole picture.
+    """Encodes the background's noise from the whole picture.
 
     Args:
         picture_size: Side of a picture in pixels, a multiple of 16.
@@ -54,14 +54,14 @@ class BackEncoder(keras.Model):
 
 
 class PlaceEncoder(keras.Model):
-    """Reads off a picture, and off how it differs from its background, where the things stand that a caption names.
+    """Locates the things of a caption in a picture and in its difference from the background.
 
-    Where a thing looks is where it stands: the middle of its attention (a soft-argmax, Levine et al., 2016) is the mean
-    of the first two numbers of its noise.
+    The centre of a thing's attention map (a soft-argmax, Levine et al., 2016) is the mean of the first two numbers of
+    its noise.
 
     Args:
         picture_size: Side of a picture in pixels, a multiple of 4.
-        things: Things in a picture.
+        things: Maximum number of things in a picture.
         mixed_size: Width of what a caption says of a part.
         width: Channels.
     """
@@ -91,14 +91,14 @@ class PlaceEncoder(keras.Model):
         self.built = True
 
     def call(self, inputs: Sequence[Tensor]) -> Moments:
-        """Find things.
+        """Locate things.
 
         Args:
-            inputs: Pictures beside their differences to the background, float32[b, s, s, 6], and what captions say of
-                the things, float32[b, things, mixed_size].
+            inputs: Pictures concatenated with their differences from the background, float32[b, s, s, 6], and what
+                captions say about the things, float32[b, things, mixed_size].
 
         Returns:
-            float32[b, things, WHERE] each.
+            Moments of the noise, float32[b, things, WHERE] each.
         """
         picture, mixed = inputs
         x = ops.cast(picture, self.compute_dtype)
@@ -116,9 +116,9 @@ class PlaceEncoder(keras.Model):
 
 
 class LookEncoder(keras.Model):
-    """Reads off a glimpse of a thing, cut out of the picture where it stands, the noise that says what it looks like.
+    """Encodes the appearance of a thing from a glimpse, a crop of the picture around its place.
 
-    Where first, then what, is the order of attend, infer, repeat (Eslami et al., 2016).
+    The order, first where and then what, is that of attend, infer, repeat (Eslami et al., 2016).
 
     Args:
         mixed_size: Width of what a caption says of a part.
@@ -139,15 +139,15 @@ class LookEncoder(keras.Model):
         self.built = True
 
     def call(self, inputs: Sequence[Tensor]) -> Moments:
-        """Read what things look like.
+        """Encode the appearance of things.
 
         Args:
-            inputs: Of m things the pictures that they stand in beside these pictures' differences to the background,
-                float32[m, s, s, 6], the noise that places them, float32[m, WHERE], and what captions say of them,
+            inputs: For each of m things, its picture concatenated with the difference from the background,
+                float32[m, s, s, 6], the noise of its placement, float32[m, WHERE], and what the caption says about it,
                 float32[m, mixed_size].
 
         Returns:
-            float32[m, noise_size] each.
+            Moments of the noise, float32[m, noise_size] each.
         """
         picture, where, mixed = inputs
         place, side = Placement.of_noise(where), picture.shape[1]
@@ -165,19 +165,19 @@ class LookEncoder(keras.Model):
 
 
 def moments_layer(noise_size: int) -> keras.layers.Dense:
-    """The layer before `as_moments`."""
+    """The dense layer whose output `as_moments` splits."""
     small = keras.initializers.VarianceScaling(0.1)
     return keras.layers.Dense(2 * noise_size, kernel_initializer=small, name="moments")
 
 
 def as_moments(x: Tensor) -> Moments:
-    """float32[..., 2 n] -> float32[..., n] each; deviations begin small, so that means matter from the start."""
+    """float32[..., 2 n] -> float32[..., n] each; deviations start small, so that means matter from the start."""
     mean, log_deviation = ops.split(x, 2, axis=-1)
     return mean, ops.clip(log_deviation - 2.0, -5.0, 2.0)
 
 
 def waves(side: int) -> NDArray[np.float32]:
-    """Where the cells of a grid lie, x and y in -1..1 first, then sines and cosines of them: (side², 18)."""
+    """Positional encoding of the cells of a grid: x and y in -1..1, then their sines and cosines, (side², 18)."""
     y, x = np.meshgrid(*(2 * pixel_centres(side) - 1,) * 2, indexing="ij")
     rising = [wave(np.pi * rate * at) for rate in (0.5, 1, 2, 4) for at in (x, y) for wave in (np.sin, np.cos)]
     return np.stack([x, y, *rising], axis=-1).reshape(side * side, -1).astype(np.float32)

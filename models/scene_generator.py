@@ -11,29 +11,29 @@ from models.scene_network import SceneNetwork
 
 @keras.saving.register_keras_serializable(package="easel")
 class SceneGenerator(SceneNetwork, DrawingModel):
-    """The network on captions: in TensorFlow's graph and from Python."""
+    """The scene network as a generator of captions, in TensorFlow's graph and from Python."""
 
     @property
     def draws(self) -> tuple[Draw, ...]:
-        """What `PartPrior.sample` takes: float32[b, parts, 3] and float32[b, parts, noise_size]."""
+        """The random numbers for `PartPrior.sample`: float32[b, parts, 3] and float32[b, parts, noise_size]."""
         choices = Draw("uniform", 4, (self.parts, len(self.noise_sizes)))
         return choices, Draw("normal", 1, (self.parts, self.noise_size))
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
-        """In the graph: noise of the parts, float32[b, parts, noise_size], by `chances`."""
+        """In the graph: noise of the parts, float32[b, parts, noise_size], sampled with `chances`."""
         mixed = self.mix(embeddings)
         return self.prior.sample(mixed, self.presences(mixed) > 0, *chances)
 
     def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """In the graph: the likeliest noise of captions; see `noise`."""
+        """In the graph: the most likely noise of each caption; see `noise`."""
         mixed = self.mix(embeddings)
         return self.prior.likeliest(mixed, self.presences(mixed) > 0)
 
     def sketch(self, embeddings: tf.Tensor, noise: tf.Tensor, scale: tf.Tensor | None = None) -> tf.Tensor:
-        """In the graph: the drawing, once chance has decided."""
+        """In the graph: embeddings and noise to pictures; see `DrawingModel.sketch`."""
         mixed = self.mix(embeddings)
         present = self.presences(mixed) > 0
-        # How many things are there is known in the graph alone, and XLA needs to know before.
+        # The number of present things is known only when the graph runs; XLA needs a static shape.
         rows = None if backend.in_xla() else rows_of(present)
         layers = self.decode(noise, mixed, rows, present=present)
 
@@ -46,7 +46,7 @@ class SceneGenerator(SceneNetwork, DrawingModel):
 
 
 def rows_of(present_BxT: tf.Tensor) -> tf.Tensor:
-    """Which of all things to decode, int64[m]: those that are there, and the first one.
+    """Indices of the things to decode, int64[m]: those that are present, and the first one.
 
     Convolutions of no rows at all have the wrong shape in TensorFlow 2.21.
     """

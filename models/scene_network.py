@@ -1,10 +1,10 @@
-"""A network that draws scenes: a background, things that each have a canvas, and what falls in front of them.
+"""A network that draws scenes: a background, things with a canvas each, and a foreground such as rain or snow.
 
-Flat art has sharp edges at every resolution, which pixels do not give. So a part of the picture is a small canvas of
+Flat art has sharp edges at every resolution, which pixels cannot provide. So a part of the picture is a small canvas of
 logits, one for each colour of a palette, and is interpolated before the softmax, as distance fields are (Green, 2007,
-"Improved alpha-tested magnification"): an edge then is as sharp on a fine grid as on the coarse one. A thing's canvas
+"Improved alpha-tested magnification"): an edge is then as sharp on a fine grid as on a coarse one. A thing's canvas
 is decoded once and placed by its own frame (spatial transformers, Jaderberg et al., 2015; sprites learned from pictures
-alone as in MarioNette, Smirnov et al., 2021), and nearer things hide what lies behind them.
+alone as in MarioNette, Smirnov et al., 2021), and nearer things occlude those behind them.
 """
 
 from collections.abc import Sequence
@@ -22,30 +22,30 @@ from models.part_prior import NoiseSizes, PartPrior
 from models.tensors import Tensor
 
 CLEAR_LOGIT = 3.0
-"""What is taken off the logit of opacity: most of a canvas is empty."""
+"""Subtracted from the logit of opacity, because most of a canvas is empty."""
 FAINT_LOGIT = 2.0
-"""The logit of opacity that canvases begin with: what cannot be seen at all would never learn."""
+"""Initial logit of opacity of canvases; an invisible canvas would receive no gradient."""
 SHARPEST = 8.0
-"""How many times finer than its canvas a part is drawn before its edges stop growing sharper."""
+"""Upscale factor, relative to a part's canvas, beyond which its edges get no sharper."""
 WHERE = 5
-"""Numbers of a thing's noise that place it; see `Placement.of_noise`."""
+"""How many numbers of a thing's noise determine its placement; see `Placement.of_noise`."""
 MARGIN = 1.08
-"""How much larger than a thing its canvas is, so that edges have room."""
+"""Size of a canvas relative to its thing, which leaves room for the edges."""
 HIDDEN_LOGIT = -300.0
-"""What is added to the opacity of things that are not there."""
+"""Replaces the logit of opacity of absent things."""
 LEAST_SPREAD = 1e-3
-"""Variance along an axis of embeddings, as a share of the largest, below which it is noise and not raised any more."""
+"""Variance along an axis of embeddings, as a share of the largest, below which it is noise and not scaled up."""
 FEATURES = 16
-"""Side of the feature maps that canvases are made of, by one convolution each."""
+"""Side of the feature map from which one convolution makes a canvas."""
 
 
 class Placement(NamedTuple):
-    """Where things stand, float32[m] each.
+    """The positions and sizes of things, float32[m] each.
 
     Attributes:
         x, y: Centres, in shares of the picture's side.
         width, height: Sides, likewise.
-        nearness: Logits; of two things the one with more hides the other.
+        nearness: Logits; of two things, the one with the larger value occludes the other.
     """
 
     x: Tensor
@@ -56,14 +56,14 @@ class Placement(NamedTuple):
 
     @classmethod
     def of_noise(cls, noise_MxN: Tensor) -> "Placement":
-        """What the first numbers of noise stand for; those of a usual placement are about standard normal."""
+        """The placement that the first numbers of noise encode; typical placements are roughly standard normal."""
         x, y, *sides, nearness = ops.unstack(noise_MxN[:, :WHERE], WHERE, axis=-1)
         width, height = (0.3 * ops.exp(0.5 * ops.clip(side, -6.0, 3.0)) for side in sides)
         return cls(0.5 + 0.25 * x, 0.5 + 0.25 * y, width, height, 4 * nearness)
 
 
 def noise_of_boxes(boxes: Tensor) -> Tensor:
-    """The noise that places things in boxes; the inverse of `Placement.of_noise`.
+    """The noise that encodes boxes as placements; the inverse of `Placement.of_noise`.
 
     Args:
         boxes: float32[..., 5]: x and y of the centre, width and height in shares of the picture's side, and nearness.
@@ -77,7 +77,7 @@ def noise_of_boxes(boxes: Tensor) -> Tensor:
 
 
 class Styles(NamedTuple):
-    """Layers that make of captions and noise what decides shapes, and of that what decides colours."""
+    """Layers that turn captions and noise into a style for the shapes, and this into a style for the colours."""
 
     shape: list[keras.layers.Layer]
     colour: list[keras.layers.Layer]
@@ -89,14 +89,14 @@ class Styles(NamedTuple):
 
 
 class Things(NamedTuple):
-    """What there is of things before they are drawn on a grid.
+    """Decoded things, before they are rendered on a grid.
 
     Attributes:
-        canvases: float32[m, n, n, colours + 1], logits of a thing's colours and of its opacity.
+        canvases: float32[m, n, n, colours + 1], logits of each thing's colours and of its opacity.
         palettes: float32[m, colours, 3].
-        placement: Of each.
-        rows: int32[m], which of the things of all scenes they are, of `each` a scene; None for all of them.
-        nearness: float32[b, each], of all of them.
+        placement: Placement of each thing.
+        rows: int32[m], indices of the decoded things among those of all scenes; None if all are decoded.
+        nearness: float32[b, things per scene], of all things, decoded or not.
     """
 
     canvases: Tensor
@@ -107,14 +107,14 @@ class Things(NamedTuple):
 
 
 class Layers(NamedTuple):
-    """What scenes consist of, before they are drawn on a grid.
+    """Decoded scenes, before they are rendered on a grid.
 
     Attributes:
-        back: float32[b, s, s, colours + 1], logits of the background's colours and of what falls in front.
-        ramps: float32[b, colours, 3, 3], a background colour as a linear function of (x, y, 1).
-        front_colour: float32[b, 3], of what falls in front.
-        light: float32[b, 2, 3], what is multiplied with and added to the colours of things.
-        things: Of all scenes, k of each; None for backgrounds alone.
+        back: float32[b, s, s, colours + 1], logits of the background's colours and of the foreground.
+        ramps: float32[b, colours, 3, 3], each background colour as a linear function of (x, y, 1).
+        front_colour: float32[b, 3], colour of the foreground.
+        light: float32[b, 2, 3], factors and offsets of the colours of things.
+        things: The things of all scenes; None for backgrounds alone.
     """
 
     back: Tensor
@@ -126,24 +126,24 @@ class Layers(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="easel")
 class SceneNetwork(DrawingNetwork):
-    """Noise and a caption embedding become a picture of a background and up to `things` things.
+    """Draws a background and up to `things` things from noise and a caption embedding.
 
     Args:
-        language_model: Reads captions; it is not trained here.
+        language_model: Encodes captions; it is not trained with this network.
         picture_size: Side of a picture in pixels.
-        things: Most things in a picture.
-        shape_size: Numbers of a part's noise that decide its shape; the `WHERE` numbers before them place it.
-        colour_size: Numbers after these, which decide its colours.
-        components: Normal distributions in each mixture that a part's noise is drawn from.
+        things: Maximum number of things in a picture.
+        shape_size: How many numbers of a part's noise determine its shape; the `WHERE` numbers before them place it.
+        colour_size: How many numbers after these determine its colours.
+        components: Normal distributions in each mixture from which a part's noise is sampled.
         width: Units of the hidden layers.
         canvas: Side of a thing's canvas, a multiple of 16.
-        back_canvas: Side of the background's, a multiple of 16.
-        features: Channels of the feature maps that things' canvases are made of.
-        back_features: Of those that the backgrounds' are made of.
-        memory: Units of the layer before these feature maps, about as many as there are shapes to remember.
-        back_memory: The same of backgrounds.
-        colours: Colours of a thing.
-        back_colours: Colours of the background, each of which may change linearly over the picture.
+        back_canvas: Side of the background's canvas, a multiple of 16.
+        features: Channels of the feature map of a thing's canvas.
+        back_features: Channels of the feature map of the background's canvas.
+        memory: Units of the layer before a thing's feature map, about as many as there are shapes to remember.
+        back_memory: The same for the background.
+        colours: Number of colours of a thing.
+        back_colours: Number of colours of the background, each of which may change linearly over the picture.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class SceneNetwork(DrawingNetwork):
         back_colours: int = 8,
         **kwargs: Any,
     ) -> None:
-        # Cast by hand: places and blending stay in full precision, whatever the convolutions run in.
+        # Cast by hand: positions and blending stay in full precision, whatever the precision of the convolutions.
         super().__init__(**{"autocast": False, **kwargs})
         if canvas % FEATURES or back_canvas % FEATURES:
             raise ValueError(f"canvas {canvas} and back_canvas {back_canvas} must be multiples of {FEATURES}.")
@@ -207,17 +207,17 @@ class SceneNetwork(DrawingNetwork):
         self.prior.nats(noise, ops.zeros([1, self.parts, width]))
 
     def build(self, *_: Any) -> None:
-        """Nothing is left to build: the constructor has called every layer."""
+        """Does nothing: the constructor has already built every layer."""
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """Every argument of the constructor."""
+        """The arguments of the constructor."""
         names = ("things", "shape_size", "colour_size", "components", "width", "canvas", "back_canvas")
         decoders = ("features", "back_features", "memory", "back_memory", "colours", "back_colours")
         return {**super().get_config(), **{name: getattr(self, name) for name in (*names, *decoders)}}
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Draw.
+        """Draw pictures.
 
         Args:
             inputs: Noise, float32[b, parts, noise_size], and caption embeddings, float32[b, embedding_size].
@@ -230,11 +230,11 @@ class SceneNetwork(DrawingNetwork):
         return self.whole(self.decode(noise, mixed, present=self.presences(mixed) > 0), self.picture_size)
 
     def presences(self, mixed: Tensor) -> Tensor:
-        """Whether each thing is there, float32[b, things], logits; `mixed` is what `mix` returns."""
+        """Logits of the presence of each thing, float32[b, things]; `mixed` is what `mix` returns."""
         return self.presence(mixed[:, : self.things])[..., 0]
 
     def mix(self, embedding: Tensor) -> Tensor:
-        """What a caption says of each part: float32[b, embedding_size] -> float32[b, parts, width]."""
+        """Encode what a caption says about each part: float32[b, embedding_size] -> float32[b, parts, width]."""
         slots = self.language_model.slots
         return self.mixer(ops.reshape(embedding, [-1, slots, self.language_model.embedding_size // slots]))
 
@@ -251,10 +251,11 @@ class SceneNetwork(DrawingNetwork):
 
         Args:
             noise: float32[b, parts, noise_size].
-            mixed: What `mix` says of the parts.
-            rows: int32[m], which of the b * things things there are; None for all of them.
-            present: bool[b, things], which of these can be seen; None for all of them.
-            kept: float32[b, parts, 1], 0 for parts that look as captions alone say, 1 for others; None for all ones.
+            mixed: float32[b, parts, width], as `mix` returns it.
+            rows: int32[m], which of the b * things things to decode; None for all of them.
+            present: bool[b, things], which of these are visible; None for all of them.
+            kept: float32[b, parts, 1], 0 for parts whose appearance depends only on the caption, 1 for parts whose
+                noise is used; None for all ones.
         """
         kept = ops.ones_like(noise[..., :1]) if kept is None else kept
         parts = (ops.reshape(x[:, : self.things], [-1, x.shape[-1]]) for x in (noise, mixed, kept))
@@ -274,7 +275,7 @@ class SceneNetwork(DrawingNetwork):
         return self.decode_back(noise[:, -1], mixed[:, -1], kept[:, -1])._replace(things=things)
 
     def decode_back(self, noise: Tensor, mixed: Tensor, kept: Tensor) -> Layers:
-        """Decode the background alone: float32[b, noise_size], float32[b, width], and `kept` of it, float32[b, 1]."""
+        """Decode the background alone; `noise`, `mixed` and `kept` are its rows of those of `decode`."""
         style, hue = self.styles(self.back_style, mixed, noise, kept)
         return Layers(
             back=self.draw_back(style),
@@ -284,26 +285,26 @@ class SceneNetwork(DrawingNetwork):
         )
 
     def styles(self, layers: Styles, said: Tensor, noise: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """What decides the shapes of m parts and what decides their colours, float32[m, width] each.
+        """The styles of the shapes and of the colours of m parts, float32[m, width] each.
 
-        Colours know of shapes, and shapes nothing of colours: so a cat's pose costs no more to learn for eight coats.
+        Colours depend on shapes, but not the reverse: a cat's pose is learned once, not once for each colour of coat.
         """
         _, shape, colour = ops.split(kept * noise, self.noise_sizes.cuts, axis=-1)
         style = through(layers.shape, ops.concatenate([said, shape, kept], axis=-1))
         return style, through(layers.colour, ops.concatenate([said, style, colour, kept], axis=-1))
 
     def whole(self, layers: Layers, side: int) -> Tensor:
-        """Draw whole pictures, float32[b, side, side, 3]."""
+        """Render whole pictures, float32[b, side, side, 3]."""
         grid = ops.convert_to_tensor(pixel_centres(side))
         return self.paint(layers, grid, grid, ops.convert_to_tensor(1 / side, "float32"))
 
     def paint(self, layers: Layers, xs: Tensor, ys: Tensor, pitch: Tensor) -> Tensor:
-        """Draw a rectangular grid of points.
+        """Render a rectangular grid of points.
 
         Args:
-            layers: Of b scenes.
-            xs: float32[w], where the columns lie, 0..1.
-            ys: float32[h], where the rows lie.
+            layers: The layers of b scenes.
+            xs: float32[w], positions of the columns, 0..1.
+            ys: float32[h], positions of the rows, 0..1.
             pitch: Distance between neighbours, float32[].
 
         Returns:
@@ -318,7 +319,7 @@ class SceneNetwork(DrawingNetwork):
         return ops.reshape(ops.transpose(picture, [0, 2, 1]), [-1, ops.shape(ys)[0], ops.shape(xs)[0], 3])
 
     def _crowd(self, things: Things, xs: Tensor, ys: Tensor, pitch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """How much of things is seen, [b, 1, p], their colours times that, [b, 3, p], and what is left, [b, 1, p]."""
+        """Total visibility of things, [b, 1, p], their colours weighted by it, [b, 3, p], and the gaps, [b, 1, p]."""
         points = ops.shape(ys)[0] * ops.shape(xs)[0]
         shown = self._shown(things, xs, ys, pitch)
         if things.rows is not None:
@@ -330,7 +331,7 @@ class SceneNetwork(DrawingNetwork):
         return ops.sum(seen, axis=1, keepdims=True), colours, ops.expand_dims(gap, 1)
 
     def _scenery(self, layers: Layers, xs: Tensor, ys: Tensor, pitch: Tensor) -> tuple[Tensor, Tensor]:
-        """The background, float32[b, 3, p], and how much of what falls in front is seen, float32[b, 1, p]."""
+        """The background, float32[b, 3, p], and the opacity of the foreground, float32[b, 1, p]."""
         side, count, batch = layers.back.shape[1], self.back_colours, ops.shape(layers.back)[0]
         blur, sharpness = ops.maximum(pitch * side, 1.0), ops.clip(1 / (pitch * side), 0.5, SHARPEST)
         rows, columns = (
@@ -347,16 +348,16 @@ class SceneNetwork(DrawingNetwork):
         return by_x * x + by_y * y + even, ops.sigmoid(logits[:, count:] - CLEAR_LOGIT * sharpness)
 
     def _shown(self, things: Things, xs: Tensor, ys: Tensor, pitch: Tensor) -> Tensor:
-        """Colour and opacity of each thing by itself, float32[m, 4, p]."""
+        """Colour and opacity of each thing alone, float32[m, 4, p]."""
         place, side, points = things.placement, self.canvas, ops.shape(ys)[0] * ops.shape(xs)[0]
         rows, down = framed(ys, place.y, place.height, side, pitch)
         columns, across = framed(xs, place.x, place.width, side, pitch)
         sharpness = ops.clip(ops.rsqrt(across * down), 0.5, SHARPEST)
-        # How large a thing is drawn is none of its edges' business.
+        # The gradient of the edges must not change the size of a thing.
         sharpness = ops.stop_gradient(sharpness)[:, None, None]
         logits = sharpness * sampled(things.canvases, rows, columns)
         colours = ops.matmul(ops.transpose(things.palettes, [0, 2, 1]), softmax_of_channels(logits[:, : self.colours]))
-        # Beyond its canvas a thing is not even faintly there.
+        # A thing is entirely transparent outside its canvas.
         covered = ops.reshape(
             ops.sum(rows, axis=2, keepdims=True) * ops.expand_dims(ops.sum(columns, axis=2), 1), [-1, 1, points]
         )
@@ -365,7 +366,7 @@ class SceneNetwork(DrawingNetwork):
 
 
 def visibility(opacity_BxKxP: Tensor, nearness_BxK: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of each thing is seen past those in front of it, float32[b, k, p], and of what is behind all, [b, p]."""
+    """Visibility of each thing behind those in front of it, float32[b, k, p], and of the background, [b, p]."""
     k = opacity_BxKxP.shape[1]
     in_front = ops.sigmoid(nearness_BxK[:, None, :] - nearness_BxK[:, :, None]) * (1 - ops.eye(k))
     seen, gap = opacity_BxKxP, ops.ones_like(opacity_BxKxP[:, 0])
@@ -376,31 +377,31 @@ def visibility(opacity_BxKxP: Tensor, nearness_BxK: Tensor) -> tuple[Tensor, Ten
 
 
 def through(layers: Sequence[keras.layers.Layer], x: Tensor) -> Tensor:
-    """What layers make of x, one after the other."""
+    """Apply layers one after the other."""
     for layer in layers:
         x = layer(x)
     return x
 
 
 def pixel_centres(side: int) -> NDArray[np.float32]:
-    """Where the centres of `side` pixels lie in 0..1."""
+    """The centres of `side` pixels in 0..1."""
     return ((np.arange(side) + 0.5) / side).astype(np.float32)
 
 
 def framed(at: Tensor, centre_M: Tensor, extent_M: Tensor, side: int, pitch: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of a canvas' cells at places, float32[m, p, side], and cells from a place to the next, float32[m]."""
+    """Weights of a canvas's cells at points, float32[m, p, side], and the pitch of points in cells, float32[m]."""
     cells = pitch * side / extent_M
     inside = ((at - centre_M[:, None]) / extent_M[:, None] + 0.5) * side - 0.5
     return hats(inside, side, ops.maximum(cells, 1.0)[:, None, None]), cells
 
 
 def hats(at: Tensor, side: int, width: Any) -> Tensor:
-    """Weights [..., p, side] of cells at places [..., p], in cells: hats `width` wide to either side."""
+    """Weights [..., p, side] of cells at points [..., p], in cells: hat functions of half-width `width`."""
     return ops.relu(1 - ops.abs(ops.expand_dims(at, -1) - ops.arange(side, dtype="float32")) / width) / width
 
 
 def sampled(canvas_MxSxSxC: Tensor, rows_MxHxS: Tensor, columns_MxWxS: Tensor) -> Tensor:
-    """Canvases at the crossings of rows and columns: float32[m, c, h * w]."""
+    """Canvases sampled at the intersections of rows and columns: float32[m, c, h * w]."""
     _, _, side, channels = canvas_MxSxSxC.shape
     height, width = ops.shape(rows_MxHxS)[1], ops.shape(columns_MxWxS)[1]
     canvas = ops.reshape(ops.transpose(canvas_MxSxSxC, [0, 3, 1, 2]), [-1, channels * side, side])
@@ -410,16 +411,16 @@ def sampled(canvas_MxSxSxC: Tensor, rows_MxHxS: Tensor, columns_MxWxS: Tensor) -
 
 
 def softmax_of_channels(logits_MxCxP: Tensor) -> Tensor:
-    """Softmax over the second axis; Keras' own would transpose twice."""
+    """Softmax over the second axis; Keras's own would transpose twice."""
     exponentials = ops.exp(logits_MxCxP - ops.stop_gradient(ops.max(logits_MxCxP, axis=1, keepdims=True)))
     return exponentials / ops.sum(exponentials, axis=1, keepdims=True)
 
 
 @keras.saving.register_keras_serializable(package="easel")
 class CanvasDecoder(keras.layers.Layer):
-    """A style becomes a square canvas: one dense layer makes a small feature map, one convolution the canvas.
+    """Decodes a style into a square canvas: a dense layer makes a small feature map, a convolution the canvas.
 
-    What things look like is a matter of memory, which a dense layer is, and on a CPU a cheap one.
+    The shapes of things have to be memorised; a dense layer does so, and is cheap on a CPU.
 
     Args:
         finer: Side of the canvas in units of `FEATURES`.
@@ -446,12 +447,12 @@ class CanvasDecoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="easel")
 class Attending(keras.layers.Layer):
-    """Attention to something, to one another, and a small network, each added to what came in after normalisation.
+    """A transformer block with pre-normalisation: optional cross-attention, self-attention and a small network.
 
     Args:
         width: Channels, a multiple of `heads`.
         heads: Attention heads.
-        outward: Whether there is something to attend to beside one another.
+        outward: Whether the block begins with cross-attention.
     """
 
     def __init__(self, width: int, *, heads: int = 4, outward: bool = False, **kwargs: Any) -> None:
@@ -462,7 +463,7 @@ class Attending(keras.layers.Layer):
         self.narrow = keras.layers.Dense(width)
 
     def call(self, x_BxKxC: Tensor, outside_BxTxC: Tensor | None = None) -> Tensor:
-        """float32[b, k, width] -> the same; `outside_BxTxC` is what they look at first."""
+        """float32[b, k, width] -> the same shape; `outside_BxTxC` is the input of the cross-attention."""
         inward, *outward = self.looks
         if outside_BxTxC is not None:
             x_BxKxC = x_BxKxC + outward[0](self.norms[2](x_BxKxC), outside_BxTxC)
@@ -473,10 +474,10 @@ class Attending(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="easel")
 class SlotMixer(keras.layers.Layer):
-    """Slots of a caption to the parts of a picture: a query for each part, and attention among queries and slots.
+    """Maps the slots of a caption to the parts of a picture: self-attention over a query for each part and the slots.
 
-    Captions differ most along a few directions of their embeddings, and what a thing is lies along many small ones,
-    which learn slowly (LeCun et al., 1998, "Efficient backprop"). So slots are whitened first; see `adapt`.
+    Captions differ most along a few directions of their embeddings, but the kind of a thing is encoded along many small
+    ones, which learn slowly (LeCun et al., 1998, "Efficient backprop"). So slots are whitened first; see `adapt`.
 
     Args:
         parts: Parts of a picture.
@@ -492,7 +493,7 @@ class SlotMixer(keras.layers.Layer):
         self.leave = keras.layers.LayerNormalization()
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Make the queries, and what is done with each slot; `shape` is that of the slots."""
+        """Create the queries and the weights of the slots; `shape` is that of the slots."""
         slots, size = (int(side) for side in shape[1:] if side)
         normal = keras.initializers.RandomNormal(stddev=1.0)
         self.queries = self.add_weight(shape=(self.parts, self.width), initializer=normal, name="queries")
@@ -508,7 +509,7 @@ class SlotMixer(keras.layers.Layer):
         super().build(shape)
 
     def adapt(self, embeddings: NDArray[np.float32]) -> None:
-        """Whiten slots as these embeddings, float32[n, slots * c], ask for."""
+        """Set the whitening of the slots from the statistics of embeddings, float32[n, slots * c]."""
         slots, size = self.mean.shape
         rows = embeddings.reshape(-1, slots, size).swapaxes(0, 1)
         spread, axes = np.linalg.eigh(np.stack([np.cov(slot, rowvar=False).reshape(size, size) for slot in rows]))

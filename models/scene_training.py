@@ -1,8 +1,8 @@
-"""How a scene network learns: by reconstruction from noise that encoders read off the picture (a conditional VAE).
+"""Training of a scene network: reconstruction from noise that encoders infer from the picture (a conditional VAE).
 
-The whole picture is drawn on a coarse grid, which finds things from far away, and a window of it on a fine one, which
-finds their edges; so the cost of detail is that of the window, however fine the pictures are. As in
-`generator_training` a squared error blends into an absolute one.
+The whole picture is rendered on a coarse grid, whose gradient reaches far, and a window of it on a fine grid, which
+aligns the edges; so the cost of detail depends on the size of the window, not on the resolution of the pictures. As in
+`generator_training`, a squared error blends into an absolute one.
 """
 
 import math
@@ -22,32 +22,32 @@ from models.tensors import Tensor, to_float
 from models.training import Losses, ScheduledTraining, Training, Update
 
 FIRST_COST = 2.0
-"""How many times as much as in the end noise costs at the beginning, beyond once."""
+"""Additional weight of the divergence at the start, as a multiple of its final weight."""
 ANCHOR = 0.1
-"""Share of the cost of noise that is held against a standard normal, the rest against the prior that is learned."""
+"""Share of the divergence measured from a standard normal; the rest is measured from the learned prior."""
 
 PRIOR_WEIGHT = 0.05
-"""What a nat that the prior lacks costs."""
+"""Weight of the prior's negative log-likelihood, per nat."""
 PLACE_WEIGHT = 0.01
-"""What a nat costs by which places are missed."""
+"""Weight of the encoder's error in known boxes, per nat."""
 TAG_WEIGHT = 0.2
-"""What a nat costs by which captions do not tell the tags of a part."""
+"""Weight of the cross-entropy of the tags, per nat."""
 BOX_NOISE = 0.02
-"""Deviation of the noise that is added to boxes, so that the prior cannot fit them without end."""
+"""Standard deviation of the noise added to boxes, without which the prior's density would grow without bound."""
 MUTED = 0.2
-"""Share of the parts that are drawn from captions and places alone, to the end."""
+"""Share of the parts drawn without appearance noise, from captions and places alone, until the end."""
 CROWDED = 0.5
-"""Most things of a batch that are drawn, as a share of all that there could be."""
+"""Maximum number of things drawn in a batch, as a share of all that it could contain."""
 
 LAST_LAYERS = ["enter", "palette", "place", "ramps", "front_colour", "light", "moments", "tags", "_of"]
-"""Names of layers that end a network or are memories, as embeddings are; Muon leaves them to Adam."""
+"""Names of layers that end a network or act as embeddings; Muon leaves them to Adam."""
 
 Window = tuple[Tensor, Tensor, Tensor, Tensor]
-"""Pixels, float32[b, n, n, 3], where their columns and rows lie, float32[n] each, and the pitch, float32[]."""
+"""Pixels, float32[b, n, n, 3], positions of their columns and rows, float32[n] each, and the pitch, float32[]."""
 
 
 class Encoders(NamedTuple):
-    """What reads noise off pictures: the background's, where things stand, and what they look like."""
+    """Encoders of a picture's noise: of the background, of the places of things, and of their appearance."""
 
     back: BackEncoder
     place: PlaceEncoder
@@ -55,7 +55,7 @@ class Encoders(NamedTuple):
 
     @classmethod
     def of(cls, generator: SceneNetwork, dtype: Any = "float32") -> "Encoders":
-        """Encoders that read pictures for a generator, untrained."""
+        """New, untrained encoders for a generator."""
         size, width = generator.picture_size, generator.width
         look_size = generator.shape_size + generator.colour_size
         return cls(
@@ -66,16 +66,16 @@ class Encoders(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was read off pictures.
+    """What the encoders inferred from pictures.
 
     Attributes:
-        things: Noise, float32[b, things, noise_size]; zeros for things that are not there.
-        back: Noise, float32[b, noise_size].
-        present: Which things are there, bool[b, things].
-        rows: int32[m], which of the b * things things are there, and some more.
-        divergence: Of the noise from a standard normal, nats a picture; a scalar.
-        precision: Minus the log deviations of the noise, summed, a picture; a scalar.
-        miss: By how much the encoder misses boxes and captions miss the number of things, nats a picture; a scalar.
+        things: Noise of things, float32[b, things, noise_size]; zeros for absent things.
+        back: Noise of the background, float32[b, noise_size].
+        present: Whether each thing is present, bool[b, things].
+        rows: int32[m], indices of the present things among the b * things things, padded with others.
+        divergence: Divergence of the noise from a standard normal in nats per picture, a scalar.
+        precision: Negative sum of the log deviations of the noise per picture, a scalar.
+        miss: Loss of the encoder on boxes plus that of captions on the number of things, nats per picture, a scalar.
     """
 
     things: Tensor
@@ -88,18 +88,18 @@ class Found(NamedTuple):
 
     @property
     def noise(self) -> Tensor:
-        """Of all parts, the background's last: float32[b, things + 1, noise_size]."""
+        """The noise of all parts, the background last: float32[b, things + 1, noise_size]."""
         return ops.concatenate([self.things, self.back[:, None]], axis=1)
 
 
 class Boxed(NamedTuple):
-    """What is known of things from their boxes.
+    """Known boxes of things.
 
     Attributes:
-        noise: What would place them so, float32[b, things, WHERE].
-        known: Of which things a box is known, bool[b, things].
-        present: Which things are there, bool[b, things].
-        doubt: By how much captions miss the number of things, nats, float32[b].
+        noise: The noise that encodes the boxes, float32[b, things, WHERE].
+        known: Whether a box is known for each thing, bool[b, things].
+        present: Whether each thing is present, bool[b, things].
+        doubt: Cross-entropy of the presence predicted from the caption, nats, float32[b].
     """
 
     noise: Tensor
@@ -109,22 +109,22 @@ class Boxed(NamedTuple):
 
 
 class SceneTraining(ScheduledTraining):
-    """Reconstruction of pictures, from noise that costs much at first and little in the end.
+    """Reconstruction of pictures, with a weight of the divergence that starts high and falls.
 
-    Where boxes are known, things are drawn in them, and the encoder of places learns from them; elsewhere it says by
-    itself where things are.
+    Where boxes are known, things are drawn in them, and the encoder of places learns from them; elsewhere the encoder
+    decides where things are.
 
     Args:
-        generator: Learns to draw.
-        encoders: Read noise off pictures.
-        steps: Of the training.
+        generator: The model to train.
+        encoders: Encode pictures as noise.
+        steps: Number of training steps.
         fineness: Side of the pictures of a batch, in units of `generator.picture_size`.
-        kl_weight: What a nat of noise costs in the end.
-        tags: How many tags the parts of a picture may have; with any, captions learn to tell them.
-        window: Most points along a side of the window.
-        coarse: How many times coarser than the picture the grid of the whole is.
-        mute: Share of the training before noise says what things look like; from then on it does in ever more pictures.
-        seed: Of what the steps draw at random.
+        kl_weight: Final weight of the divergence, per nat.
+        tags: Number of tags that the parts of a picture can have; if not 0, they are predicted from captions.
+        window: Maximum number of points along a side of the window.
+        coarse: Pitch of the coarse grid in pixels of the picture.
+        mute: Share of the training without appearance noise; after it, the noise is used in more and more pictures.
+        seed: Seed of the random numbers of the steps.
     """
 
     def __init__(
@@ -160,12 +160,12 @@ class SceneTraining(ScheduledTraining):
         return [Update(self.loss_of, variables, self.optimizer)]
 
     def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The loss of a batch, and what to report.
+        """The loss of a batch, and the losses to report.
 
         Args:
             batch: `image`, uint8[b, f s, f s, 3], `embedding`, float32[b, d], and `boxes`, float32[b, things, 5] as
-                `noise_of_boxes` takes them, NaN for things that are not there and zero width where nobody knows; where
-                things have tags, `tags`, bool[b, things + 1, tags].
+                `noise_of_boxes` takes them, NaN for absent things and zero width for unknown boxes; with tags, also
+                `tags`, bool[b, things + 1, tags].
         """
         fine, picture = self.pictures_of(batch)
         mixed = self.generator.mix(batch["embedding"])
@@ -194,39 +194,39 @@ class SceneTraining(ScheduledTraining):
         return loss, reported
 
     def pictures_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The pictures of a batch as they are, and shrunk to the generator's size."""
+        """The pictures of a batch at full size, and downscaled to the generator's size."""
         fine = to_float(batch["image"])
         return fine, ops.average_pool(fine, self.fineness, self.fineness) if self.fineness > 1 else fine
 
     def read(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What `PriorTraining` learns from, read off a batch that `loss_of` takes.
+        """A batch for `PriorTraining`, inferred from a batch that `loss_of` takes.
 
         Returns:
-            `mixed`, float16[b, parts, width], what captions say of the parts; `noise`, float32[b, parts, noise_size];
-            `present`, bool[b, things].
+            `mixed`, float16[b, parts, width], what captions say about the parts; `noise`,
+            float32[b, parts, noise_size]; `present`, bool[b, things].
         """
         mixed = self.generator.mix(batch["embedding"])
         found = self.find(self.pictures_of(batch)[1], mixed, batch["boxes"])
         return {"mixed": ops.cast(mixed, "float16"), "noise": found.noise, "present": found.present}
 
     def for_prior(self, noise: Tensor, share: Tensor) -> Tensor:
-        """The noise as the prior learns it: places shaken a little, and a share of its gradient led on.
+        """The noise as the prior learns it: with jittered places, and a share of its gradient passed to the encoders.
 
-        So the noise that encoders read comes together where the prior expects it, as in a conditional VAE with a
-        learned prior (Sohn et al., 2015), and a few clear modes are left, such as poses, instead of everything between.
+        The gradient draws the encoders' noise towards the modes of the prior, as in a conditional VAE with a learned
+        prior (Sohn et al., 2015), so that a few clear modes remain, such as poses, and nothing in between.
         """
         shaken = with_places_shaken(noise, self.seed_of("boxes"))
         return share * shaken + (1 - share) * ops.stop_gradient(shaken)
 
     def find(self, picture: Tensor, mixed: Tensor, boxes: Tensor) -> Found:
-        """Noise that could have drawn pictures, float32[b, s, s, 3], given what captions say and where boxes are."""
+        """Infer the noise of pictures, float32[b, s, s, 3], given what captions say and known boxes."""
         batch, count = ops.shape(picture)[0], self.generator.things
         back = self.back_encoder([picture, mixed[:, -1]])
         both = self.beside_background(picture, mixed, back[0])
         boxed = self.boxed(mixed, boxes)
         moments = self.place_encoder([both, mixed[:, :-1]])
         where = self.placed(boxed, moments)
-        # The most things that a batch is expected to hold: XLA and JAX ask for a number that is known before.
+        # The maximum number of things expected in a batch: XLA and JAX need static shapes.
         capacity = max(1, math.ceil(CROWDED * picture.shape[0] * count))
         rows = ops.top_k(ops.reshape(ops.cast(boxed.present, "float32"), [-1]), capacity)[1]
 
@@ -255,14 +255,14 @@ class SceneTraining(ScheduledTraining):
         )
 
     def beside_background(self, picture: Tensor, mixed: Tensor, back: Tensor) -> Tensor:
-        """Pictures beside how they differ from their backgrounds, which `back` draws: float32[b, s, s, 6]."""
+        """Pictures concatenated with their differences from the backgrounds of `back`: float32[b, s, s, 6]."""
         back = ops.pad(ops.stop_gradient(back), [[0, 0], [WHERE, 0]])
         background = self.generator.decode_back(back, mixed[:, -1], ops.ones_like(back[:, :1]))
         difference = picture - self.generator.whole(background, self.generator.picture_size)
         return ops.concatenate([picture, ops.stop_gradient(difference)], axis=-1)
 
     def boxed(self, mixed: Tensor, boxes: Tensor) -> Boxed:
-        """What boxes, float32[b, things, 5], say of things; captions say which are there where no box is known."""
+        """Read boxes, float32[b, things, 5]; where none is known, presence is predicted from the caption."""
         presences = self.generator.presences(mixed)
         there = ops.logical_not(ops.isnan(boxes[..., 0]))
         known = ops.logical_and(there, ops.nan_to_num(boxes[..., 2]) > 0)
@@ -276,30 +276,30 @@ class SceneTraining(ScheduledTraining):
         )
 
     def placed(self, boxed: Boxed, moments: Moments) -> Tensor:
-        """The noise that places things, float32[b, things, WHERE]: of their boxes, or else as the encoder guesses."""
+        """The noise of placements, float32[b, things, WHERE]: from known boxes, else sampled from the encoder."""
         mean, log_deviation = moments
         guessed = mean + ops.exp(log_deviation) * sampling.normal(ops.shape(mean), self.seed_of("places"))
         return ops.where(boxed.known[..., None], boxed.noise, guessed)
 
     def missed(self, boxed: Boxed, moments: Moments) -> Tensor:
-        """By how many nats the encoder misses boxes, float32[b, things, WHERE]; zero where none is known."""
+        """The encoder's loss on boxes in nats, float32[b, things, WHERE]; zero for unknown boxes."""
         mean, log_deviation = moments
         scaled = (boxed.noise - mean) * ops.exp(-log_deviation)
         nats = 0.5 * ops.clip(scaled, -10.0, 10.0) ** 2 + log_deviation
         return ops.cast(boxed.known, "float32")[..., None] * nats
 
     def kept(self, rows: Tensor) -> Tensor:
-        """Whether noise says what parts look like, 0 or 1, float32[b, parts, 1]; else captions have to say it.
+        """Whether each part is drawn with its appearance noise, 0 or 1, float32[b, parts, 1]; else from captions alone.
 
-        It says nothing at first, and later nothing of a share of the parts, as captions are left out for the sake of
-        guidance (Ho and Salimans, 2022). The network is told, since the mean of the noise looks like something too.
+        The noise is not used at first, and later left out for a share of the parts, as captions are for classifier-free
+        guidance (Ho and Salimans, 2022). It is an input of the network, because zero noise also stands for a sample.
         """
         share = (1 - MUTED) * ops.clip((self.progress - self.mute) / max(self.mute, 1e-6), 0.0, 1.0)
         chances = sampling.uniform([rows, self.generator.parts, 1], self.seed_of("kept"))
         return ops.cast(chances < share, "float32")
 
     def window_of(self, picture: Tensor, fine: Tensor) -> Window:
-        """The same window of all pictures: of the fine ones, and in turn of plain ones that are not seen whole."""
+        """The same window of all pictures: of `fine`, alternating with `picture` if the coarse grid skips pixels."""
         chances = sampling.uniform([2], self.seed_of("window"))
 
         def window(pictures: Tensor) -> Window:
@@ -316,31 +316,31 @@ class SceneTraining(ScheduledTraining):
         return ops.cond(self.optimizer.iterations % 2 == 0, lambda: window(picture), lambda: window(fine))
 
     def draw(self, layers: Layers, window: Window) -> tuple[Tensor, Tensor]:
-        """Whole pictures on the coarse grid, and the window."""
+        """Render whole pictures on the coarse grid, and the window."""
         generator = self.generator
         return generator.whole(layers, generator.picture_size // self.coarse), generator.paint(layers, *window[1:])
 
     def error(self, drawn: Tensor, real: Tensor) -> Tensor:
-        """Squared at first, absolute in the end; a scalar."""
+        """Squared error that blends into an absolute error over the training; a scalar."""
         sharpness = ops.maximum(2 * self.progress - 1, 0.0)
         return sharpness * absolute_error(drawn, real) + (1 - sharpness) * 2 * squared_error(drawn, real)
 
 
 def untold(logits: Tensor, tags: Tensor, present: Tensor) -> Tensor:
-    """How badly logits tell tags, both [b, things + 1, tags], of what there is, nats a picture; a scalar."""
+    """Cross-entropy of the tags of present parts, [b, things + 1, tags], in nats per picture; a scalar."""
     nats = ops.sum(ops.binary_crossentropy(ops.cast(tags, "float32"), logits, from_logits=True), axis=-1)
     return ops.mean(ops.sum(nats[:, :-1] * ops.cast(present, "float32"), axis=1) + nats[:, -1])
 
 
 class PriorTraining(Training):
-    """The prior alone, on noise that encoders have read: nothing is drawn, so a step takes hundreds of captions.
+    """Trains the prior alone, on stored noise of the encoders: nothing is rendered, so batches are large.
 
-    Captions tell far more cases apart than there are shapes to draw: two cats in a relation can stand in as many places
-    as there are relations. Beside decoders, which take nearly all of the time, the prior sees too few of them.
+    Captions distinguish far more cases than there are shapes to draw: for example, the places of two cats depend on
+    their relation. In the joint training, where the decoders take nearly all of the time, the prior sees too few.
 
     Args:
-        prior: Learns which noise captions ask for.
-        seed: Of what the steps draw at random.
+        prior: The prior to train.
+        seed: Seed of the random numbers of the steps.
     """
 
     def __init__(self, prior: PartPrior, *, seed: int = 0) -> None:
@@ -352,19 +352,19 @@ class PriorTraining(Training):
         return [Update(self.loss_of, self.prior.trainable_variables, self.optimizer)]
 
     def loss_of(self, batch: dict[str, Tensor]) -> tuple[Tensor, Losses]:
-        """What noise costs in nats a picture; a batch is what `SceneTraining.read` returns."""
+        """The prior's negative log-likelihood in nats per picture; a batch is what `SceneTraining.read` returns."""
         noise = with_places_shaken(batch["noise"], self.seed_of("boxes"))
         surprise = surprise_of(self.prior, noise, ops.cast(batch["mixed"], "float32"), batch["present"])
         return surprise, {"surprise": surprise}
 
 
 def with_places_shaken(noise: Tensor, seed: Tensor) -> Tensor:
-    """Noise of parts whose places are a little off, so that no prior can fit exact boxes without end."""
+    """Noise of parts with jittered places, so that the prior's density stays bounded at exact boxes."""
     chance = sampling.normal([*ops.shape(noise)[:-1], WHERE], seed)
     return noise + ops.pad(BOX_NOISE * chance, [[0, 0], [0, 0], [0, noise.shape[-1] - WHERE]])
 
 
 def surprise_of(prior: PartPrior, noise: Tensor, mixed: Tensor, present: Tensor) -> Tensor:
-    """What the prior makes of noise, nats a picture, where only things that are there count; a scalar."""
+    """Negative log-likelihood of the noise of present parts in nats per picture; a scalar."""
     nats = prior.nats(noise, mixed)
     return ops.mean(nats[:, 0] + ops.sum(nats[:, 1:] * ops.cast(present, "float32"), axis=1))

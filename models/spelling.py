@@ -1,6 +1,6 @@
-"""Typing errors of one letter, in the graph.
+"""Correction of one-letter spelling errors, in the graph.
 
-All that one edit makes of a word (Damerau, 1964) is looked up in the vocabulary, so no index has to be built or saved.
+All words one edit away (Damerau, 1964) are looked up in the vocabulary, so no index has to be built or saved.
 """
 
 import unicodedata
@@ -61,7 +61,7 @@ COMMON = frozenset(WORDS.split())
 
 
 def latin_letters(words: Iterable[str]) -> list[str]:
-    """The letters of Latin script that words are written with, sorted."""
+    """The Latin letters that occur in words, sorted."""
     return sorted({letter for word in words for letter in word if unicodedata.name(letter, "").startswith("LATIN")})
 
 
@@ -69,20 +69,20 @@ def one_edit_away(words: tf.Tensor, letters: tf.Tensor, table: tf.lookup.StaticV
     """The only word of a vocabulary that is one edit away from each word.
 
     An edit inserts, deletes or replaces a letter, or swaps two neighbours. If exactly one word is a swap away, it is
-    taken whatever the other edits give: two words seldom share all their letters by chance. Words of fewer than
-    `SHORTEST_EDITED` letters are only swapped; `COMMON` words, and those of fewer than `SHORTEST_SWAPPED` letters, are
-    never edited.
+    preferred to all other edits, because words rarely consist of the same letters by chance. Words of fewer than
+    `SHORTEST_EDITED` letters are only corrected by swaps; `COMMON` words, and those of fewer than `SHORTEST_SWAPPED`
+    letters, are never corrected.
 
     Args:
         words: string[b], each without its space.
-        letters: string[l], what may be inserted.
-        table: From pieces to ids, with one id for all others.
+        letters: string[l], the letters to insert or replace by.
+        table: From pieces to ids, with one id for all unknown pieces.
 
     Returns:
-        int64[b], ids of pieces; -1 where the vocabulary has no such word, or more than one.
+        int64[b], ids of pieces; -1 if the vocabulary has no such word, or more than one.
     """
     lengths = tf.strings.length(words, "UTF8_CHAR")[:, None]
-    # Two positions past the longest word, so that each has two after it; past its end a word has only its end.
+    # Two positions past the longest word, so that every position has two after it; they are clamped to the word's end.
     places = tf.minimum(tf.range(tf.reduce_max(lengths) + 3), lengths)
     ends = tf.broadcast_to(lengths, tf.shape(places))
     before = SPACE + tf.strings.substr(words[:, None], tf.zeros_like(places), places, "UTF8_CHAR")[:, :-2]
@@ -101,7 +101,7 @@ def one_edit_away(words: tf.Tensor, letters: tf.Tensor, table: tf.lookup.StaticV
 
 
 def the_only(ids_BxN: tf.Tensor) -> tf.Tensor:
-    """The one id of each row that is not NONE, int64[b]; NONE where there is no such id, or more than one."""
+    """The only id of each row that is not NONE, int64[b]; NONE if there is no such id, or more than one."""
     last = tf.reduce_max(ids_BxN, axis=1)
     first = tf.reduce_min(tf.where(ids_BxN == NONE, last[:, None], ids_BxN), axis=1)
     return tf.where(first == last, last, tf.constant(NONE, tf.int64))

@@ -1,11 +1,11 @@
-"""Tensors of whichever backend Keras runs on, and the two ranges of pictures in them, uint8 and -1..1."""
+"""The tensor type of Keras's backend, and conversion of pictures between uint8 and -1..1."""
 
 from typing import Any, TypeAlias
 
 from keras import ops
 
 Tensor: TypeAlias = Any
-"""A tensor of Keras' backend; the suffix of a name gives its shape."""
+"""A tensor of Keras's backend; the suffix of a variable's name gives its shape."""
 
 
 def to_uint8(pictures: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Text in the graph: normalisation and a tokenizer whose pieces concatenate back to the text.
 
 A piece is a word with the space before it, or a single character of any other script, so English and Chinese share
-one vocabulary. A text's first word gets a space too, so that a word is the same piece wherever it stands. A word that
-the vocabulary lacks falls apart into the longest pieces that it has, at worst into characters. Spaces are written as
+one vocabulary. A text's first word gets a space too, so that a word is the same piece everywhere. A word that is not in
+the vocabulary is split into the longest known pieces, at worst into characters. Spaces are written as
 `▁` in the vocabulary, after SentencePiece (Kudo and Richardson, 2018).
 """
 
@@ -14,14 +14,14 @@ import tensorflow_text as tf_text
 from models.spelling import latin_letters, one_edit_away
 from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN
 
-# Scripts that write words with spaces between them; every other character is a piece by itself. A longer word is more
-# than one, since the look-up of a word gives up beyond a number of bytes.
+# Scripts that separate words by spaces; every other character is a piece by itself. Longer words are several pieces,
+# because the look-up of a word fails beyond a number of bytes.
 SCRIPTS = r"\p{Latin}\p{Greek}\p{Cyrillic}\p{Hangul}\p{Arabic}\p{Hebrew}\p{Devanagari}"
 LETTER = f"[{SCRIPTS}]"
-# They decide how letters of Persian and Hindi look, and which emoji are one picture: part of the text, not spaces.
+# They join letters of Persian and Hindi, and emoji into one symbol: part of the text, not spaces.
 JOINERS = r"\x{200C}\x{200D}"
 PIECE = rf"{SPACE}?{LETTER}[{SCRIPTS}{JOINERS}]{{0,39}}|(?s:.)"
-# Marks of line breaking, of direction and of byte order, which say nothing to a reader.
+# Invisible marks of line breaking, of direction and of byte order.
 UNSEEN = (
     r"[\x{AD}\x{61C}\x{180E}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2064}\x{2066}-\x{206F}"
     r"\x{FEFF}\x{FFF9}-\x{FFFB}]"
@@ -32,14 +32,14 @@ LATIN_WORD = rf"{SPACE}?\p{{Latin}}{{3,}}"
 
 
 def as_utf8(texts: tf.Tensor) -> tf.Tensor:
-    """string[b] -> string[b]: bytes that are not UTF-8 become U+FFFD; all else stays."""
+    """string[b] -> string[b]: bytes that are not UTF-8 become U+FFFD."""
     return tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
 
 
 def normalise(texts: tf.Tensor) -> tf.Tensor:
-    """NFC, lower case, single spaces, none at the ends; bytes that are not UTF-8 become U+FFFD.
+    """Normalise texts: NFC, lower case, single spaces, none at the ends; bytes that are not UTF-8 become U+FFFD.
 
-    Control characters count as spaces, and so does `SPACE`; marks that nobody sees go, except for the joiners.
+    Control characters and `SPACE` count as spaces; invisible marks are removed, except for the joiners.
 
     Args:
         texts: string[b].
@@ -49,8 +49,8 @@ def normalise(texts: tf.Tensor) -> tf.Tensor:
     """
     seen = tf.strings.regex_replace(as_utf8(texts), UNSEEN, "")
     spaced = tf.strings.regex_replace(tf_text.normalize_utf8(seen, "NFC"), SPACES, " ")
-    # Not case_fold_utf8: it would also make the Chinese comma an ASCII one. Not before the line above: a text would
-    # end at its first NUL.
+    # Not case_fold_utf8, which would also turn the Chinese comma into an ASCII one. Not before the line above, because
+    # a text would end at its first NUL.
     return tf.strings.strip(tf.strings.lower(spaced, encoding="utf-8"))
 
 
@@ -65,18 +65,18 @@ def pieces(texts: tf.Tensor) -> tf.RaggedTensor:
     """
     spaced = tf.strings.regex_replace(normalise(texts), rf"^{LETTER}", r" \0")
     marked = tf.strings.regex_replace(spaced, " ", SPACE)
-    # No space is left in the text. tf_text.regex_split would say the same in fifty times as many operations.
+    # No space is left in the text. tf_text.regex_split would need fifty times as many operations.
     return tf.strings.split(tf.strings.regex_replace(marked, PIECE, r"\0 "))
 
 
 def joined(split: tf.RaggedTensor) -> tf.Tensor:
-    """Pieces, ragged string[b, (pieces)], to texts again, string[b], normalised if `pieces` made them."""
+    """Join pieces, ragged string[b, (pieces)], to texts, string[b]."""
     texts = tf.strings.reduce_join(split.to_tensor(""), axis=-1)
     return tf.strings.strip(tf.strings.regex_replace(texts, SPACE, " "))
 
 
 def characters(texts: tf.Tensor) -> tf.RaggedTensor:
-    """The single characters of texts, which the vocabulary keeps so that it can spell unknown words."""
+    """The single characters of texts, which the vocabulary contains to spell unknown words."""
     marked = tf.strings.regex_replace(normalise(texts), " ", SPACE)
     return tf.strings.unicode_split(marked, "UTF-8")
 
@@ -89,8 +89,8 @@ def token_ids(
     Args:
         texts: string[b].
         table: From pieces to ids, the reserved ones first.
-        length: Ids in a row; a longer text is cut, and its END with it. None cuts nothing: the longest text decides.
-        exact: Whether every character is a piece, as it was written.
+        length: Ids in a row; longer texts are truncated, including END. None for the length of the longest text.
+        exact: Whether every character is a piece, without normalisation.
 
     Returns:
         int64[b, length]: START, pieces, END, then PAD. An empty text is START, END.
@@ -100,7 +100,7 @@ def token_ids(
 
 
 def piece_ids(split: tf.RaggedTensor, table: tf.lookup.StaticVocabularyTable, length: int | None) -> tf.Tensor:
-    """The same of texts, ragged string[b, (pieces)], that are split already."""
+    """The same for texts that are already split, ragged string[b, (pieces)]."""
     wordpiece = tf_text.WordpieceTokenizer(
         table,
         suffix_indicator="",
@@ -127,7 +127,7 @@ class Tokenizer(tf.Module):
         exact: Whether to keep case, spaces and line ends: the vocabulary then holds single characters as they are.
 
     Raises:
-        ValueError: If the vocabulary does not begin with the reserved pieces, or `length` is below 4.
+        ValueError: The vocabulary does not begin with the reserved pieces, or `length` is below 4.
     """
 
     def __init__(self, vocabulary: Sequence[str], length: int, *, exact: bool = False) -> None:
@@ -147,7 +147,7 @@ class Tokenizer(tf.Module):
         )
 
     def read(self, texts: tf.Tensor) -> tf.Tensor:
-        """string[b] -> string[b], what the ids of a text stand for: the text itself if exact, else normalised."""
+        """string[b] -> string[b], the text that ids represent: normalised, unless the tokenizer is exact."""
         return as_utf8(texts) if self.exact else normalise(texts)
 
     def tokenize(self, texts: tf.Tensor) -> tf.Tensor:
@@ -156,9 +156,9 @@ class Tokenizer(tf.Module):
         return tf.ensure_shape(ids, [None, self.length])
 
     def tokenize_known(self, texts: tf.Tensor) -> tf.Tensor:
-        """The same without the words and characters that the vocabulary lacks, which nothing has taught a reader.
+        """The same as `tokenize`, without unknown words and characters, whose embeddings are untrained.
 
-        A text in which all of them are unknown is tokenized as it is.
+        A text that consists only of unknown words is tokenized as it is.
         """
         if self.exact:
             return self.tokenize(texts)
@@ -172,17 +172,17 @@ class Tokenizer(tf.Module):
         return tf.ensure_shape(piece_ids(kept, self.table, self.length), [None, self.length])
 
     def tokenize_whole(self, texts: tf.Tensor) -> tf.Tensor:
-        """string[b] -> int64[b, t], as long as the longest text needs."""
+        """string[b] -> int64[b, t], with the length of the longest text."""
         return token_ids(texts, self.table, None, exact=self.exact)
 
     def lacks(self, words: tf.Tensor) -> tf.Tensor:
-        """string[n] of `pieces` -> bool[n]: words, not punctuation, that are in no form in the vocabulary."""
+        """Whether each of `pieces`, string[n] -> bool[n], is an unknown word; punctuation is not."""
         # A word after punctuation has no space of its own.
         ids = tf.minimum(self.table.lookup(words), self.table.lookup(SPACE + words))
         return (ids >= self.size) & tf.strings.regex_full_match(words, WORD)
 
     def unknown(self, texts: tf.Tensor) -> tf.Tensor:
-        """The words that the vocabulary lacks, which a model that reads with it cannot have learned.
+        """The words missing from the vocabulary.
 
         Args:
             texts: string[b].
@@ -197,10 +197,10 @@ class Tokenizer(tf.Module):
         return tf.strings.regex_replace(joined(kept), " +", " ")
 
     def correct(self, texts: tf.Tensor) -> tf.Tensor:
-        """Correct typing errors of one letter in words of Latin letters that the vocabulary lacks.
+        """Correct one-letter spelling errors in unknown words of Latin letters.
 
-        Such a word becomes the word one edit away, where the vocabulary has exactly one; see `models.spelling`. Other
-        words, and those past the first `length` pieces of a text, which no model reads, stay as they are.
+        Such a word is replaced by the word one edit away, if the vocabulary contains exactly one; see
+        `models.spelling`. Other words, and those past the first `length` pieces, which no model reads, are unchanged.
 
         Args:
             texts: string[b].
@@ -230,7 +230,7 @@ class Tokenizer(tf.Module):
         return tf.where(ids < 0, words, space + nearest)
 
     def detokenize(self, ids: tf.Tensor) -> tf.Tensor:
-        """int64[b, n] -> string[b]; reserved ids become nothing, and so does the space of a text's first word."""
+        """int64[b, n] -> string[b]; reserved ids and the space of a text's first word are left out."""
         reserved = tf.fill([len(RESERVED)], "")
         texts = tf.strings.reduce_join(tf.gather(tf.concat([reserved, self.words], 0), ids), axis=-1)
         begins = tf.equal(ids[:, 0], START) & (not self.exact)

@@ -60,7 +60,7 @@ class TextToImage(tf.Module):
         Args:
             prompts: string[b].
             seeds: int64[b].
-            temperatures: float32[b] of the continuation.
+            temperatures: float32[b], sampling temperatures of the expansion.
             expand: bool[b], whether to expand the prompt.
             refine: bool[b], whether the restorer refines the drawing.
             candidates: int64[b], number of drawings to choose from, in the range of `CANDIDATES`; None for 1.
@@ -125,7 +125,7 @@ class TextToImage(tf.Module):
         def refined() -> tf.Tensor:
             return tf.tensor_scatter_nd_update(drawn, rows, self.restored(tf.gather_nd(drawn, rows)))
 
-        # oneDNN cannot convolve no rows at all.
+        # oneDNN cannot convolve an empty batch.
         return to_uint8(tf.cond(tf.reduce_any(refine), refined, lambda: drawn))
 
     def restored(self, drawn: tf.Tensor) -> tf.Tensor:
@@ -133,13 +133,13 @@ class TextToImage(tf.Module):
         return self.restorer.restore_batch(drawn, None, tf.fill(tf.shape(drawn)[:1], -1.0))
 
     def choose(self, embeddings: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """In the graph: of several drawings of each caption, the seed of the one that is most like the others.
+        """In the graph: the seed of the candidate most similar to the other candidates of its caption.
 
-        That is the one with the least squared error to all (minimum Bayes risk, Kumar and Byrne, 2004): a drawing that
-        went wrong does so in a way of its own, so it does not win. The first drawing is that of `seeds` itself.
+        That is the one with the least squared error to all (minimum Bayes risk, Kumar and Byrne, 2004): failed drawings
+        differ from each other, so they are not chosen. The first candidate is drawn from `seeds` itself.
 
         Args:
-            embeddings: float32[b, embedding_size], of captions.
+            embeddings: Embeddings of captions, float32[b, embedding_size].
             seeds: int64[b].
             candidates: int64[b], in the range of `CANDIDATES`.
 
@@ -151,13 +151,13 @@ class TextToImage(tf.Module):
 
     def _most_alike(self, embeddings: tf.Tensor, seeds: tf.Tensor, candidates: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
         numbers, size = tf.range(most), self.generator.picture_size
-        # Seeds that users count up from one picture to the next stay apart.
+        # Far from neighbouring seeds, which users choose for consecutive pictures.
         seeds_BxK = seeds[:, None] + numbers * 2**32
         drawn = self.generator.draw_embedded(tf.repeat(embeddings, most, axis=0), tf.reshape(seeds_BxK, [-1]))
         flat_BxKxP = tf.reshape(drawn, [-1, most, size * size * 3])
         taken_BxK = tf.cast(numbers < candidates[:, None], tf.float32)
         mean = tf.einsum("bk,bkp->bp", taken_BxK, flat_BxKxP) / tf.reduce_sum(taken_BxK, axis=1, keepdims=True)
-        # The least sum of squared errors to all is the least one to their mean.
+        # The candidate with the least sum of squared errors to all is the nearest to their mean.
         error_BxK = tf.reduce_mean((flat_BxKxP - mean[:, None]) ** 2, axis=-1) + 1e9 * (1 - taken_BxK)
         return tf.gather(seeds_BxK, tf.argmin(error_BxK, axis=1), batch_dims=1)
 
@@ -172,22 +172,22 @@ class TextToImage(tf.Module):
         candidates: int = 1,
         scale: int = 1,
     ) -> NDArray[np.uint8]:
-        """Draw prompts; `models.options` says what each option is and its range.
+        """Draw prompts; `models.options` defines the range of each option.
 
         Args:
             prompts: A string, a list of strings, or a dataset of string batches.
             seed: One for all prompts, or one for each.
-            expand: Whether to continue the prompts first.
-            refine: Whether the restorer has the last word.
-            temperature: Of the continuation.
-            candidates: Drawings of each prompt to choose from; see `choose`.
-            scale: How many times finer than the pictures of training.
+            expand: Whether to expand the prompts to captions first.
+            refine: Whether to refine the drawings with the restorer.
+            temperature: Sampling temperature of the expansion.
+            candidates: Number of drawings of each prompt to choose from; see `choose`.
+            scale: Upscale factor relative to the training pictures.
 
         Returns:
             uint8 RGB, (scale * s, scale * s, 3) for a string, else (n, scale * s, scale * s, 3).
 
         Raises:
-            ValueError: If there are not as many seeds as prompts, or a number is out of range.
+            ValueError: The numbers of seeds and prompts differ, or a number is out of range.
         """
         TEMPERATURE.check(temperature)
         CANDIDATES.check(candidates)

@@ -1,4 +1,4 @@
-"""Pictures of any size through a network of bounded reach, a tile at a time: bounded memory and no seams."""
+"""Applies a network with a bounded receptive field to pictures of any size, tile by tile, without seams."""
 
 from collections.abc import Callable
 
@@ -8,17 +8,17 @@ import tensorflow as tf
 def tiled(
     network: Callable[[tf.Tensor], tf.Tensor], pictures: tf.Tensor, *, tile: int, margin: int, multiple: int
 ) -> tf.Tensor:
-    """Apply a network as if to the whole picture, in the graph.
+    """In the graph: apply a network tile by tile, with the same result as on the whole picture.
 
-    Each tile is seen with `margin` pixels around it where the picture has them, and only its middle is kept; so the
-    result is that of the whole picture if no output depends on inputs farther away than `margin`.
+    Each tile is read with `margin` pixels of the picture around it, and only its centre is kept; so the results are
+    equal if no output depends on inputs farther away than `margin`.
 
     Args:
-        network: From float32[b, h, w, c] to float32[b, h, w, 3].
-        pictures: float32[b, h, w, c], sides multiples of `multiple`.
-        tile: Largest side that the network gets, a multiple of `multiple`; smaller pictures pass in one piece.
+        network: Maps float32[b, h, w, c] to float32[b, h, w, 3].
+        pictures: float32[b, h, w, c], with sides that are multiples of `multiple`.
+        tile: Largest side of the network's input, a multiple of `multiple`; smaller pictures are not split.
         margin: Overlap in pixels, a multiple of `multiple` and less than half of `tile`.
-        multiple: What the sides of tiles must be multiples of.
+        multiple: Number that divides the sides of all tiles.
 
     Returns:
         float32[b, h, w, 3].

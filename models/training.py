@@ -1,4 +1,4 @@
-"""What all trainings have in common: pure losses, and a step that every backend takes in its own way."""
+"""The base classes of all trainings: losses in `keras.ops`, and a training step that each backend implements."""
 
 import zlib
 from collections.abc import Callable
@@ -18,9 +18,9 @@ class Update(NamedTuple):
     """One update of a training step.
 
     Attributes:
-        loss: From a batch to what is minimised, a scalar, and the losses to report by name.
-        variables: What is updated.
-        optimizer: Updates them.
+        loss: From a batch to the scalar to minimise, and the losses to report by name.
+        variables: The variables to update.
+        optimizer: The optimizer that updates them.
     """
 
     loss: Callable[[Any], tuple[Tensor, Losses]]
@@ -29,13 +29,13 @@ class Update(NamedTuple):
 
 
 class Training(keras.Model):
-    """A model that is only there to be fitted; its step is the updates, one after the other.
+    """A model that is used only for `fit`; its training step consists of `updates`, one after the other.
 
-    A loss is a function in `keras.ops`. What it keeps from step to step is in Keras variables, and what it draws at
-    random comes of `seed_of`; so every backend takes the same step.
+    Losses are functions in `keras.ops`, state is in Keras variables, and random numbers are seeded by `seed_of`; so
+    the step is the same on every backend.
 
     Args:
-        seed: Of what the steps draw at random.
+        seed: Seed of the random numbers of the steps.
     """
 
     def __init__(self, *, seed: int = 0, **kwargs: Any) -> None:
@@ -44,25 +44,25 @@ class Training(keras.Model):
         self.built = True
 
     def updates(self) -> list[Update]:
-        """What a step does: of each update the loss sees what those before it did."""
+        """The updates of a step; the loss of each is computed after the updates before it."""
         raise NotImplementedError
 
     def train_step(self, *inputs: Any) -> Any:
-        """The step as Keras calls it, with a batch, and on JAX with the variables' values before it."""
+        """The step that Keras calls, with a batch; on JAX, the values of the variables come first."""
         return backend.train_step(self, *inputs)
 
     def seed_of(self, purpose: str) -> Tensor:
-        """The seed, int[2], of what is drawn for one purpose in this step."""
+        """The seed, int[2], of the random numbers for one purpose in this step."""
         step = ops.cast(self.optimizer.iterations, "int32")
         return sampling.pair(step, zlib.crc32(f"{self.seed} {purpose}".encode()) >> 1)
 
 
 class ScheduledTraining(Training):
-    """A training whose losses change as it goes on.
+    """A training whose losses change with its progress.
 
     Args:
-        steps: Of the training.
-        seed: Of what the steps draw at random.
+        steps: Number of training steps.
+        seed: Seed of the random numbers of the steps.
     """
 
     def __init__(self, *, steps: int, seed: int = 0, **kwargs: Any) -> None:
@@ -71,5 +71,5 @@ class ScheduledTraining(Training):
 
     @property
     def progress(self) -> Tensor:
-        """How much of the training is done, 0..1."""
+        """The completed share of the training, 0..1."""
         return ops.minimum(ops.cast(self.optimizer.iterations, "float32") / self.steps, 1.0)

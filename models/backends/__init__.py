@@ -1,4 +1,4 @@
-"""What `keras.ops` leaves to the backend, as the same functions in a module for each."""
+"""Functions that `keras.ops` lacks, implemented in a module for each backend."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""JAX's part."""
+"""The functions for JAX."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ Values: TypeAlias = list[jax.Array]
 
 
 def normal(shape: Sequence[int], seed: jax.Array) -> jax.Array:
-    """Standard normal draws of a seed, int[2]."""
+    """Standard normal random numbers from a seed, int[2]."""
     return jax.random.normal(jax.random.wrap_key_data(seed.astype("uint32")), shape)
 
 
 def uniform(shape: Sequence[int], seed: jax.Array) -> jax.Array:
-    """Uniform draws in [0, 1) of a seed, int[2]."""
+    """Uniform random numbers in [0, 1) from a seed, int[2]."""
     return jax.random.uniform(jax.random.wrap_key_data(seed.astype("uint32")), shape)
 
 
 def by_row(draw: Callable[[jax.Array], jax.Array], seeds: jax.Array, shape: Sequence[int]) -> jax.Array:
-    """Draws of each row's own seed, int[b]: float32[b, *shape]."""
+    """Random numbers from the seed of each row, int[b]: float32[b, *shape]."""
     return jax.vmap(draw)(seeds)
 
 
 def in_xla() -> bool:
-    """Whether XLA compiles what is being traced; JAX has no other way to run."""
+    """Whether XLA compiles the function being traced; always true for JAX."""
     return True
 
 
 def resize(pictures: jax.Array, size: Sequence[int]) -> jax.Array:
-    """Bilinear, to a height and a width."""
+    """Bilinear resize to a height and a width."""
     return ops.image.resize(pictures, size)
 
 
 def repeated(function: Callable[[jax.Array], jax.Array], x: jax.Array, times: int) -> jax.Array:
-    """A function of an array applied so many times, in a loop: XLA would fuse a chain of stencils into one."""
+    """Apply a function repeatedly in a loop, because XLA would fuse a chain of stencils into one."""
     return jax.lax.fori_loop(0, times, lambda _, value: function(value), x)
 
 
 def mean_over_workers(gradients: list[jax.Array]) -> list[jax.Array]:
-    """The gradients: there is one worker."""
+    """Return the gradients unchanged: there is only one worker."""
     return gradients
 
 
 def train_step(training: Training, state: tuple[Values, ...], batch: Any) -> tuple[Losses, tuple[Values, ...]]:
-    """Take a step: from the values of the variables before it to those after it, grouped as Keras groups them."""
+    """Take a training step: map the values of all variables, grouped as in Keras, to the values after the step."""
     groups = (
         training.trainable_variables,
         training.non_trainable_variables,
@@ -69,7 +69,7 @@ def train_step(training: Training, state: tuple[Values, ...], batch: Any) -> tup
 
 
 def apply(update: Update, batch: Any, variables: list[keras.Variable], values: Values) -> tuple[Losses, Values]:
-    """Take one update of a step, given and giving the values of all variables."""
+    """Take one update of a step: map the values of all variables to the values after it."""
 
     def loss_of(weights: Values) -> tuple[jax.Array, tuple[Losses, Values]]:
         mapping = [*zip(variables, values, strict=True), *zip(update.variables, weights, strict=True)]

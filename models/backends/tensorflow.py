@@ -1,4 +1,4 @@
-"""TensorFlow's part."""
+"""The functions for TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ uniform = tf.random.stateless_uniform
 
 
 def by_row(draw: Callable[[tf.Tensor], tf.Tensor], seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Draws of each row's own seed, int64[b]: float32[b, *shape]."""
+    """Random numbers from the seed of each row, int64[b]: float32[b, *shape]."""
     return tf.map_fn(draw, seeds, fn_output_signature=tf.TensorSpec(shape, tf.float32))
 
 
 def in_xla() -> bool:
-    """Whether XLA compiles what is being traced; TensorFlow has no public way to ask."""
+    """Whether XLA compiles the function being traced; TensorFlow has no public API for this."""
     return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
 
 
 def resize(pictures: tf.Tensor, size: Sequence[int | tf.Tensor]) -> tf.Tensor:
-    """Bilinear, to a height and a width that only the graph may know, which Keras' own refuses."""
+    """Bilinear resize to a height and a width that may be tensors, which Keras's own does not accept."""
     return tf.image.resize(pictures, size)
 
 
 def repeated(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, times: int) -> tf.Tensor:
-    """A function of a tensor applied so many times, one after the other."""
+    """Apply a function repeatedly."""
     for _ in range(times):
         x = function(x)
     return x
 
 
 def mean_over_workers(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-    """The mean of what the workers of a `tf.distribute` strategy found."""
+    """The mean of the gradients over the workers of a `tf.distribute` strategy."""
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync == 1:
         return gradients
@@ -47,7 +47,7 @@ def mean_over_workers(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def train_step(training: Training, batch: Any) -> Losses:
-    """Take a step."""
+    """Take a training step."""
     reported: Losses = {}
     for update in training.updates():
         reported |= apply(update, batch)
@@ -63,7 +63,7 @@ def apply(update: Update, batch: Any) -> Losses:
 
 
 def gradients_of(loss: tf.Tensor, variables: list[keras.Variable], tape: tf.GradientTape) -> list[tf.Tensor]:
-    """Gradients of a loss, zeros for Keras variables that had no part in it."""
-    # The tape cannot make zeros of Keras' own class of variables.
+    """Gradients of a loss, with zeros for Keras variables that do not affect it."""
+    # The tape cannot create zeros for Keras's own class of variables.
     sources = [variable.value for variable in variables]
     return tape.gradient(loss, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)

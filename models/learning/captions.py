@@ -1,4 +1,4 @@
-"""Captions of a training, read once by a language model that stays as it is."""
+"""Embeddings of the training captions, computed once by a language model that is not trained further."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from models.language_model import LanguageModel
 from models.learning.inputs import Captioned, UnknownWords, is_present, unknown_words, with_unknown_words
 
-# Of a caption that a generator learns from, where some words are to be unknown.
+# Versions of each caption in the training of a generator, if some words are to be unknown.
 VERSIONS = 8
 
 
 class Embedded(NamedTuple):
-    """What a language model reads in the captions of pictures, in `k` versions of each.
+    """Embeddings of the captions of pictures, in `k` versions for each picture.
 
     Attributes:
-        embeddings: float32[n, k, d]; the captions as they are come first, in both languages.
-        present: bool[n, k], which captions there are.
+        embeddings: float32[n, k, d]; the unchanged captions come first, in both languages.
+        present: bool[n, k], whether each caption exists.
     """
 
     embeddings: NDArray[np.float32]
@@ -34,8 +34,8 @@ def embedded(data: Captioned, language_model: LanguageModel, unknown_share: floa
 
     Args:
         data: Captioned pictures.
-        language_model: Reads the captions.
-        unknown_share: Of the captions that are read with some words made unknown as well; see `versions`.
+        language_model: Encodes the captions.
+        unknown_share: Share of the additional versions in which some words are made unknown; see `versions`.
     """
     unknown = unknown_words(language_model.vocabulary, unknown_share, data.captions)
     captions = versions(data.captions, unknown) if unknown else data.captions
@@ -43,14 +43,14 @@ def embedded(data: Captioned, language_model: LanguageModel, unknown_share: floa
 
 
 def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.int64]:
-    """Captions with further versions of each, some of them with unknown words.
+    """Add versions to captions, some of them with unknown words.
 
     Args:
         captions: int64[n, k, t].
-        unknown: How many, and what their unknown words consist of.
+        unknown: The share of captions with unknown words, and the pieces of these words.
 
     Returns:
-        int64[n, k * `VERSIONS`, t]; the captions as they are come first.
+        int64[n, k * `VERSIONS`, t]; the unchanged captions come first.
     """
     length = captions.shape[-1]
     rows = tf.constant(captions.reshape(-1, length))
@@ -59,7 +59,7 @@ def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.i
 
 
 def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
-    """Embeddings, float32[n, k, d], of captions, int64[n, k, t]; zeros of missing ones."""
+    """Embed captions, int64[n, k, t], as float32[n, k, d]; zeros for missing captions."""
     embed = tf.function(lambda ids: model(ids)[1], reduce_retracing=True)
     present = is_present(captions)
     rows, embeddings = captions[present], np.zeros([*present.shape, model.embedding_size], np.float32)

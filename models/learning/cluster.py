@@ -1,4 +1,4 @@
-"""The machines that train together, as TensorFlow, Vertex AI and Kubeflow's TFJob name them: TF_CONFIG."""
+"""The machines of a distributed training, from TF_CONFIG, which TensorFlow, Vertex AI and Kubeflow's TFJob set."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from models.learning.settings import ConfigError
 
 
 class WorkerError(Exception):
-    """A machine of a training that has gone or never came; the message says how to go on."""
+    """A machine of a training has died or could not be reached; the message says how to continue."""
 
 
 @dataclass(frozen=True)
@@ -16,24 +16,24 @@ class Cluster:
     """The machines of a training.
 
     Attributes:
-        workers: Each as host:port, the chief first.
-        index: Which of them this machine is.
+        workers: The addresses as host:port, the chief first.
+        index: Index of this machine among the workers.
     """
 
     workers: tuple[str, ...] = ()
     index: int = 0
 
     def __str__(self) -> str:
-        """As TF_CONFIG has it."""
+        """The value of TF_CONFIG."""
         cluster, task = {"worker": self.workers}, {"type": "worker", "index": self.index}
         return json.dumps({"cluster": cluster, "task": task})
 
 
 def cluster_of_tf_config() -> Cluster:
-    """The machines that TF_CONFIG names and which of them this one is; none without it.
+    """The cluster in TF_CONFIG, and the index of this machine; empty if it is not set.
 
     Raises:
-        ConfigError: If it cannot be read, or this machine takes no part in a training, as a parameter server.
+        ConfigError: TF_CONFIG is invalid, or this machine is not a worker (for example, a parameter server).
     """
     try:
         config = json.loads(os.environ.get("TF_CONFIG") or "{}")

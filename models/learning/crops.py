@@ -1,4 +1,4 @@
-"""Random crops of pictures of any size, in `keras.ops`, so that every backend takes them."""
+"""Random crops of pictures of any size, in `keras.ops`, for every backend."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,11 +14,11 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 class Pictures(NamedTuple):
-    """Pictures of any size, end to end.
+    """Pictures of any size, concatenated.
 
     Attributes:
         pixels: uint8[n, 3], row by row.
-        starts: int32[k], the first pixel of each picture.
+        starts: int32[k], index of the first pixel of each picture.
         sides: int32[k, 2], heights and widths.
     """
 
@@ -28,7 +28,7 @@ class Pictures(NamedTuple):
 
 
 def joined(pictures: Sequence[NDArray[np.uint8]]) -> Pictures:
-    """uint8 RGB, (h, w, 3) each, as arrays of NumPy."""
+    """Concatenate pictures, uint8 RGB of shape (h, w, 3) each, as NumPy arrays."""
     sides = np.array([picture.shape[:2] for picture in pictures], np.int32)
     areas = sides.prod(axis=1)
     pixels = np.concatenate([picture.reshape(-1, 3) for picture in pictures])
@@ -36,17 +36,17 @@ def joined(pictures: Sequence[NDArray[np.uint8]]) -> Pictures:
 
 
 def cropped(pictures: Pictures, number: Tensor, rows: Tensor, *, size: int, seed: int) -> dict[str, Tensor]:
-    """A batch for `models.restorer_training.RestorerTraining`: crops, mirrored and turned, half of them grey.
+    """A batch for `models.restorer_training.RestorerTraining`: crops, mirrored and rotated, half of them grey.
 
     Args:
-        pictures: Of sides from `size`.
-        number: Of the batch, int[]; with the seed it decides the crops and their damage.
-        rows: Which pictures, int[b] of a static length.
+        pictures: Pictures with sides of at least `size`.
+        number: Number of the batch, int[]; with the seed it determines the crops and their damage.
+        rows: Indices of the pictures, int[b] with a static length.
         size: Side of the crops in pixels, even.
-        seed: Of all batches.
+        seed: Seed of all batches.
 
     Returns:
-        `image`, uint8[b, size, size, 3], and `seed`, int[b], of the damage.
+        `image`, uint8[b, size, size, 3], and `seed` of the damage, int[b].
     """
     chances_Bx7 = sampling.uniform([rows.shape[0], 7], sampling.pair(number, seed))
     places = places_of(ops.take(pictures.sides, rows, axis=0), chances_Bx7[:, :5], size)
@@ -57,15 +57,15 @@ def cropped(pictures: Pictures, number: Tensor, rows: Tensor, *, size: int, seed
 
 
 def places_of(sides_Bx2: Tensor, chances_Bx5: Tensor, size: int) -> Tensor:
-    """Where the pixels of random crops, mirrored and turned, lie in their pictures.
+    """Indices of the pixels of random crops, mirrored and rotated, in their pictures.
 
     Args:
         sides_Bx2: Heights and widths, int32.
-        chances_Bx5: Uniform in [0, 1).
+        chances_Bx5: Uniform random numbers in [0, 1).
         size: Side of the crops.
 
     Returns:
-        int32[b, size, size], pixels counted row by row.
+        int32[b, size, size]; pixels of a picture are counted row by row.
     """
     steps = ops.arange(size, dtype="int32")
     corner_Bx2 = ops.cast(chances_Bx5[:, :2] * ops.cast(sides_Bx2 - size + 1, "float32"), "int32")

@@ -1,4 +1,4 @@
-"""One way to train: Keras' fit in short epochs, resumed from its own backup, watched as it goes."""
+"""The training loop: Keras's `fit` in short epochs, with backups to resume from, progress and logs."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ GRID_ROWS = 32
 CONSOLE = Console(stderr=True)
 
 Fit = Callable[..., None]
-"""`fit` with its folders bound, as the recipes take it."""
+"""`fit` with its folders bound, as recipes expect it."""
 
 
 class Cosine(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises over the first 100 steps, at most a tenth of all, and falls along a cosine.
+    """A learning rate that rises over the first 100 steps, at most a tenth of all, and falls along a cosine.
 
-    At `steps` it has come down to `floor` of its peak.
+    After `steps` it has reached the share `floor` of its peak.
     """
 
     def __init__(self, peak: float, steps: int, *, floor: float) -> None:
@@ -53,9 +53,9 @@ class Cosine(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class Backup(keras.callbacks.Callback):
-    """The weights and the optimizer after each of the last two epochs.
+    """Keeps the weights and the optimizer's state of the last two epochs.
 
-    A file appears whole, under a name that says its epoch and a digest of its bytes: `07-3f2a….weights.h5`.
+    Files are written atomically; their names contain the epoch and a digest of the contents: `07-3f2a….weights.h5`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +63,7 @@ class Backup(keras.callbacks.Callback):
         self.folder = folder
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write the backup, then let go of the third last."""
+        """Write the backup, then delete the third last."""
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / "partial.weights.h5"
         self.model.save_weights(partial, overwrite=True)
@@ -84,7 +84,7 @@ def digest(file: Path) -> str:
 
 
 def resumed(model: keras.Model, folder: Path) -> int:
-    """Put a compiled model where its newest whole backup left it, and return that epoch, 0 where there is none."""
+    """Restore a compiled model from its newest intact backup, and return that epoch, or 0 if there is none."""
     for file in backups(folder):
         epoch, _, expected = file.name.removesuffix(".weights.h5").partition("-")
         if digest(file) == expected:
@@ -98,7 +98,7 @@ def resumed(model: keras.Model, folder: Path) -> int:
 
 
 class ShowProgress(keras.callbacks.Callback):
-    """A bar with the steps done, the losses and the time left; on a file instead of a terminal, a line an epoch."""
+    """Shows a bar with completed steps, losses and remaining time; if the output is a file, a line per epoch."""
 
     def __init__(self, label: str, steps: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class ShowProgress(keras.callbacks.Callback):
         self.bar.advance(self.task)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Show the losses, and on a file the time left."""
+        """Show the losses and, in a file, the remaining time."""
         losses = " ".join(f"{name} {float(value):.3f}" for name, value in (logs or {}).items())
         self.bar.update(self.task, losses=losses)
         if not CONSOLE.is_terminal:
@@ -145,7 +145,7 @@ class ShowProgress(keras.callbacks.Callback):
 
 
 class KeepMetrics(keras.callbacks.Callback):
-    """One line of JSON an epoch, in `metrics.jsonl`."""
+    """Appends a line of JSON per epoch to `metrics.jsonl`."""
 
     def __init__(self, file: Path, label: str) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class KeepMetrics(keras.callbacks.Callback):
 
 
 class KeepSamples(keras.callbacks.Callback):
-    """A grid of pictures on fixed noise, four times a phase, in `samples/`."""
+    """Saves a grid of pictures drawn with fixed noise to `samples/`, four times per phase."""
 
     def __init__(self, folder: Path, label: str, draw: Callable[[], NDArray[np.uint8]]) -> None:
         super().__init__()
@@ -170,14 +170,14 @@ class KeepSamples(keras.callbacks.Callback):
         self.draw = draw
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draw and keep the grid."""
+        """Draw and save the grid."""
         if (epoch + 1) % (EPOCHS // 4) == 0:
             step = int(self.model.optimizer.iterations.numpy())
             save_grid(self.draw(), self.folder / f"{self.label}-{step:07}.png")
 
 
 def save_grid(pictures: NDArray[np.uint8], file: Path, *, columns: int = 16) -> None:
-    """Write uint8[n, s, s, 3] as one PNG of rows of `columns`; the last row is filled with black."""
+    """Write uint8[n, s, s, 3] as one PNG with rows of `columns` pictures; the last row is padded with black."""
     missing = -len(pictures) % columns
     padded = np.concatenate([pictures, np.zeros_like(pictures[:1]).repeat(missing, 0)])
     rows = [np.concatenate(list(padded[i : i + columns]), axis=1) for i in range(0, len(padded), columns)]
@@ -195,17 +195,17 @@ def fit(
     run_dir: Path,
     samples: Callable[[], NDArray[np.uint8]] | None = None,
 ) -> None:
-    """Train a compiled model, or go on where a killed run of the same settings stopped.
+    """Train a compiled model, or resume an interrupted training with the same settings.
 
     Args:
-        model: Built and compiled; its optimizer counts the steps.
-        batches: What it is trained on.
-        label: Names the phase on the screen and in files.
-        steps: Steps in all, rounded down to a multiple of 20 from 20 on.
-        checkpoints: Folder of this model's backups; a phase that is complete there is not trained again. All workers
-            must see it.
-        run_dir: Where TensorBoard logs, `metrics.jsonl` and `samples/` go.
-        samples: Draws the grid to keep.
+        model: A built and compiled model; its optimizer counts the steps.
+        batches: The training data.
+        label: Name of the phase on the screen and in files.
+        steps: Total number of steps; from 20 on, rounded down to a multiple of 20.
+        checkpoints: Folder of this model's backups, shared by all workers; a phase that is complete there is not
+            trained again.
+        run_dir: Folder for TensorBoard logs, `metrics.jsonl` and `samples/`.
+        samples: Draws the grid of pictures to save.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     epochs = EPOCHS if steps >= EPOCHS else 1

@@ -1,4 +1,4 @@
-"""How a judge of drawings, `models.caption_judge`, learns to read pictures."""
+"""Training of the judge of drawings, `models.caption_judge`."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ from models.tensors import to_float
 
 STEPS, BATCH, RATE = 400, 64, 2e-3
 MANY = 10_000
-"""Captions whose mean and deviation are taken off."""
+"""Number of captions from which mean and deviation are computed."""
 SEED = 77
-"""Of the judge alone: it shares no seed with what it judges."""
+"""Seed of the judge, which differs from the seeds of the models it judges."""
 
 
 def learn_to_judge(data: Captioned, language_model: LanguageModel, *, steps: int = STEPS) -> CaptionJudge:
     """Train a judge on pictures and the embeddings of their captions.
 
     Args:
-        data: Captioned pictures to train on.
-        language_model: Reads the captions, and stays as it is.
-        steps: Of the training, of 64 pictures each.
+        data: Captioned training pictures.
+        language_model: Encodes the captions; it is not trained.
+        steps: Number of training steps, with 64 pictures each.
     """
     keras.utils.set_random_seed(SEED)
     captions = embedded(data, language_model, 0.0)

@@ -1,4 +1,4 @@
-"""The networks that can draw: `drawing.network` in the settings chooses one. Nothing here loads a network."""
+"""The table of networks for generators, from which `drawing.network` selects one; it does not import them."""
 
 import pkgutil
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Network:
-    """One way to draw.
+    """A network for a generator.
 
     Attributes:
-        name: What `drawing.network` calls it.
-        recipe: Where its training stands, as `module:function`. It takes what `models.learning.recipes.learn_to_draw`
-            takes and returns a `models.drawing.Drawer`; what it hands to `fit` holds that one as `generator`.
-        section: The section inside `[drawing]` with its settings; empty where they stand in `[drawing]` itself.
-        fineness: Side of the pictures that it learns from, in units of `data.picture_size`.
+        name: Its name in `drawing.network`.
+        recipe: Its training function, as `module:function`, with the arguments of
+            `models.learning.recipes.learn_to_draw`. It returns a `models.drawing.Drawer`; the model that it passes to
+            `fit` has this as its attribute `generator`.
+        section: The section inside `[drawing]` with its settings; empty if they are in `[drawing]` itself.
+        fineness: Side of its training pictures, in units of `data.picture_size`.
     """
 
     name: str
@@ -25,7 +26,7 @@ class Network:
 
     @property
     def learn(self) -> Callable[..., Any]:
-        """The recipe, loaded."""
+        """The training function, imported."""
         return pkgutil.resolve_name(self.recipe)
 
 

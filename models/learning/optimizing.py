@@ -1,4 +1,4 @@
-"""How fast a training learns: its learning rate, its optimizer and the average of its weights."""
+"""The optimizer of trainings: its learning rate and the average of the weights."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from models.optimizers import KernelMuon, muon
 
 
 def averaging_muon(rate: float, steps: int, *, last_layers: Sequence[str]) -> KernelMuon:
-    """Muon (Jordan et al., 2024) that leaves an exponential moving average of the weights behind.
+    """Muon (Jordan et al., 2024) with an exponential moving average of the weights, with which training ends.
 
-    Its steps are orthogonal matrices, which break the symmetry between slots several times sooner than Adam's do.
+    Its steps are orthogonal matrices, which break the symmetry between slots several times sooner than Adam's.
 
     Args:
         rate: Peak of the learning rate.
-        steps: Of the training.
-        last_layers: Names of layers that end a network, whose weights are left to Adam.
+        steps: Number of training steps.
+        last_layers: Names of output layers, whose weights are left to Adam.
     """
     return muon(Cosine(rate, steps, floor=0.02), last_layers=last_layers, average=averaging_over(steps))
 
 
 def averaging_over(steps: int) -> float:
-    """The momentum of an average of the weights, such that a short training forgets the first ones."""
+    """The momentum of the moving average, small enough that a short training forgets its first weights."""
     return min(0.998, max(0.0, 1 - 20 / steps))

@@ -1,4 +1,4 @@
-"""Photographs of any size become batches of patches for the restorer."""
+"""Batches of patches from photographs of any size, for the restorer."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,19 @@ from models.learning.inputs import Batches
 
 
 def patch_batches(pictures: Sequence[NDArray[np.uint8]], *, size: int, batch_size: int, seed: int) -> Batches:
-    """Batches for `models.restorer_training.RestorerTraining`: `cropped` pictures, each as often as any other.
+    """Batches for `models.restorer_training.RestorerTraining`: `cropped` pictures, all with the same frequency.
 
     Args:
-        pictures: uint8 RGB, (h, w, 3) each, sides from `size`.
+        pictures: uint8 RGB, (h, w, 3) each, with sides of at least `size`.
         size: Side of the patches in pixels, even.
         batch_size: Patches in a batch.
-        seed: Of the choice and of the damage.
+        seed: Seed of the choice of patches and of the damage.
 
     Returns:
         Batches of `image`, uint8[batch_size, size, size, 3], and `seed`, int64[batch_size].
 
     Raises:
-        ValueError: If a picture is smaller than a patch.
+        ValueError: A picture is smaller than a patch.
     """
     smallest = min(min(picture.shape[:2]) for picture in pictures)
     if smallest < size:

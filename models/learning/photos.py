@@ -1,4 +1,4 @@
-"""How the network for photographs, `models.photo_generator`, learns to draw."""
+"""Training of the network for photographs, `models.photo_generator`."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ from models.photo_training import PhotoTraining, falling
 from models.tensors import Tensor, to_uint8
 
 MANY = 10_000
-"""Captions whose embeddings the network adapts to."""
+"""Number of captions whose embeddings `adapt` uses."""
 
 
 class Falling(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that is constant, and falls in the last quarter of the steps; see `models.photo_training.falling`."""
+    """A learning rate that is constant and falls in the last quarter; see `models.photo_training.falling`."""
 
     def __init__(self, peak: float, steps: int) -> None:
         self.peak = peak
@@ -42,7 +42,7 @@ class Falling(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def learn_photos(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> PhotoGenerator:
-    """The recipe of `models.learning.recipes.learn_to_draw` for this network."""
+    """Train this network; see `models.learning.recipes.learn_to_draw`."""
     settings, size = config.drawing.photo, config.data.picture_size
     trained = new_photo_generator(language_model, settings, size, dtype=device_policy().precision)
     training = against(new_photo_critic(language_model, settings, size), trained, settings, seed=config.seed)
@@ -61,7 +61,7 @@ def learn_photos(data: Captioned, language_model: LanguageModel, config: Learnin
 
 
 def against(critic: PhotoCritic, generator: PhotoGenerator, settings: Photo, *, seed: int) -> PhotoTraining:
-    """The training of a generator against a critic, compiled."""
+    """The compiled training of a generator against a critic."""
     rate = Falling(settings.learning_rate, settings.steps)
     training = PhotoTraining(
         generator,
@@ -79,26 +79,26 @@ def against(critic: PhotoCritic, generator: PhotoGenerator, settings: Photo, *, 
 def new_photo_generator(
     language_model: LanguageModel, settings: Photo, picture_size: int, dtype: str = "float32"
 ) -> PhotoGenerator:
-    """A generator of these settings, untrained."""
+    """A new, untrained generator with these settings."""
     return PhotoGenerator(language_model, picture_size=picture_size, **of_generator(settings), dtype=dtype)
 
 
 def new_photo_critic(language_model: LanguageModel, settings: Photo, picture_size: int) -> PhotoCritic:
-    """A critic of these settings, untrained."""
+    """A new, untrained critic with these settings."""
     size, precision = language_model.embedding_size, device_policy().precision
     return PhotoCritic(picture_size, size, **of_critic(settings), dtype=precision)
 
 
 def of_generator(settings: Photo) -> dict[str, Any]:
-    """What settings say of the generator, as its arguments."""
+    """The arguments of the generator in the settings."""
     return settings.model_dump(include={"noise_size", "style_size", "width", "most_width", "block"})
 
 
 def of_critic(settings: Photo) -> dict[str, Any]:
-    """What settings say of the critic, as its arguments."""
+    """The arguments of the critic in the settings."""
     return {"width": settings.critic_width, "most_width": settings.critic_most_width, "block": settings.block}
 
 
 def of_training(settings: Photo) -> dict[str, Any]:
-    """What settings say of the losses, as arguments of `PhotoTraining`."""
+    """The arguments of `PhotoTraining` in the settings."""
     return settings.model_dump(include={"contrast_weight", "penalty_weights", "penalty_every", "augmented_share"})

@@ -1,4 +1,4 @@
-"""How the function of the plane, `models.generator`, learns to draw: by reconstruction, then adversarially."""
+"""Training of the network `plane`, `models.generator`: by reconstruction, then adversarially."""
 
 from typing import NamedTuple
 
@@ -21,14 +21,14 @@ from models.tensors import to_uint8
 
 
 class Trained(NamedTuple):
-    """A trained generator, and the critic that it was trained against, None without an adversarial phase."""
+    """A trained generator, and its critic, which is None without an adversarial phase."""
 
     generator: Generator
     critic: Critic | None
 
 
 def learn_plane(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> Generator:
-    """The recipe of `models.learning.recipes.learn_to_draw` for this network."""
+    """Train this network; see `models.learning.recipes.learn_to_draw`."""
     return train_plane(data, language_model, config, fit=fit).generator
 
 
@@ -37,9 +37,9 @@ def train_plane(data: Captioned, language_model: LanguageModel, config: Learning
 
     Args:
         data: Captioned pictures.
-        language_model: Reads the captions, and stays as it is.
-        config: Its `data` and `drawing` are read.
-        fit: Trains.
+        language_model: Encodes the captions; it is not trained.
+        config: The settings; uses `data` and `drawing`.
+        fit: The training loop.
     """
     settings, size = config.drawing, config.data.picture_size
     captions = embedded(data, language_model, config.data.unknown_words)
@@ -78,7 +78,7 @@ def train_plane(data: Captioned, language_model: LanguageModel, config: Learning
 def against(
     critic: Critic, generator: Generator, encoder: Encoder, settings: Drawing, *, seed: int
 ) -> GeneratorAdversarial:
-    """The adversarial phase, compiled."""
+    """The compiled adversarial phase."""
     steps = settings.adversarial_steps
     rate = Cosine(settings.critic_learning_rate, steps, floor=0.05)
     adversarial = GeneratorAdversarial(
@@ -101,7 +101,7 @@ def against(
 
 
 def new_generator(language_model: LanguageModel, settings: Drawing, picture_size: int) -> Generator:
-    """A generator of these settings, untrained."""
+    """A new, untrained generator with these settings."""
     return Generator(
         language_model,
         picture_size=picture_size,

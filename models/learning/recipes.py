@@ -1,4 +1,4 @@
-"""How the models are trained, from arrays to Keras models: the Trainers and the quality bench run the same recipes."""
+"""Training recipes, from arrays to Keras models, shared by the pipeline's Trainers and the quality bench."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,17 +26,17 @@ from models.tensors import to_float, to_uint8
 def learn_language(
     data: Captioned, lines: NDArray[np.int64], vocabulary: list[str], config: LearningConfig, *, fit: Fit
 ) -> LanguageModel:
-    """Train a language model to continue captions and to read them.
+    """Train a language model to continue and to encode captions.
 
     Args:
         data: Captioned pictures.
         lines: Ids of texts without a picture, int64[n, t].
         vocabulary: The pieces, the reserved ones first.
-        config: Its `data` and `language` are read.
-        fit: Trains.
+        config: The settings; uses `data` and `language`.
+        fit: The training loop.
 
     Raises:
-        ValueError: If there are tags of more or fewer parts of a picture than a caption embedding has slots.
+        ValueError: The number of tagged parts of a picture differs from the number of slots of an embedding.
     """
     settings = config.language
     if data.tags is not None and data.tags.shape[1] != settings.slots:
@@ -68,16 +68,16 @@ def learn_language(
 
 
 def learn_to_draw(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> Drawer:
-    """Train a generator on pictures and their captions: the network that `drawing.network` names, by its own recipe.
+    """Train a generator, the network that `drawing.network` names, on captioned pictures.
 
     Args:
-        data: Captioned pictures, as fine as the network learns from; see `models.learning.networks.Network.fineness`.
-        language_model: Reads the captions, and stays as it is.
-        config: Its `data` and `drawing` are read.
-        fit: Trains.
+        data: Captioned pictures in the resolution of the network; see `models.learning.networks.Network.fineness`.
+        language_model: Encodes the captions; it is not trained.
+        config: The settings; uses `data` and `drawing`.
+        fit: The training loop.
 
     Raises:
-        ValueError: If the pictures are of another size.
+        ValueError: The pictures have another size.
     """
     network = NETWORKS[config.drawing.network]
     side, wanted = data.image.shape[1], config.data.picture_size * network.fineness
@@ -87,12 +87,12 @@ def learn_to_draw(data: Captioned, language_model: LanguageModel, config: Learni
 
 
 def learn_to_restore(image: NDArray[np.uint8], config: LearningConfig, *, fit: Fit) -> Restorer:
-    """Train a restorer on pictures that it damages itself.
+    """Train a restorer on clean pictures, which the training damages.
 
     Args:
         image: uint8[n, s, s, 3].
-        config: Its `restoration` is read.
-        fit: Trains.
+        config: The settings; uses `restoration`.
+        fit: The training loop.
     """
     settings = config.restoration
     shape: dict[str, Any] = {"widths": settings.widths, "depth": settings.depth, "half_depth": settings.half_depth}
@@ -114,5 +114,5 @@ def learn_to_restore(image: NDArray[np.uint8], config: LearningConfig, *, fit: F
 
 
 def new_language_model(vocabulary: Sequence[str], settings: Language, length: int) -> LanguageModel:
-    """A language model of these settings, untrained."""
+    """A new, untrained language model with these settings."""
     return LanguageModel(vocabulary, length=length, **settings.architecture)

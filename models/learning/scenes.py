@@ -1,4 +1,4 @@
-"""How the network of scenes, `models.scene_generator`, learns to draw."""
+"""Training of the network `scenes`, `models.scene_generator`."""
 
 import math
 from collections.abc import Mapping
@@ -22,15 +22,15 @@ from models.scene_training import LAST_LAYERS, Encoders, PriorTraining, SceneTra
 from models.tensors import to_uint8
 
 MANY = 10_000
-"""Captions that the mixer of slots adapts to."""
+"""Number of captions whose embeddings `SlotMixer.adapt` uses."""
 PRIOR_SHARE, PRIOR_ROWS = 0.25, 512
-"""Steps that the prior takes alone, as a share of those beside the decoders, and captions of such a step."""
+"""Steps of the prior alone, as a share of the joint steps, and captions per step."""
 READINGS, MOST_READINGS = 4, 200_000
-"""How often encoders read a picture for it, each time beside one of its captions, and how often all pictures."""
+"""How often a picture is encoded for it, each time with one of its captions, and how often all pictures are."""
 
 
 def learn_scenes(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> SceneGenerator:
-    """The recipe of `models.learning.recipes.learn_to_draw` for this network."""
+    """Train this network; see `models.learning.recipes.learn_to_draw`."""
     settings, size = config.drawing.scenes, config.data.picture_size
     precision = device_policy().precision
     trained = new_scene_generator(language_model, settings, size, dtype=precision)
@@ -66,7 +66,7 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
 
 
 def learn_prior(training: SceneTraining, batches: Batches, settings: Scenes, *, fit: Fit) -> None:
-    """Train the prior alone, on what the encoders read off each picture beside several of its captions."""
+    """Train the prior alone, on the encodings of each picture with several of its captions."""
     steps = max(1, round(PRIOR_SHARE * settings.steps))
     alone = PriorTraining(training.generator.prior, seed=training.seed)
     alone.compile(
@@ -80,26 +80,26 @@ def learn_prior(training: SceneTraining, batches: Batches, settings: Scenes, *, 
 
 
 def readings(training: SceneTraining, batches: Batches) -> dict[str, NDArray[Any]]:
-    """What the encoders read off batches, each picture up to `READINGS` times, by the names of `SceneTraining.read`."""
+    """Encode batches with `SceneTraining.read`, each picture up to `READINGS` times."""
     read = tf.function(training.read, autograph=False, jit_compile=device_policy().jit_convolution)
     count = math.ceil(min(READINGS * batches.total, MOST_READINGS) / batches.batch_size)
     parts = []
     for batch in batches.dataset().take(count):
         parts.append({name: values.numpy() for name, values in read(batch).items()})
-        # What is drawn at random depends on the step.
+        # The random numbers depend on the step.
         training.optimizer.iterations.assign_add(1)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def known_boxes(data: Captioned, things: int) -> NDArray[np.float32]:
-    """Boxes of as many things as a network draws, float32[n, things, WHERE]; of zero width where nobody knows."""
+    """Boxes of as many things as a network draws, float32[n, things, WHERE]; unknown boxes have zero width."""
     if data.boxes is None:
         return np.zeros([len(data.image), things, WHERE], np.float32)
     return padded(data.boxes, things, np.nan)
 
 
 def padded(values: NDArray[Any], things: int, missing: float = 0) -> NDArray[Any]:
-    """Values of a number of things, [n, any, ...], as values of `things` things, [n, things, ...]."""
+    """Pad or cut values of things, [n, any, ...], to `things` things, [n, things, ...]."""
     out = np.full([len(values), things, *values.shape[2:]], missing, values.dtype)
     count = min(things, values.shape[1])
     out[:, :count] = values[:, :count]
@@ -107,7 +107,7 @@ def padded(values: NDArray[Any], things: int, missing: float = 0) -> NDArray[Any
 
 
 def with_known(batches: Batches, known: Mapping[str, NDArray[Any]]) -> Batches:
-    """Batches that hold what is known of their rows as well, by name."""
+    """Batches with further values of their rows, by name."""
     every = {name: tf.constant(values) for name, values in known.items()}
 
     def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -119,5 +119,5 @@ def with_known(batches: Batches, known: Mapping[str, NDArray[Any]]) -> Batches:
 def new_scene_generator(
     language_model: LanguageModel, settings: Scenes, picture_size: int, dtype: str = "float32"
 ) -> SceneGenerator:
-    """A generator of these settings, untrained."""
+    """A new, untrained generator with these settings."""
     return SceneGenerator(language_model, picture_size=picture_size, dtype=dtype, **settings.architecture)

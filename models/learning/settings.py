@@ -174,7 +174,7 @@ class LearningConfig(Section):
     """The settings of the recipes in `models.learning.recipes`.
 
     Attributes:
-        seed: Seeds every random choice.
+        seed: Seed of all random choices.
     """
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0

@@ -1,4 +1,4 @@
-"""Trainings that start from the weights of another model."""
+"""Warm start: trainings that start from the weights of another model."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from models.language_model import LanguageModel
 
 
 def take_weights(model: keras.Model, source: keras.Model) -> bool:
-    """Set the weights of a model to those of another one of the same class and shape.
+    """Copy the weights of another model of the same class and shape.
 
-    Of language models whose vocabularies differ, the pieces that both know are taken; the others stay as they are. A
-    generator keeps its own language model, which is trained before it.
+    If the vocabularies of language models differ, the weights of the pieces they share are copied. A generator keeps
+    its own language model, which is trained before it.
 
     Returns:
-        Whether they were taken: False, and nothing is changed, where the networks differ in shape.
+        Whether the weights were copied; False, with the model unchanged, if the networks differ in shape.
     """
     ours, theirs = own_weights(model), own_weights(source)
     by_piece = piece_axes(model)
@@ -35,7 +35,7 @@ def take_weights(model: keras.Model, source: keras.Model) -> bool:
 
 
 def differences(model: keras.Model, source: keras.Model) -> list[str]:
-    """What keeps a model from taking the weights of another one, as clauses that name settings."""
+    """The settings whose difference prevents a warm start, as clauses of a sentence."""
     if type(model) is not type(source):
         return [f"the network is a {type(model).__name__} here and a {type(source).__name__} there"]
     ours, theirs = sizes(model), sizes(source)
@@ -43,7 +43,7 @@ def differences(model: keras.Model, source: keras.Model) -> list[str]:
 
 
 def sizes(model: keras.Model) -> dict[str, Any]:
-    """The numbers that a network was made with, by the name of their setting; a generator's language model included."""
+    """The sizes of a network by the name of their setting, including those of a generator's language model."""
     numbers = {name: plain(value) for name, value in model.get_config().items() if is_size(value)}
     if "length" in numbers:
         numbers["caption_length"] = numbers.pop("length")
@@ -53,19 +53,19 @@ def sizes(model: keras.Model) -> dict[str, Any]:
 
 
 def is_size(value: Any) -> bool:
-    """Whether an argument of a network is a whole number or several."""
+    """Whether an argument of a network is an integer or a sequence of integers."""
     return isinstance(value, int) or (
         isinstance(value, list | tuple) and all(isinstance(number, int) for number in value)
     )
 
 
 def plain(size: Any) -> int | list[int]:
-    """A size as JSON has it, and so as a loaded model has it."""
+    """A size as in JSON, and so as in a loaded model."""
     return size if isinstance(size, int) else list(size)
 
 
 def own_weights(model: keras.Model) -> list[keras.Variable]:
-    """The weights that a training of this model sets."""
+    """The weights that a training of this model changes."""
     if isinstance(model, DrawingModel):
         apart = {id(weight) for weight in model.language_model.weights}
     else:
@@ -74,7 +74,7 @@ def own_weights(model: keras.Model) -> list[keras.Variable]:
 
 
 def piece_axes(model: keras.Model) -> dict[int, int]:
-    """Which of the weights, by number, has an entry for each piece of a vocabulary, and along which axis."""
+    """The axes along which weights have an entry for each piece of the vocabulary, by index of the weight."""
     if not isinstance(model, LanguageModel):
         return {}
     axes = {id(model.tokens.embeddings): 0, id(model.next_piece.kernel): 1, id(model.next_piece.bias): 0}
@@ -82,19 +82,19 @@ def piece_axes(model: keras.Model) -> dict[int, int]:
 
 
 def shared_pieces(model: LanguageModel, source: LanguageModel) -> NDArray[np.int64]:
-    """Places of the pieces that both vocabularies hold, in the first and in the second, int64[2, n]."""
+    """Ids of the pieces in both vocabularies, in the first and in the second, int64[2, n]."""
     places = {piece: place for place, piece in enumerate(source.vocabulary)}
     pairs = [(place, places[piece]) for place, piece in enumerate(model.vocabulary) if piece in places]
     return np.array(pairs, np.int64).reshape(-1, 2).T
 
 
 def without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
-    """A shape that lacks an axis."""
+    """A shape without one axis."""
     return tuple(side for number, side in enumerate(shape) if number != axis)
 
 
 def replaced(new: keras.Variable, old: keras.Variable, axis: int, known: NDArray[np.int64]) -> NDArray[Any]:
-    """The new weights with the old ones where the pieces are known."""
+    """The new weights, with the old ones for the shared pieces."""
     out, rows = (np.moveaxis(keras.ops.convert_to_numpy(weights), axis, 0).copy() for weights in (new, old))
     out[known[0]] = rows[known[1]]
     return np.moveaxis(out, 0, axis)

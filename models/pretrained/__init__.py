@@ -18,7 +18,7 @@ ORIGIN = "pretrained"
 
 
 def load_pretrained() -> "TextToImage":
-    """The shipped models that draw; the restorer among them is the small one, which refines drawings."""
+    """The shipped text-to-image model; its restorer is the small one that refines drawings."""
     from models.text_to_image import TextToImage
 
     return TextToImage.load(HERE)
@@ -33,21 +33,21 @@ def load_restorer() -> "Restorer":
 
 
 def weights_file(model: str) -> Path:
-    """The file from which the training of a model starts; the generator's holds the language model too.
+    """The file from which the training of a model starts; the generator's also contains the language model.
 
-    A run trains one restorer for drawings and for pictures alike, so it starts from the one that refines drawings.
+    A run trains a single restorer for drawings and pictures, which starts from the one that refines drawings.
     """
     return HERE / ("refiner.keras" if model == "restorer" else "generator.keras")
 
 
 def origin(model: str) -> str:
-    """What the weights of a model are called, by their digest: `pretrained refiner.keras 0123456789abcdef`."""
+    """The name of the weights of a model, with their digest: `pretrained refiner.keras 0123456789abcdef`."""
     file = weights_file(model)
     return f"{ORIGIN} {file.name} {digest(file)}"
 
 
 def digest(*files: Path) -> str:
-    """Of the contents of files: 16 hexadecimal digits."""
+    """Digest of the contents of files, 16 hexadecimal digits."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
@@ -59,7 +59,7 @@ def pieces() -> list[str]:
 
 
 def export_pretrained(out: Path) -> None:
-    """Write them as servable SavedModels, version 1 of each, in a folder; takes half a minute."""
+    """Write the shipped models as SavedModels, version 1 of each, to a folder; takes half a minute."""
     from models.export import export_language_model, export_restorer, export_text_to_image
 
     model = load_pretrained()
