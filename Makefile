@@ -7,6 +7,7 @@ CIFAR ?=
 TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
 AIRFLOW := tests/end_to_end/schedulers
+ONLY ?=
 # Options for pytest.
 PYTEST ?=
 UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_packaging tests/test_skipping \
@@ -30,7 +31,7 @@ export UV_PYTHON_DOWNLOADS = never
 # TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help install install-gpu install-dev packages browser demo docs pretrained bench bench-check check test test-clients test-airflow test-slow test-soak lint types format clean
+.PHONY: help install install-gpu install-dev packages browser demo docs notebooks pretrained bench bench-check check test test-clients test-airflow test-slow test-soak lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +70,9 @@ types: install-dev
 docs: install-dev  ## The documentation as a site, in work/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 	@echo "Open work/site/index.html, or show it while you write: .venv/bin/mkdocs serve"
+
+notebooks: install-dev  ## Execute the notebooks and write their outputs back; ONLY="01 07" executes these
+	$(RUN) python -m notebooks.execute $(ONLY)
 
 pretrained: install  ## Train weights on the storybook for models/pretrained, for hours on two cores
 	$(RUN) python -m benchmarks.pretraining work/pretrained

@@ -1,14 +1,38 @@
-"""Documentation generated from the program: the help of the command line, and the options of a drawing."""
+"""Documentation generated from the program: the help of the command line, the options of a drawing, the notebooks."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from nbconvert import MarkdownExporter
 
 from easel.cli import app
 from models.options import OPTIONS, Option
 
 COMMANDS, DRAWING = "<!-- commands -->", "<!-- options -->"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the notebooks as pages, with the outputs that are committed."""
+    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
+        for name, content in page(notebook):
+            files.append(File.generated(config, f"notebooks/{name}", content=content))
+    return files
+
+
+def page(notebook: Path) -> Iterator[tuple[str, str | bytes]]:
+    """A notebook as a Markdown page and the pictures on it, each with its path."""
+    pictures = {"unique_key": "picture", "output_files_dir": notebook.stem}
+    text, resources = MarkdownExporter().from_filename(notebook, resources=pictures)
+    # Material does not style tables that have a class.
+    text = text.replace('<table border="1" class="dataframe">', "<table>")
+    yield f"{notebook.stem}.md", re.sub(r"!\[(?:png|jpeg)\]", "![Output of the cell above]", text)
+    yield from resources["outputs"].items()
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

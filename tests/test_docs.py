@@ -60,6 +60,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_page_is_built_and_in_the_navigation(site: Path) -> None:
     pages = {str(page.relative_to(REPOSITORY / "docs").with_suffix("")) for page in REPOSITORY.glob("docs/**/*.md")}
+    pages |= {f"notebooks/{notebook.stem}" for notebook in REPOSITORY.glob("notebooks/*.ipynb")}
     built = {str(page.relative_to(site).with_suffix("")) for page in site.rglob("*.html")} - {"404"}
     assert built == pages
     start = (site / "index.html").read_text(encoding="utf-8")
@@ -73,6 +74,13 @@ def test_the_site_asks_for_nothing_from_elsewhere(site: Path) -> None:
     assert [page.name for page in site.rglob("*.html") if asking.search(page.read_text(encoding="utf-8"))] == []
     styles = [style.read_text(encoding="utf-8") for style in site.rglob("*.css")]
     assert [style[:80] for style in styles if re.search(r"url\(['\"]?https?:|@import", style)] == []
+
+
+def test_the_pages_of_notebooks_show_their_pictures(site: Path) -> None:
+    for page in site.glob("notebooks/*.html"):
+        pictures = re.findall(r'<img alt="[^"]+" src="([^"]+)"', page.read_text(encoding="utf-8"))
+        assert len(pictures) >= 3, page.name
+        assert [picture for picture in pictures if not (page.parent / picture).is_file()] == []
 
 
 @pytest.mark.parametrize("command", ["run", "report", "models rollback", "data import"])

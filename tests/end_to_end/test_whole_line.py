@@ -18,7 +18,6 @@ from easel_process import MODELS, RESTORER_STEPS, Stage, easel, succeeded
 from PIL import Image
 from tensorflow.core.protobuf import saved_model_pb2
 
-from notebooks import ON_WHAT_WAS_PUSHED, pictures_of
 from serving.client import AsyncClient, Client
 from serving.process import ServerProcess
 from serving.studio.drawing import draw_by_steps
@@ -488,8 +487,3 @@ def test_a_damaged_data_set_leaves_a_report_of_what_was_set_aside(damaged_run: S
 def test_a_run_that_stopped_is_remembered_as_failed(damaged_run: Stage) -> None:
     (run,) = json.loads(easel("runs", "--root", damaged_run.root, "--json").stdout)
     assert (run["state"], run["trained"], run["pushed"]) == ("failed", [], {})
-
-
-@pytest.mark.parametrize("name", ON_WHAT_WAS_PUSHED)
-def test_a_notebook_runs_on_what_was_pushed(name: str, whole_line: Stage) -> None:
-    assert pictures_of(name, EASEL_ROOT=str(whole_line.root), EASEL_REQUESTS="20") >= 5
