@@ -133,7 +133,7 @@ def working(folder: Path, code: str) -> Iterator[None]:
             wait_for_ports(server)
             yield
         finally:
-            server.terminate()
+            server.kill()
 
 
 def wait_for_ports(server: subprocess.Popen[bytes]) -> None:

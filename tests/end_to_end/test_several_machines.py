@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,20 +44,24 @@ class Machines:
             line = line.replace(written, place)
         return [EASEL, *shlex.split(line)[1:], *map(str, more)]
 
-    @contextmanager
-    def worker(self) -> Iterator[subprocess.Popen[str]]:
+    def worker(self) -> AbstractContextManager[subprocess.Popen[str]]:
         """The worker, to the end of the context."""
-        command = self.command("easel worker")
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-            try:
-                yield process
-            finally:
-                process.terminate()
+        return process(self.command("easel worker"), stderr=subprocess.STDOUT)
 
     def run(self, config: Path) -> subprocess.CompletedProcess[str]:
         """The run, to its end."""
         command = self.command("easel run .*--workers", "--config", config)
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1500)
+
+
+@contextmanager
+def process(command: list[str], *, stderr: int) -> Iterator[subprocess.Popen[str]]:
+    """A process that is killed at the end of the context, if it still runs."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +105,7 @@ def test_two_machines_train_as_one_does(machines: Machines) -> None:
 
 def test_a_dead_worker_ends_the_run_and_the_same_command_resumes_it(machines: Machines, longer: Path) -> None:
     command = machines.command("easel run .*--workers", "--config", longer)
-    with (
-        machines.worker() as worker,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running,
-    ):
+    with machines.worker() as worker, process(command, stderr=subprocess.PIPE) as running:
         while not list(machines.root.glob("checkpoints/restorer/*/restorer/[0-9]*")):
             assert running.poll() is None
             time.sleep(0.1)

@@ -30,8 +30,8 @@ from serving.client import Client, ServingError
 from serving.process import ServerProcess
 from serving.store import Store
 
-pytest.importorskip("s3fs", reason="s3fs is not installed: `make install-dev` brings it")
-pytest.importorskip("moto", reason="moto is not installed: `make install-dev` brings it")
+pytest.importorskip("s3fs", reason="Install s3fs: make install-dev")
+pytest.importorskip("moto", reason="Install moto: make install-dev")
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/how-to/bucket.md").read_text(encoding="utf-8")
@@ -158,7 +158,7 @@ def settled(load: Load, label: str, expected: float) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(shutil.which("haproxy") is None, reason="HAProxy is not installed: `make packages` brings it")
+@pytest.mark.skipif(shutil.which("haproxy") is None, reason="Install HAProxy: make packages")
 def test_a_rolling_restart_and_a_canary_fail_no_request(
     cloud: Mapping[str, str], saved_models: dict[int, Path], tmp_path: Path
 ) -> None:

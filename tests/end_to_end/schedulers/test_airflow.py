@@ -82,7 +82,7 @@ def test_spans_are_trained_on_as_they_arrive(scheduler: Scheduler, tmp_path: Pat
 
     # Somebody takes the dark span away. The models are the same, so nothing trains, but the thresholds are higher.
     shutil.rmtree(data / "span-0002")
-    strict = f"--config {write_config(tmp_path / 'strict.toml', restorer_ssim=2)}"
+    strict = f"--config {write_config(tmp_path / 'strict.toml', restorer_ssim=0.99)}"
     tasks, log = scheduler.run(data, root, strict)
     assert tasks == {"new_span": ["success", 1], "run": ["skipped", 1]}
     assert "not blessed: " in log
