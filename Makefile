@@ -102,8 +102,8 @@ test-airflow: install-dev  ## The Airflow DAG in an Airflow of its own, which th
 	$(UV) pip install --quiet --python $(AIRFLOW)/.venv/bin/python -r $(AIRFLOW)/requirements.txt
 	$(RUN) pytest $(AIRFLOW)
 
-test-slow: install-dev  ## The tests that take a minute or more: notebooks, the tutorial, the benches
-	$(RUN) pytest -m slow $(PYTEST)
+test-slow: install-dev  ## The tests that take a minute or more: notebooks, the tutorial, how-to pages, several machines
+	$(RUN) pytest -m slow --durations 0 --durations-min 1 $(PYTEST)
 
 test-soak: install-dev  ## What takes longer still, not in CI; CIFAR=archive.tar.gz adds real photographs
 	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m soak
