@@ -100,7 +100,7 @@ test-clients: install-dev  ## The server against ovmsclient and a Node client, w
 test-airflow: install-dev  ## The Airflow DAG in an Airflow of its own, which this installs
 	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW)/.venv
 	$(UV) pip install --quiet --python $(AIRFLOW)/.venv/bin/python -r $(AIRFLOW)/requirements.txt
-	$(RUN) pytest $(AIRFLOW)
+	$(RUN) pytest $(AIRFLOW) $(PYTEST)
 
 test-slow: install-dev  ## The tests that take a minute or more: notebooks, the tutorial, how-to pages, several machines
 	$(RUN) pytest -m slow --durations 0 --durations-min 1 $(PYTEST)
