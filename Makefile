@@ -10,7 +10,8 @@ AIRFLOW := tests/end_to_end/schedulers
 ONLY ?=
 # Options for pytest.
 PYTEST ?=
-UNITS := $(wildcard $(addsuffix .py,tests/test_imports tests/test_options tests/test_packaging tests/test_skipping \
+UNITS := $(wildcard $(addsuffix .py,tests/test_figures tests/test_imports tests/test_options tests/test_packaging \
+	tests/test_skipping \
 	$(addprefix tests/models/test_,batches blocks damage layers metrics noise_prior optimizers pictures \
 		proposals sampling text tiling) \
 	$(addprefix tests/tfx_pipeline/test_,captions comparing config copying drift files folder importing \
@@ -31,7 +32,7 @@ export UV_PYTHON_DOWNLOADS = never
 # TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
 export UV_COMPILE_BYTECODE = 1
 
-.PHONY: help install install-gpu install-dev packages browser demo docs notebooks pretrained bench bench-check check test test-clients test-airflow test-slow test-soak lint types format clean
+.PHONY: help install install-gpu install-dev packages browser demo docs notebooks pretrained bench results bench-check check test test-clients test-airflow test-slow test-soak lint types format clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,6 +82,9 @@ bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/s
 	$(UV) sync --frozen --group bench --python $(PYTHON)
 	$(UV) pip install --quiet --python .venv/bin/python $(TORCH) || echo "PyTorch cannot be installed here: its rows are left out."
 	$(RUN) easel bench speed --docs docs
+
+results: install  ## docs/results.md from its template and docs/results.json, as easel bench quality --docs docs does
+	$(RUN) python -m benchmarks.results docs
 
 bench-check: install  ## Fail when a ratio has fallen by a fifth against docs/speed.json
 	$(RUN) easel bench speed --rows prompt,decoding --check docs/speed.json

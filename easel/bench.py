@@ -1,6 +1,8 @@
 """`easel bench`: reproducible measurements of speed and quality."""
 
 import json
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +24,7 @@ def serving(
     models: Annotated[Path | None, typer.Option(help="A folder of <model>/<version>/ to measure instead.")] = None,
     pretrained: Annotated[bool, typer.Option("--pretrained", help="Measure the pretrained models instead.")] = False,
     soak_minutes: Annotated[float, typer.Option(min=0, help="Minutes to hold 70% of the maximum load.")] = 0.0,
+    docs: Annotated[Path | None, typer.Option(help="Record the figures in results.json and results.md here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
     """Compare the server with the same model called in process; takes about five minutes on idle cores."""
@@ -32,8 +35,17 @@ def serving(
         from easel.pictures import unpacked
 
         folder = unpacked(root) if pretrained else models or root / "pushed"
+        started = time.monotonic()
         say(f"Measuring the server on {folder}: about five minutes, plus the soak.", as_json=as_json)
         figures = measure(folder, soak_minutes=soak_minutes, say=lambda line: say(f"  {line}", as_json=as_json))
+        if docs is not None:
+            from benchmarks.results import record
+            from benchmarks.speed.rows import machine
+
+            command = f"easel bench serving --json --soak-minutes {soak_minutes:g}"
+            minutes = {"minutes": (time.monotonic() - started) / 60}
+            page = record(docs, "serving", figures | minutes, command=command, seed=None, machine=machine())
+            say(f"Wrote {page}.", as_json=as_json)
     if as_json:
         answer(figures)
         return
@@ -66,6 +78,7 @@ def quality(
         ),
     ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="Number of real pictures for the row storybook_judge.")] = 2000,
+    docs: Annotated[Path | None, typer.Option(help="Record the figures in results.json and results.md here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
     """Measure the quality of drawings, captions and restored pictures; most rows train a model on public data first.
@@ -75,15 +88,18 @@ def quality(
     with failing("pipeline"):
         with quiet():
             from benchmarks.quality.effort import Effort
-            from benchmarks.quality.rows import ROWS, measure
+            from benchmarks.quality.rows import ROWS, measure, record_row
 
         chosen = rows.split(",") if rows else list(ROWS)
         say(f"Measuring {', '.join(chosen)}.", as_json=as_json)
+        effort = Effort(budget_minutes, seed, programs, weights, pictures)
+
+        def keep(name: str, measured: Mapping[str, float]) -> None:
+            if docs is not None:
+                record_row(docs, name, measured, effort)
+
         figures = measure(
-            data,
-            effort=Effort(budget_minutes, seed, programs, weights, pictures),
-            rows=chosen,
-            say=lambda line: say(f"  {line}", as_json=as_json),
+            data, effort=effort, rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json), keep=keep
         )
     if as_json:
         answer(figures)

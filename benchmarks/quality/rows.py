@@ -1,6 +1,7 @@
 """All rows of the quality bench, each with the data that it needs; what `easel bench quality` runs."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ from benchmarks.choosing import check_rows
 from benchmarks.quality import captions, classes, drawing, language, restoration, storybook
 from benchmarks.quality.effort import Effort
 from benchmarks.quality.programs import ElsewhereError
+from benchmarks.results import record
+from benchmarks.speed.rows import machine
 from models.pretrained import HERE as PRETRAINED
 
 Figures = dict[str, float]
@@ -90,6 +93,7 @@ def measure(
     effort: Effort,
     rows: Sequence[str] = tuple(ROWS),
     say: Callable[[str], None] = print,
+    keep: Callable[[str, Mapping[str, float]], None] = lambda name, figures: None,
 ) -> dict[str, float | None]:
     """Run rows, one after the other.
 
@@ -100,6 +104,7 @@ def measure(
             yet, and `say` is told what to do.
         rows: Which ones.
         say: Told what is going on.
+        keep: Called with the name and the figures of each row once it is measured, and the `minutes` it took.
 
     Returns:
         The figures of the rows by name, flat; of the `keys` of these rows, those that were not measured are None.
@@ -118,6 +123,7 @@ def measure(
             say(f"{name}: not run, for want of {row.needs} in the data folder.")
             continue
         say(f"{name}: training for about {effort.minutes:g} minutes." if row.trains else f"{name}: nothing to train.")
+        started = time.monotonic()
         try:
             measured = row.measure(path, effort.within(name))
         except ElsewhereError as waiting:
@@ -126,8 +132,26 @@ def measure(
         say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in measured.items()))
         if row.trains:
             spent[name] = measured.pop("training_minutes")
+            measured[f"{name}_minutes"] = spent[name]
+        keep(name, measured | {"minutes": (time.monotonic() - started) / 60})
         figures |= measured
-    minutes = {f"{name}_minutes": value for name, value in spent.items()}
-    if spent:
-        minutes["training_minutes"] = max(spent.values())
-    return {**dict.fromkeys(key for name in rows for key in ROWS[name].keys), **figures, **minutes}
+    longest = {"training_minutes": max(spent.values())} if spent else {}
+    return {**dict.fromkeys(key for name in rows for key in ROWS[name].keys), **figures, **longest}
+
+
+def record_row(docs: Path, name: str, figures: Mapping[str, float], effort: Effort) -> None:
+    """Record a row in the page of measured results; see `benchmarks.results`.
+
+    The entry of a row that trains is `<name>_cpu`, or `<name>_gpu` if programs were trained elsewhere.
+    """
+    row = ROWS[name]
+    options = {
+        "--data DATA": row.needs,
+        f"--budget-minutes {effort.minutes:g}": row.trains,
+        "--programs FOLDER": row.trains and effort.programs,
+        "--weights FOLDER": not row.trains and effort.weights,
+    }
+    command = " ".join(["easel bench quality --json --rows", name, *(text for text, used in options.items() if used)])
+    entry = f"{name}_{'gpu' if effort.programs else 'cpu'}" if row.trains else name
+    budget = {"budget_minutes": effort.minutes} if row.trains else {}
+    record(docs, entry, figures, command=command, seed=effort.seed, machine=machine(), **budget)

@@ -1,3 +1,5 @@
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,49 @@ def test_figures_are_flat_and_what_was_not_run_is_none(tmp_path: Path) -> None:
         "training_minutes": 7,
     }
     assert told[-1] == "text: shakespeare_nats 3, training_minutes 7"
+
+
+@pytest.mark.usefixtures("some_rows")
+def test_each_row_is_kept_once_it_is_measured() -> None:
+    kept: dict[str, dict[str, float]] = {}
+
+    def keep(name: str, figures: Mapping[str, float]) -> None:
+        kept[name] = dict(figures)
+
+    measure(None, effort=Effort(2), rows=["shapes", "text", "storybook"], say=lambda line: None, keep=keep)
+    minutes = [kept[name].pop("minutes") for name in kept]
+    assert kept == {"shapes": {"shapes_psnr": 30, "shapes_minutes": 2}, "storybook": {"storybook_single": 0.5}}
+    assert all(0 <= each < 1 for each in minutes)
+
+
+@pytest.mark.usefixtures("some_rows")
+@pytest.mark.parametrize(
+    ("name", "effort", "entry", "command"),
+    [
+        ("shapes", Effort(2.5), "shapes_cpu", "easel bench quality --json --rows shapes --budget-minutes 2.5"),
+        (
+            "text",
+            Effort(20, 1, Path("programs")),
+            "text_gpu",
+            "easel bench quality --json --rows text --data DATA --budget-minutes 20 --programs FOLDER",
+        ),
+        ("storybook", Effort(2), "storybook", "easel bench quality --json --rows storybook"),
+        (
+            "storybook",
+            Effort(2, weights=Path("weights")),
+            "storybook",
+            "easel bench quality --json --rows storybook --weights FOLDER",
+        ),
+    ],
+)
+def test_a_row_is_recorded_with_its_command(
+    tmp_path: Path, name: str, effort: Effort, entry: str, command: str
+) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "results.md.jinja").write_text(f"{{{{ {entry}.psnr }}}} with seed {{{{ runs.{entry}.seed }}}}")
+    rows.record_row(tmp_path, name, {"psnr": 3.0}, effort)
+    assert (tmp_path / "results.md").read_text() == f"3.0 with seed {effort.seed}"
+    assert json.loads((tmp_path / "results.json").read_text())[entry]["command"] == command
 
 
 @pytest.mark.usefixtures("some_rows")
