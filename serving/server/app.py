@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -134,11 +133,10 @@ def _loader(settings: Settings, metrics: Metrics) -> Callable[[str, int, Path], 
     seen: set[str] = set()
 
     def load(name: str, version: int, folder: Path) -> Servable:
-        if name in seen:
-            _give_way()
+        is_later = name in seen
         seen.add(name)
         try:
-            servable = Servable(name, version, folder, warmups=warmups, xla=xla)
+            servable = Servable(name, version, folder, warmups=warmups, xla=xla, gives_way=is_later)
         except StatusError as error:
             metrics.loaded(name, version, error.code.name)
             raise
@@ -153,12 +151,6 @@ def _reloader(source: Source, loader: ThreadPoolExecutor) -> Reload:
         await asyncio.get_running_loop().run_in_executor(loader, source.reload, config)
 
     return reload
-
-
-def _give_way() -> None:
-    """Let requests have the cores first: this thread, which loads a later version, takes what they leave."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def _take_only_the_memory_needed() -> None:

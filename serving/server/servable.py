@@ -1,19 +1,25 @@
 """One loaded version of one model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
-from typing import NamedTuple
+from threading import Lock, get_native_id
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2, saved_model_pb2
-from tensorflow.python.saved_model.loader_impl import SavedModelLoader
+from tensorflow.python.client import pywrap_tf_session
+from tensorflow.python.framework.c_api_util import ScopedTFFunction
+from tensorflow.python.saved_model import loader_impl
 from tensorflow_serving.apis import predict_pb2
 
 from serving.server import text_ops
@@ -22,8 +28,12 @@ from serving.server.signatures import DEFAULT_SIGNATURE, check_inputs, check_out
 from serving.server.tensors import from_proto, to_proto
 from serving.server.warmup import warmup_requests
 
-# TensorFlow optimizes a graph at its first call, in the thread that runs it: here that of the loader, which gives way.
+# TensorFlow optimizes a graph at its first call, in the thread that runs it: here that of the warm-up, which gives way.
 _IN_THIS_THREAD = config_pb2.RunOptions(inter_op_thread_pool=-1)
+
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+
+Result = TypeVar("Result")
 
 text_ops.register()
 
@@ -40,22 +50,28 @@ class Servable:
         folder: the folder that holds `saved_model.pb`.
         warmups: how often to play the requests that are recorded in it.
         xla: whether signatures that were exported with jit_compile may run, which TensorFlow Serving leaves to a flag.
+        gives_way: warm up on what other threads leave of the processor, because requests are being answered.
 
     Raises:
         StatusError: the SavedModel cannot be read, or a warm-up request fails.
 
     """
 
-    def __init__(self, name: str, version: int, folder: Path, *, warmups: int = 1, xla: bool = True) -> None:
+    def __init__(
+        self, name: str, version: int, folder: Path, *, warmups: int = 1, xla: bool = True, gives_way: bool = False
+    ) -> None:
         self.name = name
         self.version = version
         self._xla = xla
         try:
-            self.signature_defs, self._compiled = _read_graph(folder)
-            self._session = _loaded(folder)
+            graph = _read_graph(folder)
+            self.signature_defs = {name: _copied(each) for name, each in graph.signature_def.items()}
+            self._compiled = _compiled(graph)
+            self._session = _loaded(folder, graph)
             self._graphs: dict[str, _Graph] = {}
             self._lock = Lock()
-            self.warmups = self._warm_up(folder, warmups)
+            warm_up = partial(self._warm_up, folder, warmups)
+            self.warmups = _giving_way(warm_up) if gives_way else warm_up()
         except StatusError:
             raise
         except Exception as error:
@@ -175,15 +191,53 @@ def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:
     return {name: info.name for name, info in infos.items()}
 
 
-def _loaded(folder: Path) -> tf.compat.v1.Session:
+def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.v1.Session:
+    """Return a session that holds a graph with its variables; the graph is left without its functions."""
     # The outermost graph only calls functions, which bring an optimizer of their own.
     rewriting = rewriter_config_pb2.RewriterConfig(disable_meta_optimizer=True)
     config = config_pb2.ConfigProto(graph_options=config_pb2.GraphOptions(rewrite_options=rewriting))
     config.gpu_options.allow_growth = True
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
-    with _without_patterns(folder) as place:
-        SavedModelLoader(str(place)).load(session, [tf.saved_model.SERVING])
+    with session.graph.as_default(), _without_patterns(folder) as place:
+        _add_functions(session.graph, meta_graph.graph_def.library.function)
+        meta_graph.graph_def.ClearField("library")
+        for node in meta_graph.graph_def.node:
+            # Nobody reads the static shapes, and finding them would hold Python's lock for a quarter of a second.
+            if node.op in _CALLS:
+                node.attr["_disable_call_shape_inference"].b = True
+        saver = tf.compat.v1.train.import_meta_graph(meta_graph)
+        if saver is not None:
+            saver.restore(session, str(place / "variables" / "variables"))
+        initialize = loader_impl.get_init_op(meta_graph)
+        if initialize is not None:
+            session.run([initialize], loader_impl.get_asset_tensors(str(place), meta_graph))
     return session
+
+
+def _add_functions(graph: tf.Graph, functions: Iterable[function_pb2.FunctionDef]) -> None:
+    """Add functions to a graph one by one.
+
+    Importing them with the graph would hold Python's lock, which every request needs, and keep further copies of each.
+    """
+    for function in functions:
+        added = pywrap_tf_session.TF_FunctionImportFunctionDef(function.SerializeToString())
+        scoped = ScopedTFFunction(added, function.signature.name)
+        with graph._c_graph.get() as c_graph, scoped.get() as c_function:
+            pywrap_tf_session.TF_GraphCopyFunction(c_graph, c_function, None)
+
+
+def _giving_way(work: Callable[[], Result]) -> Result:
+    """Do work in a thread of low priority.
+
+    The work should leave Python's lock alone: a thread that waits for the processor does not let go of it.
+    """
+    with ThreadPoolExecutor(1, "warm-up", initializer=_lower_priority) as thread:
+        return thread.submit(work).result()
+
+
+def _lower_priority() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), 10)
 
 
 @contextmanager
@@ -203,15 +257,7 @@ def _array(value: object, dtype: int) -> np.ndarray:
     return np.asarray(value, tf.as_dtype(dtype).as_numpy_dtype)
 
 
-def _read_graph(folder: Path) -> tuple[dict[str, meta_graph_pb2.SignatureDef], set[str]]:
-    """Return the signatures, and which of them hold a function that XLA must compile."""
-    graph = _graph(folder)
-    signatures = dict(graph.signature_def)
-    compiled = {name for name, each in signatures.items() if _needs_xla(graph.graph_def, each)}
-    return signatures, compiled
-
-
-def _graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
+def _read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
     path = folder / "saved_model.pb"
     if not path.is_file():
         missing = f"Could not find SavedModel .pb or .pbtxt at supplied export directory path: {folder}"
@@ -228,6 +274,22 @@ def _graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
     )
 
 
+def _copied(signature: meta_graph_pb2.SignatureDef) -> meta_graph_pb2.SignatureDef:
+    """Return a message of its own: a part of one keeps all of it in memory, here with the weights."""
+    return meta_graph_pb2.SignatureDef.FromString(signature.SerializeToString())
+
+
+def _compiled(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """Return the signatures that hold a function that XLA must compile."""
+    if not any(map(_must_compile, graph.graph_def.library.function)):
+        return set()
+    return {name for name, each in graph.signature_def.items() if _needs_xla(graph.graph_def, each)}
+
+
+def _must_compile(function: function_pb2.FunctionDef) -> bool:
+    return "_XlaMustCompile" in function.attr and bool(function.attr["_XlaMustCompile"].b)
+
+
 def _needs_xla(graph: graph_pb2.GraphDef, signature: meta_graph_pb2.SignatureDef) -> bool:
     """Whether a function with jit_compile is within reach of the outputs of a signature."""
     library = {function.signature.name: function for function in graph.library.function}
@@ -239,7 +301,7 @@ def _needs_xla(graph: graph_pb2.GraphDef, signature: meta_graph_pb2.SignatureDef
         name = waiting.pop()
         seen.add(name)
         if name in library:
-            if library[name].attr["_XlaMustCompile"].b:
+            if _must_compile(library[name]):
                 return True
             waiting |= {called for node in library[name].node_def for called in _functions_called(node)} - seen
     return False

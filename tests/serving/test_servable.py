@@ -1,7 +1,9 @@
 """One loaded version, without a server around it."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import get_native_id
 
 import fake_models
 import numpy as np
@@ -10,6 +12,7 @@ import tensorflow as tf
 
 from serving.server.errors import StatusError
 from serving.server.servable import Servable
+from serving.warmup import write_warmup
 
 TEXT = np.array([b"a\x00"], object)
 
@@ -60,3 +63,11 @@ def test_an_error_of_the_model_has_its_code(tmp_path: Path) -> None:
 def test_a_model_with_variables_lies_wherever_the_system_allows(tmp_path: Path, name: str) -> None:
     servable = Servable("half", 1, fake_models.half_plus(tmp_path / "plain", 2.0).rename(tmp_path / name))
     assert servable.run("serving_default", {"x": np.array([2.0], np.float32)})["y"].tolist() == [3.0]
+
+
+def test_a_version_that_gives_way_is_warm_and_leaves_the_thread_that_loads_it_as_it_was(tmp_path: Path) -> None:
+    folder = fake_models.half_plus(tmp_path / "1", 2.0)
+    write_warmup(folder, "half", [("serving_default", {"x": np.ones(1, np.float32)})] * 2)
+    before = os.getpriority(os.PRIO_PROCESS, get_native_id())
+    assert Servable("half", 1, folder, gives_way=True).warmups == 2
+    assert os.getpriority(os.PRIO_PROCESS, get_native_id()) == before
