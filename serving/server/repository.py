@@ -23,7 +23,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 from serving.server.errors import StatusError, invalid
 from serving.server.model_config import Configs, check_platforms, check_same_platforms
 from serving.server.servable import Servable
-from serving.server.storage import Stamp, stamp, wanted_versions
+from serving.server.storage import Stamp, graph_bytes, stamp, wanted_versions
 
 Load = Callable[[str, int, Path], Servable]
 
@@ -187,7 +187,14 @@ class Repository:
 
     def poll(self) -> None:
         """Look at the disk once, load and let go what it asks for, and note in `troubles` what cannot be read."""
-        self.troubles = [trouble for trouble in self._each(self._looked_at, self.names()) if trouble]
+        self.troubles = [trouble for trouble in self._each(self._looked_at, self._largest_first()) if trouble]
+
+    def _largest_first(self) -> list[str]:
+        """Return the models in an order that leaves no loader idle while the one that takes longest still loads."""
+        sizes = {
+            name: graph_bytes(Path(model.config.base_path)) for name, model in self._models.items() if model.config
+        }
+        return sorted(self.names(), key=lambda name: -sizes.get(name, 0))
 
     def _looked_at(self, name: str) -> str:
         """Bring one model up to date, and say what could not be read."""

@@ -82,6 +82,15 @@ def wanted_versions(config: ModelConfig, *, fall_back: bool = False) -> tuple[di
     return newest_first if fall_back else dict(list(newest_first.items())[:count]), count
 
 
+def graph_bytes(base_path: Path) -> int:
+    """Return the size of the graph of a model's newest version; 0 where none can be read."""
+    try:
+        found = versions_on_disk(base_path)
+        return (found[max(found)] / "saved_model.pb").stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
 def stamp(folder: Path) -> Stamp:
     """Return what changes when a half-written version is completed, so that it is tried again."""
     parts = (folder, folder / "saved_model.pb", folder / "variables", folder / "assets.extra")
