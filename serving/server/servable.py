@@ -35,8 +35,6 @@ _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 Result = TypeVar("Result")
 
-text_ops.register()
-
 
 class Servable:
     """A SavedModel in memory, ready to answer; its memory is freed with the last request that holds it.
@@ -67,6 +65,7 @@ class Servable:
             graph = _read_graph(folder)
             self.signature_defs = {name: _copied(each) for name, each in graph.signature_def.items()}
             self._compiled = _compiled(graph)
+            text_ops.register(_operations(graph.graph_def))
             self._session = _loaded(folder, graph)
             self._graphs: dict[str, _Graph] = {}
             self._lock = Lock()
@@ -272,6 +271,11 @@ def _read_graph(folder: Path) -> meta_graph_pb2.MetaGraphDef:
     raise StatusError(
         StatusCode.NOT_FOUND, f"Could not find meta graph def matching supplied tags: {{ serve }} in {path}"
     )
+
+
+def _operations(graph: graph_pb2.GraphDef) -> set[str]:
+    functions = {node.op for function in graph.library.function for node in function.node_def}
+    return functions | {node.op for node in graph.node}
 
 
 def _copied(signature: meta_graph_pb2.SignatureDef) -> meta_graph_pb2.SignatureDef:
