@@ -27,7 +27,7 @@ def serving(
     docs: Annotated[Path | None, typer.Option(help="Record the figures in results.json and results.md here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Compare the server with the same model called in process; takes about five minutes on idle cores."""
+    """Compare the server with the same model called in process; takes four to five minutes on two idle cores."""
     with failing("serving"):
         with quiet():
             from benchmarks.serving import measure
@@ -36,7 +36,7 @@ def serving(
 
         folder = unpacked(root) if pretrained else models or root / "pushed"
         started = time.monotonic()
-        say(f"Measuring the server on {folder}: about five minutes, plus the soak.", as_json=as_json)
+        say(f"Measuring the server on {folder}: four to five minutes, plus the soak.", as_json=as_json)
         figures = measure(folder, soak_minutes=soak_minutes, say=lambda line: say(f"  {line}", as_json=as_json))
         if docs is not None:
             from benchmarks.results import record
