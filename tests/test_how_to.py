@@ -148,7 +148,6 @@ def few(code: str) -> str:
     return re.sub(r"--count \d+ --size \d+", "--count 300 --size 16", code).replace("/tmp/", "")
 
 
-@pytest.mark.slow
 def test_a_thing_is_added_to_the_storybook_as_the_page_says(checkout: Checkout) -> None:
     storybook = checkout.folder / "tfx_pipeline/datasets/storybook"
     for variant, drawing in (("sitting", "grazing"), ("climbing", "stomping")):
@@ -160,7 +159,6 @@ def test_a_thing_is_added_to_the_storybook_as_the_page_says(checkout: Checkout) 
     assert "squirrel" in checkout.run(few(look.partition("\n")[2]))
 
 
-@pytest.mark.slow
 def test_a_folder_of_things_is_drawn_as_the_page_says(checkout: Checkout) -> None:
     shutil.copytree(checkout.folder / "tfx_pipeline/datasets/storybook/demo", checkout.folder / "my-things")
     (teach,) = (code for code in commands("storybook.md") if "--things my-things" in code)
