@@ -33,7 +33,7 @@ Response = TypeVar("Response", bound=Message)
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 _STATUS = "/tensorflow.serving.ModelService/GetModelStatus"
-# gRPC tries again, with growing pauses and within the deadline, where the server was not there or its queue was full.
+# gRPC retries with exponential backoff, within the deadline, if the server is unreachable or its queue is full.
 _RETRY = {
     "maxAttempts": 5,
     "initialBackoff": "0.05s",
@@ -42,9 +42,9 @@ _RETRY = {
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
 _OPTIONS = [
-    # A batch of pictures soon passes the default limit of 4 MB.
+    # Batches of pictures exceed the default limit of 4 MB.
     ("grpc.max_receive_message_length", -1),
-    # A proxy for the web would hide a server nearby.
+    # A web proxy could not reach a server on the local network.
     ("grpc.enable_http_proxy", 0),
     ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": _RETRY}]})),
 ]

@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that are written atomically."""
 
 import errno
 import fcntl
@@ -17,9 +17,9 @@ class FolderError(Exception):
 
 @contextmanager
 def fresh_folder(out: Path) -> Iterator[Path]:
-    """Give a folder to fill, which becomes `out` when the block ends well and vanishes when it does not.
+    """Yield a temporary folder that is renamed to `out` if the block succeeds, and removed if it fails.
 
-    What a killed process has left behind is cleared away by the next call for the same `out`.
+    The next call for the same `out` removes what a killed process has left behind.
 
     Raises:
         FolderError: `out` is a file or lies in one, or it is a folder that is not empty.
@@ -44,7 +44,7 @@ def fresh_folder(out: Path) -> Iterator[Path]:
 
 
 def refuse_full(out: Path) -> None:
-    """Refuse to write where something is already.
+    """Raise an error if `out` cannot be created.
 
     Raises:
         FolderError: `out` is a file or lies in one, or it is a folder that is not empty.
@@ -62,9 +62,9 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _take(lock: IO[str]) -> bool:
-    """Take a lock, which the system drops with the process however it ends; False where another has it.
+    """Take a lock, which the system releases when the process ends; False if another process holds it.
 
-    The file must be open for writing, or else NFS gives no lock. Some disks have none at all.
+    The file must be open for writing, which NFS requires for a lock. Some file systems have no locks.
     """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

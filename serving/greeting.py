@@ -1,4 +1,4 @@
-"""What the server says when it is ready, its addresses and lines to copy, or that an address is taken."""
+"""The server's messages at its start: its addresses with commands to copy, or an error if an address is in use."""
 
 import socket
 
@@ -9,12 +9,12 @@ def address(host: str, port: int) -> str:
 
 
 def cannot_listen(what: str, where: str, flag: str) -> OSError:
-    """Return the error of an address that cannot be listened on."""
+    """Return the error for an address on which the server cannot listen."""
     return OSError(f"{what} cannot listen on {where}: choose another {flag}, or -1 for a free one")
 
 
 def check_free(what: str, host: str, port: int, flag: str) -> None:
-    """Raise OSError where a port is taken, so that nobody waits for models that cannot be served."""
+    """Raise OSError if a port is in use, before the models are loaded."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -22,12 +22,12 @@ def check_free(what: str, host: str, port: int, flag: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once, since others may read it through a pipe."""
+    """Print a line and flush it, because another process may read it from a pipe."""
     print(line, flush=True)
 
 
 def say_ready(host: str, port: int, rest_port: int, names: list[str], studio: str = "") -> None:
-    """Say where the server answers, and how to ask it."""
+    """Print the addresses of the server, and an example request."""
     if studio:
         say(f"studio: {studio}")
     say(f"ready: grpc {address(host, port)} rest {address(host, rest_port) if rest_port else '-'}")

@@ -1,4 +1,4 @@
-"""What each of gRPC's status codes is in HTTP."""
+"""The HTTP status for each gRPC status code."""
 
 from grpc import StatusCode
 

@@ -1,7 +1,7 @@
-"""The one reader of pictures: import, training, restoring, the page, the HTTP API and the client all read them here.
+"""Reading pictures, for the import, training, restoring, the page, the HTTP API and the client.
 
-Any format, mode, bit depth, palette, colour key, alpha channel, EXIF orientation and colour profile becomes an upright
-picture in 8-bit sRGB, or an error that is a sentence. Of an animation or a file of several pages, the first is read.
+Pictures of any format, mode, bit depth, palette, colour key, alpha channel, EXIF orientation and colour profile are
+converted to upright pictures in 8-bit sRGB; otherwise the error is one sentence. Only the first frame or page is read.
 """
 
 import io
@@ -19,9 +19,9 @@ ImageLike: TypeAlias = Image.Image | bytes | str | Path
 
 READ = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 and PNM"
 MOST_PIXELS = 178_956_970
-"""Pixels of a picture that is read unless the caller says otherwise; Pillow refuses larger ones as well."""
+"""Default limit on the pixels of a picture; Pillow refuses larger ones as well."""
 
-# Other tools write whole workflows into a PNG; Pillow's own limit is 1 MB a chunk. All chunks together may hold 64 MB.
+# Other tools write whole workflows into a PNG; Pillow's default limit is 1 MB per chunk. The limit on all is 64 MB.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 _MAGIC = (
@@ -46,7 +46,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# The colour spaces of profiles, as ICC writes them, and the modes of pictures that they can describe.
+# Colour spaces of ICC profiles, and the modes of the pictures to which they apply.
 _PROFILED = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
 _DESCRIBABLE = {"1": ("L", "RGB"), "L": ("L", "RGB"), "CMYK": ("CMYK",), "LAB": ("LAB",)}
 _SRGB = ImageCms.createProfile("sRGB")
@@ -56,30 +56,30 @@ _CUBE = Image.frombytes(
 )
 _HIGH_BYTES = [value >> 8 for value in range(2**16)]
 _ROUNDING = 2
-"""Grey levels by which a profile may differ from sRGB and still be called that."""
+"""Tolerance in grey levels within which a profile counts as sRGB."""
 
 
 class PictureError(ValueError):
-    """A picture that cannot be read; the message is a sentence with the cure."""
+    """A picture cannot be read; the message is one sentence that says what to do."""
 
 
 class UnknownFormatError(PictureError):
-    """Bytes that are no picture of a known format."""
+    """The bytes are not a picture in a known format."""
 
 
 class TooLargeError(PictureError):
-    """A picture of more pixels than the caller allows, by its header."""
+    """A picture has more pixels, according to its header, than the caller allows."""
 
 
 def read_picture(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
     """Read a picture.
 
     Args:
-        source: A picture of Pillow's, an encoded one, or a path.
-        max_pixels: The largest that is taken, judged from the header before anything is decoded.
+        source: A Pillow picture, the bytes of an encoded one, or a path.
+        max_pixels: Maximum number of pixels, checked against the header before decoding.
 
     Returns:
-        Upright, in sRGB, 8 bits a channel: mode RGB, or RGBA where some of it is transparent.
+        An upright picture in sRGB with 8 bits per channel: mode RGB, or RGBA if some of it is transparent.
 
     Raises:
         PictureError: It cannot be read.
@@ -89,7 +89,7 @@ def read_picture(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.I
 
 
 def read_mask(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
-    """Read a mask: the hole is where it is transparent, or where it is white if it is transparent nowhere.
+    """Read a mask: the hole is its transparent part or, in an opaque mask, its white part.
 
     Returns:
         Mode L: 255 in the hole and 0 elsewhere.
@@ -108,7 +108,7 @@ def read_mask(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> Image.Imag
 
 
 def portable(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> bytes:
-    """Encode a picture as PNG or JPEG of which every decoder makes what `read_picture` does, on white.
+    """Encode a picture, on white, as a PNG or JPEG that every decoder reads as `read_picture` does.
 
     Raises:
         PictureError: It cannot be read.
@@ -120,7 +120,7 @@ def portable(source: ImageLike, *, max_pixels: int = MOST_PIXELS) -> bytes:
 
 
 def rendered(data: bytes, *, max_pixels: int = MOST_PIXELS) -> tuple[Image.Image, bytes]:
-    """Decode a picture once: on white, mode RGB, and encoded as `portable` does, which keeps the file if it can.
+    """Decode a picture once: on white, mode RGB, and encoded by `portable`, which keeps the file if possible.
 
     Raises:
         PictureError: It cannot be read.
@@ -131,7 +131,7 @@ def rendered(data: bytes, *, max_pixels: int = MOST_PIXELS) -> tuple[Image.Image
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """The width and height that an encoded picture's header claims, as it is stored.
+    """The width and height in the header of an encoded picture, before rotation.
 
     Raises:
         PictureError: The header cannot be read.
@@ -140,7 +140,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 
 def decoded(data: bytes, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
-    """Decode a picture as it is stored; `standard` makes the same of all of them.
+    """Decode a picture as it is stored, without the conversions of `standard`.
 
     Raises:
         PictureError: It cannot be decoded.
@@ -156,7 +156,7 @@ def decoded(data: bytes, *, max_pixels: int = MOST_PIXELS) -> Image.Image:
 
 
 def standard(picture: Image.Image) -> Image.Image:
-    """The same picture upright, in sRGB, without its metadata: RGB, or RGBA where some of it is transparent.
+    """Convert a picture to an upright one in sRGB without metadata: RGB, or RGBA if some of it is transparent.
 
     Raises:
         PictureError: Its values have no known range.
@@ -167,13 +167,13 @@ def standard(picture: Image.Image) -> Image.Image:
         in_srgb = _in_srgb(colours, picture.info.get("icc_profile"))
         if alpha is not None:
             in_srgb.putalpha(alpha)
-    # What the metadata said is in the pixels now: whoever reads it again must not turn or convert them once more.
+    # The metadata has been applied to the pixels; it must not be applied again.
     in_srgb.info = {}
     return in_srgb
 
 
 def deep_grey(picture: Image.Image) -> Image.Image | None:
-    """What `decoded` gives, if it is a grey picture of 16 bits: upright, mode I, with its levels; else None."""
+    """The result of `decoded` if it is a 16-bit grey picture, upright, mode I, with its levels; else None."""
     is_deep = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PPM")
     if not is_deep or picture.has_transparency_data:
         return None
@@ -183,14 +183,14 @@ def deep_grey(picture: Image.Image) -> Image.Image | None:
 
 
 def on_white(picture: Image.Image) -> Image.Image:
-    """Lay what `standard` gives on white: RGB."""
+    """Composite the result of `standard` on white, mode RGB."""
     if picture.mode == "RGB":
         return picture
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def transparent(picture: Image.Image) -> Image.Image | None:
-    """255 where what `standard` gives is more than half transparent, mode L; None where it is so nowhere."""
+    """A mask, mode L, of the pixels of `standard`'s result that are more than half transparent; None if none are."""
     if picture.mode != "RGBA":
         return None
     holes = picture.getchannel("A").point(lambda level: 255 if level < 128 else 0)
@@ -198,7 +198,7 @@ def transparent(picture: Image.Image) -> Image.Image | None:
 
 
 def as_png(picture: Image.Image) -> bytes:
-    """Encode what `standard`, `on_white` or `read_mask` gives."""
+    """Encode the result of `standard`, `on_white` or `read_mask` as PNG."""
     out = io.BytesIO()
     picture.save(out, "PNG")
     return out.getvalue()
@@ -209,7 +209,7 @@ def _data(source: bytes | str | Path) -> bytes:
 
 
 def _opened(data: bytes) -> Image.Image:
-    """Read the header. `Image.open` would refuse large pictures before anybody knows how large they are."""
+    """Read the header; `Image.open` would refuse large pictures without reporting their size."""
     name = next((name for at, mark, name in _MAGIC if data[at : at + len(mark)] == mark), "")
     if not name:
         raise UnknownFormatError(f"The file {_content(data[:512])}; only {READ} are accepted.")
@@ -218,7 +218,7 @@ def _opened(data: bytes) -> Image.Image:
     with _decoding():
         stream = io.BytesIO(_believable(data) if name == "PNG" else data)
         picture: ImageFile.ImageFile = Image.OPEN[name][0](stream, "")
-        # Pillow decodes grey of 2 and 4 bits to 8, and leaves the grey that is transparent as it was.
+        # Pillow scales 2-bit and 4-bit grey to 8 bits, but not the value of the transparent grey.
         factor = {"L;2": 85, "L;4": 17}.get(str(picture.tile[0].args), 1) if name == "PNG" and picture.tile else 1
         if factor > 1 and "transparency" in picture.info:
             picture.info["transparency"] *= factor
@@ -226,7 +226,7 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _believable(data: bytes) -> bytes:
-    """A PNG without the chunks of metadata whose checksums are wrong, which browsers ignore and Pillow refuses."""
+    """A PNG without metadata chunks that have wrong checksums, which browsers ignore but Pillow does not accept."""
     broken, at = [], 8
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -241,7 +241,7 @@ def _believable(data: bytes) -> bytes:
 
 
 def _is_portable(picture: Image.Image) -> bool:
-    """Whether the file that a picture was decoded from is PNG or JPEG, and means the same without its metadata."""
+    """Whether a picture was decoded from a PNG or JPEG file that looks the same without its metadata."""
     return (
         picture.format in _PLAIN_FORMATS
         and picture.mode in _PLAIN_MODES
@@ -253,7 +253,7 @@ def _is_portable(picture: Image.Image) -> bool:
 
 @contextmanager
 def _decoding() -> Iterator[None]:
-    # Pillow's decoders raise a dozen types for damaged bytes, and all mean the same here.
+    # Pillow's decoders raise a dozen types of errors for damaged files.
     try:
         yield
     except Image.DecompressionBombError as error:
@@ -263,14 +263,14 @@ def _decoding() -> Iterator[None]:
 
 
 def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """What EXIF says; a camera's or a tool's rubbish says nothing, and Pillow raises a dozen types for it."""
+    """The rotation in the EXIF data; None for invalid EXIF data, for which Pillow raises a dozen types of errors."""
     with suppress(Exception):
         return _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     return None
 
 
 def _parted(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colours, 8 bits a channel, and the alpha channel where some of it is transparent."""
+    """The colours with 8 bits per channel, and the alpha channel if some of it is transparent."""
     if picture.mode == "F" or picture.mode.startswith("I"):
         return _from_16_bits(picture)
     if not picture.has_transparency_data:
@@ -282,7 +282,7 @@ def _parted(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _from_16_bits(picture: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    # PNM of more than 8 bits is scaled to 16 where it is decoded, into a mode that others use for numbers of any range.
+    # Pillow scales PNM with more than 8 bits to 16 bits, in a mode that other formats use for values of any range.
     if picture.mode == "F" or (picture.mode == "I" and picture.format != "PPM"):
         low, high = cast(tuple[float, float], picture.getextrema())
         problem = f"its values range from {low:g} to {high:g}, and the white level is unknown"
@@ -301,7 +301,7 @@ def _in_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 @lru_cache(maxsize=64)
 def _conversion(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What takes pictures to sRGB; None where their profile is that, is broken, or is for pictures of another kind."""
+    """The conversion to sRGB; None if the profile is sRGB, is broken, or is for pictures of another mode."""
     with suppress(ImageCms.PyCMSError, OSError, ValueError):
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile or b""))
         described = _PROFILED.get(source.profile.xcolor_space, "")
@@ -332,7 +332,7 @@ def _content(head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    # The cut may have gone through a letter, whose remains must not make a text of none.
+    # The cut may have split a character, which must not make the text look binary.
     return all(letter.isprintable() or letter.isspace() for letter in head.decode("utf-8", "ignore")) and 0 not in head
 
 

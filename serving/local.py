@@ -12,26 +12,26 @@ Answer = TypeVar("Answer")
 
 
 class Models(Protocol):
-    """What answers requests."""
+    """The interface of models that answer requests."""
 
     def versions(self, model: str) -> list[int]:
         """The versions of a model, newest first."""
 
     def signatures(self, model: str) -> dict[str, Signature]:
-        """What each signature of a model takes and gives."""
+        """The inputs and outputs of each signature of a model."""
 
     def answer(self, request: wire.PredictRequest) -> wire.PredictResponse:
         """Answer a request."""
 
 
 class LocalClient(Client):
-    """Answers from a bundle, which needs no TensorFlow, or from the SavedModels of a folder.
+    """Runs models in this process, from a bundle, which needs no TensorFlow, or from the SavedModels of a folder.
 
-    Of SavedModels, the newest version answers, or the one asked for, loaded at its first use. Neither has labels, so a
-    call with one is refused, as by a server that was given none.
+    For SavedModels, this is the newest version or the requested one, loaded at its first use. Neither has labels, so a
+    call with a label is an error, as with a server without labels.
 
     Args:
-        models: A bundle, as `easel export litert` writes it, or a folder of `<model>/<version>/saved_model.pb`.
+        models: A bundle written by `easel export litert`, or a folder of `<model>/<version>/saved_model.pb`.
 
     """
 
@@ -40,7 +40,7 @@ class LocalClient(Client):
         self._models = models_in(models)
 
     def version_states(self, model: str) -> list[tuple[int, str, str]]:
-        """Return the versions in the folder, newest first; each counts as available, loaded or not.
+        """Return the versions in the folder, newest first, all as available.
 
         Raises:
             ServingError: the folder holds no such model.
@@ -49,7 +49,7 @@ class LocalClient(Client):
         return [(version, "AVAILABLE", "") for version in self._models.versions(model)]
 
     def signatures(self, model: str) -> dict[str, Signature]:
-        """Return what each signature of a model takes and gives.
+        """Return the inputs and outputs of each signature of a model.
 
         Raises:
             ServingError: the folder holds no such model.
@@ -66,7 +66,7 @@ class LocalClient(Client):
 
 
 def models_in(folder: Path) -> Models:
-    """The models of a folder, and of the libraries that run models those that these need."""
+    """Load the models of a folder, importing only the library that runs them."""
     if is_bundle(folder):
         from serving.bundle.answering import BundledModels
 

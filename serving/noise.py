@@ -1,4 +1,4 @@
-"""How noisy a picture is, as the restorer itself estimates it."""
+"""Estimation of the noise of a picture, with the method of the restorer."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,22 +9,22 @@ from numpy.typing import NDArray
 BLOCK = 8
 STRIP = 64 * BLOCK
 LOWEST_TENTH = 0.79
-"""Of 8x8 blocks of pure noise, the tenth with the least response shows this share of the true deviation."""
+"""For pure noise, the tenth of the 8x8 blocks with the least response estimates this share of the true deviation."""
 SMALLEST = 8
 
 
 def noise_sigma(picture: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> float:
-    """Estimate the deviation of a picture's noise by Immerkaer's operator (1996), which is blind to edges and slopes.
+    """Estimate the standard deviation of noise by Immerkaer's operator (1996), which ignores edges and slopes.
 
-    Texture would count as noise in a mean over the picture, so the tenth of its 8x8 blocks with the least response
-    decides. Memory does not grow with the picture.
+    A mean over the picture would count texture as noise, so the estimate is the response of the least textured tenth of
+    the 8x8 blocks. Memory does not grow with the picture.
 
     Args:
         picture: [h, w] or [h, w, c], sides from 8.
-        mask: bool[h, w], true in holes, which do not count.
+        mask: bool[h, w], true in holes, which are left out.
 
     Returns:
-        The deviation in the picture's own grey levels; 0 where the holes leave nothing to judge by.
+        The deviation in the picture's own grey levels; 0 if the holes leave no block.
 
     """
     means = np.sort(np.concatenate(list(block_means(picture, mask))))
@@ -32,9 +32,9 @@ def noise_sigma(picture: NDArray[Any], mask: NDArray[np.bool_] | None = None) ->
 
 
 def block_means(picture: NDArray[Any], mask: NDArray[np.bool_] | None) -> Iterator[NDArray[np.float32]]:
-    """The mean response of each block and channel of which half is whole, strip by strip."""
+    """The mean response of each block and channel with at most half in holes, strip by strip."""
     height, width = picture.shape[0] - 2, picture.shape[1] - 2
-    # The first and the last blocks are cut alike, as by the pooling of the restorer's network.
+    # The first and the last blocks are cut equally, as by the pooling of the restorer's network.
     top, left = (-height % BLOCK) // 2, (-width % BLOCK) // 2
     for start in range(-top, height, STRIP):
         rows = slice(max(start, 0), min(start + STRIP, height) + 2)
@@ -57,7 +57,7 @@ def second_difference(levels: NDArray[np.float32], axis: int) -> NDArray[np.floa
 
 
 def near(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether any of the 3x3 pixels from each on is in a hole: bool[h, w] -> bool[h - 2, w - 2]."""
+    """Whether any pixel of each 3x3 window is in a hole: bool[h, w] -> bool[h - 2, w - 2]."""
     return np.asarray(np.lib.stride_tricks.sliding_window_view(mask, (3, 3)).any(axis=(2, 3)))
 
 

@@ -1,4 +1,4 @@
-"""The embedded server as a child process, for whoever needs one for a while."""
+"""The embedded server as a child process."""
 
 import os
 import re
@@ -18,10 +18,10 @@ _POLL_SECONDS = 0.05
 
 
 class ServerProcess:
-    """A server over a folder of models, on free ports, that lives as long as the `with` block.
+    """A server for a folder of models, on free ports, that runs during a `with` block.
 
     Args:
-        models: a folder of `<model>/<version>/saved_model.pb`, or an address; None where the flags say what to serve.
+        models: a folder of `<model>/<version>/saved_model.pb`, or an address; None if the flags say what to serve.
         poll_seconds: how often the server looks for new versions.
         start_timeout: seconds until the server must be ready.
         flags: further flags of the server.
@@ -29,7 +29,7 @@ class ServerProcess:
     Attributes:
         grpc_address: `host:port` for `serving.client.Client`.
         rest_address: `host:port` for HTTP.
-        studio_url: where the studio is, with the flag --studio_port=-1; else empty.
+        studio_url: URL of the studio with the flag --studio_port=-1; else empty.
 
     """
 
@@ -50,10 +50,10 @@ class ServerProcess:
         self.studio_url = ""
 
     def __enter__(self) -> Self:
-        """Start the server and wait until it answers.
+        """Start the server and wait until it is ready.
 
         Raises:
-            RuntimeError: it ended, or was not ready in time; the message holds the last lines it printed.
+            RuntimeError: it ended, or was not ready in time; the message contains the last lines it printed.
 
         """
         self._output = tempfile.TemporaryFile("w+")
@@ -71,21 +71,21 @@ class ServerProcess:
         self._close()
 
     def log(self) -> str:
-        """Return what the server printed so far."""
-        # A reader of its own: moving the shared file position would move where the server writes.
+        """Return the output of the server so far."""
+        # The file position is shared with the server, so reading must not move it.
         return os.pread(self._output.fileno(), 2**24, 0).decode(errors="replace")
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return self._process.pid
 
     def signal(self, number: int) -> None:
-        """Send a signal and wait for nothing."""
+        """Send a signal without waiting."""
         self._process.send_signal(number)
 
     def stop(self, grace: float = 15.0) -> int:
-        """Ask the server to end and return its exit code; killed when it has not ended after the grace, in seconds."""
+        """Terminate the server and return its exit code; it is killed if it is still running after `grace` seconds."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:

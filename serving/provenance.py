@@ -1,8 +1,8 @@
-"""What a picture tells about itself: prompt, seed and models, in text chunks of its PNG.
+"""The provenance of a picture: prompt, seed and models, in text chunks of its PNG.
 
-Four of the chunks are the PNG specification's own (Title, Description, Software, Source); `Easel` holds everything as
-one JSON object, and a packet of XMP marks the picture as made by a model, in the words of the IPTC Photo Metadata
-Standard (Digital Source Type).
+Four of the chunks are keywords of the PNG specification (Title, Description, Software, Source). `Easel` contains
+everything as one JSON object, and an XMP packet marks the picture as made by a model, with the Digital Source Type of
+the IPTC Photo Metadata Standard.
 """
 
 import importlib.metadata
@@ -33,16 +33,16 @@ _XMP = (
 
 
 class ProvenanceError(Exception):
-    """A file that tells nothing about itself, or nothing that can be read; in one sentence."""
+    """A file has no provenance, or one that cannot be read; the message is one sentence."""
 
 
 class Drawing(BaseModel):
-    """What one generated picture was drawn from, `models.options` among it; the same again gives the same picture.
+    """The inputs of a generated picture, including `models.options`; the same inputs give the same picture.
 
     Attributes:
-        prompt: what was asked for.
+        prompt: the prompt as given.
         expanded_prompt: the full caption that was drawn.
-        seed: as it was given.
+        seed: the seed as given.
 
     """
 
@@ -62,11 +62,11 @@ class Drawing(BaseModel):
 
 
 class Restoring(BaseModel):
-    """What was done to a picture that was there before.
+    """How an existing picture was restored.
 
     Attributes:
-        noise_sigma: noise in grey levels of 0..255; None where the model estimated it.
-        blur_sigma: blur in pixels.
+        noise_sigma: standard deviation of the noise in grey levels of 0..255; None if the model estimated it.
+        blur_sigma: standard deviation of the blur in pixels.
         filled: whether holes were filled.
         enlarged: whether its sides were doubled.
 
@@ -84,11 +84,11 @@ class Provenance(BaseModel):
     """Where a picture comes from.
 
     Attributes:
-        made: `generated`, or `restored` where a picture from elsewhere was.
-        drawings: what was drawn; several where pictures lie side by side in one file.
-        restoring: what was done to the picture afterwards.
-        models: the version of each model that had a part in it.
-        software: what wrote the file.
+        made: `generated`, or `restored` for a restored picture of other origin.
+        drawings: the inputs of the drawings; several if the file contains several pictures.
+        restoring: how the picture was restored afterwards.
+        models: the versions of the models that were used.
+        software: the program that wrote the file.
 
     """
 
@@ -101,7 +101,7 @@ class Provenance(BaseModel):
     software: str = Field(default_factory=lambda: f"Easel {importlib.metadata.version('easel')}")
 
     def then_restored(self, restoring: Restoring, version: int) -> "Provenance":
-        """The same picture after the restorer; what was generated stays so."""
+        """The provenance after restoring; a generated picture stays `generated`."""
         models = {**self.models, "restorer": version}
         return self.model_copy(update={"restoring": restoring, "models": models})
 
@@ -120,12 +120,12 @@ class Provenance(BaseModel):
 
 
 def of_drawings(*drawings: Drawing, version: int) -> Provenance:
-    """Where generated pictures come from that lie in one file, drawn by one version of the model."""
+    """The provenance of one or several generated pictures in one file, drawn by one version of the model."""
     return Provenance(made="generated", drawings=drawings, models={"text_to_image": version})
 
 
 def of_restored(source: bytes, restoring: Restoring, version: int) -> Provenance:
-    """Where a restored picture comes from, whose source may have told where it came from itself."""
+    """The provenance of a restored picture, including that of its source if it has any."""
     try:
         return read(source).then_restored(restoring, version)
     except ProvenanceError:
@@ -133,7 +133,7 @@ def of_restored(source: bytes, restoring: Restoring, version: int) -> Provenance
 
 
 def inscribe(image: "Image.Image | bytes", provenance: Provenance | None) -> bytes:
-    """Encode a picture as PNG, with where it comes from; None leaves that out. The pixels stay as they are."""
+    """Encode a picture as PNG with its provenance, or without if this is None. The pixels do not change."""
     from PIL import Image, PngImagePlugin
 
     info = PngImagePlugin.PngInfo()
@@ -146,11 +146,11 @@ def inscribe(image: "Image.Image | bytes", provenance: Provenance | None) -> byt
 
 
 def read(png: bytes | Path) -> Provenance:
-    """Return what a PNG tells about itself.
+    """Return the provenance of a PNG.
 
     Raises:
-        ProvenanceError: no picture, or one that tells nothing or nonsense.
-        OSError: a path that cannot be read.
+        ProvenanceError: the file is not a picture, or its provenance is missing or invalid.
+        OSError: the path cannot be read.
 
     """
     from serving.images import PictureError, decoded
@@ -158,7 +158,7 @@ def read(png: bytes | Path) -> Provenance:
     name = str(png) if isinstance(png, Path) else "The picture"
     content = png.read_bytes() if isinstance(png, Path) else png
     try:
-        # Chunks may stand behind the pixels, so that all of it is decoded.
+        # Chunks may follow the pixels, so the whole file is decoded.
         text = decoded(content).info.get(KEY)
     except PictureError as error:
         raise ProvenanceError(f"{name}: {error}") from error

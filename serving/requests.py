@@ -1,6 +1,6 @@
-"""What Easel's models are asked, and how their answers read: messages only, whoever carries them.
+"""Requests to Easel's models and the parsing of their responses, independent of the transport.
 
-Nothing here needs NumPy, which takes longer to import than all the rest, but for `predict`, whose callers have it.
+Only `predict` needs NumPy, which takes longer to import than everything else here.
 """
 
 import io
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from serving.provenance import Drawing, Provenance
 
 ESTIMATE_NOISE = -1.0
-# Each takes what the one before it takes, and more.
+# Each takes the inputs of the one before it, and more.
 _SIGNATURES = {
     "serving_default": (),
     "options": ("temperature", "expand", "refine"),
@@ -44,7 +44,7 @@ Answer = TypeVar("Answer")
 
 
 class ServingError(Exception):
-    """What went wrong and what to do about it, in one sentence; `code` is the gRPC status name, such as NOT_FOUND."""
+    """A request failed; the message is one sentence, and `code` the gRPC status name, such as NOT_FOUND."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -53,14 +53,14 @@ class ServingError(Exception):
 
 @dataclass(frozen=True)
 class Picture:
-    """One generated picture, with the options of `models.options` that it was drawn with; None is a default.
+    """One generated picture, with the options of `models.options` with which it was drawn; None is the default.
 
     Attributes:
         png: the encoded picture, as the server sent it.
-        prompt: what was asked for.
+        prompt: the prompt as given.
         expanded_prompt: the full caption that was drawn.
-        seed: with the prompt, it names the picture: the same two give the same picture.
-        version: of the model that drew.
+        seed: the seed; the same prompt and seed give the same picture.
+        version: version of the model.
         unknown_words: words of the prompt that the model does not know, in lower case. Models exported by earlier
             releases report none.
         read_as: the prompt with typing errors corrected; empty if there were none.
@@ -90,20 +90,20 @@ class Picture:
 
     @property
     def drawing(self) -> "Drawing":
-        """What it was drawn from."""
+        """The inputs of the picture."""
         from serving.provenance import Drawing
 
         return Drawing(**{name: getattr(self, name) for name in Drawing.model_fields})
 
     @property
     def provenance(self) -> "Provenance":
-        """Where it comes from, for its file."""
+        """The provenance of the picture."""
         from serving.provenance import of_drawings
 
         return of_drawings(self.drawing, version=self.version)
 
     def save(self, path: str | Path, *, provenance: bool = True) -> None:
-        """Write a PNG that tells, unless asked not to, what it was drawn from; `easel inspect` reads it.
+        """Write a PNG, by default with its provenance, which `easel inspect` reads.
 
         Raises:
             OSError: the path cannot be written.
@@ -119,11 +119,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a model that draws reports about itself.
+    """Facts about a text-to-image model, which it reports itself.
 
     Attributes:
         picture_size: side in pixels of a picture at scale 1.
-        prompts: prompts to try, by language code; empty for a model exported without any.
+        prompts: example prompts by language code; empty for a model exported without any.
 
     """
 
@@ -133,7 +133,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature takes and gives: by name, the dtype and the shape (None where a size, or the rank, is open)."""
+    """Inputs and outputs of a signature: dtype and shape by name; None stands for a dynamic size or rank."""
 
     inputs: Spec
     outputs: Spec
@@ -141,20 +141,20 @@ class Signature:
 
 @dataclass(frozen=True)
 class Ask(Generic[Answer]):
-    """A Predict request, and what reads its answer."""
+    """A Predict request, and the function that parses its response."""
 
     request: wire.PredictRequest
     read: Callable[[wire.PredictResponse], Answer]
 
 
 def seeds_from(seed: int, count: int) -> list[int]:
-    """Return seeds that count up from one, as the models take them: 64 bits with a sign.
+    """Return consecutive seeds as signed 64-bit integers.
 
-    The bits of a seed are kept, so that each from 0 to 2^64-1 names a picture of its own, and the last is followed by
-    the first.
+    The bits of a seed are kept, so that each seed from 0 to 2^64-1 gives a picture of its own; after the last seed
+    comes 0.
 
     Raises:
-        ServingError: INVALID_ARGUMENT, a seed of more than 64 bits.
+        ServingError: INVALID_ARGUMENT, the seed has more than 64 bits.
 
     """
     _check(SEED, seed)
@@ -205,7 +205,7 @@ def generate(
 
 
 def _asked(options: DrawingOptions) -> dict[str, Any]:
-    """Every option with its value, checked."""
+    """All options with their values, checked."""
     if unknown := options.keys() - OPTIONS.keys():
         raise TypeError(f"a drawing has no option {min(unknown)}: choose from {', '.join(OPTIONS)}")
     how = _LEFT_OUT | {name: value for name, value in options.items() if value is not None}
@@ -214,7 +214,7 @@ def _asked(options: DrawingOptions) -> dict[str, Any]:
             _check(OPTIONS[name], value)
     if how["to_seed"] is not None:
         (how["to_seed"],) = seeds_from(how["to_seed"], 1)
-    # Without a share there is no second picture.
+    # With a share of 0, the second picture is not used.
     return how if how["share"] else how | {"to_prompt": None, "to_seed": None}
 
 
@@ -226,7 +226,7 @@ def _check(option: Option[Any], value: float) -> None:
 
 
 def _words(listed: bytes) -> tuple[str, ...]:
-    """Each word of a list that spaces separate, once."""
+    """The distinct words of a list separated by spaces."""
     return tuple(dict.fromkeys(listed.decode().split()))
 
 
@@ -249,7 +249,7 @@ def facts(languages: Sequence[str], label: str) -> Ask[Facts]:
 def restore(
     image: ImageLike, mask: "ImageLike | None", noise_sigma: float | None, blur_sigma: float, label: str
 ) -> "Ask[Image.Image]":
-    """Ask for one picture to be cleaned; see `serving.client.Client.restore`."""
+    """Ask for one picture to be restored; see `serving.client.Client.restore`."""
     if mask is not None and blur_sigma:
         raise ValueError("mask and blur_sigma cannot be combined: fill the holes first, then sharpen the result.")
     sigma = ESTIMATE_NOISE if noise_sigma is None else noise_sigma
@@ -290,7 +290,7 @@ def continue_prompt(prompt: str, seed: int, temperature: float, length: int | No
 
 
 def predict(model: str, inputs: Inputs, signature: str, label: str) -> "Ask[dict[str, np.ndarray]]":
-    """Ask for any signature of any model; see `serving.client.Client.predict`."""
+    """Call any signature of any model; see `serving.client.Client.predict`."""
     from serving.tensors import to_array, to_proto
 
     request = _request(model, signature, {name: to_proto(array) for name, array in inputs.items()}, label)
@@ -317,13 +317,13 @@ def metadata(model: str) -> wire.GetModelMetadataRequest:
 
 
 def read_signatures(response: wire.GetModelMetadataResponse) -> dict[str, Signature]:
-    """Return what each signature takes and gives."""
+    """Return the inputs and outputs of each signature."""
     packed = response.metadata["signature_def"].value
     return signatures_from(wire.SignatureDefMap.FromString(packed).signature_def)
 
 
 def signatures_from(definitions: Mapping[str, wire.SignatureDef]) -> dict[str, Signature]:
-    """Return what each signature takes and gives, but for those that TensorFlow adds for itself."""
+    """Return the inputs and outputs of each signature, except those that TensorFlow adds for itself."""
     return {
         name: Signature(_spec(definition.inputs), _spec(definition.outputs))
         for name, definition in definitions.items()
@@ -370,7 +370,7 @@ def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[lis
 
 
 def _encoded(role: Literal["image", "mask"], source: ImageLike) -> bytes:
-    """Encode what was given as PNG or JPEG that every server decodes alike."""
+    """Encode a picture as a PNG or JPEG that every server decodes in the same way."""
     from serving import images
 
     try:

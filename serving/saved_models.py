@@ -1,4 +1,4 @@
-"""SavedModels of a folder, answering requests in this process."""
+"""Answering requests with the SavedModels of a folder, in this process."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from serving.wire import serving_pb2 as wire
 
 
 class SavedModels:
-    """The newest version of each model, or the one asked for, loaded at its first use.
+    """The newest version of each model, or the requested one, loaded at its first use.
 
     Args:
-        folder: of `<model>/<version>/saved_model.pb`.
+        folder: a folder of `<model>/<version>/saved_model.pb`.
 
     """
 

@@ -1,7 +1,7 @@
 """Content credentials: a C2PA manifest, signed with the user's certificate, over pixels and text chunks of a PNG.
 
-The manifest (C2PA 2.4) says that a model made the picture, and with which software; nothing is asked of the network,
-so it carries no time stamp of an authority. Needs the extra `c2pa`.
+The manifest (C2PA 2.4) states that a model made the picture, and with which software. No network is used, so it has no
+time stamp of an authority. Needs the extra `c2pa`.
 """
 
 import io
@@ -18,10 +18,10 @@ def sign(png: bytes, provenance: Provenance, certificate: Path, private_key: Pat
     """Return the PNG with a manifest.
 
     Args:
-        png: with its text chunks, which the signature covers.
-        provenance: what the picture was made from.
-        certificate: PEM of the chain, the signer's own first; C2PA refuses a certificate that signed itself.
-        private_key: its key as PEM, unencrypted: elliptic, Ed25519 or RSA.
+        png: the PNG with its text chunks, which the signature covers.
+        provenance: the provenance of the picture.
+        certificate: PEM of the chain, the signer's own first; C2PA refuses self-signed certificates.
+        private_key: the key as unencrypted PEM: elliptic curve, Ed25519 or RSA.
 
     Raises:
         ProvenanceError: a key or certificate that cannot sign.
@@ -41,7 +41,7 @@ def sign(png: bytes, provenance: Provenance, certificate: Path, private_key: Pat
     signed = io.BytesIO()
     try:
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(_algorithm(key, private_key), chain, key, None))
-        # A thumbnail of so small a picture would be larger than the picture.
+        # The thumbnail of a small picture would be larger than the picture.
         context = c2pa.Context.from_dict({"builder": {"thumbnail": {"enabled": False}}})
         c2pa.Builder(manifest, context).sign(signer, "image/png", io.BytesIO(png), signed)
     except c2pa.C2paError as error:
@@ -50,7 +50,7 @@ def sign(png: bytes, provenance: Provenance, certificate: Path, private_key: Pat
 
 
 def read(png: Path) -> dict[str, str]:
-    """Return who signed a PNG, and whether the signature holds; nothing where nobody did.
+    """Return who signed a PNG and whether the signature is valid; empty if it is not signed.
 
     Raises:
         OSError: a path that cannot be read.
@@ -75,7 +75,7 @@ def read(png: Path) -> dict[str, str]:
 
 
 def _algorithm(key: bytes, path: Path) -> str:
-    """Return the name by which C2PA knows the algorithm of a private key."""
+    """Return C2PA's name of the algorithm of a private key."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 

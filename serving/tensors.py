@@ -1,4 +1,4 @@
-"""NumPy arrays to and from the tensors of the wire, without TensorFlow."""
+"""Conversion between NumPy arrays and TensorProto messages, without TensorFlow."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +23,7 @@ _ENUMS = {name: enum for enum, (name, _) in _DTYPES.items()}
 
 
 def strings(values: ArrayLike) -> np.ndarray:
-    """Text or bytes as an object array, which keeps the trailing zero bytes that NumPy's own byte strings drop."""
+    """Text or bytes as an object array, which keeps the trailing zero bytes that NumPy's byte strings drop."""
     return np.asarray(values, dtype=object)
 
 
@@ -81,7 +81,7 @@ def to_array(proto: wire.TensorProto) -> np.ndarray:
 
 
 def _filled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Shape the values; the last one stands for all that the message leaves out, as tensors on the wire may."""
+    """Shape the values; if the message leaves out values, they equal the last one, as TensorProto allows."""
     missing = int(np.prod(shape)) - values.size
     if missing > 0 and values.size:
         values = np.concatenate([values, np.repeat(values[-1:], missing)])

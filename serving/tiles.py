@@ -1,4 +1,4 @@
-"""Pictures of any size, a tile at a time: bounded memory and no seams."""
+"""Processing of pictures of any size tile by tile, with bounded memory and without seams."""
 
 from collections.abc import Callable
 from itertools import product
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 Planes = NDArray[Any]
 Advance = Callable[[int, int], None]
-"""Called with the number of tiles done and the number of all."""
+"""Called with the number of finished tiles and the total number."""
 
 TILE = 576
-"""Side in pixels that the models take in one piece; they cut larger pictures themselves."""
+"""Largest side in pixels that the models process in one piece; they tile larger pictures themselves."""
 MARGIN = 60
-"""Pixels from which an output of the restorer that comes along is influenced, to each side."""
+"""Radius in pixels of the receptive field of the shipped restorer."""
 STRIDE = 4
-"""Restorers fold pictures by this many pixels, so tiles begin at multiples of it."""
+"""Restorers reduce the resolution by this factor, so tiles begin at multiples of it."""
 
 
 def tiled(
@@ -29,16 +29,16 @@ def tiled(
     scale: int = 1,
     advance: Advance | None = None,
 ) -> Planes:
-    """Apply a network as if to the whole of a picture, at most `tile` pixels a side at once.
+    """Apply a network tile by tile, with the same result as on the whole picture.
 
     Args:
-        network: from [h, w, ...] to [scale * h, scale * w, ...]; no output depends on inputs farther than `margin`.
+        network: maps [h, w, ...] to [scale * h, scale * w, ...]; no output depends on inputs farther than `margin`.
         picture: [h, w, ...].
-        tile: largest side that the network gets, a multiple of `stride`.
+        tile: largest side of the network's input, a multiple of `stride`.
         margin: overlap in pixels, a multiple of `stride`, less than half of `tile`.
-        stride: what the first pixels of tiles are multiples of.
-        scale: how many times larger the network makes its input.
-        advance: told after each tile.
+        stride: tiles begin at multiples of it.
+        scale: upscale factor of the network.
+        advance: called after each tile.
 
     """
     height, width = picture.shape[:2]
@@ -57,7 +57,7 @@ def tiled(
 
 
 def spans(length: int, tile: int, margin: int, stride: int = 1) -> list[tuple[int, int, int, int]]:
-    """Along one side: where each part to keep begins and ends, and where the tile around it does."""
+    """Tiles along one side: start and end of the part to keep, and start and end of the tile around it."""
     kept = length if length <= tile else tile - 2 * margin
     last = -(-max(length - tile, 0) // stride) * stride
     starts = [(at, min(max(at - margin, 0), last)) for at in range(0, length, kept)]

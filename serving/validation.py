@@ -1,4 +1,4 @@
-"""Prove that SavedModels serve before they are pushed.
+"""Check that SavedModels can be served before they are pushed.
 
 On the command line: `python -m serving.validation MODEL_DIR --name text_to_image`.
 """
@@ -24,13 +24,13 @@ from serving.warmup import WARMUP_FILE, read_warmup
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether models serve.
+    """Whether models can be served.
 
     Attributes:
-        ok: all loaded, and every request was answered with the outputs of its signature.
-        reason: one sentence: what was proven, or what failed and what to do.
-        requests: how many requests were answered.
-        median_ms: the median time of an answer in milliseconds, seen by a client on the same machine; 0 without one.
+        ok: whether all models were loaded and every request was answered with the outputs of its signature.
+        reason: one sentence that states what was checked, or what failed and what to do.
+        requests: number of answered requests.
+        median_ms: median latency in milliseconds, measured by a client on the same machine; 0 without any answer.
 
     """
 
@@ -41,10 +41,10 @@ class Verdict:
 
 
 def validate(models: Mapping[str, Path], *, timeout_s: float = 300.0) -> Verdict:
-    """Serve exported SavedModels in a process of their own and send each its warm-up requests over gRPC.
+    """Serve exported SavedModels in a separate process, and send each its warm-up requests over gRPC.
 
     Args:
-        models: the folders that hold a `saved_model.pb`, by the names to serve them under.
+        models: folders with a `saved_model.pb`, by the names under which they are served.
         timeout_s: seconds for the start, and again for each answer.
 
     """
@@ -57,7 +57,7 @@ def validate(models: Mapping[str, Path], *, timeout_s: float = 300.0) -> Verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the verdict as one line of JSON; exit code 0 if the model serves, else 1."""
+    """Print the verdict as one line of JSON; exit code 0 if the model can be served, else 1."""
     parser = argparse.ArgumentParser(prog="python -m serving.validation", description="Prove that a SavedModel serves.")
     parser.add_argument("model_dir", type=Path, help="the folder that holds saved_model.pb")
     parser.add_argument("--name", default="model", help="the name to serve it under")
@@ -78,7 +78,7 @@ def _requests(model_dir: Path) -> list[PredictRequest]:
 
 
 def _server(models: Mapping[str, Path], folder: Path, timeout_s: float) -> ServerProcess:
-    """Return a server of these models, by links, so that nothing is copied."""
+    """Return a server for these models, which are linked, not copied."""
     for name, model_dir in models.items():
         (folder / name).mkdir()
         (folder / name / "1").symlink_to(model_dir.resolve(), target_is_directory=True)
@@ -98,7 +98,7 @@ def _verdict(server: ServerProcess, requests: Mapping[str, list[PredictRequest]]
 
 
 def _answer_time(client: Client, name: str, request: PredictRequest) -> float:
-    """Seconds until the answer; raises ValueError where it lacks an output of the signature."""
+    """Latency in seconds; raises ValueError if the response lacks an output of the signature."""
     signature = request.model_spec.signature_name or "serving_default"
     inputs = {key: tf.make_ndarray(tensor) for key, tensor in request.inputs.items()}
     start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Warm-up records: the requests a server plays while it loads a model, so that the first user does not wait.
+"""Warm-up records: requests that a server runs while it loads a model, so that the first users do not wait.
 
-They lie in `assets.extra/tf_serving_warmup_requests` of a SavedModel, as a TFRecord file of PredictionLog messages;
-TensorFlow Serving reads the same file.
+They are stored in `assets.extra/tf_serving_warmup_requests` of a SavedModel, as a TFRecord file of PredictionLog
+messages, which TensorFlow Serving reads, too.
 """
 
 import io
@@ -46,7 +46,7 @@ EXAMPLES: Mapping[str, np.ndarray] = {
     "noise_sigma": np.array([-1], np.float32),
     "blur_sigma": np.array([1], np.float32),
 }
-"""What can be asked for, by the name of the input."""
+"""Example values by the name of the input."""
 
 
 def write_warmup(saved_model_dir: Path, model_name: str, requests: Sequence[Request]) -> Path:
@@ -55,11 +55,11 @@ def write_warmup(saved_model_dir: Path, model_name: str, requests: Sequence[Requ
     Args:
         saved_model_dir: the folder that holds `saved_model.pb`.
         model_name: the name under which the model will be served.
-        requests: pairs of a signature name and its inputs by name. Cover every signature and batch size that users
-            send, because each costs a trace or an allocation at its first call.
+        requests: pairs of a signature name and its inputs by name. They should cover every signature and batch size
+            that users send, because each is traced or allocated at its first call.
 
     Raises:
-        FileNotFoundError: no SavedModel in that folder.
+        FileNotFoundError: there is no SavedModel in that folder.
 
     """
     if not (saved_model_dir / "saved_model.pb").is_file():
@@ -80,7 +80,7 @@ def example_requests(saved_model_dir: Path, batches: Sequence[int] = (1,)) -> li
         batches: rows of the requests.
 
     Raises:
-        ValueError: a signature takes something that there is no example of.
+        ValueError: there is no example of an input of a signature.
 
     """
     signatures = signatures_of(saved_model_dir)
@@ -92,7 +92,7 @@ def example_requests(saved_model_dir: Path, batches: Sequence[int] = (1,)) -> li
 
 
 def signatures_of(saved_model_dir: Path) -> dict[str, list[str]]:
-    """Return the names of a SavedModel's signatures, and of the inputs of each."""
+    """Return the names of a SavedModel's signatures and of their inputs."""
     content = (saved_model_dir / "saved_model.pb").read_bytes()
     (graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
     inputs_by_signature = {name: sorted(signature.inputs) for name, signature in sorted(graph.signature_def.items())}
@@ -106,10 +106,10 @@ def _example(name: str, rows: int) -> np.ndarray:
 
 
 def read_warmup(saved_model_dir: Path) -> list[predict_pb2.PredictRequest]:
-    """Return the Predict requests recorded in a SavedModel, in order; empty where there are none.
+    """Return the Predict requests recorded in a SavedModel, in order; empty if there are none.
 
     Raises:
-        ValueError: a file that is not a TFRecord.
+        ValueError: the file is not a TFRecord file.
 
     """
     path = saved_model_dir / WARMUP_FILE
@@ -123,7 +123,7 @@ def read_records(path: Path) -> list[bytes]:
     """Return the records of a TFRecord file.
 
     Raises:
-        ValueError: a length or checksum that does not fit.
+        ValueError: a length or checksum is wrong.
 
     """
     try:

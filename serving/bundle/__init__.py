@@ -1,4 +1,4 @@
-"""The models of a bundle, drawn from by LiteRT, NumPy and Pillow alone; `models.bundle` writes one.
+"""Inference with the models of a bundle, with LiteRT, NumPy and Pillow only; `models.bundle` writes bundles.
 
-Everything here does what the served graph does, to within rounding: the same prompt and seed give the same picture.
+The results equal those of the served graph up to rounding: the same prompt and seed give the same picture.
 """

@@ -1,4 +1,4 @@
-"""The served signatures, answered by the models of a bundle: the same requests, the same answers."""
+"""The served signatures, implemented with the models of a bundle."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ DTYPES = {
 }
 FIELDS = {"float32": "float_val", "int64": "int64_val"}
 WIDE = ("embedding", "prompts")
-"""Outputs of more than one number or string a row."""
+"""Outputs with more than one number or string per row."""
 DRAWN = ("image_bytes", "expanded_prompt", "read_as", "unknown_words")
 
 
@@ -34,7 +34,7 @@ class Endpoint(NamedTuple):
     """A signature.
 
     Attributes:
-        answer: from a row of inputs to a row of outputs.
+        answer: maps a row of inputs to a row of outputs.
         takes: names of the inputs.
         gives: names of the outputs.
     """
@@ -45,13 +45,13 @@ class Endpoint(NamedTuple):
 
 
 class BundledModels:
-    """The models `text_to_image`, `language_model` and `restorer`, in the one version that a bundle has.
+    """The models `text_to_image`, `language_model` and `restorer` of a bundle, in its only version.
 
     Args:
-        folder: where `easel export litert` wrote it.
+        folder: a folder written by `easel export litert`.
 
     Raises:
-        BundleError: it holds no bundle, or one of another format.
+        BundleError: the folder holds no bundle, or one of another format.
 
     """
 
@@ -93,7 +93,7 @@ class BundledModels:
         return [self._artist.facts.version]
 
     def signatures(self, model: str) -> dict[str, Signature]:
-        """What each signature takes and gives.
+        """The inputs and outputs of each signature.
 
         Raises:
             ServingError: NOT_FOUND, there is no such model.
@@ -171,7 +171,7 @@ class BundledModels:
 
 
 def _rows(endpoint: Endpoint, inputs: Mapping[str, wire.TensorProto]) -> Iterator[Row]:
-    """The rows of a request, each with Python's own values; strings become text where they are not pictures."""
+    """The rows of a request, as Python values; strings other than pictures are decoded to text."""
     if unknown := inputs.keys() - set(endpoint.takes):
         raise ValueError(f"there is no input {min(unknown)}: give {', '.join(endpoint.takes)}")
     required = {name for name in endpoint.takes if name not in OPTIONS}
@@ -192,7 +192,7 @@ def _text(value: bytes) -> str:
 
 
 def _column(name: str, values: list[Any]) -> wire.TensorProto:
-    """Rows as a tensor, with numbers in the field of their type as TensorFlow Serving answers."""
+    """Rows as a tensor, with numbers in the field of their type, as in the responses of TensorFlow Serving."""
     if DTYPES[name] == "string":
         return to_proto(strings(values))
     array = np.array(values, DTYPES[name])

@@ -1,4 +1,4 @@
-"""The language model of a bundle: it continues prompts, and reads captions into embeddings."""
+"""The language model of a bundle, which continues prompts and embeds captions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,15 @@ from serving.bundle.text import BLANKS, Tokenizer
 
 COLDEST, HOTTEST = 1e-4, 1e4
 NEVER = -1e9
-"""What is added to the logit of a piece that must not be written."""
+"""Added to the logits of pieces that must not be written."""
 
 
 class LanguageModel:
-    """Texts in, texts and embeddings out, one at a time.
+    """Continues and embeds one text at a time.
 
     Args:
-        networks: `step` and `read` among them.
-        facts: of the bundle.
+        networks: networks of the bundle, including `step` and `read`.
+        facts: facts of the bundle.
 
     """
 
@@ -35,8 +35,8 @@ class LanguageModel:
         Args:
             prompt: any text.
             seed: 64 bits.
-            temperature: 0 takes the likeliest piece each time.
-            most: pieces to add; None for as many as a caption holds.
+            temperature: sampling temperature; 0 always takes the likeliest piece.
+            most: maximum number of pieces to add; None for as many as fit into a caption.
 
         """
         prompt = prompt.strip(BLANKS)
@@ -57,7 +57,7 @@ class LanguageModel:
     def _write(
         self, states: Floats, logits: Floats, draws: Floats, temperature: float, most: float, *, from_nothing: bool
     ) -> tuple[list[int], float]:
-        """A continuation and its nats; it stops once it costs `most` or more and can no longer win."""
+        """A continuation and its nats; it stops at `most` nats, when it can no longer win."""
         written, nats = list[int](), 0.0
         for draw in draws:
             first = from_nothing and not written
@@ -82,7 +82,7 @@ class LanguageModel:
         return self._networks("read", pieces=np.array([ids], np.int32), outputs=outputs)["embedding"]
 
     def _step(self, number: int, states: Floats) -> tuple[Floats, Floats]:
-        """One piece through the LSTM: the logits of the next one, float32[vocabulary], and the new states."""
+        """Read one piece: the logits of the next one, float32[vocabulary], and the new states."""
         after = self._networks("step", piece=np.array([number], np.int32), states=states)
         return after["logits"][0], after["states_after"]
 
@@ -97,6 +97,6 @@ def sample(logits: Floats, draw: NDArray[np.float32], temperature: float) -> int
 
 
 def nats_of(number: int, logits: Floats) -> float:
-    """What a piece costs, the negative logarithm of its likelihood."""
+    """Negative log-likelihood of a piece."""
     highest = logits.max()
     return float(highest + np.log(np.exp(logits - highest).sum()) - logits[number])

@@ -1,4 +1,4 @@
-"""Greys of 16 bits through a restorer that learned from 8: satellites' and scanners' pictures."""
+"""Restoring 16-bit grey pictures, such as from satellites and scanners, with a restorer trained on 8 bits."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +10,21 @@ from serving.tiles import Advance, tiled
 Deep = NDArray[np.uint16]
 MOST = 2**16 - 1
 USED = (0.1, 99.9)
-"""Percentiles of the levels that are stretched over what the restorer knows; few such pictures use all 16 bits."""
+"""Percentiles of the levels that are stretched to the restorer's range; few such pictures use all 16 bits."""
 
 
 def restore_deep(restorer: Restorer, picture: Deep, noise: float, blur: float, advance: Advance | None = None) -> Deep:
-    """Restore a grey picture of 16 bits.
+    """Restore a 16-bit grey picture.
 
-    What the restorer changes of the stretched picture is added to the picture itself, so that no level is rounded to
-    8 bits, and levels beyond the percentiles keep their distance from them.
+    The changes that the restorer makes to the stretched picture are added to the original, so that no level is rounded
+    to 8 bits, and levels beyond the percentiles are not clipped.
 
     Args:
-        restorer: of a bundle.
+        restorer: the restorer of a bundle.
         picture: uint16[h, w].
-        noise: deviation in the picture's own levels.
-        blur: deviation in pixels; above 0 sharpens.
-        advance: told after each tile.
+        noise: standard deviation of the noise in the picture's own levels.
+        blur: standard deviation of the blur in pixels; the picture is sharpened if it is above 0.
+        advance: called after each tile.
 
     """
     low, high = np.percentile(picture, USED)

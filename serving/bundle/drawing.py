@@ -18,12 +18,12 @@ from serving.bundle.restoring import ESTIMATED, Pixels, Restorer, to_uint8
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture, and how its prompt was read.
+    """A picture with its caption.
 
     Attributes:
         picture: uint8[h, w, 3].
-        caption: what was drawn.
-        read: the prompt with typing errors corrected.
+        caption: the caption that was drawn.
+        read: the prompt with spelling errors corrected.
 
     """
 
@@ -34,11 +34,11 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture before it is drawn: what the caption says, and what chance decided.
+    """The latents of a picture.
 
     Attributes:
-        embedding: of the caption, float32[1, embedding_size].
-        noise: float32[1, ...].
+        embedding: embedding of the caption, float32[1, embedding_size].
+        noise: sampled noise, float32[1, ...].
 
     """
 
@@ -46,7 +46,7 @@ class Scene:
     noise: Floats
 
     def towards(self, other: "Scene", share: float) -> "Scene":
-        """The scene a share of the way to another."""
+        """Interpolate to another scene; a share of 1 is the other scene."""
         ends = ((self.embedding, other.embedding), (self.noise, other.noise))
         return Scene(*(start + np.float32(share) * (end - start) for start, end in ends))
 
@@ -55,10 +55,10 @@ class Artist:
     """The models of a bundle.
 
     Args:
-        folder: where `easel export litert` wrote it.
+        folder: a folder written by `easel export litert`.
 
     Raises:
-        BundleError: it holds no bundle, or one of another format.
+        BundleError: the folder holds no bundle, or one of another format.
 
     """
 
@@ -83,10 +83,10 @@ class Artist:
         to_seed: int | None = None,
         share: float = SHARE.default,
     ) -> Drawn:
-        """Draw one picture; `models.options` says what each option is.
+        """Draw one picture; `models.options` describes the options.
 
         Raises:
-            ValueError: an option is out of its range.
+            ValueError: an option is out of range.
 
         """
         numbers = ((TEMPERATURE, temperature), (CANDIDATES, candidates), (SCALE, scale), (SHARE, share))
@@ -104,19 +104,19 @@ class Artist:
         return Drawn(to_uint8(picture), caption, read)
 
     def unknown(self, *prompts: str) -> str:
-        """The words that the language model lacks, after correction, separated by spaces."""
+        """The unknown words of prompts after spelling correction, separated by spaces."""
         tokenizer = self.language_model.tokenizer
         return tokenizer.unknown(" ".join(map(tokenizer.correct, prompts)))
 
     def _imagined(
         self, prompt: str, seed: int, temperature: float, expand: bool, candidates: int
     ) -> tuple[Scene, str, str]:
-        """The scene of a prompt, its caption, and the prompt as it was read."""
+        """The scene of a prompt, its caption, and the corrected prompt."""
         read = caption = self.language_model.tokenizer.correct(prompt)
         if expand:
             caption = self.language_model.continue_text(read, seed, temperature)
         embedding = self.language_model.embed(caption)
-        # Seeds that users count up from one picture to the next stay apart.
+        # Far from neighbouring seeds, which users choose for consecutive pictures.
         scenes = [self._scene(embedding, seed + number * 2**32) for number in range(candidates)]
         chosen = most_alike([self._sketched(scene, 1) for scene in scenes]) if candidates > 1 else 0
         return scenes[chosen], caption, read
@@ -137,7 +137,7 @@ class Artist:
 
 
 def most_alike(pictures: Sequence[Floats]) -> int:
-    """Which picture has the least squared error to their mean, and so to all of them."""
+    """Index of the picture with the least squared error to the mean, and so to all pictures."""
     stacked = np.stack(pictures)
     axes = tuple(range(1, stacked.ndim))
     return int(np.argmin(np.mean((stacked - stacked.mean(axis=0)) ** 2, axis=axes)))

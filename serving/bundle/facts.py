@@ -1,4 +1,4 @@
-"""What a bundle says about its networks."""
+"""The description of a bundle, `bundle.json`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ FORMAT = 2
 
 
 class BundleError(Exception):
-    """A folder that holds no bundle, or one that cannot be read here; in one sentence."""
+    """A folder holds no bundle, or one that this release cannot read; the message is one sentence."""
 
 
 def is_bundle(folder: Path) -> bool:
-    """Whether a folder holds a bundle, of whichever format."""
+    """Whether a folder holds a bundle, of any format."""
     return (folder / FACTS).is_file()
 
 
@@ -24,15 +24,15 @@ class Facts:
     """The contents of `bundle.json`.
 
     Attributes:
-        version: of the models, as pictures name it.
-        networks: by file, the networks that it holds.
+        version: version of the models, which is written into pictures.
+        networks: names of the networks by file.
         picture_size: side in pixels of a picture at scale 1.
-        prompts: to try, by language.
-        draws: what is random in a drawing: `kind` (`normal` or `uniform`), `stream` and `shape` each.
+        prompts: example prompts by language.
+        draws: the random numbers of a drawing: `kind` (`normal` or `uniform`), `stream` and `shape` each.
         text: `vocabulary`, `length`, `letters`, `common` words and `patterns` of the tokenizer.
-        tries: how often a prompt is continued; the likeliest continuation is kept.
-        states: shape of the LSTM's states: layers, output and memory, rows, width.
-        restorers: the one that refines drawings, then that of pictures from elsewhere, if it is another: `file`, and
+        tries: number of continuations of a prompt, of which the likeliest is kept.
+        states: shape of the LSTM's states: layers, output and cell state, rows, width.
+        restorers: the restorer that refines drawings, then that for pictures of users, if it is another: `file`, and
             `tile`, `margin` and `multiple` in pixels, for large pictures.
 
     """
@@ -49,10 +49,10 @@ class Facts:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read those of a folder.
+        """Read the facts of a folder.
 
         Raises:
-            BundleError: it holds no bundle, or one of another format.
+            BundleError: the folder holds no bundle, or one of another format.
 
         """
         if not is_bundle(folder):

@@ -15,11 +15,11 @@ MOST_THREADS = 4
 
 
 class Networks:
-    """Networks by name; a file is opened when the first of its networks is called.
+    """Networks by name; a file is loaded when the first of its networks is called.
 
     Args:
-        folder: of the files.
-        files: by name, the networks that each holds.
+        folder: the folder of the files.
+        files: the networks in each file, by its name.
 
     """
 
@@ -27,7 +27,7 @@ class Networks:
         self._file_of = {name: folder / file for file, names in files.items() for name in names}
         self._interpreters: dict[Path, Interpreter] = {}
         self._runners: dict[str, Any] = {}
-        # An interpreter holds the tensors of one call.
+        # An interpreter holds the tensors of a single call.
         self._lock = threading.Lock()
 
     def __call__(self, name: str, **inputs: NDArray[Any]) -> dict[str, Floats]:

@@ -14,12 +14,12 @@ LOW, WORD = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def uniform(seed: int, stream: int, size: int) -> Floats:
-    """`tf.random.stateless_uniform([size], [seed, stream])`, to the bit.
+    """The same numbers as `tf.random.stateless_uniform([size], [seed, stream])`, bit by bit.
 
     Args:
-        seed: 64 bits, with or without a sign.
-        stream: tells independent uses of the same seed apart.
-        size: how many.
+        seed: 64 bits, signed or unsigned.
+        stream: distinguishes independent uses of the same seed.
+        size: how many numbers.
 
     Returns:
         float32[size] in [0, 1).
@@ -29,9 +29,9 @@ def uniform(seed: int, stream: int, size: int) -> Floats:
 
 
 def normal(seed: int, stream: int, size: int) -> Floats:
-    """`tf.random.stateless_normal([size], [seed, stream])`, to the last bits; arguments as for `uniform`.
+    """The same numbers as `tf.random.stateless_normal([size], [seed, stream])`, except for rounding.
 
-    Pairs of uniform draws become pairs of normal ones (Box and Muller, 1958).
+    Pairs of uniform numbers become pairs of normal ones (Box and Muller, 1958). Arguments as for `uniform`.
     """
     first, second = fractions(bits(seed, stream, size + size % 2)).reshape(-1, 2).T
     radius = np.sqrt(np.float32(-2) * np.log(np.maximum(first, np.float32(1e-7))))
@@ -40,7 +40,7 @@ def normal(seed: int, stream: int, size: int) -> Floats:
 
 
 def fractions(words: Words) -> Floats:
-    """The lowest 23 bits of each word as the mantissa of a number in [1, 2), less 1."""
+    """The lowest 23 bits of each word as the mantissa of a number in [1, 2), minus 1."""
     mantissas = (words & np.uint64(0x7FFFFF)).astype(np.uint32) | np.uint32(127 << 23)
     return mantissas.view(np.float32) - np.float32(1)
 

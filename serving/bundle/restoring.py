@@ -1,4 +1,4 @@
-"""The restorer of a bundle, on pictures of any size from 8 pixels a side."""
+"""The restorer of a bundle, for pictures of any size from 8 pixels per side."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +13,14 @@ from serving.tiles import tiled
 Pixels = NDArray[np.uint8]
 NETWORKS = ("prepare", "fill", "restore", "double")
 ESTIMATED = -1.0
-"""Stands for noise of which nothing is known."""
+"""Stands for unknown noise, which is estimated."""
 
 
 class Restorer:
-    """Pictures in, pictures out, one at a time.
+    """Restores one picture at a time.
 
     Args:
-        folder: of the bundle.
+        folder: the folder of the bundle.
         facts: one of the bundle's `restorers`.
 
     """
@@ -34,23 +34,23 @@ class Restorer:
 
         Args:
             picture: uint8[h, w, 3].
-            mask: bool[h, w], true in holes; None for a picture without.
-            noise: deviation in grey levels of 0..255; a negative one is estimated.
-            blur: deviation in pixels; above 0 sharpens.
+            mask: bool[h, w], true in holes; None for a picture without holes.
+            noise: standard deviation of the noise in grey levels of 0..255; if it is negative, it is estimated.
+            blur: standard deviation of the blur in pixels; the picture is sharpened if it is above 0.
 
         """
         holes = None if mask is None else mask[None, :, :, None].astype(np.float32)
         return to_uint8(self.repair(to_float(picture), holes, noise, blur))
 
     def enlarge(self, picture: Pixels) -> Pixels:
-        """Draw a picture, uint8[h, w, 3], at twice its size."""
+        """Upscale a picture, uint8[h, w, 3], to twice its size."""
         doubled = self._networks("double", picture=to_float(picture))["doubled"]
         return to_uint8(self.repair(doubled, None, 0.0, 0.0, enlarged=True))
 
     def repair(
         self, picture: Floats, mask: Floats | None, noise: float, blur: float, *, enlarged: bool = False
     ) -> Floats:
-        """Undo what is known of the damage: float32[1, h, w, 3] in -1..1, mask float32[1, h, w, 1], as in `restore`."""
+        """Restore float32[1, h, w, 3] in -1..1 with a mask float32[1, h, w, 1]; see `restore`."""
         levels = {"noise": noise, "blur": blur, "enlarged": float(enlarged)}
         told = {name: np.array([level], np.float32) for name, level in levels.items()}
         if mask is None:

@@ -1,4 +1,4 @@
-"""Texts to rows of ids and back, as `models.text` does in the graph, one text at a time."""
+"""The tokenizer of `models.text` in Python, for one text at a time."""
 
 import re
 import unicodedata
@@ -9,11 +9,11 @@ from models.vocabulary import END, PAD, RESERVED, SPACE, START, UNKNOWN
 
 SHORTEST_SWAPPED, SHORTEST_EDITED = 3, 4
 BLANKS = " \t\n\v\f\r"
-"""What TensorFlow strips off the ends of a text."""
+"""The characters that TensorFlow strips from the ends of a text."""
 
 
 class Tokenizer:
-    """Maps texts to rows of ids and back, and corrects typing errors.
+    """Maps texts to rows of ids and back, and corrects spelling errors.
 
     Args:
         facts: `vocabulary`, `length`, `letters`, `common` and `patterns`, as `serving.bundle.facts.Facts` has them.
@@ -29,7 +29,7 @@ class Tokenizer:
         self._patterns = {name: re.compile(pattern) for name, pattern in facts["patterns"].items()}
 
     def normalise(self, text: str) -> str:
-        """NFC, lower case, single spaces, none at the ends; marks that nobody sees go."""
+        """NFC, lower case, single spaces, none at the ends, without invisible marks."""
         seen = self._patterns["unseen"].sub("", text)
         spaced = self._patterns["spaces"].sub(" ", unicodedata.normalize("NFC", seen))
         return spaced.lower().strip(" ")
@@ -41,11 +41,11 @@ class Tokenizer:
         return self._patterns["piece"].findall(spaced.replace(" ", SPACE))
 
     def tokenize(self, text: str) -> list[int]:
-        """`length` ids: START, pieces, END, then PAD; a longer text is cut, and its END with it."""
+        """`length` ids: START, pieces, END, then PAD; longer texts are truncated, including END."""
         return self._ids(self.pieces(text))
 
     def tokenize_known(self, text: str) -> list[int]:
-        """The same without the words and characters that the vocabulary lacks, unless it lacks them all."""
+        """The same without unknown words and characters, unless all are unknown."""
         pieces = self.pieces(text)
         spaced = (piece if piece in self.ids else SPACE + piece for piece in pieces)
         return self._ids([piece for piece in spaced if piece in self.ids] or pieces)
@@ -55,7 +55,7 @@ class Tokenizer:
         return [*ids, *[PAD] * (self.length - len(ids))][: self.length]
 
     def _within(self, piece: str) -> Iterator[int]:
-        """A piece as the longest ones that the vocabulary has, from the left."""
+        """Split a piece into the longest known pieces, from the left."""
         start = 0
         while start < len(piece):
             ends = range(len(piece), start, -1)
@@ -64,22 +64,22 @@ class Tokenizer:
             start = end
 
     def detokenize(self, ids: list[int]) -> str:
-        """What ids stand for; reserved ones become nothing."""
+        """The text of ids; reserved ids are left out."""
         return "".join(self.written[number] for number in ids)
 
     def unknown(self, text: str) -> str:
-        """The words that the vocabulary lacks, separated by spaces."""
+        """The words missing from the vocabulary, separated by spaces."""
         kept = [piece if self._lacks(piece) else SPACE for piece in self.pieces(text)]
         return " ".join(filter(None, _joined(kept).split(" ")))
 
     def correct(self, text: str) -> str:
-        """The text with typing errors of one letter corrected; as it was written if it has none."""
+        """The text with one-letter spelling errors corrected; unchanged if it has none."""
         pieces = self.pieces(text)
         right = [self._corrected(piece) if at < self.length else piece for at, piece in enumerate(pieces)]
         return text if right == pieces else _joined(right)
 
     def _corrected(self, piece: str) -> str:
-        """The only known word one edit away from a word that is not known (Damerau, 1964), if there is one."""
+        """The only known word one edit away from an unknown word (Damerau, 1964), if there is one."""
         if not self._lacks(piece) or not self._patterns["latin_word"].fullmatch(piece):
             return piece
         bare = piece.removeprefix(SPACE)
@@ -92,7 +92,7 @@ class Tokenizer:
         return piece.removesuffix(bare) + found.pop() if len(found) == 1 else piece
 
     def _edited(self, word: str) -> Iterator[str]:
-        """All that one edit makes of a word: a letter deleted, replaced or inserted."""
+        """All words that deleting, replacing or inserting one letter gives."""
         if len(word) >= SHORTEST_EDITED:
             for at in range(len(word) + 1):
                 before, after = word[:at], word[at:]
@@ -105,7 +105,7 @@ class Tokenizer:
 
 
 def _swapped(word: str) -> Iterator[str]:
-    """All that swapping two neighbours makes of a word."""
+    """All words that swapping two neighbouring letters gives."""
     if len(word) >= SHORTEST_SWAPPED:
         yield from (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1))
 
