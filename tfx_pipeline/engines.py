@@ -1,4 +1,4 @@
-"""Where the data steps run, in this process or on an engine that a command names, and who trains together."""
+"""Where the data steps run, in this process or on another Beam runner, and which machines train together."""
 
 import re
 import socket
@@ -8,9 +8,9 @@ from models.learning.cluster import Cluster, cluster_of_tf_config
 from models.learning.networks import NETWORKS
 from models.learning.settings import ConfigError, LearningConfig
 
-# The image is never started: without one, TFX packs itself up for remote workers, seconds for each component.
+# The image is never started. Without it, TFX packages itself for remote workers, which takes seconds per component.
 NO_IMAGE = "--sdk_container_image=none"
-# Beam would ask pip, which is not there, what is installed.
+# Beam would list the installed packages with pip, which is not installed.
 NO_LIST = "--experiments=disable_logging_submission_environment"
 IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", NO_IMAGE)
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "SparkRunner": ("spark_master_url",),
     "DataflowRunner": ("project", "region", "temp_location", "sdk_container_image"),
 }
-"""Beam's runners that the components work on, with the options that each cannot do without."""
+"""The Beam runners that the components support, with the required options of each."""
 PATIENCE = 5.0
 ADDRESS = re.compile(r"\S+:\d+")
 
@@ -30,10 +30,10 @@ def beam_args(runner: str = "DirectRunner", options: Sequence[str] = ()) -> tupl
 
     Args:
         runner: One of `NEEDED`.
-        options: Beam's own, `name=value`, or `name` for a flag; leading dashes are taken off.
+        options: Options of Beam, `name=value`, or `name` for a flag; leading dashes are removed.
 
     Raises:
-        ConfigError: If there is no such runner, or it lacks an option.
+        ConfigError: The runner does not exist, or a required option is missing.
     """
     given = dict(option.lstrip("-").partition("=")[::2] for option in options)
     if runner not in NEEDED:
@@ -54,15 +54,15 @@ def beam_args(runner: str = "DirectRunner", options: Sequence[str] = ()) -> tupl
 
 
 def is_in_process(args: Sequence[str]) -> bool:
-    """Whether Beam's arguments name no engine, so that the data steps run in this process and its children."""
+    """Whether the data steps run in this process and its children, because Beam's arguments name no other runner."""
     return not any(arg.startswith("--runner=") for arg in args)
 
 
 def check_job_server(args: Sequence[str]) -> None:
-    """Look whether the job server answers, where Beam's arguments name one.
+    """Check that the job server answers, if Beam's arguments name one.
 
     Raises:
-        ConfigError: If it does not.
+        ConfigError: The job server does not answer.
     """
     for endpoint in (arg.partition("=")[2] for arg in args if arg.startswith("--job_endpoint=")):
         host, _, port = endpoint.rpartition(":")
@@ -79,10 +79,10 @@ def training_cluster(named: str | None = None) -> Cluster:
     """The machines that share each training, of which this one is the chief.
 
     Args:
-        named: host:port of each with commas between, this machine first; None for those of TF_CONFIG.
+        named: host:port of each, separated by commas, this machine first; None for those of TF_CONFIG.
 
     Raises:
-        ConfigError: If they are not named so, or this machine is not the first.
+        ConfigError: The list is invalid, or this machine is not the first.
     """
     if named is None:
         cluster = cluster_of_tf_config()
@@ -101,10 +101,10 @@ def training_cluster(named: str | None = None) -> Cluster:
 
 
 def worker_address() -> str:
-    """host:port of this machine, which TF_CONFIG makes a worker.
+    """host:port of this machine, a worker according to TF_CONFIG.
 
     Raises:
-        ConfigError: If it makes this machine no worker.
+        ConfigError: This machine is not a worker according to TF_CONFIG.
     """
     cluster = cluster_of_tf_config()
     if not cluster.workers:
@@ -115,10 +115,10 @@ def worker_address() -> str:
 
 
 def check_batches(config: LearningConfig, cluster: Cluster) -> None:
-    """Refuse batches that the machines of a cluster cannot share evenly.
+    """Check that the machines of a cluster can share batches evenly.
 
     Raises:
-        ConfigError: If a batch size is not a multiple of twice their number.
+        ConfigError: A batch size is not a multiple of twice the number of machines.
     """
     section = NETWORKS[config.drawing.network].section
     drawing = getattr(config.drawing, section) if section else config.drawing

@@ -1,4 +1,4 @@
-"""What a run trains, judges and pushes: one description a model. Everything else iterates over them."""
+"""The table of models that a run trains, evaluates and pushes, over which everything else iterates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ from tfx_pipeline.training.trainings import train_generator, train_language_mode
 
 @dataclass(frozen=True)
 class Judging:
-    """What the judged endpoints of a model are made with.
+    """The inputs of the signatures for evaluation.
 
     Attributes:
-        picture_size: Side of the pictures that it is judged on.
-        files: Transformed examples to train on, whose captions serve as a baseline; a judge learns from them.
-        measures: How near pictures are to the true ones, by name.
+        picture_size: Side of the pictures in the evaluation.
+        files: Transformed training examples, from which baselines and a judge are trained.
+        measures: Measures of similarity to the real pictures, by name.
     """
 
     picture_size: int
@@ -51,18 +51,18 @@ class Kind:
     """A model of a run.
 
     Attributes:
-        name: What folders, components, reports and clients call it.
-        task: What it does, as Hugging Face calls the task.
-        use: What it is meant for, in a sentence.
-        reads: The settings that its training reads, dotted; no other enters its cache key.
-        train: From what a Trainer is given to the trained model.
+        name: The name in folders, components, reports and clients.
+        task: Hugging Face's name of the task.
+        use: The intended use, in a sentence.
+        reads: The settings that its training reads, with dots; only these are part of the cache key.
+        train: Trains the model from the inputs of a Trainer.
         export: Writes the SavedModel that is served.
-        judge: The endpoints that the judges call: `evaluate`, and of a model that makes pictures `exhibit`.
-        metrics: What is measured of it.
-        base: The name of the model that its training builds on; empty for none.
-        reads_lines: Whether it also learns from lines of text that have no picture.
+        judge: Returns the signatures for evaluation: `evaluate` and, for a model of pictures, `exhibit`.
+        metrics: The metrics of the model.
+        base: The name of the model on which its training builds; empty for none.
+        reads_lines: Whether it also learns from lines of text without a picture.
         makes: What it does with a picture, as a participle; empty for a model of text.
-        baseline: What its pictures are held against beside the true ones.
+        baseline: What its pictures are compared with besides the real ones.
     """
 
     name: str
@@ -79,27 +79,27 @@ class Kind:
     baseline: str = ""
 
     def settings(self, config: RunConfig) -> LearningConfig:
-        """The settings that its training reads; all others are the defaults."""
+        """The settings that its training reads; all others have their defaults."""
         chosen = config.model_copy(update={"drawing": config.drawing.chosen})
         return only(chosen, self.reads)
 
     def eval_config(self, config: RunConfig, slices: Sequence[Slice]) -> EvalConfig:
-        """What its Evaluator measures and demands."""
+        """The metrics and thresholds of its Evaluator."""
         return eval_config(self.name, self.metrics, config.thresholds, config.slices, slices)
 
     @property
     def measures(self) -> Measures:
-        """How near its pictures are to the true ones, by the metric's name."""
+        """Measures of similarity of its pictures to the real ones, by the metric's name."""
         return {metric.name: metric.measure for metric in self.metrics if metric.measure}
 
 
 def judge_language_model(model: LanguageModel, _: Judging) -> list[Evaluate]:
-    """Perplexity beside that of word counts."""
+    """Perplexity, compared with a unigram model."""
     return [evaluate_language_model(model)]
 
 
 def judge_generator(model: Drawer, judging: Judging) -> Sequence[Evaluate]:
-    """Drawings beside those from other captions and mean pictures, read by a judge; all from the training data."""
+    """Drawings, compared with drawings of other captions and with mean pictures, and the agreement by a judge."""
     language_model = model.language_model
     data, _ = read_captioned(judging.files, picture_size=judging.picture_size, caption_length=language_model.length)
     others = some_captions(data.captions, language_model)
@@ -108,7 +108,7 @@ def judge_generator(model: Drawer, judging: Judging) -> Sequence[Evaluate]:
 
 
 def judge_restorer(model: Restorer, judging: Judging) -> Sequence[Evaluate]:
-    """Restored pictures beside damaged ones."""
+    """Restored pictures, compared with the damaged ones."""
     return evaluate_restorer(model, judging.picture_size, judging.measures)
 
 
@@ -157,5 +157,5 @@ FUSED_FROM = (GENERATOR.name, RESTORER.name)
 
 
 def keras_file(folder: Path, kind: str) -> Path:
-    """Where a Trainer leaves a trained model, in the folder of its Model artifact that TFX keeps models in."""
+    """The file of a trained model in the folder of a Trainer's Model artifact."""
     return folder / f"{kind}.keras"

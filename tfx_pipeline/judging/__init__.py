@@ -1,1 +1,1 @@
-"""What the models are measured by, and whether that is enough."""
+"""Metrics, thresholds and verdicts."""

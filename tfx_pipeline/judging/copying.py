@@ -1,4 +1,4 @@
-"""Does the generator draw, or does it copy? Its drawings are held against every picture that it was trained on."""
+"""Detection of copied training pictures: drawings are compared with all training pictures."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,13 +18,13 @@ FILE = "copies.npz"
 
 
 class Suspects(NamedTuple):
-    """The drawings that are most like a training picture, the most suspicious first.
+    """The drawings most similar to a training picture, the most suspicious first.
 
     Attributes:
         captions: str[k].
         drawn: uint8[k, s, s, 3].
-        nearest: uint8[k, s, s, 3], the training picture nearest to each.
-        isolation: float32[k], see `Neighbours`.
+        nearest: uint8[k, s, s, 3], the nearest training picture of each.
+        isolation: float32[k]; see `Neighbours`.
     """
 
     captions: NDArray[np.str_]
@@ -34,12 +34,12 @@ class Suspects(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """What training pictures lie around some pictures.
+    """The training pictures nearest to some pictures.
 
     Attributes:
-        nearest: uint8[n, s, s, 3], the nearest one.
-        isolation: float32[n], its distance divided by the mean distance of the 50 nearest: about 1 where a picture lies
-            among many alike, 0 where it is one of them to the pixel and the others are far.
+        nearest: uint8[n, s, s, 3], the nearest one of each.
+        isolation: float32[n], its distance divided by the mean distance of the 50 nearest: about 1 for a picture among
+            many similar ones, 0 for an exact copy of a training picture that is far from the others.
     """
 
     nearest: NDArray[np.uint8]
@@ -59,11 +59,11 @@ def training_pictures(folder: Path, side: int) -> Iterator[NDArray[np.uint8]]:
 
 
 def neighbours(pictures: NDArray[np.uint8], training: Iterable[NDArray[np.uint8]]) -> Neighbours:
-    """Look for each picture's nearest ones, by the root of the mean squared difference of pixels.
+    """Find the nearest training pictures of each picture, by the root mean squared difference of pixels.
 
     Args:
         pictures: uint8[n, s, s, 3].
-        training: Batches of the same size; one of them is held in memory at a time.
+        training: Batches of pictures of the same size, which are read one at a time.
     """
     nearest, distances = np.zeros_like(pictures), np.full([len(pictures), NEIGHBOURS], np.inf, np.float32)
     for batch in training:
@@ -85,7 +85,7 @@ def differences(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[
 
 
 def read_suspects(uri: str) -> Suspects | None:
-    """What a CopyCheck kept; None where there was nothing to check."""
+    """The output of a CopyCheck; None if there was nothing to check."""
     if not (Path(uri) / FILE).is_file():
         return None
     with np.load(Path(uri) / FILE) as arrays:

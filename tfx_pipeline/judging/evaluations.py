@@ -1,4 +1,4 @@
-"""What an Evaluator measured, read from where it wrote it."""
+"""Reading the output of an Evaluator."""
 
 from contextlib import chdir
 
@@ -8,7 +8,7 @@ OVERALL = "all"
 
 
 def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
-    """The candidate's metrics: by slice, such as `language=en`, with `all` first; then by name.
+    """The candidate's metrics by slice, such as `language=en`, with `all` first, and by name.
 
     Args:
         evaluation: The folder of a ModelEvaluation.
@@ -23,14 +23,14 @@ def metrics_by_slice(evaluation: str) -> dict[str, dict[str, float]]:
 
 
 def load_evaluation(evaluation: str, model: str = "") -> tfma.EvalResult:
-    """What was measured of a model: of the candidate, or of the one named `tfma.BASELINE_KEY`."""
-    # From inside, since TFMA reads brackets and asterisks in a path as a pattern.
+    """The metrics of a model: of the candidate, or of the baseline with `tfma.BASELINE_KEY`."""
+    # From inside the folder, because TFMA reads brackets and asterisks in a path as a pattern.
     with chdir(evaluation):
         return tfma.load_eval_result(".", model_name=model)
 
 
 def load_validation(evaluation: str) -> tfma.ValidationResult:
-    """Which thresholds the candidate met."""
+    """The result of the comparison of the candidate with the thresholds."""
     with chdir(evaluation):
         return tfma.load_validation_result(".")
 

@@ -1,4 +1,4 @@
-"""Some pictures of the eval split, as a model draws or restores them."""
+"""Drawings or restorations of some pictures of the eval split."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +13,16 @@ from tfx_pipeline.training.records import serialized
 
 MOST = 512
 SHOWN = 8
-"""Columns of a contact sheet."""
+"""Number of columns of a contact sheet."""
 BATCH = 64
 FILE = "pictures.npz"
 
 
 class Exhibits(NamedTuple):
-    """Pictures that a model made, beside what they are judged by.
+    """Pictures made by a model, with the pictures they are compared with.
 
     Attributes:
-        captions: str[n], the English ones, or the Chinese ones where there is no other.
+        captions: str[n], in English, or in Chinese if there is no English caption.
         candidate: uint8[n, s, s, 3], drawn or restored.
         baseline: uint8[n, s, s, 3], drawn from another picture's caption, or damaged.
         truth: uint8[n, s, s, 3], the real pictures.
@@ -35,7 +35,7 @@ class Exhibits(NamedTuple):
 
 
 def exhibits(judged: tf.types.experimental.ConcreteFunction, files: list[str]) -> Iterator[Exhibits]:
-    """What the signature makes of the first examples in the files, batch by batch."""
+    """The outputs of the signature for the first examples in the files, batch by batch."""
     examples = serialized(files).take(MOST).batch(BATCH)
     for batch in examples:
         made = judged(examples=batch)[PICTURES_OUTPUT].numpy()
@@ -48,8 +48,8 @@ def contact_sheet(exhibits: Exhibits, least_side: int = 96) -> NDArray[np.uint8]
     """The first pictures in three rows: real, made by the model, and by the baseline.
 
     Args:
-        exhibits: What a Gallery kept.
-        least_side: Smaller pictures are repeated to at least this many pixels.
+        exhibits: The output of a Gallery.
+        least_side: Smaller pictures are upscaled to at least this many pixels.
 
     Returns:
         uint8[3 * side, up to SHOWN * side, 3].
@@ -60,7 +60,7 @@ def contact_sheet(exhibits: Exhibits, least_side: int = 96) -> NDArray[np.uint8]
 
 
 def read_exhibits(uri: str) -> Exhibits | None:
-    """What a Gallery kept; None where the eval split was empty."""
+    """The output of a Gallery; None if the eval split is empty."""
     if not (Path(uri) / FILE).is_file():
         return None
     with np.load(Path(uri) / FILE) as arrays:

@@ -1,4 +1,4 @@
-"""What is measured of models, a row a metric: name, formula and bounds. TensorFlow Model Analysis adds it up."""
+"""The table of metrics, with their formulas and bounds; TensorFlow Model Analysis computes them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -15,25 +15,26 @@ from models.evaluation import AGREEMENT, BASELINE, MEAN, WORDS
 from models.metrics import psnr_in_graph, ssim_in_graph
 
 Sums = Mapping[str, float]
-"""The outputs of an `evaluate` signature by name, added up over rows."""
+"""The sums of the outputs of an `evaluate` signature over rows, by name."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number by which models are judged, of everything and of each slice.
+    """A metric of models, computed on all examples and on each slice.
 
     Attributes:
-        name: In reports for scripts, and in TensorFlow Model Analysis.
-        label: For people.
-        formula: From sums over rows, and the number of rows.
-        unit: With the space before it.
-        rises: Whether more is better.
-        measure: In the graph, how near pictures are to the true ones, uint8[b, s, s, 3] both, as float32[b]: an output
-            of the `evaluate` signatures of picture models under this metric's name. None for what follows from others.
+        name: The name in reports for scripts and in TensorFlow Model Analysis.
+        label: The name for people.
+        formula: Computes the metric from sums over rows and the number of rows.
+        unit: The unit, with a space before it.
+        rises: Whether higher is better.
+        measure: In the graph, the similarity of pictures to the real ones, from two uint8[b, s, s, 3] to float32[b]. It
+            is an output, with this metric's name, of the `evaluate` signatures of picture models. None for metrics that
+            are computed from other outputs.
         bound: The setting in `[thresholds]` with the worst value that is blessed; `{}` stands for the model's name.
-        most_lost: The setting in `[thresholds]` with the most that may be lost against the last blessed model.
-        slice_bound: The setting in `[slices]` with the worst value on any slice.
-        warning: What a verdict warns of where the value is negative and no bound refuses it; empty for nothing.
+        most_lost: The setting in `[thresholds]` with the largest allowed loss against the last blessed model.
+        slice_bound: The setting in `[slices]` with the worst value allowed on any slice.
+        warning: The warning of the verdict if the value is negative but not below a bound; empty for none.
     """
 
     name: str
@@ -54,12 +55,12 @@ def mean(name: str) -> Callable[[Sums, int], float]:
 
 
 def gain(name: str, baseline: str = BASELINE) -> Callable[[Sums, int], float]:
-    """The mean of an output above that of a baseline, which is named by how its outputs begin."""
+    """The mean of an output minus that of a baseline, given by the prefix of its outputs."""
     return lambda sums, count: (sums[name] - sums[baseline + name]) / count
 
 
 def perplexity(nats: str, baseline: str | None = None) -> Callable[[Sums, int], float]:
-    """exp(nats per piece), over that of a baseline where one is named."""
+    """exp(nats per piece), divided by that of a baseline if one is given."""
     return lambda sums, _: float(np.exp((sums[nats] - (sums[baseline] if baseline else 0.0)) / sums["pieces"]))
 
 
@@ -187,7 +188,7 @@ class EaselMetric(metric_types.Metric):  # type: ignore[misc]
         super().__init__(computations, name=name)
 
     def get_config(self) -> dict[str, Any]:
-        """The name alone."""
+        """The name."""
         return {"name": self.name}
 
 

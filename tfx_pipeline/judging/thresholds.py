@@ -1,4 +1,4 @@
-"""What the Evaluators measure, and what a model must reach to be blessed."""
+"""The configuration of the Evaluators: metrics, and the thresholds for a blessing."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ SLICES = Slices()
 
 
 class Demand(NamedTuple):
-    """What is demanded of one metric of a model; None for nothing.
+    """The thresholds of one metric of a model; None for no threshold.
 
     Attributes:
-        bound: The worst value, of everything.
-        most_lost: The most that may be lost against the last blessed model.
-        slice_bound: The worst value of any slice.
+        bound: The worst value allowed on all examples.
+        most_lost: The largest allowed loss against the last blessed model.
+        slice_bound: The worst value allowed on any slice.
     """
 
     bound: float | None
@@ -27,7 +27,7 @@ class Demand(NamedTuple):
 
 
 def demanded(metric: Metric, model: str, thresholds: Thresholds, worst: Slices = SLICES) -> Demand:
-    """The settings that a metric of a model is held against."""
+    """The thresholds of a metric of a model in the settings."""
     return Demand(
         setting(thresholds, metric.bound, model),
         setting(thresholds, metric.most_lost, model),
@@ -36,7 +36,7 @@ def demanded(metric: Metric, model: str, thresholds: Thresholds, worst: Slices =
 
 
 def setting(section: Thresholds | Slices, name: str, model: str) -> float | None:
-    """A setting by a metric's name for it; None where it has none."""
+    """The value of a metric's setting; None if the metric has no such setting."""
     return getattr(section, name.format(model)) if name else None
 
 
@@ -47,10 +47,10 @@ def eval_config(
     worst: Slices = SLICES,
     slices: Sequence[Slice] = (),
 ) -> pb.EvalConfig:
-    """What an Evaluator measures and what it demands, of everything and of each slice."""
+    """The metrics and thresholds of an Evaluator, for all examples and for each slice."""
     parts = [pb.SlicingSpec(feature_values={feature: value}) for feature, value in slices]
     return pb.EvalConfig(
-        # The label is a formality of TFMA: the signature gives the truth itself.
+        # TFMA requires a label key, but the signature computes the metrics itself.
         model_specs=[pb.ModelSpec(signature_name="evaluate", label_key="text")],
         slicing_specs=[pb.SlicingSpec(), *parts],
         metrics_specs=[
@@ -62,14 +62,14 @@ def eval_config(
 
 
 def metric_config(metric: Metric, demand: Demand, parts: Sequence[pb.SlicingSpec]) -> pb.MetricConfig:
-    """One metric with its thresholds: on everything, and on each part."""
+    """One metric with its thresholds, for all examples and for each part."""
     threshold = bounded(metric, demand.bound)
     if demand.most_lost is not None:
         threshold["change_threshold"] = pb.GenericChangeThreshold(
             direction=pb.MetricDirection.HIGHER_IS_BETTER if metric.rises else pb.MetricDirection.LOWER_IS_BETTER,
             absolute={"value": -demand.most_lost if metric.rises else demand.most_lost},
         )
-    # TFMA holds a plain `threshold` against every slice.
+    # TFMA applies a plain `threshold` to every slice.
     held = [([pb.SlicingSpec()], threshold), (list(parts), bounded(metric, demand.slice_bound))]
     return pb.MetricConfig(
         class_name="EaselMetric",
@@ -84,7 +84,7 @@ def metric_config(metric: Metric, demand: Demand, parts: Sequence[pb.SlicingSpec
 
 
 def bounded(metric: Metric, bound: float | None) -> dict[str, Any]:
-    """A threshold's fields for the worst value, if there is one."""
+    """The fields of a threshold for the worst value; empty if there is none."""
     if bound is None:
         return {}
     side = "lower_bound" if metric.rises else "upper_bound"

@@ -1,4 +1,4 @@
-"""Why a model was blessed or not, in the Evaluators' numbers."""
+"""The verdict on a model: whether it was blessed, and why, with the Evaluator's numbers."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ from tfx_pipeline.judging.metrics import METRICS
 from tfx_pipeline.runs.history import Run
 
 CHANGE = "_diff"
-"""Ends the name under which TFMA tells how far a metric is from that of the last blessed model."""
+"""Suffix of TFMA's names for the difference of a metric from the last blessed model's."""
 CLEANED = "its numbers went with `easel runs clean`"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an Evaluator found of one model.
+    """An Evaluator's verdict on one model.
 
     Attributes:
-        model: Its name.
+        model: The name of the model.
         blessed: Whether it may be pushed.
-        metrics: What was measured, by name, and how far that is from the last blessed model where there is one.
-        refusals: One clause with both numbers for each threshold that it missed.
-        slices: The metrics of each slice, `all` among them.
-        warnings: One clause for each baseline that it loses to without being refused for it.
+        metrics: The metrics by name, with their differences from the last blessed model if there is one.
+        refusals: One clause with both numbers for each threshold that the model misses.
+        slices: The metrics of each slice, including `all`.
+        warnings: One clause for each baseline that is better than the model but no reason for a refusal.
     """
 
     model: str
@@ -42,7 +42,7 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """Whether it is blessed, and the numbers why."""
+        """Whether the model is blessed, with the numbers that decided."""
         if not self.blessed:
             return f"{self.model} not blessed: {'; '.join(self.refusals)}"
         values = ", ".join(shown(name, value) + self.change(name) for name, value in self.measured.items()) or CLEANED
@@ -51,22 +51,22 @@ class Verdict:
 
     @property
     def measured(self) -> dict[str, float]:
-        """The metrics of this model alone."""
+        """The metrics of this model, without differences from another."""
         return {name: value for name, value in self.metrics.items() if not name.endswith(CHANGE)}
 
     def change(self, name: str) -> str:
-        """How far a metric is from the last blessed model's, in brackets; empty where there is none."""
+        """The difference of a metric from the last blessed model's, in brackets; empty if there is none."""
         value = self.metrics.get(name + CHANGE)
         return "" if value is None else f" ({round(value, 2) + 0.0:+.2f})"
 
 
 def verdicts(run: Run) -> list[Verdict]:
-    """The verdicts of a run, as far as its Evaluators came."""
+    """The verdicts of the Evaluators of a run that have finished."""
     return [reached for name in run.judged if (reached := verdict(run, name)) is not None]
 
 
 def verdict(run: Run, model: str) -> Verdict | None:
-    """The verdict on one model, without numbers where these are gone; None where its Evaluator did not finish."""
+    """The verdict on one model, without numbers if these were removed; None if its Evaluator did not finish."""
     step = run.step(f"Evaluator.{model}")
     outputs = {artifact.name: artifact for artifact in step.outputs} if step else {}
     if "blessing" not in outputs or "evaluation" not in outputs:
@@ -84,7 +84,7 @@ def verdict(run: Run, model: str) -> Verdict | None:
 
 
 def warnings(metrics: Mapping[str, float], *, refused: Collection[str] = ()) -> tuple[str, ...]:
-    """What is told of the baselines that a model loses to, but for the metrics that it was refused for."""
+    """The warnings about baselines that are better than the model, except for metrics in `refused`."""
     return tuple(
         f"{metric.warning} ({shown(metric.name, metrics[metric.name])})"
         for metric in METRICS.values()
@@ -93,7 +93,7 @@ def warnings(metrics: Mapping[str, float], *, refused: Collection[str] = ()) -> 
 
 
 def refusal(run: Run, judged: list[Verdict]) -> str:
-    """Why nothing was pushed, as one sentence; empty where everything was."""
+    """Why nothing was pushed, as one sentence; empty if everything was."""
     missed = [verdict.outcome for verdict in judged if not verdict.blessed]
     if copied := copying(run):
         missed.append(copied)
@@ -106,7 +106,7 @@ def refusal(run: Run, judged: list[Verdict]) -> str:
 
 
 def copying(run: Run) -> str:
-    """Why a model's drawings are taken for copies, as a clause; empty where they are not, or nobody looked."""
+    """Why a model's drawings count as copies, as a clause; empty if they do not, or were not checked."""
     step = run.step("CopyCheck")
     refused = (
         [artifact.properties for artifact in step.outputs if artifact.properties.get("blessed") == 0] if step else []
@@ -118,7 +118,7 @@ def copying(run: Run) -> str:
 
 
 def where(validation: Any) -> str:
-    """The slice that a validation is of, such as ` where language=zh`; empty for everything."""
+    """The slice of a validation, such as ` where language=zh`; empty for all examples."""
     keys = ((key.column, key.bytes_value.decode()) for key in validation.slice_key.single_slice_keys)
     name = slice_name(tuple(keys))
     return "" if name == OVERALL else f" where {name}"
@@ -131,7 +131,7 @@ def clause(failure: Any) -> str:
 
 
 def bounds(name: str, value: float, threshold: Any) -> Iterator[str]:
-    """Each bound of a threshold that the value is on the wrong side of."""
+    """Each bound of a threshold that the value violates."""
     kind = threshold.value_threshold
     if kind.HasField("lower_bound") and not value >= kind.lower_bound.value:
         yield " < ".join(with_enough_digits(name, value, kind.lower_bound.value))
@@ -145,7 +145,7 @@ def bounds(name: str, value: float, threshold: Any) -> Iterator[str]:
 
 
 def with_enough_digits(name: str, value: float, bound: float) -> tuple[str, str]:
-    """A metric with its value, and the bound; with as many digits as it takes for the two to look different."""
+    """A metric with its value, and the bound, with enough digits to make them different."""
     digits = next((n for n in range(2, 9) if f"{value:.{n}f}" != f"{bound:.{n}f}"), 2)
     return shown(name, value, digits), number(name, bound, digits)
 

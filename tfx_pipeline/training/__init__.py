@@ -1,1 +1,1 @@
-"""What the Trainers run: records become arrays, arrays become models."""
+"""The trainings that the Trainers run, from records to arrays to models."""

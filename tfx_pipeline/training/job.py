@@ -1,4 +1,4 @@
-"""What a Trainer is given, in the terms of the trainings."""
+"""The inputs of a Trainer, in the terms of the trainings."""
 
 import json
 from collections.abc import Sequence
@@ -27,17 +27,18 @@ class Job:
     """One training: its data, its settings and its folders.
 
     Attributes:
-        model: The name of what is trained; the models that the training hands to `fit` hold it under that name.
-        config: The settings that the training reads; all others are the defaults.
-        train_files: Patterns of the files of transformed examples to train on.
-        eval_files: Patterns of the withheld ones.
+        model: The name of the trained model, which is also its attribute in the models that the training passes to
+            `fit`.
+        config: The settings that the training reads; all others have their defaults.
+        train_files: Patterns of the files of transformed training examples.
+        eval_files: Patterns of the files of held-out examples.
         transform_graph: The folder of Transform's graph.
         base: The Keras model that this training builds on, if there is one.
-        run_dir: Where logs and samples go.
-        checkpoints: Backups, in a folder that the same inputs and settings find again after a kill.
-        warm_start: The file of the Keras model whose weights the training starts from, or of a generator that holds
+        run_dir: The folder for logs and samples.
+        checkpoints: The folder of backups, which the same inputs and settings find again after an interruption.
+        warm_start: The file of the Keras model from whose weights the training starts, or of a generator that contains
             this model; None for a training from scratch.
-        started: Whether the training has started from those weights, which must be of the same shape.
+        started: Whether the training has started from those weights, which must have the same shapes.
     """
 
     model: str
@@ -52,38 +53,38 @@ class Job:
     started: bool = False
 
     def captioned(self, fineness: int = 1) -> tuple[Captioned, list[Annotations]]:
-        """The pictures to train on, `fineness` times as large as the settings say, their captions and annotations."""
+        """The training pictures, at `fineness` times the configured size, with their captions and annotations."""
         data, records = self.config.data, files(self.train_files)
         return read_captioned(records, picture_size=data.picture_size * fineness, caption_length=data.caption_length)
 
     def withheld_captions(self) -> NDArray[Any]:
-        """The captions that are kept from training, int64[n, k, t]."""
+        """The held-out captions, int64[n, k, t]."""
         return read_captions(files(self.eval_files), caption_length=self.config.data.caption_length)
 
     def vocabulary(self) -> list[str]:
-        """The pieces that Transform learned."""
+        """The vocabulary that Transform computed."""
         graph = tft.TFTransformOutput(self.transform_graph)
         return [piece.decode() for piece in graph.vocabulary_by_name(VOCABULARY)]
 
     def base_model(self) -> keras.Model:
-        """The trained model that this one builds on.
+        """The trained model on which this one builds.
 
         Raises:
-            ValueError: If it builds on none.
+            ValueError: There is no such model.
         """
         if self.base is None:
             raise ValueError(f"The training of {self.model} builds on no other model.")
         return load_model(self.base)
 
     def fit(self, training: keras.Model, batches: Batches, **options: Any) -> None:
-        """Train with this job's folders, the first phase from the weights that `warm_start` names."""
+        """Train with this job's folders; the first phase starts from the weights in `warm_start`."""
         if self.warm_start:
             self.start_from(self.warm_start, training)
             self.warm_start = None
         fit(training, batches, checkpoints=self.checkpoints, run_dir=self.run_dir, **options)
 
     def start_from(self, file: Path, training: keras.Model) -> None:
-        """Start from the weights of a saved model, or say why its shape does not allow that."""
+        """Start from the weights of a saved model, or log why their shapes do not allow that."""
         model, source = getattr(training, self.model), load_model(file)
         source = getattr(source, self.model, source)
         self.started = take_weights(model, source)
@@ -94,7 +95,7 @@ class Job:
         CONSOLE.print(f"  {self.model} starts from scratch, since it does not fit {file}: {why}", soft_wrap=True)
 
     def log(self, sentence: str, **values: Any) -> None:
-        """Say a sentence and keep values, if any, as a line of `metrics.jsonl`; of several workers, one does."""
+        """Print a sentence and append values, if any, to `metrics.jsonl`; with several workers, only the chief does."""
         if not is_chief():
             return
         CONSOLE.print(f"  {self.model}: {sentence}", soft_wrap=True)
@@ -105,5 +106,5 @@ class Job:
 
 
 def files(patterns: Sequence[str]) -> list[str]:
-    """The files that patterns match."""
+    """The files that match patterns."""
     return [file for pattern in patterns for file in sorted(tf.io.gfile.glob(pattern))]

@@ -1,4 +1,4 @@
-"""Records on disk become arrays."""
+"""Reading records from disk as arrays."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,11 +18,11 @@ READ_BATCH = 512
 def read_captioned(
     files: Sequence[str], *, picture_size: int, caption_length: int
 ) -> tuple[Captioned, list[Annotations]]:
-    """Read what Transform wrote: pictures with their captions, and what else is known of each.
+    """Read the output of Transform: pictures with their captions and annotations.
 
     Args:
-        files: TFRecord files of transformed examples, gzipped; records of plain text are left out.
-        picture_size: Side of the pictures.
+        files: Gzipped TFRecord files of transformed examples; records of plain text are skipped.
+        picture_size: Side of the pictures in pixels.
         caption_length: Ids in a caption.
     """
     images, captions = [np.zeros([0, picture_size, picture_size, 3], np.uint8)], []
@@ -35,12 +35,12 @@ def read_captioned(
 
 
 def read_captions(files: Sequence[str], *, caption_length: int) -> NDArray[np.int64]:
-    """The captions that `read_captioned` gives, int64[n, k, t], without their pictures."""
+    """The captions that `read_captioned` returns, int64[n, k, t], without their pictures."""
     return joined([ids.numpy() for _, ids, _ in captioned_records(files, caption_length)], caption_length)
 
 
 def joined(captions: Sequence[NDArray[np.int64]], caption_length: int) -> NDArray[np.int64]:
-    """Captions of batches, int64[b, k, t] each, as those of all pictures, with missing ones up to the largest k."""
+    """Concatenate the captions of batches, int64[b, k, t] each, padded with empty captions to the largest k."""
     most = max((column.shape[1] for column in captions), default=2)
     filling = [missing(len(column), most - column.shape[1], caption_length) for column in captions]
     rows = (np.concatenate(parts, axis=1) for parts in zip(captions, filling, strict=True))
@@ -48,7 +48,7 @@ def joined(captions: Sequence[NDArray[np.int64]], caption_length: int) -> NDArra
 
 
 def missing(rows: int, count: int, caption_length: int) -> NDArray[np.int64]:
-    """Captions that say nothing, int64[rows, count, t]."""
+    """Empty captions, int64[rows, count, t]."""
     return np.broadcast_to(np.array([START, END] + [PAD] * (caption_length - 2)), [rows, count, caption_length])
 
 
@@ -70,14 +70,14 @@ def captioned_records(files: Sequence[str], caption_length: int) -> Iterator[tup
 
 
 def in_rows(ids: tf.RaggedTensor, caption_length: int) -> tf.Tensor:
-    """Captions one after the other, int64[b, (k * t)], as int64[b, k, t] with missing ones up to the largest k."""
+    """Reshape concatenated captions, int64[b, (k * t)], to int64[b, k, t], padded with empty captions."""
     flat = ids.to_tensor(default_value=-1)
     rows = tf.reshape(flat, [tf.shape(flat)[0], tf.shape(flat)[1] // caption_length, caption_length])
     return tf.where(rows < 0, missing(1, 1, caption_length), rows)
 
 
 def read_lines(files: Sequence[str], tokenizer: Tokenizer) -> NDArray[np.int64]:
-    """The ids, int64[n, t], of records of plain text; transformed pictures in the files are left out."""
+    """The ids, int64[n, t], of records of plain text; transformed pictures in the files are skipped."""
     spec = {"line": tf.io.FixedLenFeature([], tf.string, default_value="")}
     rows = [np.zeros([0, tokenizer.length], np.int64)]
     for batch in records(files, spec):
@@ -91,6 +91,6 @@ def records(files: Sequence[str], spec: Mapping[str, object]) -> tf.data.Dataset
 
 
 def serialized(files: Sequence[str]) -> tf.data.Dataset:
-    """Examples as they lie in files, which are all gzipped or none, as their names tell."""
+    """Serialized examples from files, which are either all gzipped or none, according to their names."""
     compression = "GZIP" if files and files[0].endswith(".gz") else ""
     return tf.data.TFRecordDataset(list(files), compression_type=compression, num_parallel_reads=2)

@@ -1,4 +1,4 @@
-"""How each kind of model is trained on what a Trainer is given."""
+"""The training of each kind of model from the inputs of a Trainer."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from tfx_pipeline.training.records import read_lines
 def train_language_model(job: Job) -> LanguageModel:
     """Train the language model on captions, their pictures and tags, and lines of text.
 
-    Withheld captions calibrate it.
+    It is calibrated on held-out captions.
     """
     vocabulary = job.vocabulary()
     lines = read_lines(files(job.train_files), Tokenizer(vocabulary, job.config.data.caption_length))
@@ -42,7 +42,7 @@ def train_language_model(job: Job) -> LanguageModel:
 
 
 def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.bool_] | None:
-    """Tags by which each slot learns to tell a thing, and the last the whole; None where things outnumber the slots."""
+    """Tags of a thing for each slot but the last, which gets the picture's; None if there are too many things."""
     slots, most = job.config.language.slots, max((len(annotation.categories) for annotation in annotations), default=0)
     if most < slots:
         return tags_of(annotations, slots - 1)
@@ -53,7 +53,7 @@ def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.b
 
 
 def train_generator(job: Job) -> Drawer:
-    """Train the generator on pictures, the embeddings of their captions, and where and what their things are."""
+    """Train the generator on pictures, the embeddings of their captions, and the boxes and tags of their things."""
     data, annotations = job.captioned(NETWORKS[job.config.drawing.network].fineness)
     things = job.config.drawing.scenes.things
     data = data._replace(boxes=boxes_of(annotations, things), tags=tags_of(annotations, things))
@@ -61,5 +61,5 @@ def train_generator(job: Job) -> Drawer:
 
 
 def train_restorer(job: Job) -> Restorer:
-    """Train the restorer on pictures that it damages itself."""
+    """Train the restorer on clean pictures, which the training damages."""
     return learn_to_restore(job.captioned()[0].image, job.config, fit=job.fit)
