@@ -1,4 +1,4 @@
-"""Data sets in, the TFX pipeline that trains and judges the models, and its runners."""
+"""Dataset import, the TFX pipeline that trains and evaluates the models, and its runners."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ ARTIFACTS = ("Copies", "ModelCards", "Pictures")
 
 
 def __getattr__(name: str) -> Any:
-    """The own types of artifacts, since Kubeflow finds them by a package and a name alone."""
+    """The pipeline's own artifact types, which Kubeflow looks up by package and name."""
     if name not in ARTIFACTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from tfx_pipeline.components import artifacts

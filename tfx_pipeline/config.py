@@ -38,10 +38,10 @@ class Thresholds(Section):
         generator_psnr: Minimum PSNR between a drawing and the picture with the same caption.
         generator_ssim: Minimum SSIM of the same.
         generator_gain: Minimum gain in PSNR over a drawing from another picture's caption.
-        generator_over_mean: Least PSNR of a drawing above that of the mean training picture. Any number above 0 refuses
-            a generator that draws this picture; without a number, or below 0, losing to it is a warning.
-        generator_over_words: Least PSNR of a drawing above that of what ridge regression predicts from the words of its
-            caption. Sharp drawings may lose to such blurred pictures, so without a number it is a warning.
+        generator_over_mean: Minimum gain in PSNR over the mean training picture. Any value above 0 rejects a generator
+            that draws only this picture; without a value, or below 0, a negative gain is a warning.
+        generator_over_words: Minimum gain in PSNR over the picture that ridge regression predicts from the words of the
+            caption. Sharp drawings may lose to such blurred pictures, so without a value it is a warning.
         generator_agreement: Minimum caption agreement, 0 to 1: the share of other captions that match a drawing less
             well than its own, as measured by a small network; about 0.5 for a generator that ignores captions. If
             pictures with the same caption differ as much as photographs do, it says more than PSNR and SSIM.
@@ -145,7 +145,7 @@ class RunConfig(LearningConfig):
     """All settings of a run.
 
     Attributes:
-        seed: Seeds every random choice of the run.
+        seed: Seed of all random choices of the run.
     """
 
     data: Data = Data()
@@ -214,7 +214,7 @@ def load_config(profile: str, file: Path | None = None, start: str | None = None
             unless the file says otherwise; the number of steps is that of the profile.
 
     Raises:
-        ConfigError: If the profile or a setting does not exist, a value is out of range, or the file cannot be read.
+        ConfigError: The profile or a setting does not exist, a value is out of range, or the file cannot be read.
     """
     if profile not in PROFILES:
         raise ConfigError(f"There is no profile {profile!r}: choose one of {', '.join(PROFILES)}.")
@@ -231,7 +231,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     """The settings of a TOML file.
 
     Raises:
-        ConfigError: If it cannot be read.
+        ConfigError: The file cannot be read.
     """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -243,7 +243,7 @@ def validated(settings: dict[str, Any]) -> RunConfig:
     """Settings as a config.
 
     Raises:
-        ConfigError: If a setting does not exist or a value is out of range.
+        ConfigError: A setting does not exist, or a value is out of range.
     """
     try:
         return RunConfig.model_validate(settings)
@@ -252,8 +252,8 @@ def validated(settings: dict[str, Any]) -> RunConfig:
 
 
 def pretrained_sizes() -> dict[str, Any]:
-    """The settings of the pretrained weights, but for how long and from which seed they were trained."""
-    # Not by importing their package, which loads TensorFlow.
+    """The settings of the pretrained weights, without numbers of steps and seed."""
+    # Without importing their package, which loads TensorFlow.
     text = (files("models") / "pretrained" / "settings.toml").read_text(encoding="utf-8")
     return without_steps(LearningConfig.model_validate(tomllib.loads(text)).model_dump(exclude={"seed"}))
 
@@ -268,7 +268,7 @@ def without_steps(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def only(config: RunConfig, names: Sequence[str]) -> LearningConfig:
-    """The settings of these names, sections or dotted, with the defaults for all others."""
+    """The settings with these names, sections or dotted names, with the defaults for all others."""
     chosen: dict[str, Any] = {}
     for name in names:
         section, _, setting = name.partition(".")
@@ -278,7 +278,7 @@ def only(config: RunConfig, names: Sequence[str]) -> LearningConfig:
 
 
 def merged(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Nested dictionaries laid over one another, the second on top."""
+    """Merge nested dictionaries; values of the second take precedence."""
     both = {**base, **overrides}
     for name in base.keys() & overrides.keys():
         if isinstance(base[name], dict) and isinstance(overrides[name], dict):

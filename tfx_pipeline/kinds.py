@@ -150,10 +150,10 @@ RESTORER = Kind(
 )
 KINDS = {kind.name: kind for kind in (LANGUAGE_MODEL, GENERATOR, RESTORER)}
 FUSED = "text_to_image"
-"""What their composition is called."""
+"""The name of the fused model."""
 FUSED_USE = "Turns a prompt in English or Chinese into a picture: completes the caption, draws it, refines the drawing."
 FUSED_FROM = (GENERATOR.name, RESTORER.name)
-"""What it is composed of; the generator holds its language model."""
+"""Its parts; the generator contains its language model."""
 
 
 def keras_file(folder: Path, kind: str) -> Path:

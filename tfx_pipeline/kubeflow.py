@@ -1,8 +1,8 @@
-"""The pipeline for Kubeflow Pipelines 2 and Vertex AI: compiled here, and what its containers run there.
+"""The pipeline for Kubeflow Pipelines 2 and Vertex AI: its compilation, and the entry point of its containers.
 
-Artifacts lie in a bucket, which every container sees as a folder, by the convention of Kubeflow's own SDK:
-`gs://bucket/x` is `/gcs/bucket/x`, and likewise for S3 and MinIO. So components read and write plain files, as they do
-on one machine: `python -m tfx_pipeline.kubeflow` translates for them.
+Artifacts are in a bucket, which is mounted in every container by the convention of Kubeflow's SDK: `gs://bucket/x` is
+`/gcs/bucket/x`, and likewise for S3 and MinIO. `python -m tfx_pipeline.kubeflow` translates between the two, so that
+components read and write plain files as on one machine.
 """
 
 import json
@@ -19,14 +19,14 @@ INVOCATION = "--json_serialized_invocation_args"
 
 
 def compile_pipeline(pipeline: Any, image: str, file: Path, *, claim: str = "", mount: str = "") -> int:
-    """Write a pipeline for Kubeflow, and read it again with Kubeflow's own loader.
+    """Compile a pipeline for Kubeflow, and check that Kubeflow's own loader can read it.
 
     Args:
-        pipeline: As `create_pipeline` lays it out without history; its components are renamed.
-        image: What every container runs.
-        file: The YAML to write.
+        pipeline: A result of `create_pipeline` without history; its components are renamed.
+        image: The image of all containers.
+        file: The YAML file to write.
         claim: A PersistentVolumeClaim that every container mounts; none if empty.
-        mount: Where.
+        mount: The path of the mount.
 
     Returns:
         The number of tasks.
@@ -52,33 +52,33 @@ def compile_pipeline(pipeline: Any, image: str, file: Path, *, claim: str = "", 
 
 
 def task_name(name: str) -> str:
-    """A component's name as Kubernetes takes it, such as `trainer-language-model`."""
+    """A component's name in Kubernetes, such as `trainer-language-model`."""
     return re.sub(r"[._]", "-", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name)).lower()
 
 
 def mounting(executors: Sequence[str], claim: str, mount: str) -> dict[str, Any]:
-    """Kubernetes' part of a compiled pipeline: every container mounts a claim."""
+    """The Kubernetes section of a compiled pipeline, in which every container mounts a claim."""
     mounts = {name: {"pvcMount": [{"constant": claim, "mountPath": mount}]} for name in executors}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": mounts}}}}
 
 
 def as_path(text: str) -> str:
-    """The folder where a container sees a place in a bucket; anything else as it is."""
+    """Translate the URL of a bucket to the path in a container; other texts are returned unchanged."""
     return swapped(text, MOUNTS.items())
 
 
 def as_url(text: str) -> str:
-    """The place in a bucket that a container sees as a folder; anything else as it is."""
+    """Translate the path in a container to the URL of a bucket; other texts are returned unchanged."""
     return swapped(text, [(folder, scheme) for scheme, folder in MOUNTS.items()])
 
 
 def swapped(text: str, pairs: Any) -> str:
-    """A text that begins with the second of a pair in the place of the first."""
+    """Replace the beginning of a text, if it is the first of a pair, by the second."""
     return next((new + text.removeprefix(old) for old, new in pairs if text.startswith(old)), text)
 
 
 def translated(value: Any, translate: Any) -> Any:
-    """JSON in which every string is translated that is the `uri` or the `outputFile` of something."""
+    """Translate all strings under the keys `uri` and `outputFile` of a JSON value."""
     if isinstance(value, list):
         return [translated(item, translate) for item in value]
     if not isinstance(value, dict):
@@ -93,7 +93,7 @@ def execute(arguments: list[str]) -> int:
     """Run one component in its container, with TFX's own entry point.
 
     Args:
-        arguments: As the compiled pipeline gives them, with Kubeflow's description of the task filled in.
+        arguments: The arguments in the compiled pipeline, with Kubeflow's description of the task.
 
     Returns:
         The exit code.
@@ -112,7 +112,7 @@ def execute(arguments: list[str]) -> int:
 
 
 def every_output(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """The artifacts that a task is to write."""
+    """The output artifacts of a task."""
     return [item for output in task["outputs"].get("artifacts", {}).values() for item in output["artifacts"]]
 
 

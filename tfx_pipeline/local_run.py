@@ -1,4 +1,4 @@
-"""Run the pipeline here, say what it is doing, and sum up what came of it."""
+"""Running the pipeline on this machine, with progress and a summary of the outcome."""
 
 import hashlib
 import logging
@@ -42,15 +42,15 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
         run: The run.
-        verdicts: Of each model.
-        refusal: Why nothing was pushed; empty where everything was.
-        drift: What was further from the last run's data than the settings allow; empty for nothing.
-        seconds: How long it took.
-        new: Whether there was anything new; otherwise `run` is the one that had seen it all.
+        verdicts: The verdicts on the models.
+        refusal: Why nothing was pushed; empty if everything was.
+        drift: What exceeds the drift that the settings allow; empty for nothing.
+        seconds: Duration in seconds.
+        new: Whether there was anything new; otherwise `run` is an earlier run on the same data and settings.
     """
 
     run: Run
@@ -63,7 +63,7 @@ class Outcome:
 
     @property
     def blessed(self) -> bool:
-        """Whether everything was blessed and stands pushed."""
+        """Whether everything was blessed and is still pushed."""
         return not self.refusal
 
 
@@ -76,20 +76,20 @@ def run_local(
     beam: Sequence[str] = IN_PROCESS,
     say: Say = print,
 ) -> Outcome:
-    """Run the whole pipeline with LocalDagRunner, in this process but for what Beam does elsewhere.
+    """Run the whole pipeline with LocalDagRunner, in this process except for what Beam runs elsewhere.
 
     Args:
-        root: Where everything is kept.
-        data: The data-set folder, or a folder of spans, of which the newest are taken.
+        root: The root folder of the runs.
+        data: The dataset folder, or a folder of spans, of which the newest are used.
         config: All settings.
-        text: Further lines for the language model.
-        beam: Arguments for Beam, as `tfx_pipeline.engines.beam_args` gives them.
-        say: Told a line for each component as it starts.
+        text: A file of further lines for the language model.
+        beam: Arguments for Beam; see `tfx_pipeline.engines.beam_args`.
+        say: Called with a line for each component as it starts.
 
     Raises:
-        DataSetError: If the folder cannot be trained on.
-        DriftError: If the data have drifted and the settings say to stop.
-        RunError: If a component fails, another run is under way in the root, or the root is damaged or not writable.
+        DataSetError: The folder cannot be used for training.
+        DriftError: The data have drifted, and the settings say to stop.
+        RunError: A component fails, another run is in progress in the root, or the root is damaged or not writable.
     """
     started = time.monotonic()
     root.path.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def run_local(
         memory = PeakMemory()
         with narrated(root, say, memory.begin) as log:
             try:
-                # From inside, no recorded path depends on the root's name or place, so both may change.
+                # From inside the root, recorded paths are relative, so the root can be renamed or moved.
                 with chdir(root.path):
                     execute(lay_out(pictures, lines, config, beam), root, log)
             except (DataSetError, DriftError, RunError) as error:
@@ -120,7 +120,7 @@ def run_local(
 
 
 def lay_out(pictures: Source, text: Source | None, config: RunConfig, beam: Sequence[str]) -> tfx.dsl.Pipeline:
-    """The pipeline of the root that is the working folder."""
+    """The pipeline with the working directory as its root."""
     here = Root(Path())
     start = start_of(here, pictures, text, config)
     relocate_artifacts(seen_by_beam(here, beam))
@@ -128,13 +128,13 @@ def lay_out(pictures: Source, text: Source | None, config: RunConfig, beam: Sequ
 
 
 def outcome(run: Run, started: float, report: Path | None = None, *, new: bool = True) -> Outcome:
-    """Sum up a run that began at a time of the monotonic clock."""
+    """The outcome of a run that started at a time of the monotonic clock."""
     judged = verdicts(run)
     return Outcome(run, judged, refusal(run, judged), drift(run), time.monotonic() - started, report, new)
 
 
 def last_on(root: Root, pictures: Source, text: Source | None, config: RunConfig) -> Run | None:
-    """The last run that ended, if these data and settings were its own and what it pushed still stands."""
+    """The last finished run, if it had the same data and settings and its models are still pushed."""
     if not root.metadata.is_file():
         return None
     run = next((run for run in History(root).runs() if run.state == "done"), None)
@@ -146,7 +146,7 @@ def last_on(root: Root, pictures: Source, text: Source | None, config: RunConfig
 
 
 def learned_from(pictures: Source, text: Source | None) -> tuple[str | None, str | None]:
-    """Fingerprints of the data of a run to come."""
+    """Fingerprints of the data of the next run."""
     return pictures.fingerprint, text.fingerprint if text else None
 
 
@@ -156,10 +156,10 @@ def origin(run: Run) -> tuple[str | None, str | None]:
 
 
 def source_of(data: Path, config: RunConfig, say: Say = lambda _: None) -> Source:
-    """Look at the data: which spans there are, what they hold, and what can be judged by itself.
+    """Inspect the data: its spans, their fingerprint, and the slices for the evaluation.
 
     Raises:
-        DataSetError: If there is no folder, or no captions in it.
+        DataSetError: There is no folder, or it has no captions.
     """
     spans = newest_spans(data, config.retraining.window)
     reading = read_spans(data, spans, limits=ReadLimits(max_share=config.data.max_quarantine), decode=False)
@@ -171,16 +171,16 @@ def source_of(data: Path, config: RunConfig, say: Say = lambda _: None) -> Sourc
 
 
 def start_of(root: Root, pictures: Source, text: Source | None, config: RunConfig) -> Start:
-    """What the trainings of a run to come start from, as `retraining.start` says."""
+    """The initial weights for the next run, according to `retraining.start`."""
     if config.retraining.start == "pretrained":
         return pretrained_start()
     return Start(last_pushed(root, pictures, text)) if config.retraining.start == "last" else FROM_SCRATCH
 
 
 def last_pushed(root: Root, pictures: Source, text: Source | None) -> dict[str, str]:
-    """The Model artifacts of the last run that pushed after learning from other data; none where there is no such run.
+    """The Model artifacts of the last run on other data that pushed its models; empty if there is no such run.
 
-    What learned from the same data is passed over, so that the same command finds its own trainings in the cache.
+    Runs on the same data are skipped, so that the same command finds its own trainings in the cache.
     """
     if not root.metadata.is_file():
         return {}
@@ -192,8 +192,8 @@ def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
     """Run a pipeline to its end.
 
     Raises:
-        DataSetError, DriftError: As the components raise them.
-        RunError: If a component fails otherwise.
+        DataSetError, DriftError: Raised by a component.
+        RunError: A component fails for another reason.
     """
     try:
         tfx.orchestration.LocalDagRunner().run(pipeline)
@@ -210,13 +210,13 @@ def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
 
 
 def drift(run: Run) -> str:
-    """What has drifted too far in a run, as clauses; empty for nothing."""
+    """What has drifted too far in a run, as clauses; empty if nothing has."""
     step = run.step("DriftCheck")
     return str(step.outputs[0].properties.get("drift", "")) if step and step.outputs else ""
 
 
 def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
-    """Write the report of the newest run; one that cannot be written must not spoil the run."""
+    """Write the report of the newest run; if this fails, the run does not."""
     try:
         file = write_report(root, History(root).run("latest"), remarks)
     except Exception as error:
@@ -231,23 +231,23 @@ def file_fingerprint(file: Path) -> str:
     """A hash of a text file's bytes.
 
     Raises:
-        DataSetError: If it cannot be read, or its encoding is not known.
+        DataSetError: The file cannot be read, or its encoding is unknown.
     """
     text_lines(file)
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, closed with a full stop."""
+    """The first line of an error's message, with a full stop."""
     lines = str(error).strip().splitlines() or ["no message."]
     return lines[0] if lines[0].endswith(".") else f"{lines[0]}."
 
 
 class LogFile(logging.FileHandler):
-    """A log that a full disk leaves incomplete, without a word of its own."""
+    """A log file that ignores errors when the disk is full."""
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Let the run tell of the disk."""
+        """Ignore the error, which the run reports."""
 
 
 class Narrator(logging.Handler):
@@ -262,7 +262,7 @@ class Narrator(logging.Handler):
         self.started = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say which component starts."""
+        """Print the name of a component that starts."""
         words = record.getMessage().split()
         if words[:1] == ["Component"] and words[-2:] == ["is", "running."]:
             self.count += 1
@@ -274,9 +274,9 @@ class Narrator(logging.Handler):
 
 @contextmanager
 def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iterator[Path]:
-    """Keep what the libraries say in a file, and say aloud which component runs; yields the file.
+    """Write the log records of all libraries to a file, and report which component runs; yields the file.
 
-    `begins` is told the name of each component as it starts.
+    `begins` is called with the name of each component as it starts.
     """
     root.logs.mkdir(exist_ok=True)
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
@@ -302,6 +302,6 @@ def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iter
 
 
 def last_component(log: Path) -> str:
-    """The component that the log saw start last."""
+    """The component that started last, according to the log."""
     lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.endswith(" is running.")]
     return lines[-1].split()[-3] if lines else "The pipeline"

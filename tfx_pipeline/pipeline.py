@@ -1,4 +1,4 @@
-"""The pipeline, as a pure function of what it is given; runners bind it to a place."""
+"""The pipeline as a pure function of its arguments, which runners execute."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,14 +32,14 @@ NAME = "easel"
 
 @dataclass(frozen=True)
 class Source:
-    """Something to train on.
+    """A source of training data.
 
     Attributes:
         path: A folder or a file.
-        fingerprint: Of its contents, by which the cache knows it.
-        spans: Names of the spans that are read in the folder; none where it is a data set itself.
-        slices: What of it is judged by itself.
-        attributes: Names of the attributes that are kept to slice by, whatever `slices` come of them.
+        fingerprint: The fingerprint of its contents, which is part of the cache key.
+        spans: Names of the spans to read in the folder; empty if it is a dataset itself.
+        slices: The slices for the evaluation.
+        attributes: Names of the attributes that are kept for slicing, even if no slice is large enough.
     """
 
     path: Path
@@ -51,12 +51,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Start:
-    """What trainings start from.
+    """The initial state of trainings.
 
     Attributes:
-        weights: Of each kind, a Model artifact's folder or pretrained weights by their `models.pretrained.origin`; a
-            kind without an entry is trained from scratch.
-        pieces: What the vocabulary keeps whether or not the data have it, in its order.
+        weights: For each kind, the folder of a Model artifact, or pretrained weights by their
+            `models.pretrained.origin`; a kind without an entry is trained from scratch.
+        pieces: Pieces that the vocabulary contains in any case, in order.
     """
 
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -67,12 +67,12 @@ FROM_SCRATCH = Start()
 
 
 def pretrained_start() -> Start:
-    """The weights in `models.pretrained`, with the words that they know."""
+    """The weights in `models.pretrained`, with their vocabulary."""
     return Start({name: pretrained.origin(name) for name in KINDS}, tuple(pretrained.pieces()))
 
 
 class Reading(NamedTuple):
-    """The components up to the check for drift, which is the last of them, and what they hand on."""
+    """The components up to the DriftCheck, and their outputs."""
 
     nodes: list[BaseNode]
     examples: BaseChannel
@@ -80,7 +80,7 @@ class Reading(NamedTuple):
 
 
 class DataSteps(NamedTuple):
-    """Everything before the Trainers: the components, and what they hand on."""
+    """The components before the Trainers, and their outputs."""
 
     nodes: list[BaseNode]
     examples: BaseChannel
@@ -107,17 +107,17 @@ def create_pipeline(
     beam: Sequence[str] = IN_PROCESS,
     history: bool = True,
 ) -> tfx.dsl.Pipeline:
-    """Lay out all components, from a folder of captioned pictures to pushed models.
+    """Create all components, from a folder of captioned pictures to pushed models.
 
     Args:
-        root: Where artifacts, metadata, backups and pushed models go.
-        pictures: The data-set folder.
+        root: The root folder of artifacts, metadata, backups and pushed models.
+        pictures: The dataset folder.
         config: All settings.
         text: A file of further text lines for the language model.
-        start: What the trainings start from.
-        commit: Of this code, for the model cards.
-        beam: Arguments for Beam, as `tfx_pipeline.engines.beam_args` gives them.
-        history: Whether there is a store of metadata in which the last run is found, to compare the new one with.
+        start: The initial state of the trainings.
+        commit: The commit of this code, for the model cards.
+        beam: Arguments for Beam; see `tfx_pipeline.engines.beam_args`.
+        history: Whether a metadata store contains earlier runs to compare with.
     """
     steps = data_steps(root, pictures, config, known_pieces=start.pieces, history=history)
     nodes, examples, transformed = [*steps.nodes], steps.examples, steps.transformed
@@ -184,14 +184,14 @@ def create_pipeline(
 def data_steps(
     root: Root, pictures: Source, config: RunConfig, *, known_pieces: Sequence[str] = (), history: bool = True
 ) -> DataSteps:
-    """Lay out the components from a folder of captioned pictures to what the Trainers read."""
+    """Create the components from a folder of captioned pictures to the inputs of the Trainers."""
     nodes, examples, schema = reading_steps(root, pictures, config, history=history)
     finest = NETWORKS[config.drawing.network].fineness * config.data.picture_size
     transform = tfx.components.Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="tfx_pipeline.ingesting.preprocessing.preprocessing_fn",
-        # Of pictures as bytes they would say nothing, and take most of the time.
+        # Statistics of encoded pictures are useless and would take most of the time.
         disable_statistics=True,
         custom_config={
             "picture_size": finest,
@@ -205,7 +205,7 @@ def data_steps(
 
 
 def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: bool = True) -> Reading:
-    """Lay out the components from a folder of captioned pictures to the check for drift."""
+    """Create the components from a folder of captioned pictures to the DriftCheck."""
     examples = FolderExampleGen(
         folder=str(pictures.path),
         fingerprint=pictures.fingerprint,
@@ -234,7 +234,7 @@ def reading_steps(root: Root, pictures: Source, config: RunConfig, *, history: b
 
 
 def bound(root: Root, nodes: Sequence[BaseNode], beam: Sequence[str] = IN_PROCESS) -> tfx.dsl.Pipeline:
-    """A pipeline of these components, bound to the places of a root and to Beam's engine."""
+    """A pipeline of these components with the folders of a root and a Beam runner."""
     return tfx.dsl.Pipeline(
         pipeline_name=NAME,
         pipeline_root=str(seen_by_beam(root, beam).pipeline),
@@ -246,10 +246,10 @@ def bound(root: Root, nodes: Sequence[BaseNode], beam: Sequence[str] = IN_PROCES
 
 
 def seen_by_beam(root: Root, beam: Sequence[str] = IN_PROCESS) -> Root:
-    """A root by the path under which components and Beam read and write artifacts.
+    """The root with a path that components and Beam can use to read and write artifacts.
 
-    Beam makes paths absolute and then reads brackets and asterisks in them as a pattern, so a relative root goes by
-    `/proc/self/cwd`, in which its name does not occur. Workers elsewhere do not share the working folder.
+    Beam makes paths absolute and then reads brackets and asterisks in them as a pattern, so a relative root is replaced
+    by `/proc/self/cwd`, which does not contain its name. Remote workers do not share the working directory.
     """
     if is_in_process(beam) and INSIDE.exists():
         return Root(INSIDE / root.path)
@@ -257,7 +257,7 @@ def seen_by_beam(root: Root, beam: Sequence[str] = IN_PROCESS) -> Root:
 
 
 def accepted_statistics() -> BaseNode:
-    """The statistics of the data that the last run went on with."""
+    """The statistics of the data that the last run accepted."""
     return tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestArtifactStrategy,
         statistics=tfx.dsl.Channel(
@@ -277,7 +277,7 @@ def trainer(
     base: BaseChannel | None,
     warm_start: str,
 ) -> BaseNode:
-    """The Trainer of one model. Only the settings that it reads enter its cache key."""
+    """The Trainer of one model. Only the settings that it reads are part of its cache key."""
     return tfx.components.Trainer(
         run_fn="tfx_pipeline.components.training.train",
         examples=data,
@@ -305,7 +305,7 @@ def exporter(kind: Kind, transformed: BaseChannel, trained: BaseNode, config: Ru
 
 
 def latest_blessed(name: str) -> BaseNode:
-    """The last blessed model of this name, which a new one is compared with."""
+    """The last blessed model with this name, the baseline of a new one."""
     return tfx.dsl.Resolver(
         strategy_class=tfx.dsl.experimental.LatestBlessedModelStrategy,
         model=tfx.dsl.Channel(
@@ -327,7 +327,7 @@ def evaluator(
     config: RunConfig,
     slices: Sequence[Slice],
 ) -> BaseNode:
-    """The Evaluator of one model, on the eval split; without a baseline it is held to the thresholds alone."""
+    """The Evaluator of one model on the eval split; without a baseline, it applies only absolute thresholds."""
     return tfx.components.Evaluator(
         examples=examples,
         example_splits=["eval"],

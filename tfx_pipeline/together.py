@@ -1,8 +1,8 @@
-"""Trainings that several machines share, as one `easel run` and an `easel worker` on each of the others.
+"""Trainings shared by several machines: `easel run` on one, and `easel worker` on each of the others.
 
-The chief, which is the machine of the run, writes down what is to be trained, in a file that all machines see. A worker
-takes part in what the file says for as long as it says so, and writes nothing. On every machine, each training is a
-process of its own, since TensorFlow joins a cluster once in a process and before it computes anything.
+The chief, the machine of `easel run`, describes the training in a file on shared storage. A worker takes part as long
+as the file exists, and writes no files. On every machine, each training is a process of its own, because TensorFlow can
+join a cluster only once per process and before any computation.
 """
 
 import json
@@ -26,24 +26,24 @@ from tfx_pipeline.runs.root import Root
 
 PROGRAM = "tfx_pipeline.components.training_process"
 GONE = 3
-"""Exit code of a training that another machine has left."""
+"""Exit code of a training if another machine has died."""
 POLL = 0.5
 TO_CONNECT = 5.0
 TO_LEAVE = 60.0
-"""Seconds that machines have to leave the training before."""
+"""Timeout in seconds for machines to leave the previous training."""
 TO_JOIN = 600.0
-"""Seconds that workers have to join; they import TensorFlow first."""
+"""Timeout in seconds for workers to join, which includes importing TensorFlow."""
 
 
 @dataclass(frozen=True)
 class SharedTraining:
-    """A training that several machines share.
+    """A training shared by several machines.
 
     Attributes:
-        model: What is trained.
-        workers: Each machine as host:port, the chief first.
-        arguments: What TFX gives the Trainer, as JSON has it.
-        id: Tells it from all others.
+        model: The name of the trained model.
+        workers: The machines as host:port, the chief first.
+        arguments: TFX's arguments of the Trainer as JSON.
+        id: A unique id.
     """
 
     model: str
@@ -53,7 +53,7 @@ class SharedTraining:
 
 
 def read(file: Path) -> SharedTraining | None:
-    """The training that is under way; None where there is none."""
+    """The training in progress; None if there is none."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def read(file: Path) -> SharedTraining | None:
 
 
 def write(file: Path, training: SharedTraining) -> None:
-    """Let the workers join a training; the file appears whole."""
+    """Publish a training for the workers; the file is written atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     new.write_text(json.dumps(asdict(training)), encoding="utf-8")
@@ -73,10 +73,10 @@ def lead(file: Path, training: SharedTraining) -> None:
     """Train as the chief, with the workers that read a file.
 
     Raises:
-        WorkerError: If a worker does not come, or has gone.
-        RuntimeError: If the training fails otherwise.
+        WorkerError: A worker did not join, or has died.
+        RuntimeError: The training fails for another reason.
     """
-    # What a killed run left behind would hold its workers.
+    # A file left by a killed run would keep its workers waiting.
     file.unlink(missing_ok=True)
     await_silence(training.workers)
     write(file, training)
@@ -95,15 +95,15 @@ def lead(file: Path, training: SharedTraining) -> None:
 
 
 def join(root: Path, address: str, say: Callable[[str], None]) -> None:
-    """Take part in every training of a root, until this process is ended.
+    """Take part in every training of a root until this process is terminated.
 
     Args:
-        root: The folder of the runs, as this machine sees it.
-        address: This machine among the workers, host:port.
-        say: Told what is joined, and how it ended.
+        root: The root folder of the runs on this machine.
+        address: host:port of this machine in the list of workers.
+        say: Called with a line for each training that is joined, and for its end.
 
     Raises:
-        ConfigError: If a training does not name this machine.
+        ConfigError: This machine is not among the workers of a training.
     """
     file, last = Root(root).shared_training, None
     while True:
@@ -116,10 +116,10 @@ def join(root: Path, address: str, say: Callable[[str], None]) -> None:
 
 
 def take_part(root: Path, file: Path, training: SharedTraining, address: str) -> str:
-    """Train as a worker for as long as the file says so, and return how it ended.
+    """Train as a worker as long as the file exists, and return how the training ended.
 
     Raises:
-        ConfigError: If the training does not name this machine.
+        ConfigError: This machine is not among the workers of the training.
     """
     if address not in training.workers[1:]:
         raise ConfigError(
@@ -137,13 +137,13 @@ def take_part(root: Path, file: Path, training: SharedTraining, address: str) ->
 
 
 def ending(code: int, last: str = "") -> str:
-    """Why a process of a training ended, from its exit code and the last line that it printed."""
+    """Why the process of a training ended, from its exit code and its last line of output."""
     return last if code > 0 and last else f"The training's process ended with exit code {code}."
 
 
 @contextmanager
 def started(training: SharedTraining, number: int, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """The process that trains on one of the machines; it ends with the context, and with this process."""
+    """The training process of this machine; it ends with the context and with this process."""
     environment = os.environ | {"TF_CONFIG": str(Cluster(training.workers, number))}
     command = [sys.executable, "-m", PROGRAM]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, text=True, **options) as process:
@@ -157,20 +157,20 @@ def started(training: SharedTraining, number: int, **options: Any) -> Iterator[s
 
 
 def await_silence(workers: Sequence[str]) -> None:
-    """Wait until all machines have left the training before.
+    """Wait until all machines have left the previous training.
 
     Raises:
-        RuntimeError: If something goes on listening.
+        RuntimeError: The port of a machine is still in use.
     """
     if still := waited_for(workers, TO_LEAVE, lambda address: not answers(address)):
         raise RuntimeError(f"Something listens at {' and '.join(still)} already: name a free port of that machine.")
 
 
 def await_workers(workers: Sequence[str]) -> None:
-    """Wait until all workers are there.
+    """Wait until all workers have joined.
 
     Raises:
-        WorkerError: If some do not come.
+        WorkerError: Some workers did not join.
     """
     if absent := [address for address in workers[1:] if not answers(address)]:
         print(f"  waiting for {', '.join(absent)} (easel worker)", file=sys.stderr, flush=True)
@@ -182,7 +182,7 @@ def await_workers(workers: Sequence[str]) -> None:
 
 
 def waited_for(workers: Sequence[str], seconds: float, wanted: Callable[[str], bool]) -> list[str]:
-    """The workers that are not as they are wanted when the time is up."""
+    """The workers that do not meet a condition after the timeout."""
     deadline = time.monotonic() + seconds
     while (others := [address for address in workers if not wanted(address)]) and time.monotonic() < deadline:
         time.sleep(POLL)

@@ -1,4 +1,4 @@
-"""The types of artifacts that TFX has none for."""
+"""The pipeline's own artifact types."""
 
 from tfx.types import Artifact
 

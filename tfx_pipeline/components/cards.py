@@ -1,4 +1,4 @@
-"""The writer of model cards."""
+"""The component that writes model cards."""
 
 from pathlib import Path
 
@@ -35,9 +35,9 @@ def CardWriter(
     cards: OutputArtifact[ModelCards],
     **inputs: Artifact,
 ) -> None:
-    """Write a card for each model of a run: those that were judged, and the fused one with the numbers of all.
+    """Write a card for each evaluated model of a run, and for the fused model with the metrics of all.
 
-    Beside the card of a model that makes pictures lies `<model>.png`, a sheet of samples.
+    For a model that makes pictures, a sheet of samples is written to `<model>.png`.
     """
     metrics = {name: metrics_by_slice(inputs[name].uri) for name in KINDS}
     origins = {name: read_origin(model_path(inputs[f"{name}_model"])) for name in KINDS}
@@ -66,7 +66,7 @@ def CardWriter(
 
 
 def write_samples(kind: Kind, inputs: dict[str, Artifact], file: Path) -> Samples | None:
-    """Write a sheet of the pictures that a model's Gallery kept; None where there is no Gallery, or it kept none."""
+    """Write a sheet of pictures from a model's Gallery; None if there is no Gallery or it is empty."""
     exhibits = read_exhibits(inputs[f"{kind.name}_pictures"].uri) if kind.makes else None
     if exhibits is None:
         return None

@@ -1,4 +1,4 @@
-"""The check of a generator's drawings for copies of training pictures."""
+"""The component that checks a generator's drawings for copies of training pictures."""
 
 from pathlib import Path
 
@@ -21,9 +21,9 @@ def CopyCheck(
     copies: OutputArtifact[Copies],
     blessing: OutputArtifact[ModelBlessing],
 ) -> None:
-    """Bless a model of whose drawings no more than a share `most` are copies of training pictures.
+    """Bless a model if at most a share `most` of its drawings are copies of training pictures.
 
-    The share that looks like copies among withheld real pictures is taken off first, since data may repeat itself.
+    The share of held-out real pictures that look like copies is subtracted first, because data may contain duplicates.
     `examples` are transformed ones; `pictures` come from the model's Gallery.
     """
     Path(copies.uri).mkdir(parents=True, exist_ok=True)

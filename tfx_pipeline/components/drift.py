@@ -1,4 +1,4 @@
-"""The check of new data against those of the last run."""
+"""The component that compares new data with those of the last run."""
 
 import shutil
 from pathlib import Path
@@ -20,12 +20,12 @@ def DriftCheck(
     accepted: OutputArtifact[ExampleStatistics],
     last: InputArtifact[ExampleStatistics] = None,
 ) -> None:
-    """Hold the statistics of the data against those of the last run, and its training split against the other.
+    """Compare the statistics of the data with those of the last run, and the training split with the eval split.
 
-    `accepted` keeps the statistics and a sheet of pictures for the next run to compare with.
+    `accepted` stores the statistics and a sheet of pictures for the comparison in the next run.
 
     Raises:
-        DriftError: If something has drifted too far and `limits` says to stop.
+        DriftError: Something has drifted too far, and `limits` says to stop.
     """
     allowed = Limits.model_validate_json(limits)
     before = None if last is None else Path(last.uri)
@@ -44,7 +44,7 @@ def DriftCheck(
 
 
 def keep(statistics: Artifact, examples: Artifact, accepted: Artifact) -> None:
-    """Copy the statistics and draw the sheet of pictures."""
+    """Copy the statistics, and write the sheet of pictures."""
     accepted.split_names = statistics.split_names
     accepted.span = statistics.span
     shutil.copytree(statistics.uri, accepted.uri, dirs_exist_ok=True)

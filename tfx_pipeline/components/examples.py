@@ -1,4 +1,4 @@
-"""ExampleGen components: a folder of captioned pictures, or lines of text, become tf.train.Examples."""
+"""ExampleGen components, which convert a folder of captioned pictures, or lines of text, to tf.train.Examples."""
 
 import hashlib
 from pathlib import Path
@@ -34,7 +34,7 @@ from tfx_pipeline.ingesting.examples import (
 from tfx_pipeline.ingesting.slices import ATTRIBUTE, in_tenth
 
 ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
-# Of a file that could not be read.
+# The digest of a file that could not be read.
 NO_DIGEST = hashlib.sha256(b"").digest()
 
 
@@ -48,13 +48,13 @@ def FolderExampleGen(
     attributes: Parameter[str] = "",
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Read a data-set folder, or spans in it, into the splits `train` and `eval`.
+    """Read a dataset folder, or spans in it, into the splits `train` and `eval`.
 
-    Entries marked as withheld are the eval split; where none is marked, a tenth by the hash of the file name is.
-    `spans` and `attributes` are names with spaces between them; the attributes are kept, to slice by.
+    Entries marked as withheld form the eval split; if none is marked, it is a tenth, chosen by the hash of file names.
+    `spans` and `attributes` are names separated by spaces; the attributes are kept for slicing.
 
     Raises:
-        DataSetError: If too many entries are unusable, none is left, or the contents no longer have the fingerprint.
+        DataSetError: Too many entries are unusable, none is left, or the contents have another fingerprint.
     """
     root, names = Path(folder), spans.split()
     reading = read_spans(root, names, limits=ReadLimits(max_share=max_quarantine), decode=False)
@@ -84,7 +84,7 @@ def TextExampleGen(
     examples: OutputArtifact[Examples],
     beam_pipeline: BeamComponentParameter[beam.Pipeline] = None,
 ) -> None:
-    """Read a file, one text a line, into the splits `train` and `eval`; blank lines are left out."""
+    """Read a file with one text per line into the splits `train` and `eval`; blank lines are skipped."""
     prepare(examples, fingerprint=fingerprint)
     with beam_pipeline as pipeline:
         lines = pipeline | "File" >> beam.Create([file]) | "Lines" >> beam.FlatMap(text_lines)
@@ -95,10 +95,10 @@ def TextExampleGen(
 
 
 def finish(examples: Examples, reading: Reading, outcomes: list[Any], fingerprint: str, max_quarantine: float) -> None:
-    """Hold what was read against what was expected, and record it.
+    """Check what was read against what was expected, and record it.
 
     Raises:
-        DataSetError: If too many pictures were refused, the folder has changed since its fingerprint was taken, or
+        DataSetError: Too many pictures were quarantined, the folder has changed since its fingerprint was computed, or
             Beam's workers do not see it.
     """
     digests = [bytes.fromhex(digest) for _, digest, _ in outcomes]
@@ -127,7 +127,7 @@ def finish(examples: Examples, reading: Reading, outcomes: list[Any], fingerprin
 
 
 def prepare(examples: Examples, **properties: int | str) -> None:
-    """Make the folder, name the splits and record what went in, where `easel runs show` finds it."""
+    """Create the folder, name the splits, and record the inputs for `easel runs show`."""
     examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
     Path(examples.uri).mkdir(parents=True, exist_ok=True)
     record(examples, **properties)
@@ -141,6 +141,6 @@ def record(examples: Examples, **properties: int | str) -> None:
 
 
 def write(records: beam.PCollection, examples: Examples, split: str, suffix: str = "") -> None:
-    """Write serialized examples as TFX lays a split out; the pictures in them are compressed already."""
+    """Write serialized examples in TFX's layout of a split; their pictures are already compressed."""
     prefix = Path(artifact_utils.get_split_uri([examples], split)) / "data_tfrecord"
     _ = records | f"Write[{split}]" >> beam.io.WriteToTFRecord(str(prefix), file_name_suffix=suffix)

@@ -1,4 +1,4 @@
-"""From trained Keras models to SavedModels: what is judged, what is served, and what is fused of them."""
+"""Components that export trained Keras models to SavedModels for evaluation and for serving, and the fused model."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ from tfx_pipeline.kinds import FUSED, FUSED_FROM, KINDS, Judging, keras_file
 from tfx_pipeline.pushing.versions import write_parts
 
 BATCHES = (1, 4, 16)
-"""Of the requests with which the fused model is warmed up."""
+"""Batch sizes of the warm-up requests of the fused model."""
 
 
 @component
@@ -30,9 +30,9 @@ def Exporter(
     judged: OutputArtifact[Model],
     serving: OutputArtifact[Model],
 ) -> None:
-    """Write a trained model twice: with the signatures that the judges call, and with those that are served.
+    """Write a trained model twice: with the signatures for evaluation, and with those for serving.
 
-    `examples` are transformed ones; `serving` carries warm-up requests for each of its signatures.
+    `examples` are transformed examples; `serving` includes warm-up requests for each of its signatures.
     """
     kind, file = KINDS[name], keras_file(model_path(model), name)
     trained = load_model(file)
@@ -50,9 +50,9 @@ def Assembler(
     blessing: OutputArtifact[ModelBlessing],
     **inputs: Artifact,
 ) -> None:
-    """Compose the fused model, if all models are blessed and the CopyCheck blesses too; else assemble nothing.
+    """Compose the fused model if all models and the CopyCheck are blessed; otherwise do nothing.
 
-    The generator carries the language model that it was trained with, so that model is asked for its blessing alone.
+    The generator contains the language model with which it was trained, so only the blessing of that model is an input.
     """
     blessings = [copies_blessing, *(inputs[f"{name}_blessing"] for name in KINDS)]
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in blessings)
@@ -67,11 +67,11 @@ def Assembler(
 
 
 def finish(model: Artifact, name: str, parts: list[Path], *, batches: tuple[int, ...]) -> None:
-    """Lay beside a SavedModel what it was made of and the requests that warm it up."""
+    """Add the digests of its parts and warm-up requests to a SavedModel."""
     write_parts(model_path(model), parts)
     write_warmup(model_path(model), name, example_requests(model_path(model), batches))
 
 
 def model_path(model: Artifact) -> Path:
-    """Where a Model artifact keeps its model."""
+    """The folder of the model in a Model artifact."""
     return Path(path_utils.serving_model_path(model.uri))

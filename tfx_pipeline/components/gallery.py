@@ -1,4 +1,4 @@
-"""Pictures of the eval split as a model makes them."""
+"""The component that stores a model's pictures for examples of the eval split."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tfx_pipeline.judging.gallery import FILE, Exhibits, exhibits
 
 @component
 def Gallery(examples: InputArtifact[Examples], model: InputArtifact[Model], pictures: OutputArtifact[Pictures]) -> None:
-    """Let a model's signature `exhibit` work on up to 512 pictures of the eval split, and keep them."""
+    """Run a model's signature `exhibit` on up to 512 pictures of the eval split, and store the results."""
     folder = Path(artifact_utils.get_split_uri([examples], "eval"))
     judged = tf.saved_model.load(str(model_path(model))).signatures["exhibit"]
     Path(pictures.uri).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The pipeline's own last components: the check on a real server, and a pusher that renames."""
+"""The last components: the check on a real server, and a pusher with atomic renames."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tfx_pipeline.pushing.versions import push
 def ServingValidator(
     model_blessing: InputArtifact[ModelBlessing], blessing: OutputArtifact[InfraBlessing], **models: Artifact
 ) -> None:
-    """Load all models in the embedded server, in a process of its own, and send each its warm-up requests."""
+    """Load all models in the embedded server, in a separate process, and send each its warm-up requests."""
     if model_blessing.get_int_custom_property("blessed") == 1:
         verdict = validate({name: model_path(model) for name, model in models.items()})
     else:
@@ -40,10 +40,10 @@ def Pusher(
     standing: Parameter[str],
     pushed_model: OutputArtifact[PushedModel],
 ) -> None:
-    """Push a model with its card to `base/<version>`, where all models of the run and the server's check are blessed.
+    """Push a model with its card to `base/<version>`, if all models of the run and the serving check are blessed.
 
-    TFX's Pusher differs in two points: here a version appears whole or not at all, and an unchanged model stays put.
-    `standing` is not read: it is there so that the cache does not leave a folder empty that someone has emptied.
+    Unlike in TFX's Pusher, a version is written atomically, and an unchanged model is not pushed again. `standing` is
+    only part of the cache key, so that models are pushed again after somebody has emptied the folder.
     """
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in (model_blessing, infra_blessing))
     pushed_model.set_int_custom_property("pushed", int(blessed))

@@ -10,9 +10,9 @@ from tfx.v1.dsl.components import InputArtifact, component
 
 
 def component_with(inputs: Mapping[str, type[Artifact]]) -> Callable[[Callable[..., None]], Any]:
-    """Make a component of a function whose last argument, `**models` or the like, gathers further inputs by name.
+    """Make a component from a function whose last argument, such as `**models`, collects further inputs by name.
 
-    TFX reads the inputs of a component off the signature of its function, and Kubeflow takes no lists of artifacts.
+    TFX derives the inputs of a component from the signature of its function, and Kubeflow has no lists of artifacts.
     """
     annotations = {name: InputArtifact[kind] for name, kind in inputs.items()}
 

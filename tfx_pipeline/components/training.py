@@ -1,4 +1,4 @@
-"""What every Trainer runs, alone or as one of several machines."""
+"""The module of every Trainer, on one or several machines."""
 
 import hashlib
 import json
@@ -28,14 +28,14 @@ ARGUMENTS = (
     "model_run_dir",
     "custom_config",
 )
-"""What a training reads of TFX's FnArgs."""
+"""The fields of TFX's FnArgs that a training reads."""
 
 
 def train(fn_args: FnArgs) -> None:
     """Train the kind of model that `custom_config` names, in this process or with the machines of TF_CONFIG.
 
     Raises:
-        WorkerError: If one of those machines does not come, or has gone.
+        WorkerError: One of these machines did not join, or has died.
     """
     cluster, given = cluster_of_tf_config(), fn_args.custom_config
     if len(cluster.workers) < 2:
@@ -47,9 +47,9 @@ def train(fn_args: FnArgs) -> None:
 
 
 def learn(fn_args: FnArgs) -> None:
-    """Train, and save a Keras model; of several machines, the chief does.
+    """Train and save a Keras model; with several machines, only the chief saves it.
 
-    Its backups go once it is saved. The Exporter makes of it what is judged and served.
+    The backups are removed after saving. The Exporter exports the model for evaluation and serving.
     """
     job = job_of(fn_args)
     keras.utils.set_random_seed(job.config.seed)
@@ -64,18 +64,18 @@ def learn(fn_args: FnArgs) -> None:
 
 
 def write_origin(folder: Path, origin: str) -> None:
-    """Keep beside a trained model what its training started from; empty for a training from scratch."""
+    """Store the origin of the initial weights beside a trained model; empty for a training from scratch."""
     (folder / ORIGIN_FILE).write_text(origin, encoding="utf-8")
 
 
 def read_origin(folder: Path) -> str:
-    """What `write_origin` kept."""
+    """The origin stored by `write_origin`."""
     file = folder / ORIGIN_FILE
     return file.read_text(encoding="utf-8") if file.is_file() else "not recorded"
 
 
 def job_of(fn_args: FnArgs) -> Job:
-    """What TFX gives a Trainer, in our terms."""
+    """The job described by TFX's arguments of a Trainer."""
     given = fn_args.custom_config
     kind = KINDS[given["model"]]
     return Job(
@@ -92,7 +92,7 @@ def job_of(fn_args: FnArgs) -> Job:
 
 
 def fingerprint(fn_args: FnArgs) -> str:
-    """A short hash of everything that decides a training."""
+    """A short hash of everything that determines a training."""
     inputs = [sorted(fn_args.train_files), fn_args.transform_graph_path, fn_args.base_model]
     return hashlib.sha256(json.dumps([inputs, fn_args.custom_config]).encode()).hexdigest()[:12]
 
@@ -102,10 +102,10 @@ def warm_file(origin: str, kind: str) -> Path | None:
 
     Args:
         origin: A Model artifact, or pretrained weights by their `models.pretrained.origin`; empty for none.
-        kind: What is trained.
+        kind: The name of the trained model.
 
     Returns:
-        None for none, and for an artifact that has been removed.
+        The file; None if `origin` is empty or the artifact was removed.
     """
     if origin.startswith(pretrained.ORIGIN):
         return pretrained.weights_file(kind)

@@ -1,7 +1,7 @@
-"""One machine's part in a training that several share, as a process: TF_CONFIG says which machine, and which others.
+"""The process of one machine in a shared training; TF_CONFIG names the machines.
 
-The first line of the standard input holds the arguments of the Trainer. The standard output is a log, whose last line
-says why a training failed.
+The first line of standard input contains the arguments of the Trainer. Standard output is a log, whose last line says
+why a training failed.
 """
 
 import json
@@ -16,7 +16,7 @@ from tfx_pipeline.together import GONE, await_workers
 
 
 def main() -> int:
-    """Train to the end as the chief, or as a worker until this process is ended.
+    """Train to the end as the chief, or as a worker until this process is terminated.
 
     Returns:
         The exit code.
@@ -38,9 +38,9 @@ def train(arguments: dict[str, object]) -> None:
     """Train as one of the machines of TF_CONFIG.
 
     Raises:
-        WorkerError: If a worker does not come, or has gone.
+        WorkerError: A worker did not join, or has died.
     """
-    # What C++ libraries print while they are imported is for the log, not for the screen.
+    # The output of C++ libraries during their import belongs in the log, not on the screen.
     screen = os.dup(2)
     os.dup2(1, 2)
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -55,19 +55,19 @@ def train(arguments: dict[str, object]) -> None:
     with watching_workers(), new_strategy().scope():
         learn(FnArgs(**arguments))
     if cluster.index:
-        # The chief, which saves the model, would take a worker that ends now for one that has died.
+        # The chief, which is still saving the model, would mistake a finished worker for a dead one.
         end_with_parent()
 
 
 def end_with_parent() -> None:
-    """Wait until the standard input closes, as it does when the process that holds its other end goes, and end."""
+    """Exit when standard input closes, which happens when the parent process ends."""
     while os.read(0, 1):
         pass
     os._exit(1)
 
 
 def log_to_output() -> None:
-    """Send what the libraries say to the standard output."""
+    """Send the log records of all libraries to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     for name in ("", "absl", "tensorflow"):
         logger = logging.getLogger(name)

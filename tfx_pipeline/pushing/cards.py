@@ -1,4 +1,4 @@
-"""Model cards (Mitchell et al., 2019) in the shape of Hugging Face's: what a model is for, how good it is, its limits.
+"""Model cards (Mitchell et al., 2019) in Hugging Face's format, with intended use, evaluation and limitations.
 
 The metadata follow https://github.com/huggingface/hub-docs, `modelcard.md`.
 """
@@ -20,17 +20,17 @@ CARD_FILES = ("assets.extra/model_card.json", "assets.extra/model_card.md", f"as
 COUNTS = ("pictures", "quarantined", "languages", "fingerprint", "spans")
 OVERALL = "all"
 DIFFERENCE = "_diff"
-"""Ends what TensorFlow Model Analysis calls the difference from the last blessed model."""
+"""Suffix of TensorFlow Model Analysis's names for differences from the last blessed model."""
 
 Metrics = dict[str, dict[str, float]]
 
 
 class Samples(BaseModel):
-    """What the sheet of samples shows.
+    """The contents of the sheet of samples.
 
     Attributes:
-        rows: What each row shows, from top to bottom.
-        captions: Of each column, from left to right.
+        rows: Descriptions of the rows, from top to bottom.
+        captions: Captions of the columns, from left to right.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,19 +43,20 @@ class ModelCard(BaseModel):
     """The model card of a pushed model.
 
     Attributes:
-        model: Its name.
-        task: What it does, as Hugging Face calls the task.
-        use: What it is meant for.
-        version: The number that it is pushed under, if it has changed.
-        licence: What its user may do with it.
-        commit: Of the code that trained it, with `-dirty` where the code had changed since; empty outside of git.
-        data: The fingerprint, the languages and the counts of what it learned from.
+        model: The name of the model.
+        task: Hugging Face's name of the task.
+        use: The intended use.
+        version: The version number with which it is pushed if it has changed.
+        licence: The licence of the model.
+        commit: The commit of the training code, with `-dirty` if that had uncommitted changes; empty outside of git.
+        data: The fingerprint, the languages and the counts of the training data.
         config: All settings of the run.
-        metrics: Of each judged part, by slice (`all` first), by name; units as in `tfx_pipeline.judging.metrics`.
-        warm_start: The weights that its training started from, a Model artifact or pretrained ones; of the fused model,
-            those of each part. Empty for a training from scratch.
-        limits: What it cannot do, a sentence each.
-        samples: What the sheet beside the card shows; None for a model of text, and where no picture was withheld.
+        metrics: Metrics of each evaluated part, by slice (`all` first) and by name; units as in
+            `tfx_pipeline.judging.metrics`.
+        warm_start: The initial weights, a Model artifact or pretrained ones; for the fused model, those of each part.
+            Empty for a training from scratch.
+        limits: The limitations, a sentence each.
+        samples: The contents of the sheet of samples; None for a model of text, and without held-out pictures.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,7 +75,7 @@ class ModelCard(BaseModel):
     samples: Samples | None = None
 
     def metadata(self) -> dict[str, Any]:
-        """The header, in the words of Hugging Face's model cards."""
+        """The YAML header of Hugging Face's model cards."""
         datasets = list(self.config.get("card", {}).get("datasets", ()))
         return {
             **licence_keys(self.licence),
@@ -89,11 +90,11 @@ class ModelCard(BaseModel):
 
     @property
     def languages(self) -> list[str]:
-        """Of the captions, by their codes."""
+        """Language codes of the captions."""
         return str(self.data.get("languages", "")).split()
 
     def results(self) -> Iterator[dict[str, Any]]:
-        """What was measured on everything, an entry for each judged part; what is not a number is left out."""
+        """The metrics on all examples, with an entry for each evaluated part; NaN is left out."""
         for part, slices in self.metrics.items():
             values = {name: value for name, value in own(slices[OVERALL]).items() if math.isfinite(value)}
             yield {
@@ -121,14 +122,14 @@ class ModelCard(BaseModel):
         return "\n\n".join([*parts, ""])
 
     def pictures(self) -> Iterator[str]:
-        """The sheet of samples, and what it shows."""
+        """The sheet of samples, with a description."""
         if self.samples:
             yield f"![Samples]({SAMPLES})"
             yield f"From top to bottom: {'; '.join(self.samples.rows)}. The first withheld pictures, none left out:"
             yield "\n".join(f"{number}. {caption}" for number, caption in enumerate(self.samples.captions, 1))
 
     def intended_use(self) -> Iterator[str]:
-        """How it is called, by whom it may be, and what it is not for."""
+        """How to call the model, its licence, and what it is not intended for."""
         spoken = " and ".join(LANGUAGES[code] for code in self.languages) or "the language of its captions"
         given = "Pictures" if self.task == "image-to-image" else f"Prompts in {spoken}"
         yield f"{given}, of things that the training data show. Licence: {self.licence}."
@@ -136,7 +137,7 @@ class ModelCard(BaseModel):
         yield "It is not meant for pictures that someone could take for a record of something real."
 
     def write(self, saved_model: Path, samples: Path | None = None) -> None:
-        """Lay the card into a SavedModel, as JSON, as a page, and the sheet of samples where there is one."""
+        """Add the card to a SavedModel, as JSON and as a page, with the sheet of samples if there is one."""
         as_json, as_page, sheet = (saved_model / name for name in CARD_FILES)
         as_json.parent.mkdir(exist_ok=True)
         as_json.write_text(self.model_dump_json(indent=1), encoding="utf-8")
@@ -179,6 +180,6 @@ def limits(config: RunConfig, pictures: int) -> Iterator[str]:
 
 
 def read_card(cards: Path, name: str) -> tuple[ModelCard, Path | None]:
-    """The card of one model from the folder of a run's cards, and its sheet of samples where it has one."""
+    """The card of one model from the folder of a run's cards, and its sheet of samples if it has one."""
     card = ModelCard.model_validate_json((cards / f"{name}.json").read_text(encoding="utf-8"))
     return card, cards / f"{name}.png" if card.samples else None

@@ -14,25 +14,25 @@ PARTS_FILE = "assets.extra/parts.sha256"
 
 
 def write_parts(saved_model: Path, parts: Sequence[Path]) -> None:
-    """Lay beside a SavedModel what it was made of: digests of the trained models, and its signatures."""
+    """Add the digests of the trained models and the signatures to a SavedModel."""
     digests = [hashlib.sha256(part.read_bytes()).hexdigest() for part in parts]
     (saved_model / PARTS_FILE).parent.mkdir(exist_ok=True)
     (saved_model / PARTS_FILE).write_text("\n".join([*digests, *sorted(signatures_of(saved_model))]), encoding="utf-8")
 
 
 def push(saved_model: Path, base: Path, card: ModelCard, samples: Path | None = None) -> Path:
-    """Make `base/<version>` from a SavedModel, its card and a sheet of samples in one rename.
+    """Create `base/<version>` atomically from a SavedModel, its card and a sheet of samples.
 
-    Nothing happens where the newest version there is the same model.
+    Nothing happens if the newest version is the same model.
 
-    Servers take the largest number for the newest version. If one is there that is not below the card's, because the
-    clock was once ahead, the new version is the next number above it.
+    For servers, the largest number is the newest version. If it is not below the card's, because the clock was once
+    ahead, the new version is the next number above it.
 
     Returns:
-        The folder that now serves the model.
+        The folder of the served version.
 
     Raises:
-        ValueError: If there is no number above it.
+        ValueError: There is no larger number.
     """
     base.mkdir(parents=True, exist_ok=True)
     numbered = {int(path.name): path for path in base.iterdir() if path.name.isascii() and path.name.isdecimal()}
@@ -56,7 +56,7 @@ def push(saved_model: Path, base: Path, card: ModelCard, samples: Path | None = 
 
 
 def same_model(first: Path, second: Path) -> bool:
-    """Whether two SavedModels are the same, by what they were made of, since no two exports are equal."""
+    """Whether two SavedModels have the same parts; the bytes of two exports always differ."""
     parts = [folder / PARTS_FILE for folder in (first, second)]
     if all(file.is_file() for file in parts):
         return parts[0].read_bytes() == parts[1].read_bytes()
@@ -64,7 +64,7 @@ def same_model(first: Path, second: Path) -> bool:
 
 
 def same_tree(first: Path, second: Path) -> bool:
-    """Whether two folders hold the same files with the same bytes, their cards apart."""
+    """Whether two folders contain the same files with the same bytes, except for the cards."""
     names = [{str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} for root in (first, second)]
     held, others = (files - set(CARD_FILES) for files in names)
     if held != others:
