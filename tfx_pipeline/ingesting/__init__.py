@@ -1,1 +1,1 @@
-"""A folder of captioned pictures becomes examples, watched for drift and transformed."""
+"""From a folder of captioned pictures to examples, with the check for drift and the transform."""

@@ -1,4 +1,4 @@
-"""What a picture shows beside its captions, from a data set's columns to the arrays that trainings take."""
+"""Annotations of pictures, boxes and tags, from the columns of a dataset to the arrays for training."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from tfx_pipeline.datasets.entries import Entry, Objects
 
 MOST_TAGS = 512
-"""Tags that trainings learn, the commonest ones: rare ones teach little, and each takes room for every picture."""
+"""Maximum number of tags, the most common ones; rare tags contribute little, and each costs memory per picture."""
 
 
 class Box(NamedTuple):
-    """Where a thing is: its centre, width and height in shares of the picture's side, and how near it is."""
+    """The box of a thing: centre, width and height in shares of the picture's side, and nearness."""
 
     x: float
     y: float
@@ -27,12 +27,12 @@ class Box(NamedTuple):
 
 
 class Annotations(BaseModel):
-    """What is known of a picture, as an Example holds it in JSON.
+    """The annotations of a picture, stored in an Example as JSON.
 
     Attributes:
-        boxes: Of its things, in the middle square that models see; None where nobody knows.
-        categories: What each of them is, in one word or several; empty where nobody knows.
-        tags: What the picture shows as a whole.
+        boxes: Boxes of things, relative to the central square that models see; None if unknown.
+        categories: Categories of each thing, one or several; empty if unknown.
+        tags: Tags of the whole picture.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,7 +43,7 @@ class Annotations(BaseModel):
 
 
 def encoded(entry: Entry, width: int, height: int) -> str:
-    """The annotations of an entry, whose picture has this many pixels, in JSON; empty where it has none."""
+    """The annotations of an entry with a picture of this size, as JSON; empty if it has none."""
     if entry.objects is None and not entry.tags:
         return ""
     objects = entry.objects
@@ -53,12 +53,12 @@ def encoded(entry: Entry, width: int, height: int) -> str:
 
 
 def decoded(annotations: bytes) -> Annotations:
-    """What `encoded` made."""
+    """Decode the result of `encoded`."""
     return Annotations.model_validate_json(annotations) if annotations else Annotations()
 
 
 def in_square(objects: Objects, width: int, height: int) -> tuple[Box, ...]:
-    """Boxes in the middle square of a picture, as `models.pictures.square` cuts it; they may lie beyond its edges."""
+    """Boxes relative to the central square of a picture, see `models.pictures.square`; they may lie outside of it."""
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     nearness = objects.nearness or (0.0,) * len(objects.bbox)
@@ -69,7 +69,7 @@ def in_square(objects: Objects, width: int, height: int) -> tuple[Box, ...]:
 
 
 def boxes_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.float32] | None:
-    """The boxes of the first `things` things of each picture, as `models.learning.inputs.Captioned` has them."""
+    """The boxes of the first `things` things of each picture, in the format of `models.learning.inputs.Captioned`."""
     if all(annotation.boxes is None for annotation in annotations):
         return None
     boxes = np.zeros([len(annotations), things, len(Box._fields)], np.float32)
@@ -81,7 +81,7 @@ def boxes_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.floa
 
 
 def in_sight(boxes: Sequence[Box]) -> NDArray[np.float32]:
-    """Boxes as float32[n, 5], NaN where they lie outside the picture; of their nearness the order alone counts."""
+    """Boxes as float32[n, 5], NaN if they lie outside the picture; only the order of their nearness matters."""
     rows = np.array(boxes, np.float32).reshape(-1, len(Box._fields))
     nearness = rows[:, -1].copy()
     rows[:, -1] = np.sign(nearness[:, None] - nearness).sum(axis=1) / 2
@@ -93,7 +93,7 @@ def tags_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.bool_
     """The tags of the first `things` things of each picture and, in the last row, of the picture as a whole.
 
     Returns:
-        bool[n, things + 1, tags] over the names of the `MOST_TAGS` commonest, sorted; None where no picture has any.
+        bool[n, things + 1, tags] for the `MOST_TAGS` most common tags, sorted by name; None if no picture has tags.
     """
     parts = [(*padded(annotation.categories, things), annotation.tags) for annotation in annotations]
     counts = Counter(name for row in parts for names in row for name in names)
@@ -108,5 +108,5 @@ def tags_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.bool_
 
 
 def padded(categories: Sequence[tuple[str, ...]], things: int) -> tuple[tuple[str, ...], ...]:
-    """The categories of as many things."""
+    """The categories of `things` things, padded or truncated."""
     return (*categories[:things], *((),) * (things - len(categories)))

@@ -1,4 +1,4 @@
-"""Distances between the data of a run and of the last one, and between the pictures to train on and those kept back."""
+"""Distances between the data of a run and of the last one (drift), and between training and eval split (skew)."""
 
 import math
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ NUMBERS = ("width", "height", "brightness", "red", "green", "blue", "caption_len
 NAMES = ("language", "words")
 FEWEST, PER_BIN, MOST_BINS = 10, 5, 10
 QUANTILES = 100
-"""Buckets of the quantile histograms in the statistics that distances are computed from."""
+"""Number of buckets in the quantile histograms from which distances are computed."""
 SAMPLE_SIDE, SAMPLE_ROWS, SAMPLE_COLUMNS = 48, 4, 8
 
 
 class DriftError(Exception):
-    """Data that have drifted too far; the message is a sentence with the numbers and the page."""
+    """The data have drifted too far; the message is one sentence with the numbers and the page."""
 
 
 class Limits(BaseModel):
-    """What `config.Retraining` allows."""
+    """The limits in `config.Retraining`."""
 
     most_drift: float
     most_skew: float
@@ -38,9 +38,9 @@ def distances(now: Path, before: Path | None, limits: Limits) -> list[Distance]:
     """All distances, the largest first: `divergence` of numbers, `share_difference` of names.
 
     Args:
-        now: Statistics of all splits.
-        before: The same of the last run.
-        limits: What is allowed.
+        now: The folder of the statistics of all splits.
+        before: The same for the last run.
+        limits: The allowed distances.
     """
     train = of_split(now, "train")
     compared = [("skew", of_split(now, "eval"), limits.most_skew)]
@@ -55,7 +55,7 @@ def distances(now: Path, before: Path | None, limits: Limits) -> list[Distance]:
 
 
 def distance_of(feature: str, first: Any, second: Any) -> float:
-    """The distance of a feature between the statistics of two data sets."""
+    """The distance of a feature between the statistics of two datasets."""
     if feature in NAMES:
         return share_difference(names(first, feature), names(second, feature))
     return divergence(numbers(first, feature), numbers(second, feature))
@@ -67,7 +67,7 @@ class Numbers(NamedTuple):
     Attributes:
         values: float64[n].
         shares: float64[n], the weights, which sum to 1.
-        size: How many numbers the sample has.
+        size: Number of values in the sample.
     """
 
     values: NDArray[np.float64]
@@ -76,7 +76,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(statistics: Any, feature: str) -> Numbers:
-    """Read a feature from TFDV's quantile histogram, with half of each bucket at either of its ends."""
+    """Read a feature from TFDV's quantile histogram, with half of each bucket's count at each of its ends."""
     buckets = [
         bucket
         for matching in of_feature(statistics, feature)
@@ -90,11 +90,11 @@ def numbers(statistics: Any, feature: str) -> Numbers:
 
 
 def divergence(first: Numbers, second: Numbers) -> float:
-    """The Jensen-Shannon divergence (Lin, 1991) of two samples in bits, 0 to 1, less its expectation under chance.
+    """The Jensen-Shannon divergence (Lin, 1991) of two samples in bits, 0 to 1, minus its expectation under chance.
 
-    The bins hold equal shares of both samples together, and a value that most numbers have is a bin of its own. In bins
-    of equal width, as TFDV has them, one number apart from a constant would move all the others into another bin. It is
-    0 where a sample has fewer than `FEWEST` numbers.
+    The bins contain equal shares of the joint sample, and a very frequent value has a bin of its own. With TFDV's bins
+    of equal width, a single outlier would move all other values to another bin. The result is 0 if a sample has fewer
+    than `FEWEST` values.
     """
     if (fewest := min(first.size, second.size)) < FEWEST:
         return 0.0
@@ -108,11 +108,11 @@ def divergence(first: Numbers, second: Numbers) -> float:
 
 
 def common_quantiles(first: Numbers, second: Numbers, bins: int) -> NDArray[np.float64]:
-    """The values that cut two samples together into bins of equal shares; fewer where values repeat."""
+    """The values that divide the joint sample into bins of equal shares; fewer if values repeat."""
     values = np.concatenate([first.values, second.values])
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(np.concatenate([first.shares, second.shares])[order]) / 2
-    # The tolerance keeps a rounding error of the sum from moving a cut to the next value.
+    # The tolerance prevents a rounding error of the sum from moving a cut to the next value.
     return np.unique(values[order][np.searchsorted(reached, np.arange(1, bins) / bins - 1e-9)])
 
 
@@ -122,7 +122,7 @@ def shares_by_bin(sample: Numbers, edges: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def names(statistics: Any, feature: str) -> dict[str, float]:
-    """How often each of a feature's names occurs."""
+    """The counts of the names of a feature."""
     matching = of_feature(statistics, feature)
     return {
         bucket.label: bucket.sample_count
@@ -132,9 +132,9 @@ def names(statistics: Any, feature: str) -> dict[str, float]:
 
 
 def share_difference(first: dict[str, float], second: dict[str, float]) -> float:
-    """The largest difference in the share of a name, 0 to 1, less its expectation under chance.
+    """The largest difference in the share of a name, 0 to 1, minus its expectation under chance.
 
-    It is 0 where a sample has fewer than `FEWEST` names.
+    The result is 0 if a sample has fewer than `FEWEST` names.
     """
     counts = np.array([[sample.get(name, 0) for name in {**first, **second}] for sample in (first, second)])
     sizes = counts.sum(axis=1)
@@ -146,12 +146,12 @@ def share_difference(first: dict[str, float], second: dict[str, float]) -> float
 
 
 def of_feature(statistics: Any, feature: str) -> list[Any]:
-    """The statistics of one feature, in a list that is empty where no example has it."""
+    """The statistics of one feature in a list, which is empty if no example has it."""
     return [statistic for statistic in statistics.datasets[0].features if statistic.path.step[0] == feature]
 
 
 def pictures(files: list[Path]) -> Iterator[Image.Image]:
-    """The first pictures of files of examples."""
+    """The first pictures in files of examples."""
     records = tf.data.TFRecordDataset(list(map(str, files)))
     for record in records.take(SAMPLE_ROWS * SAMPLE_COLUMNS).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature

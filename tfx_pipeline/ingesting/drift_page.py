@@ -1,4 +1,4 @@
-"""A page that lays new data beside those of the last run."""
+"""An HTML page that compares new data with those of the last run."""
 
 import base64
 from html import escape
@@ -13,13 +13,13 @@ BARS = 10
 
 
 class Distance(NamedTuple):
-    """How far a feature is from where it was.
+    """The distance of a feature between two datasets.
 
     Attributes:
-        feature: Its name.
+        feature: The name of the feature.
         kind: `drift` from the last run, or `skew` between training and evaluation.
         value: The distance, 0 to 1.
-        most: What is allowed.
+        most: The largest allowed distance.
     """
 
     feature: str
@@ -29,7 +29,7 @@ class Distance(NamedTuple):
 
     @property
     def too_far(self) -> bool:
-        """Whether it is more than allowed."""
+        """Whether the distance is larger than allowed."""
         return self.value > self.most
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ $rows
 
 
 def drift_page(measured: list[Distance], before: Path, now: Path) -> str:
-    """The page: pictures of both, and every distance with both histograms."""
+    """The page with pictures of both datasets, and every distance with both histograms."""
     far = [distance for distance in measured if distance.too_far]
     verdict = f"Too far: {'; '.join(map(str, far))}." if far else "Nothing is further than the settings allow."
     both = [
@@ -87,7 +87,7 @@ def row(distance: Distance, before: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 def heights(feature: Any) -> list[tuple[str, float]]:
-    """Labels and counts: of the buckets of a number, or of the commonest names."""
+    """Labels and counts of the buckets of a number, or of the most common names."""
     if feature.HasField("num_stats"):
         buckets = feature.num_stats.histograms[0].buckets
         return [(f"{bucket.low_value:.0f} to {bucket.high_value:.0f}", bucket.sample_count) for bucket in buckets]
@@ -95,7 +95,7 @@ def heights(feature: Any) -> list[tuple[str, float]]:
 
 
 def bars(values: list[tuple[str, float]]) -> str:
-    """A small histogram; each bar tells its label when it is pointed at."""
+    """A small histogram, with the labels of the bars as tooltips."""
     top = max((height for _, height in values), default=0) or 1
     drawn = (
         f'<rect x="{12 * place}" y="{30 - 30 * height / top:.1f}" width="10" height="{30 * height / top:.1f}">'

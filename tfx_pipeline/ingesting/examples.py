@@ -1,4 +1,4 @@
-"""Captioned pictures become tf.train.Examples: each is looked at once, and what cannot be used has a reason."""
+"""Conversion of captioned pictures to tf.train.Examples, with a reason for each picture that cannot be used."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ from tfx_pipeline.ingesting.annotations import encoded
 from tfx_pipeline.ingesting.slices import LANGUAGE, by_split, is_eval, size_class, slices_of
 
 SPLITS = ("train", "eval")
-# Pictures that one element of a Beam collection stands for, since each element costs what several pictures do.
+# Pictures per element of a Beam collection, because the overhead of an element equals the work for several pictures.
 CHUNK = 64
 MOST_WORDS = 32
 
@@ -32,7 +32,7 @@ Rows = list[tuple[int, Entry]]
 
 
 class Checked(NamedTuple):
-    """A picture of the folder, looked at: its digest, and an example or the reason why there is none."""
+    """A checked picture: its digest, and an example or the reason why it cannot be used."""
 
     number: int
     digest: bytes
@@ -42,19 +42,19 @@ class Checked(NamedTuple):
 
 
 def trained_caption(entries: Sequence[Entry]) -> str:
-    """The shortest caption that is trained on, in the first language that it has, to ask a model for."""
+    """The shortest training caption, in its first language, as an example prompt."""
     train, _ = by_split(entries)
     return min((entry.text or entry.text_zh for entry in train), key=len, default="")
 
 
 def chunks(entries: Sequence[Entry]) -> Iterator[Rows]:
-    """The entries with their numbers, some at a time."""
+    """The entries with their indices, in chunks."""
     numbered = list(enumerate(entries))
     yield from (numbered[start : start + CHUNK] for start in range(0, len(numbered), CHUNK))
 
 
 class Reader:
-    """Reads chunks of entries, wherever Beam's workers are."""
+    """Reads chunks of entries in Beam's workers."""
 
     def __init__(self, folder: str, any_withheld: bool, attributes: frozenset[str]) -> None:
         self.folder = folder
@@ -62,8 +62,8 @@ class Reader:
         self.attributes = attributes
 
     def __call__(self, rows: Rows) -> list[Checked]:
-        """Look at each picture once."""
-        # Pillow warns of odd but harmless tags.
+        """Check each picture."""
+        # Pillow warns about unusual but harmless tags.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return [self.look(number, entry) for number, entry in rows]
@@ -89,14 +89,14 @@ def records_of(rows: list[Checked], is_eval: bool) -> Iterator[bytes]:
 
 
 def as_json(rows: list[Checked]) -> str:
-    """All but the examples, on a line."""
+    """Everything except the examples, as one line."""
     return json.dumps(
         [(row.number, row.digest.hex(), None if row.refusal is None else astuple(row.refusal)) for row in rows]
     )
 
 
 def from_json(prefix: Path) -> list[Any]:
-    """What `as_json` told, in the order of the folder; the files go."""
+    """Read the lines of `as_json` in the order of the folder, and remove the files."""
     rows = []
     for shard in prefix.parent.glob(f"{prefix.name}-*"):
         rows += [row for line in shard.read_text(encoding="utf-8").splitlines() for row in json.loads(line)]
@@ -107,9 +107,9 @@ def from_json(prefix: Path) -> list[Any]:
 def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozenset[str] = frozenset()) -> bytes:
     """One entry, with its picture encoded and decoded by `serving.images.rendered`, as a serialized tf.train.Example.
 
-    Beside what is learned from (`image`, `text`, `text_zh`, `more` where there are more captions, and `annotations`
-    where the entry has objects or tags) it holds what the data are watched and sliced by: language, size, the mean
-    colour on a scale of 0 to 255, the length of the captions in characters, their words, and attributes.
+    Besides the training data (`image`, `text`, `text_zh`, `more` for further captions, and `annotations` for objects
+    and tags), it contains the features for the check for drift and for slicing: language, size, the mean colour on a
+    scale of 0 to 255, the length of the captions in characters, their words, and attributes.
     """
     annotations = encoded(entry, *picture.size)
     known = {name: value for name, value in slices_of(entry) if name in attributes or name == LANGUAGE}
@@ -131,7 +131,7 @@ def serialized(entry: Entry, portable: bytes, picture: Image, attributes: frozen
 
 
 def words(entry: Entry) -> list[str]:
-    """The words of the English caption and the characters of the Chinese one, each once, the first of them."""
+    """The first distinct words of the English caption and characters of the Chinese one."""
     return list(dict.fromkeys([*entry.text.lower().split(), *entry.text_zh]))[:MOST_WORDS]
 
 
@@ -148,7 +148,7 @@ def example(**features: bytes | str | int | float | list[str]) -> bytes:
 
 
 def feature(value: bytes | str | int | float | list[str]) -> tf.train.Feature:
-    """A feature of one value, or of several strings."""
+    """A feature with one value, or with several strings."""
     if isinstance(value, int):
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
     if isinstance(value, float):

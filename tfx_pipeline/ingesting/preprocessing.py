@@ -1,4 +1,4 @@
-"""Transform's preprocessing: pictures become squares of uint8, captions rows of ids from a learned vocabulary."""
+"""Transform's preprocessing of pictures to uint8 squares, and of captions to ids of a learned vocabulary."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
     Args:
         inputs: `image`, `text` and `text_zh` as encoded pictures and captions, string[b] or string[b, 1]; `more`,
-            further captions, string[b, k], and `annotations`, string[b] or string[b, 1], where the data have any.
+            further captions, string[b, k], and `annotations`, string[b] or string[b, 1], if the data have any.
         custom_config: `picture_size`, `caption_length`, `vocabulary_size`, and `known_pieces`, which come first in the
             vocabulary whether or not they occur, beside the most frequent ones.
 
     Returns:
-        `image`: string[b, 1], size * size * 3 bytes of uint8 RGB each, since Transform keeps no uint8 tensors and
+        `image`: string[b, 1], size * size * 3 bytes of uint8 RGB each, because Transform has no uint8 tensors and
         float32 would take four times the disk; `text` and `text_zh`: int64[b, caption_length]; `more`: the rows of
         further captions one after the other, int64[b, k * caption_length], sparse; `annotations` as they are,
         string[b, 1], empty where a picture has none.
@@ -54,19 +54,19 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
 
 
 def flat(feature: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
-    """A feature of one value each as string[b]; a missing value is empty."""
+    """A feature with one value per example as string[b]; missing values are empty."""
     if isinstance(feature, tf.SparseTensor):
         feature = tft.sparse_tensor_to_dense_with_shape(feature, [None, 1], default_value="")
     return tf.reshape(feature, [-1])
 
 
 def sparse(feature: tf.Tensor | tf.SparseTensor) -> tf.SparseTensor:
-    """A feature of any number of texts; Transform makes it dense where every example has as many."""
+    """A feature with any number of texts; Transform makes it dense if all examples have equally many."""
     return feature if isinstance(feature, tf.SparseTensor) else tf.sparse.from_dense(feature)
 
 
 def laid_out(captions: tf.SparseTensor, ids_MxT: tf.Tensor, length: int) -> tf.SparseTensor:
-    """Put the ids of all captions of an example into its row, one after the other."""
+    """Concatenate the ids of all captions of an example in its row."""
     rows, places = tf.unstack(captions.indices, axis=1)
     columns = tf.reshape(places[:, None] * length + tf.range(length, dtype=tf.int64), [-1])
     shape = captions.dense_shape * tf.constant([1, length], tf.int64)

@@ -1,4 +1,4 @@
-"""Parts of the data that models are judged on by themselves: languages, picture sizes and attributes."""
+"""Slices of the data for the evaluation: languages, picture sizes and attributes."""
 
 import hashlib
 import re
@@ -11,7 +11,7 @@ from tfx_pipeline.datasets.entries import Entry
 
 EVAL_SHARE = 10
 LANGUAGE, SIZE, ATTRIBUTE = "language", "size", "attribute."
-# What a feature of TensorFlow may be called.
+# Valid names of TensorFlow features.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
 MOST_VALUES = 16
 
@@ -20,12 +20,12 @@ Slice = tuple[str, str]
 
 
 def eval_slices(folder: Path, entries: Sequence[Entry], smallest: int) -> tuple[Slice, ...]:
-    """The slices that hold at least `smallest` pictures kept from training, where a feature has two or more of them.
+    """The slices with at least `smallest` held-out pictures, for features with two or more of them.
 
     Args:
-        folder: What the entries' names start from.
-        entries: The data set.
-        smallest: Pictures below which a mean is noise.
+        folder: The folder to which the names of entries are relative.
+        entries: The dataset.
+        smallest: Minimum number of pictures for a meaningful mean.
     """
     _, kept = by_split(entries)
     counts = Counter(named for entry in kept for named in (*slices_of(entry), *size_slice(folder / entry.file_name)))
@@ -35,7 +35,7 @@ def eval_slices(folder: Path, entries: Sequence[Entry], smallest: int) -> tuple[
 
 
 def attributes_to_slice_by(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """The attributes that `eval_slices` could find slices of, were it asked for those of some size."""
+    """The attributes for which `eval_slices` could return slices, for some minimum size."""
     _, kept = by_split(entries)
     counts: dict[str, Counter[str]] = {}
     for feature, value in (pair for entry in kept for pair in slices_of(entry)):
@@ -51,7 +51,7 @@ def any_slices(counts: Sequence[int]) -> bool:
 
 
 def slices_of(entry: Entry) -> Iterator[Slice]:
-    """What is known of an entry without its picture."""
+    """The slices of an entry that do not depend on its picture."""
     yield LANGUAGE, language(entry)
     for name, value in entry.attributes.items():
         if PLAIN_NAME.fullmatch(name) and isinstance(value, str | bool | int):
@@ -59,14 +59,14 @@ def slices_of(entry: Entry) -> Iterator[Slice]:
 
 
 def language(entry: Entry) -> str:
-    """The language of the caption that an entry is judged by: `en`, or `zh`; the name decides where it has both."""
+    """The language in which an entry is evaluated, `en` or `zh`; with both captions, its name decides."""
     if entry.text and entry.text_zh:
         return ("en", "zh")[digest(entry.file_name) % 2]
     return "en" if entry.text else "zh"
 
 
 def size_slice(picture: Path) -> Iterator[Slice]:
-    """The size of a picture, where its header can be read."""
+    """The size of a picture, if its header can be read."""
     try:
         yield SIZE, size_class(*size_of(picture.read_bytes()))
     except (OSError, PictureError):
@@ -81,7 +81,7 @@ def size_class(width: int, height: int) -> str:
 
 
 def by_split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Entries to train on, and those that are kept from training; see `is_eval`."""
+    """Training entries and held-out entries; see `is_eval`."""
     any_withheld = any(entry.withheld for entry in entries)
     train, kept = (
         [entry for entry in entries if is_eval(entry, any_withheld) == held_out] for held_out in (False, True)
@@ -90,7 +90,7 @@ def by_split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
 
 
 def is_eval(entry: Entry, any_withheld: bool) -> bool:
-    """Whether an entry is kept from training."""
+    """Whether an entry is held out from training."""
     return entry.withheld if any_withheld else in_tenth(entry.file_name)
 
 
@@ -100,5 +100,5 @@ def in_tenth(key: str) -> bool:
 
 
 def digest(key: str) -> int:
-    """A number of 64 bits that a text always has."""
+    """A 64-bit hash of a text."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])

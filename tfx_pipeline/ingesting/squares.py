@@ -1,4 +1,4 @@
-"""Pictures as Transform keeps them: the plain bytes of squares, since it knows no uint8."""
+"""Pictures in Transform's output: the raw bytes of squares, because it has no uint8."""
 
 import math
 
@@ -13,7 +13,7 @@ def raw_squares(images: tf.Tensor, size: int) -> tf.Tensor:
     def raw_square(image: tf.Tensor) -> tf.Tensor:
         picture = decode(image)
         fits = tf.reduce_all(tf.shape(picture) == [size, size, 3])
-        # Scaling to the size that it has would take most of the time.
+        # Resizing to the same size would take most of the time.
         scaled = tf.cond(fits, lambda: picture, lambda: square(picture, size))
         # The tensor's contents are the last field of its proto.
         return tf.strings.substr(tf.io.serialize_tensor(scaled), -(size * size * 3), size * size * 3)
@@ -22,10 +22,10 @@ def raw_squares(images: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def from_bytes(images: tf.Tensor, picture_size: int) -> tf.Tensor:
-    """What `raw_squares` made, string[b, 1] -> uint8[b, s, s, 3]; finer pictures are averaged down to this size.
+    """Decode `raw_squares`, string[b, 1], to uint8[b, s, s, 3]; larger pictures are averaged down to this size.
 
     Raises:
-        ValueError: If the sides are not a multiple of `picture_size`.
+        ValueError: The sides are not a multiple of `picture_size`.
     """
     flat_pixels = tf.io.decode_raw(tf.reshape(images, [-1]), tf.uint8)
     side = math.isqrt(flat_pixels.shape[1] // 3) or picture_size

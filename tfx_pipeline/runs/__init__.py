@@ -1,1 +1,1 @@
-"""Where runs live: their root, their history, and its upkeep."""
+"""The root of runs, their history, and its maintenance."""

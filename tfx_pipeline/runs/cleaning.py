@@ -1,4 +1,4 @@
-"""Old runs give their disk back, but for what is still needed of them."""
+"""Removing the artifacts of old runs, except those that are still needed."""
 
 import json
 import shutil
@@ -14,19 +14,18 @@ from tfx_pipeline.runs.store import open_store
 
 INPUTS = (pb.Event.INPUT, pb.Event.DECLARED_INPUT)
 OUTPUTS = (pb.Event.OUTPUT, pb.Event.PENDING_OUTPUT, pb.Event.DECLARED_OUTPUT)
-# What a model is judged by is no ancestor of it: through the last model that each was compared with, everything
-# that ever ran would be.
+# Evaluations are not ancestors of a model: otherwise all earlier models would be, through the baseline of each.
 JUDGEMENTS = ("ModelBlessing", "InfraBlessing", "tfx_pipeline.ModelCards")
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """What was given back.
+    """The result of a cleaning.
 
     Attributes:
-        runs: Ids of the runs that were kept whole.
-        artifacts: How many were removed.
-        megabytes: How much they took.
+        runs: Ids of the runs whose artifacts were kept.
+        artifacts: Number of removed artifacts.
+        megabytes: Disk space freed.
     """
 
     runs: list[str]
@@ -35,22 +34,22 @@ class Cleaned:
 
 
 def clean(root: Root, keep: int) -> Cleaned:
-    """Remove the artifacts of all runs but the newest, and keep what anything that is needed was made of.
+    """Remove the artifacts of all but the newest runs, except those that are needed and their ancestors.
 
-    Needed are the newest `keep` runs; every version that stands pushed, with all the data and models that it came from,
-    those included whose weights a training began with; the last blessed model of each name, with which the next one is
-    compared; and the statistics that the next data are compared with. Every run stays in the list.
+    Needed are the newest `keep` runs; every pushed version, with all the data and models from which it was made,
+    including those of its initial weights; the last blessed model of each name, the baseline of the next one; and the
+    statistics with which the next data are compared. All runs remain in the list.
 
     Args:
-        root: Nothing else may run there.
-        keep: How many runs stay whole, from 1.
+        root: The root; nothing may run there at the same time.
+        keep: Number of runs whose artifacts are kept, at least 1.
     """
     runs = History(root).runs()
     lineage = Lineage(root)
     needed = lineage.made(runs[:keep]) | lineage.ancestors(standing(root, runs)) | lineage.at(compared_with(runs))
     removed, size = 0, 0
     for artifact in lineage.removable(needed):
-        # Marked first, so that no cache takes up what a kill has left half removed.
+        # Marked first, so that the cache ignores artifacts that an interruption leaves partly removed.
         artifact.state = pb.Artifact.DELETED
         lineage.store.put_artifacts([artifact])
         place = root.place(artifact.uri)
@@ -61,7 +60,7 @@ def clean(root: Root, keep: int) -> Cleaned:
 
 
 def standing(root: Root, runs: Iterable[Run]) -> Iterator[str]:
-    """Folders of the models that are pushed and still there."""
+    """Folders of the pushed models that still exist."""
     for run in runs:
         for name, version in run.pushed.items():
             if (root.pushed / name / version).is_dir():
@@ -69,13 +68,13 @@ def standing(root: Root, runs: Iterable[Run]) -> Iterator[str]:
 
 
 def places(run: Run, step: str, output: str) -> list[str]:
-    """Where a step of a run left an output."""
+    """The folders of an output of a step."""
     ran = run.step(step)
     return [item.uri for item in ran.outputs if item.name == output] if ran else []
 
 
 def compared_with(runs: Iterable[Run]) -> Iterator[str]:
-    """Folders of what the next run is compared with: the last blessed model of each name, the last accepted data."""
+    """Folders needed as baselines of the next run: the last blessed model of each name, the last accepted data."""
     last: dict[str, list[str]] = {}
     for run in runs:
         for step in (step for step in run.steps if step.state in ("ran", "cached")):
@@ -94,7 +93,7 @@ def disk_usage(folder: Path) -> int:
 
 
 class Lineage:
-    """Who made what from what, in one root."""
+    """The lineage of the artifacts in a root."""
 
     def __init__(self, root: Root) -> None:
         self.store = open_store(root)
@@ -108,14 +107,14 @@ class Lineage:
         self.makers = links((event.artifact_id, event.execution_id) for event in events if event.type in OUTPUTS)
 
     def made(self, runs: Iterable[Run]) -> set[int]:
-        """What runs made, took from the cache or read."""
+        """The artifacts that runs wrote, read or took from the cache."""
         names = {run.id for run in runs}
         contexts = [context for context in self.store.get_contexts_by_type("pipeline_run") if context.name in names]
         executions = [execution.id for item in contexts for execution in self.store.get_executions_by_context(item.id)]
         return {artifact for execution in executions for artifact in self.around(execution)}
 
     def ancestors(self, uris: Iterable[str]) -> set[int]:
-        """What the artifacts at these places were made of, all the way, with what was made beside them."""
+        """All ancestors of the artifacts at these places, with the other outputs of the same steps."""
         waiting = [self.by_uri[uri] for uri in uris if uri in self.by_uri]
         reached: set[int] = set()
         while waiting:
@@ -130,7 +129,7 @@ class Lineage:
         return reached
 
     def began_with(self, execution: int) -> Iterator[str]:
-        """The model whose weights a training began with, if there is one."""
+        """The model with whose weights a training started, if any."""
         given = plain(self.executions[execution].custom_properties).get("custom_config")
         if start := json.loads(given).get("warm_start") if given else None:
             yield str(self.root.place(start))
@@ -140,7 +139,7 @@ class Lineage:
         return {self.by_uri[uri] for uri in uris if uri in self.by_uri}
 
     def removable(self, needed: set[int]) -> list[pb.Artifact]:
-        """Everything else that is on the disk within the root's artifacts."""
+        """All other artifacts on disk in the root."""
         others = (artifact for artifact in self.artifacts.values() if artifact.id not in needed)
         return [artifact for artifact in others if artifact.uri and self.root.place(artifact.uri).is_dir()]
 
@@ -154,7 +153,7 @@ class Lineage:
 
 
 def links(pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:
-    """Second members by first."""
+    """The second members of pairs by the first."""
     linked: dict[int, set[int]] = {}
     for first, second in pairs:
         linked.setdefault(first, set()).add(second)

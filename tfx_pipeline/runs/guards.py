@@ -87,7 +87,7 @@ def check_path(root: Root) -> None:
     """Refuse a root whose absolute path Beam would read as a pattern, or TFX could not decode as ASCII.
 
     Raises:
-        RunError: If the path has such characters in it.
+        RunError: The path contains such characters.
     """
     path = str(root.path.resolve())
     if re.search(r"[^ -~]|[*?\[\]\\]", path):
@@ -101,7 +101,7 @@ def check_metadata(root: Root) -> None:
     """Refuse to run on a damaged MLMD store.
 
     Raises:
-        RunError: If SQLite finds it damaged.
+        RunError: SQLite reports damage.
     """
     problem = damage(root.metadata)
     if problem:

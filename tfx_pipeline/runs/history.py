@@ -1,4 +1,4 @@
-"""What ran, what it pushed and where that came from, read from the MLMD store."""
+"""The history of runs, with their pushed models and data, from the MLMD store."""
 
 import json
 import shlex
@@ -24,7 +24,7 @@ ORIGINS = ("FolderExampleGen", "TextExampleGen")
 
 
 class HistoryError(Exception):
-    """A question about runs that has no answer; the message is a sentence."""
+    """A run or its information does not exist; the message is one sentence."""
 
 
 RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
@@ -32,7 +32,7 @@ RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something that a component made: its kind, where it is now, and what is recorded of it."""
+    """An output of a component, with its type, path and properties."""
 
     name: str
     kind: str
@@ -47,9 +47,9 @@ class Step:
     Attributes:
         name: The component's id, such as `Trainer.generator`.
         state: `ran`, `cached`, `failed`, `interrupted`, `running` or `canceled`.
-        seconds: How long it took; 0 for a cached one.
-        properties: Its settings, as far as they are numbers and strings.
-        outputs: What it made, or took from the cache.
+        seconds: Duration in seconds; 0 for a cached step.
+        properties: Its settings that are numbers or strings.
+        outputs: Its outputs, written or taken from the cache.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def started(self) -> datetime:
-        """When it began; the id is the time."""
+        """When the run started, which its id encodes."""
         return datetime.fromisoformat(self.id)
 
     @property
@@ -79,35 +79,35 @@ class Run:
 
     @property
     def trained(self) -> list[str]:
-        """The models that this run trained; those from the cache are not among them."""
+        """The models that this run trained, without those from the cache."""
         return [name for name, step in self.of("Trainer").items() if step.state == "ran"]
 
     @property
     def judged(self) -> list[str]:
-        """The models whose Evaluators this run came to."""
+        """The models whose Evaluators ran."""
         return list(self.of("Evaluator"))
 
     @property
     def pushed(self) -> dict[str, str]:
-        """Versions by model that stand pushed after this run, whether it made them or found them there."""
+        """The pushed version of each model after this run, whether or not this run pushed it."""
         places = {name: step.outputs[0].properties for name, step in self.of("Pusher").items() if step.outputs}
         return {name: place["pushed_version"] for name, place in places.items() if place.get("pushed") == 1}
 
     @property
     def models(self) -> dict[str, str]:
-        """Where the run's Trainers left their models, by name."""
+        """The folders of the trained models, by name."""
         trainers = self.of("Trainer").items()
         return {name: item.uri for name, step in trainers for item in step.outputs if item.name == "model"}
 
     @property
     def config(self) -> dict[str, Any]:
-        """All settings; empty where the run did not come to the model cards."""
+        """All settings; empty if the run ended before the model cards."""
         step = self.step("CardWriter")
         return json.loads(step.properties["config"]) if step else {}
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the run was trained on: the folder, its fingerprint and counts, a caption, and any further text."""
+        """The training data: the folder, its fingerprint and counts, a caption, and any further text."""
         pictures, text = (self._recorded(name) for name in ORIGINS)
         if "fingerprint" in text:
             text["file_fingerprint"] = text.pop("fingerprint")
@@ -117,7 +117,7 @@ class Run:
 
     @property
     def caption(self) -> str:
-        """A caption that the run was trained on, for a first try of its models."""
+        """A caption of the training data, for a first try of the models."""
         return str(self.data.get("caption", "a red circle"))
 
     def _recorded(self, name: str) -> dict[str, Any]:
@@ -128,16 +128,16 @@ class Run:
         return merged
 
     def of(self, component: str) -> dict[str, Step]:
-        """The steps of a component that each model has one of, by the model's name."""
+        """The steps of a component that exists once per model, by the name of the model."""
         steps = {step.name.removeprefix(f"{component}."): step for step in self.steps}
         return {name: step for name, step in steps.items() if name != step.name}
 
     def step(self, name: str) -> Step | None:
-        """The step of a component, where it ran."""
+        """The step of a component; None if it did not run."""
         return next((step for step in self.steps if step.name == name), None)
 
     def output(self, step: str, name: str) -> Path | None:
-        """Where a step left an output, or found it in the cache; None if it did not come so far."""
+        """The folder of a step's output, written or cached; None if the run ended before it."""
         ran = self.step(step)
         places = [Path(artifact.uri) for artifact in ran.outputs if artifact.name == name] if ran else []
         return next((place for place in places if place.exists()), None)
@@ -147,10 +147,10 @@ class History:
     """The runs of one root.
 
     Args:
-        root: Where `easel run` kept its metadata.
+        root: The root of `easel run`.
 
     Raises:
-        HistoryError: If nothing ever ran there.
+        HistoryError: There are no runs in the root.
     """
 
     def __init__(self, root: Root) -> None:
@@ -164,7 +164,7 @@ class History:
     def runs(self) -> list[Run]:
         """All runs, newest first."""
         contexts = self.store.get_contexts_by_type("pipeline_run")
-        # Not by their names, which are times: the clock may have been set back.
+        # Not by their names, which are times, because the clock may have been set back.
         newest, *older = sorted(contexts, key=lambda context: context.id, reverse=True) or [None]
         unfinished = "running" if is_under_way(self.root) else "interrupted"
         return (
@@ -175,7 +175,7 @@ class History:
         """The run whose id begins with `name`; `latest` is the newest.
 
         Raises:
-            HistoryError: If none or several do.
+            HistoryError: No run matches, or several do.
         """
         runs = self.runs()
         matches = runs[:1] if name == "latest" else [run for run in runs if run.id.startswith(name)]
@@ -194,7 +194,7 @@ class History:
         executions = sorted(self.store.get_executions_by_context(context.id), key=lambda execution: execution.id)
         for execution in executions:
             state = states.get(execution.last_known_state, "unknown")
-            # The first run of a root: there is nothing yet to resolve, which TFX keeps as a failure and goes on.
+            # In the first run of a root there is nothing to resolve, which TFX records as a failure and ignores.
             state = "ran" if state == "failed" and execution.type == RESOLVER else state
             took = (execution.last_update_time_since_epoch - execution.create_time_since_epoch) / 1000
             yield Step(
@@ -222,7 +222,7 @@ class History:
 
 
 def plain(properties: dict[str, pb.Value]) -> dict[str, Any]:
-    """MLMD values as Python ones; anything but numbers and strings is left out."""
+    """MLMD values as Python values; anything but numbers and strings is left out."""
     kinds = ("int_value", "double_value", "string_value")
     return {
         name: getattr(value, value.WhichOneof("value"))

@@ -1,4 +1,4 @@
-"""How much memory a process holds, by what it is doing."""
+"""Peak memory of a process by task."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +8,7 @@ FORGET_PEAK = "5"
 
 
 class PeakMemory:
-    """The most RAM that this process held during each of its tasks, on Linux; nothing elsewhere.
+    """The peak memory of this process during each of its tasks, on Linux; nothing on other systems.
 
     Attributes:
         peaks: MiB by task, once it has ended.
@@ -19,21 +19,21 @@ class PeakMemory:
         self.task = ""
 
     def begin(self, task: str) -> None:
-        """End the task before, and forget how much it held."""
+        """End the previous task and reset the peak."""
         self.end()
         self.task = task
         with suppress(OSError):
             (OF_THE_PROCESS / "clear_refs").write_text(FORGET_PEAK, encoding="ascii")
 
     def end(self) -> None:
-        """Note what the task held at most."""
+        """Record the peak of the task."""
         if self.task and (peak := peak_mib()):
             self.peaks[self.task] = peak
         self.task = ""
 
 
 def peak_mib() -> float | None:
-    """The most MiB that this process held since it was last told to forget; None where nobody knows."""
+    """The peak memory in MiB since the last reset; None if it is not available."""
     try:
         lines = (OF_THE_PROCESS / "status").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,15 +1,15 @@
-"""Where a project keeps its runs."""
+"""The root folder of the runs of a project."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 INSIDE = Path("/proc/self/cwd")
-"""An absolute path to the working folder on Linux, the same wherever that folder is and whatever its name."""
+"""An absolute path to the working directory on Linux that does not contain its name."""
 
 
 @dataclass(frozen=True)
 class Root:
-    """The folder that holds everything of a project's runs."""
+    """The folder with all files of a project's runs."""
 
     path: Path
 
@@ -25,27 +25,27 @@ class Root:
 
     @property
     def kept_metadata(self) -> Path:
-        """A copy of the store as the last run left it that ended."""
+        """The backup of the store after the last completed run."""
         return self.path / "metadata.kept.sqlite"
 
     @property
     def checkpoints(self) -> Path:
-        """Backups of trainings that are under way."""
+        """Backups of trainings in progress."""
         return self.path / "checkpoints"
 
     @property
     def shared_training(self) -> Path:
-        """The training that other machines are to join, while there is one."""
+        """The description of a training that other machines should join."""
         return self.checkpoints / "shared_training.json"
 
     @property
     def drift(self) -> Path:
-        """The last comparison of new data with old, a page to look at."""
+        """The last comparison of new data with old, an HTML page."""
         return self.path / "drift.html"
 
     @property
     def logs(self) -> Path:
-        """What the components said, a file a run."""
+        """The logs, one file per run."""
         return self.path / "logs"
 
     @property
@@ -58,5 +58,5 @@ class Root:
         return self.pipeline / uri.rpartition("pipeline/")[2].lstrip("/")
 
     def report(self, run_id: str) -> Path:
-        """What people look at of a run, an HTML file."""
+        """The report of a run, an HTML file."""
         return self.path / "reports" / f"{run_id}.html"

@@ -16,9 +16,9 @@ def open_store(root: Root, *, read_only: bool = False) -> mlmd.MetadataStore:
 
 
 def relocate_artifacts(root: Root) -> None:
-    """Change the URI of every artifact to where it is now, by this path to the root.
+    """Change the URI of every artifact to its current path, relative to this root.
 
-    Nothing else may run there.
+    Nothing may run in the root at the same time.
     """
     if not root.metadata.is_file():
         return
