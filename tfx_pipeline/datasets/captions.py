@@ -1,8 +1,9 @@
-"""The one reader of captions: tables and files beside pictures, in the encodings, columns and shapes that people use.
+"""Reading captions from tables and from files beside pictures, in the encodings, columns and layouts that people use.
 
-A table is a `metadata.jsonl`, `.csv` or `.tsv`, at the top of the folder or deeper, and its file names start from where
-it lies. A picture has as many captions as rows name it, as its cell lists, or as the file beside it has lines. Pictures
-in a folder `test`, `validation` or the like that lies beside a folder `train` are withheld, unless the table says.
+A table is a `metadata.jsonl`, `.csv` or `.tsv` in the folder or a subfolder, with file names relative to the table. A
+picture has a caption for each row that names it, each item of a list in its cell, or each line of the file beside it.
+Pictures in a folder such as `test` or `validation` beside a folder `train` are withheld, unless the table says
+otherwise.
 """
 
 from __future__ import annotations
@@ -75,11 +76,11 @@ class Captions:
 
     Args:
       root: the folder.
-      names: every file below it, by its relative path.
-      limits: what captions may ask for.
+      names: all files below it, by relative path.
+      limits: limits on captions.
 
     Attributes:
-      passed_over: what was not read, and how often.
+      passed_over: counts of ignored files and columns by name.
     """
 
     def __init__(self, root: Path, names: Sequence[str], limits: ReadLimits) -> None:
@@ -91,7 +92,7 @@ class Captions:
         self._withheld = withheld_folders(names)
 
     def read(self) -> Iterator[Found]:
-        """Entries, several for a picture that several rows name, and what is wrong with the others.
+        """Entries, several for a picture with several rows, and the reasons why others cannot be used.
 
         Raises:
           DataSetError: there are no captions, or a table cannot be read.
@@ -135,7 +136,7 @@ class Captions:
         return entry
 
     def _found(self, asked: str, table: str) -> str:
-        # Tables that were written on Windows.
+        # In tables written on Windows.
         asked = asked.replace("\\", "/")
         if escapes(asked):
             reason = f"The path {asked!r} leads out of the folder; write it relative to the table."
@@ -172,7 +173,7 @@ class Captions:
             return Quarantined(picture, str(error), error.kind)
 
     def _lines(self, name: str) -> list[str]:
-        # Twice the limit leaves room for UTF-16, and still a film that was named .txt is never read.
+        # Twice the limit leaves room for UTF-16, but large files with a wrong ending are not read.
         most = 2 * self.limits.max_captions * self.limits.max_caption_bytes
         path = inside(os.path.realpath(self.root), name, most, Kind.LONG_CAPTION)
         try:
@@ -184,7 +185,7 @@ class Captions:
         return self._texts([line.strip() for line in _LINE_END.split(text)], name)
 
     def _left_over(self, texts: Sequence[str], has_table: bool) -> Iterator[Quarantined]:
-        """Name the files that no picture lies beside; beside a table they are no captions."""
+        """Report text files without a picture beside them; if there is a table, they are not captions."""
         for name in texts:
             alone = PurePosixPath(stem(name)).name
             if has_table:
@@ -198,7 +199,7 @@ class Captions:
     # Captions
 
     def _texts(self, value: object, column: str) -> list[str]:
-        """The captions in a cell, which is one or a list of them; blank ones are none."""
+        """The captions in a cell, a single one or a list, without blank ones."""
         values = value if isinstance(value, list) else [value]
         texts = [text for text in values if isinstance(text, str)]
         if others := [item for item in values if item is not None and not isinstance(item, str)]:
@@ -231,7 +232,7 @@ class _Row:
       where: the table and the line.
       cells: the values by column.
       is_text: whether every value is text, as in a CSV.
-      problem: why the row cannot be used, if that is known already.
+      problem: why the row cannot be used, if that is already known.
     """
 
     def __init__(
@@ -244,19 +245,19 @@ class _Row:
         self._columns = frozenset(self._cells)
 
     def file_name(self) -> str:
-        """The picture that the row is of; empty where it names none."""
+        """The file name of the picture; empty if there is none."""
         value = self.take(FILE_NAME)
         return value if isinstance(value, str) and value.strip() else ""
 
     def take(self, columns: Sequence[str]) -> object:
-        """The value in the first of these columns that has one; None where none has."""
+        """The value in the first of these columns that has one; None if none has."""
         for column in columns:
             if self._cells.get(column):
                 return self._parsed(self._cells.pop(column))
         return None
 
     def attributes(self) -> dict[str, object]:
-        """What else is known of the picture."""
+        """Further attributes of the picture."""
         value = self.take(("attributes",))
         if value is None:
             return {}
@@ -266,7 +267,7 @@ class _Row:
         return value
 
     def objects(self) -> Objects | None:
-        """The things in the picture; None where the row does not say."""
+        """The things in the picture; None if unknown."""
         value = self.take(("objects",))
         if value is None:
             return None
@@ -279,7 +280,7 @@ class _Row:
             raise RefusedError(Kind.BROKEN_LINE, reason) from error
 
     def withheld(self) -> bool | None:
-        """Whether the picture is to be kept from training; None where the row does not say."""
+        """Whether the picture is withheld from training; None if the row does not say."""
         value = self._cells.pop("withheld", None)
         flags = {"": None, "false": False, "0": False, "true": True, "1": True} if self._is_text else {}
         value = flags.get(value.strip().lower(), value) if isinstance(value, str) else value
@@ -295,11 +296,11 @@ class _Row:
         return f"No caption is among {', '.join(sorted(self._columns))}; call its column text, caption or prompt."
 
     def left(self) -> list[str]:
-        """The columns that nobody asked for."""
+        """The columns that were not read."""
         return [column for column, value in self._cells.items() if value not in (None, "")]
 
     def _parsed(self, value: object) -> object:
-        """In a CSV, lists and objects are written as JSON, or as Python does."""
+        """Parse a cell of a CSV, in which lists and objects are written as JSON or as Python literals."""
         if self._is_text and isinstance(value, str) and value[:1] + value[-1:] in ("[]", "{}"):
             for parse in (json.loads, ast.literal_eval):
                 with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
@@ -372,12 +373,12 @@ def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
 
 
 def decode_text(data: bytes) -> str:
-    """Decode text by its byte order mark, or as UTF-8, or as UTF-16 where its first letter is ASCII.
+    """Decode text by its byte order mark, or as UTF-8, or as UTF-16 if its first character is ASCII.
 
-    Bytes that are no UTF-8 become lone surrogates, so that each caption is judged by itself.
+    Bytes that are not UTF-8 become lone surrogates, so that captions are rejected one by one.
 
     Raises:
-      UnicodeError: it breaks off, or is no UTF-16 or UTF-32 though its mark says so.
+      UnicodeError: the text is truncated, or is not UTF-16 or UTF-32 in spite of its byte order mark.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
@@ -388,10 +389,10 @@ def decode_text(data: bytes) -> str:
 
 
 def text_lines(path: str | Path) -> list[str]:
-    """The lines of a text file that are not blank, without the space around them.
+    """The non-blank lines of a text file, stripped.
 
     Raises:
-      DataSetError: the file cannot be read, or a line is of another encoding.
+      DataSetError: the file cannot be read, or a line has another encoding.
     """
     try:
         text = decode_text(Path(path).read_bytes())
@@ -404,7 +405,7 @@ def text_lines(path: str | Path) -> list[str]:
 
 
 def _check_text(text: str, column: str) -> int:
-    """Return the size in bytes, of text that can be written as UTF-8."""
+    """Return the size of a text in bytes of UTF-8, or raise an error if it cannot be encoded."""
     if "\0" in text:
         reason = f"{column} holds a NUL, as text of another encoding does; save the file as UTF-8."
         raise RefusedError(Kind.ENCODING, reason)
@@ -414,7 +415,7 @@ def _check_text(text: str, column: str) -> int:
 
 
 def _not_utf8(text: str) -> int | None:
-    """The byte at which text was no UTF-8; such bytes, and halves of letters, show themselves as lone surrogates."""
+    """The index of the first byte that is not UTF-8, which decoding turned into a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -430,12 +431,12 @@ def _visible(text: str) -> bool:
 
 
 def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "") -> list[str]:
-    """The files that caption a picture, `a.txt` or `a.png.txt`; those with exactly its name if there are any.
+    """The caption files of a picture, `a.txt` or `a.png.txt`, preferably those with exactly its name.
 
     Args:
       picture: its path.
-      texts: the files by what they caption, folded.
-      language: what stands before their ending, such as `.zh`.
+      texts: the caption files by the folded name of their picture.
+      language: the part before their ending, such as `.zh`.
     """
     matches: list[str] = []
     for captioned in (stem(picture) + language, picture + language):
@@ -445,7 +446,7 @@ def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "")
 
 
 def _of_no_use(name: str) -> str:
-    """What to call a file that is neither a picture nor a caption, among others of its kind; empty where it is one."""
+    """The group in which a file is counted that is neither a picture nor a caption; empty for pictures and captions."""
     alone = posixpath.basename(name)
     if looks_like_picture(name) or ending(name) in BESIDE or alone in (*TABLES, QUARANTINE, README):
         return ""
@@ -480,6 +481,6 @@ def _columns(header: Sequence[str]) -> str:
 
 
 def named(value: object) -> str:
-    """What a value is, in JSON's words."""
+    """The JSON type of a value, for messages."""
     names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

@@ -1,4 +1,4 @@
-"""Data cards (Gebru et al., 2021, as Hugging Face lays them out): what a data set holds, in its README.md.
+"""Data cards (Gebru et al., 2021) in Hugging Face's format, which describe a dataset in its README.md.
 
 The metadata follow https://github.com/huggingface/hub-docs, `datasetcard.md` and `modelcard.md`.
 """
@@ -33,16 +33,16 @@ MOST_VALUES = 16
 
 @dataclass(frozen=True)
 class DataCard:
-    """What is told of a data set.
+    """The contents of a data card.
 
     Attributes:
-      name: what it is called.
-      origin: where it comes from, in a sentence.
-      licence: of the pictures and captions; `NOT_STATED` where nobody said.
-      entries: what it holds.
-      fingerprint: of its contents; empty where it was not computed.
-      quarantined: how many pictures were set aside, by the kind of reason.
-      passed_over: what was not read for what it is called, and how often.
+      name: name of the dataset.
+      origin: its origin, in a sentence.
+      licence: licence of the pictures and captions; `NOT_STATED` if unknown.
+      entries: its entries.
+      fingerprint: fingerprint of its contents; empty if it was not computed.
+      quarantined: number of quarantined pictures by kind of reason.
+      passed_over: number of ignored files and columns by name.
     """
 
     name: str
@@ -54,7 +54,7 @@ class DataCard:
     passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
-        """Write the card into the folder of the data set."""
+        """Write the card into the folder of the dataset."""
         (folder / README).write_text(self.page(), encoding="utf-8", errors="backslashreplace")
 
     def page(self) -> str:
@@ -72,7 +72,7 @@ class DataCard:
         return "\n\n".join(parts) + "\n"
 
     def metadata(self) -> dict[str, Any]:
-        """The header, in the words of Hugging Face's data cards."""
+        """The YAML header of Hugging Face's data cards."""
         return {
             **licence_keys(self.licence),
             "language": list(self.languages()),
@@ -83,7 +83,7 @@ class DataCard:
         }
 
     def languages(self) -> dict[str, int]:
-        """How many pictures have a caption in each language; whatever is not in `text_zh` counts as English."""
+        """Number of pictures with a caption in each language; captions outside `text_zh` count as English."""
         counts = {
             "en": sum(bool(entry.text) for entry in self.entries),
             "zh": sum(bool(entry.text_zh) for entry in self.entries),
@@ -91,7 +91,7 @@ class DataCard:
         return {language: count for language, count in counts.items() if count}
 
     def counts(self) -> Iterator[tuple[str, int]]:
-        """What there is, and how much of it."""
+        """The contents of the dataset with their numbers."""
         yield "pictures", len(self.entries)
         yield "captions", sum(len(entry.captions) for entry in self.entries)
         for language, count in self.languages().items():
@@ -101,7 +101,7 @@ class DataCard:
         yield "set aside", sum(self.quarantined.values())
 
     def slices(self) -> dict[str, dict[str, int]]:
-        """How many pictures each value of an attribute has, the commonest first, where the values are few."""
+        """Number of pictures by value of each attribute with few values, the most common first."""
         values: dict[str, Counter[str]] = {}
         for entry in self.entries:
             for name, value in entry.attributes.items():
@@ -111,18 +111,18 @@ class DataCard:
 
 
 def describe(folder: Path, name: str, origin: str, licence: str) -> None:
-    """Write the card of a data set that was drawn into a folder, whose pictures need no check."""
+    """Write the card of a generated dataset, whose pictures need no check."""
     DataCard(name, origin, licence, read_folder(folder, decode=False).entries).write(folder)
 
 
 def front_matter(metadata: Mapping[str, Any]) -> str:
-    """Metadata as the header of a card; values are JSON, which YAML reads."""
+    """Metadata as the YAML header of a card; values are written as JSON, which is valid YAML."""
     lines = (f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in metadata.items())
     return "\n".join(["---", *lines, "---"])
 
 
 def licence_keys(licence: str) -> dict[str, str]:
-    """A licence as the Hub names it: by its identifier there, as `other` with a name, or as `unknown`."""
+    """The fields of a licence on the Hub: its identifier, `other` with a name, or `unknown`."""
     if licence == NOT_STATED:
         return {"license": "unknown"}
     if licence.lower() in LICENCES.split():
@@ -141,7 +141,7 @@ def size_category(count: int) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table; empty where there are no rows."""
+    """A Markdown table; empty if there are no rows."""
     lines = [[cell(value) for value in row] for row in rows]
     rule = ["---"] * len(head)
     return "\n".join(f"| {' | '.join(row)} |" for row in [list(head), rule, *lines]) if lines else ""

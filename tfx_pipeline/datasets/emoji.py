@@ -1,7 +1,7 @@
-"""Captioned emoji out of two Debian packages: the pictures from Noto Color Emoji, the names from Unicode's CLDR.
+"""A dataset of emoji from two Debian packages, with pictures from Noto Color Emoji and names from Unicode's CLDR.
 
-Each emoji is one picture with its English and its Chinese name, about two thousand in all, and a tenth of them is
-withheld by a hash of the emoji itself, so that the same ones are withheld at every size and in every version.
+Each of about two thousand emoji is a picture with its English and its Chinese name. A tenth is withheld by a hash of
+the emoji, so that the same ones are withheld at every size and in every version.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def write_emoji(
     Args:
       out: the folder to make; it must be empty or not exist.
       size: side of the square pictures in pixels, 16 to 512; the font's own is 136, beyond it they are enlarged.
-      skin_tones: whether the variants by skin tone are drawn too; they double the number.
+      skin_tones: whether to draw the variants by skin tone, which double the number.
       font: the file NotoColorEmoji.ttf.
       cldr: CLDR's `common` folder, which holds `annotations` and `annotationsDerived`.
-      progress: told about the emoji looked at so far.
+      progress: called with the number of emoji processed so far.
 
     Raises:
       DataSetError: `size` is out of range, or the font or the names are not installed.
@@ -89,7 +89,7 @@ def _draw_all(
 
 
 def _drawn(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image | None:
-    """Draw one emoji on white, or give None where the font has no glyph for it."""
+    """Draw one emoji on white; returns None if the font has no glyph for it."""
     left, top, right, _ = font.getbbox(emoji)
     if right - left > _WIDEST:  # a sequence that the font cannot join falls apart into its members, side by side
         return None

@@ -1,4 +1,4 @@
-"""What a data set is made of: captioned pictures, what was set aside and why, and how both are written down."""
+"""The entries of a dataset and its quarantine, and their files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSONL, QUARANTINE, README = "metadata.jsonl", "quarantine.jsonl", "README.md"
 
 
 class Kind(StrEnum):
-    """Why a picture was set aside, in the words the summaries count by."""
+    """Kinds of reasons for a quarantine, by which summaries count."""
 
     BROKEN_LINE = "broken line of metadata"
     DUPLICATE = "picture named twice"
@@ -36,11 +36,11 @@ class Kind(StrEnum):
 
 
 class DataSetError(Exception):
-    """What a user can put right: every message is a sentence that says what is wrong and what to do."""
+    """A dataset cannot be used; the message is one sentence that says what is wrong and what to do."""
 
 
 class RefusedError(DataSetError):
-    """One picture or caption that cannot be used; `kind` says why in a few words, the message in a sentence."""
+    """A picture or caption cannot be used; `kind` gives the reason in a few words, the message in a sentence."""
 
     def __init__(self, kind: Kind, reason: str) -> None:
         super().__init__(reason)
@@ -48,27 +48,27 @@ class RefusedError(DataSetError):
 
 
 class ReadLimits(BaseModel):
-    """What a data set may ask of the machine. A value out of its range raises `pydantic.ValidationError`."""
+    """Limits on the size of a dataset. A value out of range raises `pydantic.ValidationError`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_pixels: int = Field(default=64_000_000, ge=1, le=89_478_485)
-    """Pixels of one picture, judged from its header before decoding; 1 to 89,478,485 (where Pillow warns)."""
+    """Pixels of a picture, checked against its header before decoding; 1 to 89,478,485 (where Pillow warns)."""
     max_bytes: int = Field(default=64 * 2**20, ge=1, le=2**31 - 1)
-    """Bytes of one picture's file; 1 to 2,147,483,647."""
+    """Bytes of the file of a picture; 1 to 2,147,483,647."""
     max_caption_bytes: int = Field(default=2**16, ge=1, le=2**24)
-    """Bytes of one caption in UTF-8; 1 to 16,777,216."""
+    """Bytes of a caption in UTF-8; 1 to 16,777,216."""
     max_captions: int = Field(default=16, ge=1, le=64)
-    """Captions of one picture, in all languages together; 1 to 64. Training holds as many places for every picture as
-    the one with the most of them needs."""
+    """Captions of a picture in all languages; 1 to 64. In training, every picture takes as much memory for captions as
+    the picture with the most captions."""
     max_total_bytes: int = Field(default=64 * 2**30, ge=1, le=2**50)
-    """Bytes that an archive may unpack to, all members together; 1 to 2**50."""
+    """Total bytes of the unpacked members of an archive; 1 to 2**50."""
     max_share: float = Field(default=0.05, ge=0.0, le=1.0)
-    """Share of the data set that may be set aside before it is refused; 0 (nothing may) to 1 (anything may)."""
+    """Share of the dataset that may be quarantined; 0 to 1."""
 
 
 def listed(value: Any) -> Any:
-    """One value as a list of it."""
+    """Wrap a single value in a list."""
     return value if isinstance(value, list | tuple) else [value]
 
 
@@ -78,14 +78,14 @@ Names = Annotated[tuple[Annotated[str, StringConstraints(min_length=1)], ...], B
 
 @validated(frozen=True, config=ConfigDict(coerce_numbers_to_str=True, str_strip_whitespace=True))
 class Objects:
-    """Things in a picture, laid out as Hugging Face's ImageFolder does, in the order in which captions tell them.
+    """Things in a picture, in the format of Hugging Face's ImageFolder, in the order in which captions name them.
 
-    Values that do not fit raise `pydantic.ValidationError`; keys of other names are left out.
+    Invalid values raise `pydantic.ValidationError`; unknown keys are ignored.
 
     Attributes:
       bbox: left, top, width and height of each, in pixels of the upright picture; boxes may reach beyond its edges.
-      categories: what each of them is, by one name or several; empty where nobody knows.
-      nearness: how near each of them is, the nearer of two hiding the other; empty where nobody knows.
+      categories: one or several categories of each; empty if unknown.
+      nearness: nearness of each; of two things, the nearer occludes the other; empty if unknown.
     """
 
     bbox: tuple[tuple[FiniteFloat, FiniteFloat, Side, Side], ...]
@@ -94,7 +94,7 @@ class Objects:
 
     @model_validator(mode="after")
     def one_of_each(self) -> Self:
-        """Hold the other lists against the boxes."""
+        """Check that the other lists are as long as the list of boxes."""
         for name, values in (("categories", self.categories), ("nearness", self.nearness)):
             if values and len(values) != len(self.bbox):
                 raise ValueError(f"there are {len(self.bbox)} in bbox and {len(values)} in {name}")
@@ -107,13 +107,13 @@ class Entry:
 
     Attributes:
       file_name: path relative to the folder, with `/`.
-      text: its caption, in any language but Chinese; empty where there is a Chinese one alone.
-      text_zh: its Chinese caption; empty where there is none.
-      attributes: what else is known of it.
-      withheld: whether it is kept from training.
-      more: further captions in either language, of which training draws as it does of the first two.
-      objects: the things in it; None where nobody knows.
-      tags: what it shows as a whole, in names such as `street` and `night`.
+      text: its caption in any language but Chinese; empty if there is only a Chinese one.
+      text_zh: its Chinese caption; empty if there is none.
+      attributes: further attributes of the picture.
+      withheld: whether it is withheld from training.
+      more: further captions in any language; training samples all captions equally.
+      objects: the things in it; None if unknown.
+      tags: tags of the whole picture, such as `street` and `night`.
     """
 
     file_name: str
@@ -127,13 +127,13 @@ class Entry:
 
     @property
     def captions(self) -> tuple[str, ...]:
-        """All captions, the first two places first; none of them is empty."""
+        """All non-empty captions, beginning with `text` and `text_zh`."""
         return tuple(caption for caption in (self.text, self.text_zh, *self.more) if caption)
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """Something that was set aside: which file, why in a sentence, and the kind that summaries count."""
+    """A quarantined file, with the reason as a sentence and the kind by which summaries count."""
 
     file_name: str
     reason: str
@@ -141,12 +141,12 @@ class Quarantined:
 
 
 def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
-    """Write one JSON object a line with `file_name` and `reason`."""
+    """Write one JSON object per line with `file_name` and `reason`."""
     write_jsonl(path, ({"file_name": item.file_name, "reason": item.reason} for item in quarantined))
 
 
 def write_metadata(path: Path, entries: Iterable[Entry]) -> None:
-    """Write the entries as a `metadata.jsonl`; what an entry does not have is left out of its line."""
+    """Write the entries as a `metadata.jsonl`; empty fields are left out."""
     write_jsonl(path, map(_row, entries))
 
 
@@ -159,19 +159,19 @@ def _row(entry: Entry) -> dict[str, object]:
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """Write one JSON object a line, in UTF-8, ended by a bare line feed."""
+    """Write one JSON object per line, in UTF-8, with line feeds."""
     # A file name that is not UTF-8 reaches Python as lone surrogates; backslashreplace turns each into its JSON escape.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def fingerprint(path: str | Path, entries: Iterable[Entry]) -> str:
-    """Name a data set by its content: SHA-256 over captions and picture bytes in their order, 64 hex digits.
+    """The fingerprint of a dataset: SHA-256 over captions and picture bytes in their order, 64 hex digits.
 
-    Names and places of files do not count, so an import has the fingerprint of what it was made from.
+    Names of files are not included, so an import has the same fingerprint as its source.
 
     Raises:
-      OSError: a picture is gone.
+      OSError: a picture is missing.
     """
     root, entries = Path(path), list(entries)
     return combined(entries, (hashlib.sha256((root / entry.file_name).read_bytes()).digest() for entry in entries))
@@ -190,11 +190,11 @@ def combined(entries: Iterable[Entry], digests: Iterable[bytes]) -> str:
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """What was counted, in one line: `@eaDir (5), column width (40)`."""
+    """Counts in one line: `@eaDir (5), column width (40)`."""
     return ", ".join(f"{name} ({times:,})" for name, times in counts.items())
 
 
 def plain(error: BaseException) -> str:
-    """What an error says, in one line without a full stop."""
+    """The message of an error, in one line without a full stop."""
     message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(message.split()).rstrip(".") or type(error).__name__

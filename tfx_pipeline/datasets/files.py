@@ -1,4 +1,4 @@
-"""The files of a data set: which there are, by which names they are found, and which of them lie within it."""
+"""The files of a dataset: listing them, finding them by name, and checking that they are inside the folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ EXTENSIONS = frozenset(
         *(".jp2", ".j2k", ".jpf", ".jpx", ".pnm", ".pbm", ".pgm", ".ppm"),
     }
 )
-# Pictures to a person, though not to the reader of pictures: they are listed with their reason, not passed over.
+# Formats of pictures that cannot be read: such files are quarantined, not ignored.
 FOREIGN = frozenset(
     {".arw", ".cr2", ".dng", ".eps", ".heic", ".heif", ".hif", ".ico", ".jxl", ".nef", ".psd", ".svg", ".tga"}
 )
-# What systems and their tools leave in folders, beside names that begin with a dot; in lower case.
+# Files of operating systems and tools, besides names that begin with a dot; in lower case.
 _SYSTEMS = frozenset(
     {
         *("__macosx", "icon\r", "network trash folder", "temporary items"),
@@ -40,13 +40,13 @@ _WITHHELD = frozenset({"test", "testing", "val", "valid", "validation", "eval", 
 
 
 class Files(NamedTuple):
-    """What lies in a folder.
+    """The contents of a folder.
 
     Attributes:
-      names: every file by its relative path, sorted; links to files are among them.
+      names: relative paths of all files, sorted, including links to files.
       links: links to folders, which are not followed.
-      unreadable: folders that may not be looked into.
-      passed_over: how many files were left to the systems that put them there, by the name of the file or folder.
+      unreadable: folders that cannot be read.
+      passed_over: number of ignored system files, by the name of the file or folder.
     """
 
     names: list[str]
@@ -56,7 +56,7 @@ class Files(NamedTuple):
 
 
 def files_below(root: Path) -> Files:
-    """Look for every file below a folder."""
+    """List all files below a folder."""
     listing = Files([], [], [], Counter())
 
     def refused(error: OSError) -> None:
@@ -76,7 +76,7 @@ def files_below(root: Path) -> Files:
 
 
 def of_a_system(name: str) -> bool:
-    """Tell by its name whether a file or folder is the system's, or a tool's, and no part of the data set."""
+    """Whether a file or folder belongs to the system or a tool, according to its name, and not to the dataset."""
     return name.startswith(".") or name.casefold() in _SYSTEMS
 
 
@@ -85,12 +85,12 @@ def _count(path: Path) -> int:
 
 
 def looks_like_picture(name: str) -> bool:
-    """Tell by a file's name whether it is a picture to a person."""
+    """Whether a file is a picture according to its name."""
     return ending(name) in EXTENSIONS or ending(name) in FOREIGN
 
 
 def ending(name: str) -> str:
-    """The last ending of a path, such as `.png`, in lower case; empty where there is none."""
+    """The last ending of a path, such as `.png`, in lower case; empty if there is none."""
     return posixpath.splitext(name)[1].lower()
 
 
@@ -100,16 +100,16 @@ def stem(name: str) -> str:
 
 
 def escapes(name: str) -> bool:
-    """Tell whether a path is no plain relative one: absolute, empty, or with `..`, a backslash or a NUL in it."""
+    """Whether a path is not a plain relative path: absolute, empty, or with `..`, a backslash or a NUL in it."""
     path = PurePosixPath(name)
     return not path.name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
 
 
 class Names:
-    """Finds files by names that are composed, or cased, otherwise than on the disk.
+    """Finds files by names with a different Unicode normalisation or case than on disk.
 
-    macOS writes an accent as a character of its own, and most editors do not. A name that two files answer to finds
-    neither, unless it is one of theirs exactly.
+    macOS writes accents as separate characters; most editors do not. An ambiguous name finds no file, unless it is
+    exactly the name of one.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -123,7 +123,7 @@ class Names:
         return alike
 
     def find(self, *asked: str) -> str:
-        """The file that one of these names means; the first of them where there is none."""
+        """The file with one of these names; the first name if there is no such file."""
         for name in asked:
             if name in self._exact:
                 return name
@@ -132,12 +132,12 @@ class Names:
 
 
 def folded(name: str) -> str:
-    """A name as all that are meant to be the same have it."""
+    """A name in a normal form, which is the same for all equivalent names."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
 
 
 def withheld_folders(names: Iterable[str]) -> frozenset[str]:
-    """The folders called `test`, `validation` or the like that lie beside one called `train`."""
+    """The folders with names such as `test` or `validation` beside a folder `train`."""
     parents = {
         str(parent) for folder in {PurePosixPath(name).parent for name in names} for parent in (folder, *folder.parents)
     }
@@ -152,12 +152,12 @@ def inside(root: str, name: str, max_bytes: int, kind: Kind, parents: dict[str, 
     Args:
       root: the folder, a real path itself.
       name: relative to it.
-      max_bytes: that the file may take.
-      kind: of the refusal where it takes more.
-      parents: remembers where the folders of names really are, for a row of names that mostly share them.
+      max_bytes: maximum size of the file.
+      kind: kind of the error if it is larger.
+      parents: a cache of the real paths of folders, for many names in the same folders.
 
     Raises:
-      RefusedError: it is missing, no plain file, too large, or a link that leads out of the folder.
+      RefusedError: the file is missing, not a plain file, too large, or a link that leads out of the folder.
     """
     real = _real(f"{root}/{name}", {} if parents is None else parents)
     if not real.startswith(f"{root}/"):
@@ -175,18 +175,18 @@ def inside(root: str, name: str, max_bytes: int, kind: Kind, parents: dict[str, 
 
 
 def without_links(root: str | Path) -> str:
-    """What to do about links."""
+    """A hint how to replace links by files."""
     copy = f"cp -rL {shlex.quote(str(root))} {shlex.quote(f'{root}-copy')}"
     return f"`{copy}` makes a folder of the files themselves"
 
 
 def leads_out(root: str, name: str) -> bool:
-    """Tell whether a link leads out of a folder, which is a real path itself."""
+    """Whether a link leads out of a folder, which must be a real path."""
     return not os.path.realpath(f"{root}/{name}").startswith(f"{root}/")
 
 
 def _real(path: str, parents: dict[str, str]) -> str:
-    """What `os.path.realpath` gives; with known parents it asks the disk once."""
+    """The same as `os.path.realpath`, with one system call if the parents are cached."""
     parent, _, name = path.rpartition("/")
     if parent not in parents:
         parents[parent] = os.path.realpath(parent)

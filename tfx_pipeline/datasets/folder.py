@@ -1,7 +1,7 @@
-"""The one reader of a data set on disk: which captioned pictures a folder holds, and why others are set aside.
+"""Reading a dataset from a folder, with a quarantine for unusable pictures.
 
-Captions are read by `tfx_pipeline.datasets.captions`, pictures by `serving.images`. Nothing is dropped in silence:
-whatever cannot be used becomes a `Quarantined` with its reason, and what was passed over is counted.
+Captions are read by `tfx_pipeline.datasets.captions`, pictures by `serving.images`. Nothing is dropped silently: every
+unusable picture becomes a `Quarantined` with its reason, and ignored files are counted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tfx_pipeline.datasets.files import (
 )
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done and how much there is (0 when nobody knows)."""
+"""Called with the kind of work, the amount done and the total (0 if unknown)."""
 
 _BATCH = 256
 _KINDS = {UnknownFormatError: Kind.FORMAT, TooLargeError: Kind.TOO_LARGE}
@@ -41,13 +41,13 @@ _KINDS = {UnknownFormatError: Kind.FORMAT, TooLargeError: Kind.TOO_LARGE}
 
 @dataclass(frozen=True)
 class Reading:
-    """What a folder holds.
+    """The contents of a dataset folder.
 
     Attributes:
       root: the folder.
-      entries: what can be trained on, in its order.
-      quarantined: what was set aside.
-      passed_over: how many files or cells were not read for what they are called, by that name, such as `@eaDir`.
+      entries: the usable entries, in order.
+      quarantined: the unusable files.
+      passed_over: number of ignored files and cells by name, such as `@eaDir`.
     """
 
     root: Path
@@ -57,12 +57,12 @@ class Reading:
 
     @property
     def share(self) -> float:
-        """Share of everything found that was set aside, 0 to 1; 0 when nothing was found."""
+        """Share of everything found that was quarantined, 0 to 1; 0 if nothing was found."""
         return len(self.quarantined) / max(1, len(self.entries) + len(self.quarantined))
 
     @property
     def kinds(self) -> dict[str, int]:
-        """How many were set aside for each kind of reason, the commonest first."""
+        """Number of quarantined files for each kind of reason, the most common first."""
         return {str(kind): count for kind, count in Counter(item.kind for item in self.quarantined).most_common()}
 
 
@@ -78,14 +78,14 @@ def read_folder(
 
     Args:
       path: a folder, laid out as `tfx_pipeline.datasets.captions` says.
-      limits: what one picture and its captions may ask for; the defaults of `ReadLimits` when None.
-      decode: False skips opening the pictures: they must exist, lie inside the folder and keep to `max_bytes`, no more.
-        For a folder that `easel data import` has written and nobody has changed since.
+      limits: limits on pictures and captions; None for the defaults of `ReadLimits`.
+      decode: whether to decode the pictures. Without it, only their existence, location and size are checked, which is
+        enough for an unchanged folder written by `easel data import`.
       workers: threads that decode; by default one for each core, at most 8.
-      progress: told about the pictures checked so far.
+      progress: called with the number of pictures checked so far.
 
     Raises:
-      DataSetError: the folder is missing, or holds no captions, or its table lacks the columns.
+      DataSetError: the folder is missing, it has no captions, or its table lacks the columns.
     """
     root = _existing(Path(path))
     limits = limits or ReadLimits()
@@ -115,16 +115,16 @@ def check_quarantine(
     listed: Path | None = None,
     allow: str = "--max-quarantine {share:.2f}",
 ) -> None:
-    """Refuse a data set of which too much was set aside, or all of it.
+    """Reject a dataset if too much of it was quarantined.
 
     Args:
-      reading: what `read_folder` returned.
-      max_share: the share that may be set aside, 0 to 1.
-      listed: where the caller has written the list; without it the sentence quotes the first of the list.
-      allow: how the caller's user can allow more, with `share` as the share that would do.
+      reading: the result of `read_folder`.
+      max_share: the share that may be quarantined, 0 to 1.
+      listed: the file to which the caller has written the list; without it, the message quotes the first item.
+      allow: how the user can raise the limit, with `share` as the required value.
 
     Raises:
-      DataSetError: more than `max_share` was set aside, or no picture is left.
+      DataSetError: more than `max_share` was quarantined, or no picture is left.
     """
     if not reading.entries and not reading.quarantined:
         raise DataSetError(f"There are no pictures in {reading.root}: add some, each with a caption.")
@@ -152,10 +152,10 @@ def _remedy(reading: Reading, allow: str) -> str:
 
 
 def open_picture(data: bytes, *, limits: ReadLimits | None = None) -> Image:
-    """Decode a picture: upright, in sRGB, laid on white, mode RGB.
+    """Decode a picture: upright, in sRGB, composited on white, mode RGB.
 
     Raises:
-      RefusedError: the bytes are no picture of a known format, or too large a one, or damaged.
+      RefusedError: the bytes are not a picture of a known format, or it is too large or damaged.
     """
     with refusing():
         return on_white(read_picture(data, max_pixels=(limits or ReadLimits()).max_pixels))
@@ -163,7 +163,7 @@ def open_picture(data: bytes, *, limits: ReadLimits | None = None) -> Image:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Turn what the reader of pictures refuses into a `RefusedError` with its kind."""
+    """Convert errors of `serving.images` to a `RefusedError` with its kind."""
     try:
         yield
     except PictureError as error:
@@ -226,7 +226,7 @@ def _uncaptioned(files: Iterable[str], named: set[str]) -> Iterator[Quarantined]
 
 
 def _links(root: Path, files: Files, named: set[str]) -> Iterator[Quarantined]:
-    """Name the links out of the folder whose contents no caption names; what lies within it is read where it lies."""
+    """Report links to folders outside with pictures that no caption names; folders inside are read where they are."""
     top = os.path.realpath(root)
     for name in files.links:
         if leads_out(top, name) and not any(other.startswith(f"{name}/") for other in named):
@@ -251,7 +251,7 @@ def _check_all(
         parents: dict[str, str] = {}
         return [_problem(top, entry.file_name, limits, parents, decode=decode) for entry in batch]
 
-    # Pillow warns of odd but harmless tags, and the filters are the whole process's: set once here, not in a thread.
+    # Pillow warns about unusual but harmless tags. Warning filters are global, so they are not set in the threads.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         warnings.simplefilter("ignore")
         for checked in pool.map(check, batches):

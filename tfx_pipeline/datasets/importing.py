@@ -1,7 +1,7 @@
-"""Make the canonical data set out of what a user has: a folder of either layout, or a tar archive of one.
+"""Importing a dataset in the canonical layout from a folder of either layout, or from a tar archive of one.
 
 The result is `OUT/images/...`, `OUT/metadata.jsonl`, `OUT/quarantine.jsonl` and a card, `OUT/README.md`. It is built in
-a hidden folder beside OUT and renamed at the very end, so that OUT either is complete or is not there.
+a hidden folder beside OUT and renamed at the end, so that OUT is either complete or missing.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from tfx_pipeline.datasets.folder import Progress, Reading, check_quarantine, re
 IMAGES = "images"
 _STEP = 256
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
-# How gzip, bzip2 and xz begin.
+# The first bytes of gzip, bzip2 and xz.
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 
 
 @dataclass(frozen=True)
 class ImportSummary:
-    """What an import made.
+    """The result of an import.
 
     Attributes:
-      out: where.
-      count: pictures.
-      withheld: how many of them.
-      quarantined: how many were set aside.
-      kinds: why, and how often.
-      fingerprint: of the data set.
-      passed_over: what was not read for what it is called, and how often.
+      out: the folder of the dataset.
+      count: number of pictures.
+      withheld: number of withheld pictures.
+      quarantined: number of quarantined pictures.
+      kinds: number of quarantined pictures by kind of reason.
+      fingerprint: fingerprint of the dataset.
+      passed_over: number of ignored files and columns by name.
     """
 
     out: Path
@@ -70,19 +70,19 @@ def import_data(
     licence: str = NOT_STATED,
     progress: Progress | None = None,
 ) -> ImportSummary:
-    """Bring captioned pictures into the canonical layout; the bytes of every picture stay as they are.
+    """Copy captioned pictures to the canonical layout, without changing the bytes of any picture.
 
     Args:
-      src: a folder of either layout, or a tar archive of one (plain or compressed), perhaps below one top folder.
-      out: the folder to make; it must be empty or not exist.
-      limits: what pictures, captions and archives may ask for, and the share that may be set aside.
-      licence: of the pictures and captions, for the card.
-      progress: told about what is being unpacked, checked and copied.
+      src: a folder of either layout, or a tar archive of one (plain or compressed), possibly below a top folder.
+      out: the folder to create; it must be empty or not exist.
+      limits: limits on pictures, captions and archives, and on the share that may be quarantined.
+      licence: licence of the pictures and captions, for the card.
+      progress: called with the progress of unpacking, checking and copying.
 
     Raises:
-      DataSetError: `src` is neither, or damaged; too much was set aside (the list of it is then in
-        `OUT.quarantine.jsonl` beside `out`); or the disk does not play along.
-      FolderError: `out` holds something, or cannot be made.
+      DataSetError: `src` is neither, or is damaged; too much was quarantined (the list is then in
+        `OUT.quarantine.jsonl` beside `out`); or a file cannot be read or written.
+      FolderError: `out` is not empty, or cannot be created.
     """
     src, out, limits = Path(src), Path(out), limits or ReadLimits()
     if not src.exists():
@@ -133,7 +133,7 @@ def _check(reading: Reading, src: Path, out: Path, limits: ReadLimits) -> None:
 
 
 def _with_refused(reading: Reading, refused: Sequence[Quarantined]) -> Reading:
-    """Add what was left in the archive; a caption that names such a picture is not counted a second time."""
+    """Add the members that were not unpacked; captions of such pictures are not counted again."""
     names = {item.file_name for item in refused}
     kept = tuple(item for item in reading.quarantined if item.file_name not in names)
     return replace(reading, quarantined=(*refused, *kept))
@@ -145,7 +145,7 @@ def _with_refused(reading: Reading, refused: Sequence[Quarantined]) -> Reading:
 def _canonical(entries: Sequence[Entry]) -> list[Entry]:
     if all(entry.file_name.startswith(IMAGES + "/") for entry in entries):
         return list(entries)
-    # All of them or none: with only the strangers moved, images/a.png and a.png could meet.
+    # All of them or none: if only files outside of images/ were moved, images/a.png and a.png could collide.
     return [replace(entry, file_name=f"{IMAGES}/{entry.file_name}") for entry in entries]
 
 
@@ -186,7 +186,7 @@ def _unpack(src: Path, into: Path, limits: ReadLimits, progress: Progress | None
         except _DAMAGED as error:
             raise DataSetError(_not_an_archive(src, error)) from error
         except OSError as error:
-            # gzip and bzip2 call damage so, without a number of the system's.
+            # gzip and bzip2 report damage as an OSError without an errno.
             if error.errno is not None:
                 raise
             raise DataSetError(_not_an_archive(src, error)) from error
@@ -196,9 +196,9 @@ def _unpack(src: Path, into: Path, limits: ReadLimits, progress: Progress | None
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """Refuse an archive that was cut or has a damaged header, at either of which tarfile just stops.
+    """Raise an error for a truncated archive or a damaged header, at which tarfile stops silently.
 
-    Reads on to the end of the file, where compressed data have their checksum.
+    The archive is read to its end, where compressed data have their checksum.
     """
     file = tar.fileobj
     assert file
@@ -283,7 +283,7 @@ def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Q
 
 
 def _top(into: Path) -> Path:
-    """Go down through folders that hold nothing but one folder, as an archive of `cifar10/` has one."""
+    """Skip folders that contain only a single folder, such as the top folder `cifar10/` of an archive."""
     while not any((into / table).exists() for table in TABLES):
         inside = [path for path in into.iterdir() if not of_a_system(path.name)]
         if len(inside) != 1 or not inside[0].is_dir():
