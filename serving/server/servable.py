@@ -198,7 +198,7 @@ def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.
     config.gpu_options.allow_growth = True
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     with session.graph.as_default(), _without_patterns(folder) as place:
-        _add_functions(session.graph, meta_graph.graph_def.library.function)
+        functions = _add_functions(session.graph, meta_graph.graph_def.library.function)
         meta_graph.graph_def.ClearField("library")
         for node in meta_graph.graph_def.node:
             # Nobody reads the static shapes, and finding them would hold Python's lock for a quarter of a second.
@@ -210,19 +210,30 @@ def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.
         initialize = loader_impl.get_init_op(meta_graph)
         if initialize is not None:
             session.run([initialize], loader_impl.get_asset_tensors(str(place), meta_graph))
+    session._extend_graph()
+    # From here on the session has its own copy.
+    with session.graph._c_graph.get() as c_graph:
+        for name in functions:
+            pywrap_tf_session.TF_GraphRemoveFunction(c_graph, name)
     return session
 
 
-def _add_functions(graph: tf.Graph, functions: Iterable[function_pb2.FunctionDef]) -> None:
-    """Add functions to a graph one by one.
+def _add_functions(graph: tf.Graph, functions: Iterable[function_pb2.FunctionDef]) -> list[str]:
+    """Add functions to a graph one by one, and return their names.
 
     Importing them with the graph would hold Python's lock, which every request needs, and keep further copies of each.
     """
+    names = []
     for function in functions:
+        for node in function.node_def:
+            # Notes of the exporter, which every copy of the graph would carry along.
+            node.attr.pop("_output_shapes", None)
         added = pywrap_tf_session.TF_FunctionImportFunctionDef(function.SerializeToString())
         scoped = ScopedTFFunction(added, function.signature.name)
         with graph._c_graph.get() as c_graph, scoped.get() as c_function:
             pywrap_tf_session.TF_GraphCopyFunction(c_graph, c_function, None)
+        names.append(function.signature.name)
+    return names
 
 
 def _giving_way(work: Callable[[], Result]) -> Result:
