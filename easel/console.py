@@ -37,7 +37,9 @@ def failing(extra: str) -> Iterator[None]:
             raise
         fail(f"This needs {missing}, which is not installed: {adding(extra)}.")
     except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        from serving.faults import explained
+
+        fail(f"{explained(error)}.")
     except Exception as error:
         if type(error).__name__ not in USER_ERRORS:
             raise

@@ -145,7 +145,7 @@ def _leaves_seconds(size: int) -> float:
 def _import_time(src: Path) -> str:
     if not src.is_dir():
         return "half a minute to a minute for every 50,000 small pictures"
-    return _about(sum(1 for path in src.rglob("*.*")) * 5e-4)
+    return _about(sum(len(files) for _, _, files in os.walk(src)) * 5e-4)
 
 
 def _about(seconds: float) -> str:
@@ -183,6 +183,7 @@ def _finish(out: Path, summary: dict[str, Any], as_json: bool) -> None:
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     """Report errors that a user can fix as one sentence and exit code 1."""
+    from serving.faults import explained
     from serving.folders import FolderError
     from tfx_pipeline.datasets.entries import DataSetError
 
@@ -192,5 +193,5 @@ def _plain_errors() -> Iterator[None]:
         typer.echo(str(error), err=True)
         raise typer.Exit(FAILED) from error
     except OSError as error:
-        typer.echo(f"The pictures could not be written: {error.strerror or error} ({error.filename}).", err=True)
+        typer.echo(f"{explained(error)}.", err=True)
         raise typer.Exit(FAILED) from error

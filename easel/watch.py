@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from easel.console import FAILED, WRONG_USE
+from serving.faults import explained
 
 
 def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
@@ -25,9 +26,12 @@ def watch_data(data: Path, every: float, files: Iterable[Path] = ()) -> int:
     seen, code = None, 0
     with suppress(KeyboardInterrupt):
         while code != WRONG_USE:
-            now = stamp(data), [state(file) for file in files]
-            if now != seen or code == FAILED or code < 0:
-                seen, code = now, subprocess.run(command, check=False).returncode
+            try:
+                now = stamp(data), [state(file) for file in files]
+                if now != seen or code == FAILED or code < 0:
+                    seen, code = now, subprocess.run(command, check=False).returncode
+            except OSError as error:
+                typer.echo(f"{explained(error, data)}. The next check is in {every:g} seconds.", err=True)
             time.sleep(every)
     return code if code == WRONG_USE else 0
 

@@ -1,6 +1,7 @@
 """The server's messages at its start: its addresses with commands to copy, or an error if an address is in use."""
 
 import socket
+from contextlib import suppress
 
 
 def address(host: str, port: int) -> str:
@@ -22,8 +23,9 @@ def check_free(what: str, host: str, port: int, flag: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line and flush it, because another process may read it from a pipe."""
-    print(line, flush=True)
+    """Print a line and flush it, because another process may read it from a pipe; a full disk loses the line."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def say_ready(host: str, port: int, rest_port: int, names: list[str], studio: str = "") -> None:

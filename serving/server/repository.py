@@ -20,6 +20,7 @@ from threading import Lock
 from grpc import StatusCode
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
+from serving.faults import cure, explained, is_of_the_machine
 from serving.server.errors import StatusError, invalid
 from serving.server.model_config import Configs, check_platforms, check_same_platforms
 from serving.server.servable import Servable
@@ -201,7 +202,7 @@ class Repository:
         try:
             self._update(name)
         except OSError as error:
-            return f"{name} cannot be looked for, and what is loaded stays: {error.strerror}"
+            return f"{name} cannot be looked for, and what is loaded stays: {explained(error)}"
         return ""
 
     def _check_labels(self, configs: Configs) -> None:
@@ -256,14 +257,8 @@ class Repository:
         try:
             servable = self._load_servable(name, version, folder)
         except StatusError as error:
-            self._change(name, failed={**self._models[name].failed, version: found})
             # A copy: the original holds on to the half-loaded model through its traceback.
-            self._mark(name, version, State.END, StatusError(error.code, error.message))
-            stays = self._models[name].active
-            self._announce(
-                f"{name} version {version} failed to load: {error.message}"
-                + (f"; version {max(stays)} stays" if stays else "")
-            )
+            self._fail(name, version, found, StatusError(error.code, error.message))
             return False
         self._change(name, active={**self._models[name].active, version: servable})
         self._mark(name, version, State.AVAILABLE)
@@ -271,6 +266,25 @@ class Repository:
         self._announce(f"{name} version {version} is ready ({took})")
         _trim()
         return True
+
+    def _fail(self, name: str, version: int, found: Stamp, error: StatusError) -> None:
+        """Note that a version does not load, so that it is tried again once its files change.
+
+        Where the machine is at fault rather than the files, it is tried again at every look, and told only once.
+        """
+        failed, again = self._models[name].failed, ""
+        if is_of_the_machine(error):
+            again = f"; {cure(error, Path())}, and it is loaded"
+            found = ()
+        self._change(name, failed={**failed, version: found})
+        self._mark(name, version, State.END, error)
+        if failed.get(version) == () == found:
+            return
+        stays = self._models[name].active
+        self._announce(
+            f"{name} version {version} failed to load: {error.message}{again}"
+            + (f"; version {max(stays)} stays" if stays else "")
+        )
 
     def _unload(self, name: str, version: int) -> None:
         """Hand the version to no more requests, wait for those that hold it, and give its memory back."""

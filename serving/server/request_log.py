@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TextIO
 
 import numpy as np
@@ -25,12 +26,13 @@ class RequestLog:
         self._out = out or sys.stderr
 
     def write(self, fields: Mapping[str, object], inputs: Mapping[str, np.ndarray]) -> None:
-        """Write the line of one request."""
+        """Write the line of one request; one that a full disk cannot take is left out, and the request is answered."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}
         line["rows"] = max((tensor.shape[0] for tensor in inputs.values() if tensor.ndim), default=0)
         if self._with_prompts:
             line["texts"] = {name: _texts(each) for name, each in inputs.items() if _is_text(name, each)}
-        print(json.dumps(line, ensure_ascii=False), file=self._out, flush=True)
+        with suppress(OSError):
+            print(json.dumps(line, ensure_ascii=False), file=self._out, flush=True)
 
 
 def _is_text(name: str, tensor: np.ndarray) -> bool:

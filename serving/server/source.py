@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from serving.faults import explained
 from serving.server.errors import StatusError, invalid
 from serving.server.mirror import Mirror
 from serving.server.model_config import Configs, checked, folder_configs, read_configs
@@ -83,7 +84,7 @@ class Source:
                 self._repository.configure(configs)
             self._tell(self._troubles())
         except (OSError, ValueError, StatusError) as error:
-            told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+            told = explained(error) if isinstance(error, OSError) else error
             self._tell([f"the configuration cannot be used, and what is loaded stays: {told}"])
 
     def _troubles(self) -> list[str]:

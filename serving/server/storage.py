@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
+from serving.faults import is_of_the_machine
+
 _LARGEST_VERSION = 2**63 - 1
 _LAYOUT = "a model lies in <model>/<version>/saved_model.pb, and its version is a number"
 
@@ -24,10 +26,10 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 def models_on_disk(folder: Path) -> dict[str, Path]:
-    """Return the sub-folders that hold a version, by name; those that cannot be read hold none.
+    """Return the sub-folders that hold a version, by name; those that this user may not read hold none.
 
     Raises:
-        OSError: the folder itself cannot be read.
+        OSError: the folder itself cannot be read, or the disk fails.
 
     """
     return {path.name: path for path in sorted(folder.iterdir()) if any(map(_is_version, _inside(path)))}
@@ -98,14 +100,16 @@ def stamp(folder: Path) -> Stamp:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder that can be looked at; where pathlib would raise, there is none."""
+    """Whether there is a folder that this user can look at."""
     return stat.S_ISDIR(_mode_and_time(path)[0])
 
 
 def _mode_and_time(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
-    except OSError:
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
         return 0, 0
     return found.st_mode, found.st_mtime_ns
 
@@ -114,6 +118,8 @@ def _passed_over_in(path: Path) -> Iterator[str]:
     try:
         inside = list(path.iterdir())
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         yield f"{path} is ignored: {error.strerror}; make it readable for this user, or move it away"
         return
     told = list(no_versions(path))
@@ -124,10 +130,12 @@ def _passed_over_in(path: Path) -> Iterator[str]:
 
 
 def _inside(path: Path) -> list[Path]:
-    """What a folder holds; nothing where it is none, or cannot be read."""
+    """What a folder holds; nothing where it is none, or this user may not read it."""
     try:
         return sorted(path.iterdir())
-    except OSError:
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
         return []
 
 

@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
+from serving.faults import is_of_the_machine
 from tfx_pipeline.datasets.entries import (
     JSONL,
     QUARANTINE,
@@ -181,6 +182,8 @@ class Captions:
         except UnicodeError as error:
             raise RefusedError(Kind.ENCODING, f"{name} cannot be read: {plain(error)}.") from error
         except OSError as error:
+            if is_of_the_machine(error):
+                raise
             raise RefusedError(Kind.UNREADABLE, f"{name} cannot be read: {plain(error)}.") from error
         return self._texts([line.strip() for line in _LINE_END.split(text)], name)
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from serving.faults import is_of_the_machine
 from tfx_pipeline.datasets.entries import Kind, Quarantined, RefusedError, plain
 
 EXTENSIONS = frozenset(
@@ -56,10 +57,16 @@ class Files(NamedTuple):
 
 
 def files_below(root: Path) -> Files:
-    """List all files below a folder."""
+    """List all files below a folder.
+
+    Raises:
+      OSError: the disk fails, or the process may open no more files.
+    """
     listing = Files([], [], [], Counter())
 
     def refused(error: OSError) -> None:
+        if is_of_the_machine(error):
+            raise error
         name = Path(error.filename).relative_to(root).as_posix()
         reason = f"The folder cannot be read: {plain(error)}."
         listing.unreadable.append(Quarantined(name, reason, Kind.UNREADABLE))
@@ -165,6 +172,8 @@ def inside(root: str, name: str, max_bytes: int, kind: Kind, parents: dict[str, 
     try:
         status = os.stat(real)  # noqa: PTH116
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         raise RefusedError(Kind.MISSING, f"The file {name} is not in the folder.") from error
     if not stat.S_ISREG(status.st_mode):
         raise RefusedError(Kind.FORMAT, f"{name} is a folder or a device, not a file.")

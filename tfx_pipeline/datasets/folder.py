@@ -18,6 +18,7 @@ from pathlib import Path
 
 from PIL.Image import Image
 
+from serving.faults import is_of_the_machine
 from serving.images import PictureError, TooLargeError, UnknownFormatError, on_white, read_picture
 from tfx_pipeline.datasets.captions import Captions, Found
 from tfx_pipeline.datasets.entries import DataSetError, Entry, Kind, Quarantined, ReadLimits, RefusedError, plain
@@ -86,6 +87,7 @@ def read_folder(
 
     Raises:
       DataSetError: the folder is missing, it has no captions, or its table lacks the columns.
+      OSError: the disk fails, or the process may open no more files; neither is a reason to quarantine a picture.
     """
     root = _existing(Path(path))
     limits = limits or ReadLimits()
@@ -269,5 +271,7 @@ def _problem(root: str, name: str, limits: ReadLimits, parents: dict[str, str], 
     except RefusedError as error:
         return Quarantined(name, str(error), error.kind)
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         return Quarantined(name, f"The file cannot be read: {plain(error)}.", Kind.UNREADABLE)
     return None

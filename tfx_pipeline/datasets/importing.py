@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from serving.faults import explained
 from serving.folders import fresh_folder
 from tfx_pipeline.datasets.captions import TABLES
 from tfx_pipeline.datasets.cards import NOT_STATED, DataCard
@@ -91,7 +92,7 @@ def import_data(
         with fresh_folder(out) as made:
             return _import(src, out, made, limits, licence, progress)
     except OSError as error:
-        raise DataSetError(f"Cannot import {src} into {out}: {error.strerror or error}.") from error
+        raise DataSetError(f"Cannot import {src} into {out}: {explained(error, out)}.") from error
 
 
 def _import(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from PIL.Image import Image, Resampling
 
+from serving.faults import is_of_the_machine
 from serving.images import rendered
 from tfx_pipeline.datasets.entries import (
     Entry,
@@ -78,6 +79,8 @@ class Reader:
                 picture, portable = rendered(data, max_pixels=ReadLimits().max_pixels)
             record, refusal = serialized(entry, portable, picture, self.attributes), None
         except (RefusedError, OSError) as error:
+            if is_of_the_machine(error):
+                raise
             kind = error.kind if isinstance(error, RefusedError) else Kind.UNREADABLE
             record, refusal = b"", Quarantined(entry.file_name, str(error), kind)
         return Checked(number, hashlib.sha256(data).digest(), refusal, kept, record)

@@ -5,7 +5,6 @@ import fcntl
 import os
 import re
 import shlex
-import shutil
 import sqlite3
 import tempfile
 import time
@@ -14,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO
 
+from serving import faults
 from tfx_pipeline.runs.root import Root
 
 
@@ -139,25 +139,16 @@ def keep_metadata(root: Root) -> None:
     new.replace(root.kept_metadata)
 
 
-CURES = {
-    errno.ENOSPC: "free disk space ({free} MB are left), for example with `easel runs clean --keep 3`",
-    errno.EDQUOT: "free some of the quota, for example with `easel runs clean --keep 3`",
-    errno.EFBIG: "raise the file size limit, `ulimit -f`",
-    errno.EACCES: "make it writable for this user, or choose another --root",
-    errno.EPERM: "make it writable for this user, or choose another --root",
-    errno.EROFS: "mount it writable, or choose another --root",
-    errno.EEXIST: "move the file that is in the way, or choose another --root",
-    errno.ENOTDIR: "move the file that is in the way, or choose another --root",
+# What else helps with the disk of a root.
+_FURTHER = {
+    errno.ENOSPC: ", for example with `easel runs clean --keep 3`",
+    errno.EDQUOT: ", for example with `easel runs clean --keep 3`",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR), ", or choose another --root"
+    ),
 }
-# SQLite's message for a full disk, which has no error number.
-FULL_STORE = "database or disk is full"
 
 
 def cure(error: BaseException, root: Root) -> str:
-    """What to do about an error of the disk; libraries wrap these errors, so the message is searched too."""
-    message = str(error)
-    numbers = [number for number in CURES if os.strerror(number) in message or getattr(error, "errno", 0) == number]
-    if FULL_STORE in message:
-        numbers.append(errno.ENOSPC)
-    free = shutil.disk_usage(root.path).free // 10**6
-    return CURES[numbers[0]].format(free=free) if numbers else "fix the cause"
+    """What to do about an error of the disk that a root is on."""
+    return faults.cure(error, root.path) + _FURTHER.get(faults.number_of(error), "") or "fix the cause"
