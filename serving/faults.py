@@ -52,7 +52,9 @@ def explained(error: OSError, place: Path = Path()) -> str:
     """The file, the reason and the cure of an error, as far as they are known, without a full stop."""
     reason = error.strerror or str(error).rstrip(".")
     file = error.filename if isinstance(error.filename, str) and error.strerror else ""
-    return "; ".join(filter(None, (f"{file}: {reason}" if file else reason, cure(error, Path(file) if file else place))))
+    return "; ".join(
+        filter(None, (f"{file}: {reason}" if file else reason, cure(error, Path(file) if file else place)))
+    )
 
 
 def _free(place: Path) -> int:

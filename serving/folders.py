@@ -32,8 +32,8 @@ def fresh_folder(out: Path) -> Iterator[Path]:
     made = out.parent / (prefix + secrets.token_hex(4))
     with _lock_of(made).open("w") as lock:
         _take(lock)
-        made.mkdir()
         try:
+            made.mkdir()
             yield made
             if out.exists():
                 out.rmdir()

@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
+import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,17 +107,17 @@ def run_local(
         if pictures.spans and (seen := last_on(root, pictures, lines, config)):
             return outcome(seen, started, new=False)
         memory = PeakMemory()
-        with narrated(root, say, memory.begin) as log:
+        with narrated(root, say, memory.begin) as narrator:
             try:
                 # From inside the root, recorded paths are relative, so the root can be renamed or moved.
                 with chdir(root.path):
-                    execute(lay_out(pictures, lines, config, beam), root, log)
+                    execute(lambda: lay_out(pictures, lines, config, beam), root, narrator)
             except (DataSetError, DriftError, RunError) as error:
                 leave_report(root, Remarks(str(error), memory.peaks), say)
                 raise
             memory.end()
             report = leave_report(root, Remarks("", memory.peaks), say)
-        keep_metadata(root)
+        leave_backup(root, say)
     return outcome(History(root).run("latest"), started, report)
 
 
@@ -188,24 +190,24 @@ def last_pushed(root: Root, pictures: Source, text: Source | None) -> dict[str, 
     return next((run.models for run in others), {})
 
 
-def execute(pipeline: tfx.dsl.Pipeline, root: Root, log: Path) -> None:
-    """Run a pipeline to its end.
+def execute(lay_out: Callable[[], tfx.dsl.Pipeline], root: Root, narrator: "Narrator") -> None:
+    """Lay a pipeline out, and run it to its end.
 
     Raises:
         DataSetError, DriftError: Raised by a component.
         RunError: A component fails for another reason.
     """
     try:
-        tfx.orchestration.LocalDagRunner().run(pipeline)
+        tfx.orchestration.LocalDagRunner().run(lay_out())
     except (DataSetError, DriftError):
         raise
     except WorkerError as error:
-        raise RunError(f"{last_component(log)} stopped: {error}") from error
+        raise RunError(f"{narrator.component} stopped: {error}") from error
     except Exception as error:
         logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(
-            f"{last_component(log)} failed: {first_line(error)} The log is {log}; {cure(error, root)}, then run the "
-            "same command to resume."
+            f"{narrator.component} failed: {first_line(error)} The log is {narrator.log}; {cure(error, root)}, then run "
+            "the same command to resume."
         ) from error
 
 
@@ -227,6 +229,15 @@ def leave_report(root: Root, remarks: Remarks, say: Say) -> Path | None:
     return file
 
 
+def leave_backup(root: Root, say: Say) -> None:
+    """Back up the metadata store; without room for it the run is as good, and the last backup stays."""
+    try:
+        keep_metadata(root)
+    except (OSError, sqlite3.Error) as error:
+        logging.exception("The metadata store could not be backed up.")
+        say(f"the metadata store could not be backed up: {first_line(error)[:-1]}; {cure(error, root)}")
+
+
 def file_fingerprint(file: Path) -> str:
     """A hash of a text file's bytes.
 
@@ -239,7 +250,11 @@ def file_fingerprint(file: Path) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, with a full stop."""
-    lines = str(error).strip().splitlines() or ["no message."]
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        # For every file that could not be copied: its source, its target and the reason.
+        error = OSError(error.args[0][0][-1])
+    # MLMD appends the SQL to its messages.
+    lines = str(error).partition(" query:  ")[0].strip().splitlines() or ["no message."]
     return lines[0] if lines[0].endswith(".") else f"{lines[0]}."
 
 
@@ -249,16 +264,27 @@ class LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Ignore the error, which the run reports."""
 
+    def close(self) -> None:
+        """Close the file, though the disk may not take the rest of it."""
+        with suppress(OSError):
+            super().close()
+
 
 class Narrator(logging.Handler):
-    """Turns LocalDagRunner's log records about components into lines for a person."""
+    """Turns LocalDagRunner's log records about components into lines for a person.
 
-    def __init__(self, say: Say, begins: Say) -> None:
+    Attributes:
+        log: The file that all records go to.
+        component: The last component that started.
+    """
+
+    def __init__(self, log: Path, say: Say, begins: Say) -> None:
         super().__init__(logging.INFO)
+        self.log = log
         self.say = say
         self.begins = begins
         self.count = 0
-        self.current = ""
+        self.component = "The pipeline"
         self.started = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -266,15 +292,15 @@ class Narrator(logging.Handler):
         words = record.getMessage().split()
         if words[:1] == ["Component"] and words[-2:] == ["is", "running."]:
             self.count += 1
-            self.current = words[1]
-            self.begins(self.current)
+            self.component = words[1]
+            self.begins(self.component)
             minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-            self.say(f"[{self.count:2}] {minutes}:{seconds:02} {self.current}")
+            self.say(f"[{self.count:2}] {minutes}:{seconds:02} {self.component}")
 
 
 @contextmanager
-def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iterator[Path]:
-    """Write the log records of all libraries to a file, and report which component runs; yields the file.
+def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iterator[Narrator]:
+    """Write the log records of all libraries to a file, and report which component runs; yields the reporter.
 
     `begins` is called with the name of each component as it starts.
     """
@@ -282,7 +308,7 @@ def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iter
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
     to_file = LogFile(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    narrator = Narrator(say, begins)
+    narrator = Narrator(log, say, begins)
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.INFO)
     loggers = [logging.getLogger(name) for name in ("", "absl", "tensorflow")]
@@ -292,16 +318,10 @@ def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iter
         logger.setLevel(logging.INFO)
         logger.propagate = False
     try:
-        yield log
+        yield narrator
     finally:
         to_file.close()
         for logger, handlers, level, propagate in before:
             logger.handlers[:], logger.propagate = handlers, propagate
             logger.setLevel(level)
         absl_logging.set_verbosity(verbosity)
-
-
-def last_component(log: Path) -> str:
-    """The component that started last, according to the log."""
-    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.endswith(" is running.")]
-    return lines[-1].split()[-3] if lines else "The pipeline"

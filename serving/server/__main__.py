@@ -3,6 +3,7 @@
 import os
 import sys
 
+from serving.faults import explained
 from serving.server import serve
 from serving.server.settings import settings_from
 
@@ -14,7 +15,10 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         serve(settings)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(f"error: {explained(error)}", file=sys.stderr)
+        return 1
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -29,6 +29,8 @@ from serving.server.storage import Stamp, graph_bytes, stamp, wanted_versions
 Load = Callable[[str, int, Path], Servable]
 
 DRAIN_SECONDS = 30.0
+# The stamp of no folder.
+_AGAIN: Stamp = ()
 
 
 class State(IntEnum):
@@ -272,19 +274,14 @@ class Repository:
 
         Where the machine is at fault rather than the files, it is tried again at every look, and told only once.
         """
-        failed, again = self._models[name].failed, ""
-        if is_of_the_machine(error):
-            again = f"; {cure(error, Path())}, and it is loaded"
-            found = ()
-        self._change(name, failed={**failed, version: found})
+        model, again = self._models[name], is_of_the_machine(error)
+        is_known = again and model.failed.get(version) == _AGAIN
+        self._change(name, failed={**model.failed, version: _AGAIN if again else found})
         self._mark(name, version, State.END, error)
-        if failed.get(version) == () == found:
-            return
-        stays = self._models[name].active
-        self._announce(
-            f"{name} version {version} failed to load: {error.message}{again}"
-            + (f"; version {max(stays)} stays" if stays else "")
-        )
+        if not is_known:
+            way = f"; {cure(error, Path())}, and it will be loaded" if again else ""
+            stays = f"; version {max(model.active)} stays" if model.active else ""
+            self._announce(f"{name} version {version} failed to load: {error.message}{way}{stays}")
 
     def _unload(self, name: str, version: int) -> None:
         """Hand the version to no more requests, wait for those that hold it, and give its memory back."""

@@ -120,7 +120,7 @@ def test_a_serving_folder_on_a_disk_mounted_for_reading_is_refused(small_disk: P
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 def test_a_serving_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pushed").mkdir(mode=0o500)
-    with pytest.raises(RunError, match="Permission denied; make it writable for this user"):
+    with pytest.raises(RunError, match="Permission denied; give this user access to it, or choose another --root"):
         check_serving_folder(Root(tmp_path))
 
 
@@ -197,7 +197,7 @@ def test_the_copy_is_of_the_last_time(tmp_path: Path) -> None:
         (RuntimeError("; No space left on device [while running 'Write']"), "free disk space ("),
         (RuntimeError("database or disk is full"), "free disk space ("),
         (OSError(errno.EFBIG, os.strerror(errno.EFBIG)), "raise the file size limit"),
-        (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "make it writable for this user"),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "give this user access to it"),
         (ValueError("something else"), "fix the cause"),
     ],
     ids=lambda value: type(value).__name__,

@@ -13,7 +13,6 @@ from tfx_pipeline.local_run import (
     RunError,
     file_fingerprint,
     first_line,
-    last_component,
     narrated,
     refusal,
     run_local,
@@ -79,16 +78,16 @@ def test_two_roots_run_side_by_side(tmp_path: Path) -> None:
 def test_every_component_is_told_as_it_starts(tmp_path: Path) -> None:
     said: list[str] = []
     begun: list[str] = []
-    with narrated(Root(tmp_path), said.append, begun.append) as log:
+    with narrated(Root(tmp_path), said.append, begun.append) as narrator:
+        assert narrator.component == "The pipeline"
         logging.getLogger("absl").info(RUNNING, "Transform")
         logging.getLogger("absl").info("Component %s is finished.", "Transform")
         logging.getLogger("elsewhere").warning("a warning of a library")
         logging.getLogger().info(RUNNING, "Trainer.generator")
     assert said == ["[ 1] 0:00 Transform", "[ 2] 0:00 Trainer.generator"]
     assert begun == ["Transform", "Trainer.generator"]
-    kept = log.read_text(encoding="utf-8")
-    assert "a warning of a library" in kept
-    assert last_component(log) == "Trainer.generator"
+    assert "a warning of a library" in narrator.log.read_text(encoding="utf-8")
+    assert narrator.component == "Trainer.generator"
 
 
 def test_the_loggers_are_as_before_afterwards(tmp_path: Path) -> None:
@@ -97,11 +96,6 @@ def test_the_loggers_are_as_before_afterwards(tmp_path: Path) -> None:
     with narrated(Root(tmp_path), lambda line: None):
         assert logger.handlers != before[0]
     assert (logger.handlers, logger.level, absl_logging.get_verbosity()) == before
-
-
-def test_a_log_without_components_names_the_pipeline(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("nothing of note\n")
-    assert last_component(tmp_path / "log") == "The pipeline"
 
 
 def test_a_data_set_that_is_not_there_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -101,9 +101,13 @@ def check_metadata(root: Root) -> None:
     """Refuse to run on a damaged MLMD store.
 
     Raises:
-        RunError: SQLite reports damage.
+        RunError: SQLite reports damage, or cannot read the store.
+        OSError: The store cannot be opened.
     """
-    problem = damage(root.metadata)
+    try:
+        problem = damage(root.metadata)
+    except sqlite3.OperationalError as error:
+        raise RunError(f"The metadata store {root.metadata} cannot be read: {error}; {cure(error, root)}.") from error
     if problem:
         raise RunError(damaged_metadata(root, problem))
 
@@ -120,23 +124,40 @@ def damaged_metadata(root: Root, problem: str) -> str:
 
 
 def damage(store: Path) -> str:
-    """What is wrong with an SQLite file; empty if it is intact or does not exist."""
+    """What is wrong with an SQLite file; empty if it is intact or does not exist.
+
+    Raises:
+        OSError: It cannot be opened.
+        sqlite3.OperationalError: It cannot be read, which says nothing about its contents.
+    """
     if not store.is_file() or not store.stat().st_size:
         return ""
     try:
+        # SQLite would not say why it cannot open a file.
+        store.open("rb").close()
         with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=rw", uri=True)) as database:
             (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError as error:
         return str(error)
     return "" if answer == "ok" else str(answer).splitlines()[-1]
 
 
 def keep_metadata(root: Root) -> None:
-    """Write a backup copy of the MLMD store beside it."""
+    """Write a backup copy of the MLMD store beside it.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be written; the last copy stays.
+    """
     new = root.kept_metadata.with_suffix(".new")
-    with closing(sqlite3.connect(root.metadata)) as store, closing(sqlite3.connect(new)) as copy:
-        store.backup(copy)
-    new.replace(root.kept_metadata)
+    new.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(root.metadata)) as store, closing(sqlite3.connect(new)) as copy:
+            store.backup(copy)
+        new.replace(root.kept_metadata)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 # What else helps with the disk of a root.
@@ -150,5 +171,11 @@ _FURTHER = {
 
 
 def cure(error: BaseException, root: Root) -> str:
-    """What to do about an error of the disk that a root is on."""
+    """What to do about an error of the disk that a root is on; libraries that do not know why leave it to the disk."""
+    if not faults.number_of(error):
+        try:
+            with tempfile.TemporaryFile(dir=root.path):
+                pass
+        except OSError as reason:
+            error = reason
     return faults.cure(error, root.path) + _FURTHER.get(faults.number_of(error), "") or "fix the cause"
