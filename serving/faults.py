@@ -1,4 +1,4 @@
-"""Errors of the operating system: which are a fault of the machine rather than of one file, and what to do about them."""
+"""Errors of the operating system: which are a fault of the machine and not of a file, and what to do about them."""
 
 import errno
 import os

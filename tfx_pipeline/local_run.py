@@ -206,8 +206,8 @@ def execute(lay_out: Callable[[], tfx.dsl.Pipeline], root: Root, narrator: "Narr
     except Exception as error:
         logging.getLogger().error("The run failed.", exc_info=error)
         raise RunError(
-            f"{narrator.component} failed: {first_line(error)} The log is {narrator.log}; {cure(error, root)}, then run "
-            "the same command to resume."
+            f"{narrator.component} failed: {first_line(error)} The log is {narrator.log}; {cure(error, root)}, then "
+            "run the same command to resume."
         ) from error
 
 

@@ -10,10 +10,13 @@ Serving's words.
 """
 
 import os
+import resource
 import sys
 
 from serving.greeting import check_free
 from serving.server.settings import Settings
+
+FEWEST_FILES = 64
 
 
 def leave_keras_out() -> None:
@@ -35,6 +38,16 @@ def check_ports(settings: Settings) -> None:
             check_free(what, settings.host, port, flag)
 
 
+def check_open_files() -> None:
+    """Raise OSError where this process may open too few files, with which gRPC crashes and models do not load."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < FEWEST_FILES:
+        raise OSError(
+            f"This process may open only {most} files: raise the limit on open files, {FEWEST_FILES} or more, with "
+            "`ulimit -n 4096`"
+        )
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way may then finish.
 
@@ -43,7 +56,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         ValueError: a configuration that makes no sense, or a model in it that does not load.
-        OSError: no such folder or file, or a port that is taken.
+        OSError: no such folder or file, a port that is taken, or too few files that may be open.
 
     """
     from serving.server.errors import StatusError
@@ -52,6 +65,7 @@ def serve(settings: Settings) -> None:
     from serving.server.options import Options
 
     try:
+        check_open_files()
         mirror = first_mirror(settings)
         configs = first_configs(settings)
         options = Options.read(settings)

@@ -106,3 +106,15 @@ def few_files(more: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def fault(name: str, disk: Disk) -> Iterator[None]:
+    """Let something fail while the block lasts: a disk, or `EMFILE 2`, after which two more files can be opened."""
+    if name.startswith("EMFILE"):
+        with few_files(int(name.split()[1])):
+            yield
+        return
+    {"ENOSPC": disk.fill, "EROFS": disk.turn_read_only, "EIO": disk.fail}[name]()
+    yield
+    disk.repair()

@@ -1,12 +1,11 @@
-"""An import while its disks fail: one sentence with the cure, nothing half-written, and the same command works later."""
+"""An import whose disks fail: one sentence with the cure, nothing half-written, and the same command works later."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from disks import Disk, few_files, new_disk
+from disks import Disk, fault, new_disk
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -28,21 +27,6 @@ def captioned(folder: Path) -> Path:
         Image.effect_noise((64, 64), 50 + number).save(folder / f"{number:02}.png")
         (folder / f"{number:02}.txt").write_text(f"noise number {number}", encoding="utf-8")
     return folder
-
-
-def fault(name: str, disk: Disk) -> AbstractContextManager[None]:
-    """Let something fail while the block lasts."""
-    if name.startswith("EMFILE"):
-        return few_files(int(name[-1]))
-    causes: dict[str, Callable[[], None]] = {"ENOSPC": disk.fill, "EROFS": disk.turn_read_only, "EIO": disk.fail}
-
-    @contextmanager
-    def failing() -> Iterator[None]:
-        causes[name]()
-        yield
-        disk.repair()
-
-    return failing()
 
 
 @pytest.mark.parametrize(

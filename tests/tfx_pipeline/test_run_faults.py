@@ -1,0 +1,91 @@
+"""A run and a push whose disk fails: one sentence with the cure, nothing half-pushed, and the same command goes on."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from disks import Disk, fault, new_disk
+from PIL import Image
+from test_components import card, saved_model, versions
+
+from tfx_pipeline.config import RunConfig
+from tfx_pipeline.local_run import RunError, run_local
+from tfx_pipeline.pushing.versions import push, same_tree
+from tfx_pipeline.runs.root import Root
+
+CURES = {
+    "ENOSPC": r"free disk space \(0 MB are left\), for example with `easel runs clean --keep 3`",
+    "EROFS": "mount it writable, or choose another --root",
+    "EIO": "check the disk and its connection",
+    "EMFILE 3": "raise the limit on open files, `ulimit -n 4096`",
+}
+
+
+class Reached(BaseException):
+    """The run has come far enough."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with new_disk(tmp_path, 8) as made:
+        yield made
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four captioned pictures."""
+    (tmp_path / "pictures").mkdir()
+    for number in range(4):
+        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"pictures/{number}.png")
+        (tmp_path / f"pictures/{number}.txt").write_text(f"red number {number}")
+    return tmp_path / "pictures"
+
+
+def at(component: str, act: Callable[[], object]) -> Callable[[str], None]:
+    """Do something once a component starts."""
+
+    def say(line: str) -> None:
+        if line.startswith("[") and line.split()[-1] == component:
+            act()
+
+    return say
+
+
+def stop() -> None:
+    raise Reached
+
+
+@pytest.mark.parametrize("name", CURES)
+def test_a_run_ends_with_the_cure_and_goes_on_afterwards(disk: Disk, pictures: Path, name: str) -> None:
+    root = Root(disk.path / "root")
+    with ExitStack() as failing, pytest.raises(RunError) as ended:
+        say = at("StatisticsGen", lambda: failing.enter_context(fault(name, disk)))
+        run_local(root, pictures, RunConfig(), say=say)
+    told = str(ended.value)
+    assert re.fullmatch(rf"StatisticsGen failed: .+\. The log is .+\.log; {CURES[name]}, then run the same .+\.", told)
+    assert not root.pushed.exists()
+    with pytest.raises(Reached):
+        run_local(root, pictures, RunConfig(), say=at("SchemaGen", stop))
+
+
+@pytest.mark.parametrize("name", CURES)
+def test_a_push_leaves_no_half_of_a_version_and_works_afterwards(tmp_path: Path, disk: Disk, name: str) -> None:
+    first, base = saved_model(tmp_path / "first"), disk.path / "pushed"
+    push(first, base, card(100))
+    second = saved_model(tmp_path / "second", "another graph")
+    (second / "variables/variables.data").write_bytes(bytes(50_000))
+    with fault(name, disk), pytest.raises(OSError):
+        push(second, base, card(200))
+    assert versions(base) == ["100"]
+    assert same_tree(first, base / "100")
+    assert push(second, base, card(200)).name == "200"
+    assert sorted(path.name for path in base.iterdir()) == ["100", "200"]
+
+
+def test_a_push_waits_for_a_disk_that_stalls(tmp_path: Path, disk: Disk) -> None:
+    model = saved_model(tmp_path / "model")
+    with disk.stalled():
+        place = push(model, disk.path / "pushed", card(100))
+    assert same_tree(model, place)
