@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import glob
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -41,6 +42,29 @@ def fresh_folder(out: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(made, ignore_errors=True)
             _lock_of(made).unlink(missing_ok=True)
+
+
+def flush(folder: Path) -> None:
+    """Have a folder and everything below it written to the disk, so that a power cut leaves none of it empty.
+
+    Raises:
+        OSError: The disk does not accept it.
+    """
+    for path in (*folder.rglob("*"), folder):
+        flush_one(path)
+
+
+def flush_one(path: Path) -> None:
+    """Have a file, or the names in a folder, written to the disk.
+
+    Raises:
+        OSError: The disk does not accept it.
+    """
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def refuse_full(out: Path) -> None:

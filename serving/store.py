@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from serving.folders import fresh_folder
+from serving.folders import flush, fresh_folder
 
 CONFIG = "models.config"
 MARK = "easel-store"
@@ -105,6 +105,7 @@ class Store:
             for name, described in files.items():
                 if _described((made / name).read_bytes()) != described:
                     raise StoreError(f"{self.address}/{model}/{version}/{name} differs from what was pushed.")
+            flush(made)
 
     def read_config(self) -> bytes:
         """What `models.config` holds; nothing where there is none."""

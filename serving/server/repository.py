@@ -260,7 +260,7 @@ class Repository:
             servable = self._load_servable(name, version, folder)
         except StatusError as error:
             # A copy: the original holds on to the half-loaded model through its traceback.
-            self._fail(name, version, found, StatusError(error.code, error.message))
+            self._fail(name, version, folder, found, StatusError(error.code, error.message))
             return False
         self._change(name, active={**self._models[name].active, version: servable})
         self._mark(name, version, State.AVAILABLE)
@@ -269,17 +269,17 @@ class Repository:
         _trim()
         return True
 
-    def _fail(self, name: str, version: int, found: Stamp, error: StatusError) -> None:
+    def _fail(self, name: str, version: int, folder: Path, found: Stamp, error: StatusError) -> None:
         """Note that a version does not load, so that it is tried again once its files change.
 
         Where the machine is at fault rather than the files, it is tried again at every look, and told only once.
         """
-        model, again = self._models[name], is_of_the_machine(error)
-        is_known = again and model.failed.get(version) == _AGAIN
-        self._change(name, failed={**model.failed, version: _AGAIN if again else found})
         self._mark(name, version, State.END, error)
-        if not is_known:
-            way = f"; {cure(error, Path())}, and it will be loaded" if again else ""
+        model, is_of_machine = self._models[name], is_of_the_machine(error)
+        again = is_of_machine or stamp(folder) != found
+        self._change(name, failed={**model.failed, version: _AGAIN if again else found})
+        if not (is_of_machine and model.failed.get(version) == _AGAIN):
+            way = f"; {cure(error, folder)}, and it will be loaded" if is_of_machine else ""
             stays = f"; version {max(model.active)} stays" if model.active else ""
             self._announce(f"{name} version {version} failed to load: {error.message}{way}{stays}")
 

@@ -1,9 +1,13 @@
 """A server whose disks fail, whose files run out and whose clients are slow goes on serving, and says what to do."""
 
 import json
+import os
 import resource
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -20,6 +24,7 @@ from grpc import StatusCode
 from test_versions import until
 
 from serving.client import Client
+from serving.folders import flush
 from serving.process import ServerProcess
 from serving.server.errors import StatusError
 from serving.server.model_config import folder_configs
@@ -103,19 +108,23 @@ def test_clients_that_read_a_byte_a_second_hold_up_no_others(place: Place) -> No
             time.sleep(1)
 
 
-def test_a_server_keeps_its_models_while_their_disk_fails_and_finds_new_ones_afterwards(
+def test_a_server_keeps_its_models_while_their_disk_fails_and_loads_new_ones_afterwards(
     place: Place, tmp_path: Path
 ) -> None:
     made = fake_models.half_plus(tmp_path / "half_plus_two", 2.0)
+    place.server.signal(signal.SIGSTOP)
+    shutil.copytree(made, place.models.path / "models/half_plus_two/1")
+    flush(place.models.path)
     place.models.fail()
-    until(lambda: "Input/output error; check the disk and its connection" in place.server.log())
+    place.server.signal(signal.SIGCONT)
+    until(lambda: "Input/output error; check the disk and its connection, and it will be loaded" in place.server.log())
     assert place.status() == "AVAILABLE"
     assert place.draws()
-    assert "is let go" not in place.server.log()
     place.models.repair()
-    shutil.copytree(made, place.models.path / "models/half_plus_two/1")
-    until(lambda: "half_plus_two version 1 is ready" in place.server.log())
-    assert place.status() == "AVAILABLE"
+    until(lambda: "half_plus_two version 1 is ready" in place.server.log(), 60)
+    assert place.status("half_plus_two") == "AVAILABLE"
+    assert place.draws()
+    assert "is let go" not in place.server.log()
 
 
 def test_a_server_that_may_open_too_few_files_does_not_start(tmp_path: Path) -> None:
@@ -125,6 +134,23 @@ def test_a_server_that_may_open_too_few_files_does_not_start(tmp_path: Path) -> 
 
     with pytest.raises(RuntimeError, match="may open only 32 files: raise the limit on open files, 64 or more"):
         PoorServer(tmp_path).__enter__()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may choose another name server")
+def test_a_name_server_that_never_answers_holds_a_client_up_no_longer_than_its_timeout(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text("nameserver 127.77.0.1\n")
+    ask = (
+        "from serving.client import Client, ServingError\n"
+        "with Client('models.example.test:8500', timeout=3) as client:\n"
+        "    try: client.generate('a')\n"
+        "    except ServingError as error: print(error)"
+    )
+    script = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", script, tmp_path / "resolv.conf", sys.executable, "-c", ask]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.77.0.1", 53))
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.startswith('"text_to_image" gave no answer within 3 s: '), done.stderr
 
 
 def test_a_version_is_loaded_once_the_machine_allows_it_and_its_failure_is_told_once(tmp_path: Path) -> None:

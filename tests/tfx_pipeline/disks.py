@@ -1,11 +1,13 @@
 """Disks of a few megabytes that fill up, fail, turn read-only or stall, and a process that may open no more files."""
 
 import fcntl
+import gc
 import os
 import resource
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,8 +41,13 @@ class Disk:
         return subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
     def unmount(self) -> None:
-        """Unmount it, whatever it has been through."""
-        subprocess.run(["umount", self.path], check=True)
+        """Unmount it, whatever it has been through, once the last file on it is closed."""
+        gc.collect()
+        for _ in range(50):
+            if not subprocess.run(["umount", self.path], capture_output=True, check=False).returncode:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{self.path} is still in use")
 
     def fill(self) -> None:
         """Leave no space: ENOSPC."""

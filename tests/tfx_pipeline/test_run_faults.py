@@ -53,6 +53,15 @@ def at(component: str, act: Callable[[], object]) -> Callable[[str], None]:
     return say
 
 
+def failure(root: Root, pictures: Path, say: Callable[[str], None]) -> str:
+    """What a run says that fails; the error itself would keep files of the root open."""
+    try:
+        run_local(root, pictures, RunConfig(), say=say)
+    except RunError as error:
+        return str(error)
+    pytest.fail("the run did not fail")
+
+
 def stop() -> None:
     raise Reached
 
@@ -60,17 +69,15 @@ def stop() -> None:
 @pytest.mark.parametrize("name", CURES)
 def test_a_run_ends_with_the_cure_and_goes_on_afterwards(disk: Disk, pictures: Path, name: str) -> None:
     root = Root(disk.path / "root")
-    with ExitStack() as failing, pytest.raises(RunError) as ended:
-        say = at("StatisticsGen", lambda: failing.enter_context(fault(name, disk)))
-        run_local(root, pictures, RunConfig(), say=say)
-    told = str(ended.value)
+    with ExitStack() as failing:
+        told = failure(root, pictures, at("StatisticsGen", lambda: failing.enter_context(fault(name, disk))))
     assert re.fullmatch(rf"StatisticsGen failed: .+\. The log is .+\.log; {CURES[name]}, then run the same .+\.", told)
     assert not root.pushed.exists()
     with pytest.raises(Reached):
         run_local(root, pictures, RunConfig(), say=at("SchemaGen", stop))
 
 
-@pytest.mark.parametrize("name", CURES)
+@pytest.mark.parametrize("name", ["ENOSPC", "EROFS", "EIO", "EMFILE 1"])
 def test_a_push_leaves_no_half_of_a_version_and_works_afterwards(tmp_path: Path, disk: Disk, name: str) -> None:
     first, base = saved_model(tmp_path / "first"), disk.path / "pushed"
     push(first, base, card(100))

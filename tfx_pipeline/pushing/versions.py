@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from serving.folders import flush, flush_one
 from serving.warmup import signatures_of
 from tfx_pipeline.pushing.cards import CARD_FILES, ModelCard
 
@@ -49,7 +50,10 @@ def push(saved_model: Path, base: Path, card: ModelCard, samples: Path | None = 
     try:
         shutil.copytree(saved_model, partial)
         card.write(partial, samples)
-        return partial.rename(base / str(card.version))
+        flush(partial)
+        place = partial.rename(base / str(card.version))
+        flush_one(base)
+        return place
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
