@@ -1,4 +1,4 @@
-"""Who may ask: TLS from an SSLConfig, and bearer tokens."""
+"""Access control: TLS from an SSLConfig, and bearer tokens."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ from serving.server.errors import StatusError
 from serving.server.text_protos import read_text_proto
 from serving.wire.config_pb2 import SSLConfig
 
-# What watches a server has no token.
+# Health checks have no token.
 _OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 _WRONG = "This server asks for a bearer token: send `authorization: Bearer TOKEN`, with one that it knows."
 
@@ -35,7 +35,7 @@ def grpc_credentials(path: Path) -> grpc.ServerCredentials:
 
 
 def ssl_context(path: Path) -> ssl.SSLContext:
-    """Return the same for HTTP; raises as `grpc_credentials` does."""
+    """Return the same for HTTP, with the same errors as `grpc_credentials`."""
     config = _read(path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=config.custom_ca or None)
     context.verify_mode = ssl.CERT_REQUIRED if config.client_verify else ssl.CERT_NONE
@@ -51,10 +51,10 @@ def ssl_context(path: Path) -> ssl.SSLContext:
 
 
 class Tokens:
-    """The bearer tokens that open a server.
+    """The bearer tokens that a server accepts.
 
     Args:
-        path: a file with one token a line; empty lines and those that begin with # count for nothing.
+        path: a file with one token per line; empty lines and lines that begin with # are ignored.
 
     Raises:
         ValueError: a file without a token, which would lock everybody out.
@@ -69,17 +69,17 @@ class Tokens:
             raise ValueError(f"{path} holds no token: write one a line")
 
     def check(self, authorization: str) -> None:
-        """Raise UNAUTHENTICATED unless the header shows a token that is known."""
+        """Raise UNAUTHENTICATED unless the header contains a known token."""
         scheme, _, token = authorization.partition(" ")
         shown = _digest(token.strip())
-        # Every one is compared, in constant time, so that the time tells nothing.
+        # All tokens are compared in constant time, so that the response time reveals nothing.
         known = [hmac.compare_digest(shown, each) for each in self._known]
         if scheme.lower() != "bearer" or not any(known):
             raise StatusError(StatusCode.UNAUTHENTICATED, _WRONG)
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):
-    """Lets a gRPC call through if it shows a token."""
+    """Requires a known token for gRPC calls."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens

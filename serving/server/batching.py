@@ -1,8 +1,7 @@
 """Requests of several clients as one batch, with the parameters and the semantics of TensorFlow Serving.
 
-Each model version, signature and set of outputs has a queue of its own, so requests of different ones never meet. All
-queues share the threads that run batches. Everything here but the running itself happens on the event loop, so it
-needs no lock.
+Each model version, signature and set of outputs has a queue of its own, so their requests are never mixed. All queues
+share the threads that run batches. Everything else runs on the event loop, so no lock is needed.
 """
 
 import asyncio
@@ -45,8 +44,8 @@ class Batcher:
     """Gathers tasks into batches and runs them.
 
     Args:
-        parameters: how.
-        observe: told the rows of every batch that runs.
+        parameters: the batching parameters.
+        observe: called with the number of rows of every batch.
 
     """
 
@@ -59,11 +58,11 @@ class Batcher:
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, queue: Hashable, run: Run, inputs: Tensors, deadline: float) -> dict[str, np.ndarray]:
-        """Run inputs together with others of the same queue, and return the rows of the outputs that are theirs.
+        """Run inputs together with others in the same queue, and return their rows of the outputs.
 
         Args:
-            queue: what may share a batch.
-            run: runs a batch; the same for all of one queue.
+            queue: key of the queue; requests in a queue may share a batch.
+            run: runs a batch; the same for all requests in a queue.
             inputs: tensors that share their first dimension.
             deadline: the `time.monotonic()` after which nobody waits for an answer.
 
@@ -82,13 +81,13 @@ class Batcher:
         try:
             outputs = await _answered(parts, deadline)
         finally:
-            # Whoever has gone away takes no place in a batch.
+            # Requests of clients that have disconnected are not part of a batch.
             for part in parts:
                 part.done.cancel()
         return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
     def close(self) -> None:
-        """Let the threads end; those that run end first."""
+        """Shut down the threads after their current batches."""
         self._threads.shutdown()
 
     def _split(self, inputs: Tensors, rows: int) -> list[Tensors]:
@@ -120,12 +119,12 @@ class Batcher:
         while self._idle and (batch := self._next()):
             self._idle -= 1
             running = asyncio.get_running_loop().create_task(self._execute(batch))
-            # The event loop itself would not keep a task from being collected.
+            # The event loop keeps only weak references to tasks.
             self._running.add(running)
             running.add_done_callback(self._running.discard)
 
     def _next(self) -> _Batch | None:
-        """Take the first batch that is full or due, and let its queue wait behind the others."""
+        """Take the first batch that is full or due, and move its queue behind the others."""
         now = time.monotonic()
         for key, queue in self._queues.items():
             head = queue[0]
@@ -169,7 +168,7 @@ class Batcher:
         except Exception as error:
             if len(tasks) == 1:
                 return [as_status_error(error)]
-            # One of them spoils the batch: alone, each gets its own answer.
+            # One request makes the batch fail, so each is run alone and gets a response or error of its own.
             return [answer for task in tasks for answer in self._answers_in_time(run, [task])]
         try:
             return _shared_out(outputs, sizes)[: len(tasks)]
@@ -229,7 +228,7 @@ def _check_same_shapes(name: str, parts: Sequence[np.ndarray]) -> None:
 
 
 def _padded(name: str, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the tensors at their largest common size; what is added repeats their first element."""
+    """Pad the tensors to their largest size with repetitions of their first element."""
     if len({part.ndim for part in parts}) > 1:
         raise invalid(f"Tensors with name '{name}' from different tasks have different ranks.")
     largest = np.max([part.shape[1:] for part in parts], axis=0, initial=0).astype(int)

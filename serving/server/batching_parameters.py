@@ -1,4 +1,4 @@
-"""How requests are gathered into batches: TensorFlow Serving's parameters, with its defaults."""
+"""The parameters of batching, with the names and defaults of TensorFlow Serving."""
 
 import os
 from dataclasses import dataclass, field
@@ -46,7 +46,7 @@ class Parameters:
 
     @property
     def largest_batch(self) -> int:
-        """The most rows that run at once."""
+        """The maximum number of rows that run at once."""
         splits = self.enable_large_batch_splitting and self.max_execution_batch_size
         return self.max_execution_batch_size if splits else self.max_batch_size
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, with one code for gRPC and for HTTP."""
+"""Errors of requests, with codes for gRPC and HTTP."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ _LOG = logging.getLogger(__name__)
 
 _BY_NUMBER = {code.value[0]: code for code in StatusCode}
 _LONGEST_GRPC_MESSAGE = 1024
-# TensorFlow tells where in the graph an error arose; to a client that is noise, and a leak of file names.
+# TensorFlow's messages contain the location in the graph, which is noise to clients and leaks file names.
 _GRAPH_NOISE = re.compile(r"\s|Graph execution error|Detected at node|<stack traces|File ")
 _GRAPH_PLACES = re.compile(r"\{\{(function_)?node [^}]*\}\}\s*|\s*\[\[[^\]]*\]\]|\s*\[Op:\w+\]$")
 
@@ -28,12 +28,12 @@ class StatusError(Exception):
 
     @property
     def status(self) -> str:
-        """The code and the message, the way TensorFlow writes a status."""
+        """The code and the message, in the format of a TensorFlow status."""
         return f"{self.code.name}: {self.message}"
 
     @property
     def http_code(self) -> int:
-        """The HTTP status of the code; what the table lacks is the server's own fault: 500."""
+        """The HTTP status of the code; 500 for codes that are not in the table."""
         return HTTP_CODES.get(self.code, 500)
 
     @property
@@ -43,18 +43,18 @@ class StatusError(Exception):
 
     @property
     def grpc_details(self) -> str:
-        """The message, cut to what fits into the trailing headers of gRPC."""
+        """The message, truncated to the size limit of gRPC's trailing headers."""
         cut = self.message[:_LONGEST_GRPC_MESSAGE]
         return self.message if cut == self.message else f"{cut}...TRUNCATED"
 
 
 def invalid(message: str) -> StatusError:
-    """Return the error of a request that is itself wrong."""
+    """Return the error for an invalid request."""
     return StatusError(StatusCode.INVALID_ARGUMENT, message)
 
 
 def as_status_error(error: Exception) -> StatusError:
-    """Return any error that arose while a model was loaded or run as one with a code."""
+    """Convert any error from loading or running a model to one with a code."""
     if isinstance(error, StatusError):
         return error
     # TensorFlow's own errors have such a number; to name their class would import TensorFlow, which takes seconds.

@@ -1,4 +1,4 @@
-"""How much one request may ask for, checked before any of it runs."""
+"""Limits on the size of a request, checked before it runs."""
 
 import binascii
 import re
@@ -12,7 +12,7 @@ from serving.images import PictureError, size_of
 from serving.server.errors import invalid
 from serving.server.tensors import byte_size
 
-# How the formats begin that TensorFlow decodes: PNG, JPEG, GIF, BMP, WebP, and JPEG XL twice.
+# The first bytes of the formats that TensorFlow decodes: PNG, JPEG, GIF, BMP, WebP, and JPEG XL twice.
 _DECODED = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"\xff\x0a", b"\0\0\0\x0cJXL ")
 
 # The beginning of any picture's base64, in whole groups of four letters.
@@ -21,13 +21,13 @@ _BASE64 = re.compile(rb"((?:[A-Za-z0-9+/]{4}){8})[A-Za-z0-9+/=\s]*")
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest request that is taken; 0 stands for no limit.
+    """The limits on a request; 0 stands for no limit.
 
     Attributes:
-        request_bytes: a request as it comes, and any one of its tensors unpacked.
-        rows: texts or pictures in one request.
-        text_bytes: one text, in UTF-8.
-        picture_pixels: one picture, in an input whose name ends in `_bytes`.
+        request_bytes: size of a request, and of each of its unpacked tensors.
+        rows: number of texts or pictures in a request.
+        text_bytes: size of a text in UTF-8.
+        picture_pixels: pixels of a picture in an input whose name ends in `_bytes`.
 
     """
 
@@ -77,7 +77,7 @@ class Limits:
 
 
 def _mistaken(value: bytes) -> str:
-    """What was sent instead of a picture, where it is one of the usual mistakes; empty where it is none."""
+    """What was sent instead of a picture, if it is a common mistake; empty if it is not."""
     head = value[:200].lstrip()
     if head.lower().startswith((b"http://", b"https://", b"file://")):
         return "a URL"

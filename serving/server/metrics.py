@@ -1,4 +1,4 @@
-"""What is counted and timed, under TensorFlow Serving's names, as Prometheus reads it."""
+"""Metrics for Prometheus, with TensorFlow Serving's names."""
 
 import re
 
@@ -8,7 +8,7 @@ from prometheus_client.samples import Sample
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-# In microseconds, TensorFlow Serving's: 33 buckets from 10 on, each 1.8 times the one before.
+# TensorFlow Serving's buckets in microseconds: 33 from 10 on, each 1.8 times the one before.
 _LATENCY = [10 * 1.8**power for power in range(33)]
 _ROWS = [2.0**power for power in range(14)]
 
@@ -16,7 +16,7 @@ _SUFFIX = re.compile(rb"^(# (?:HELP|TYPE) \S+)_total ", re.MULTILINE)
 
 
 class _PlainCounter(Counter):
-    """A counter whose samples have no suffix, since TensorFlow Serving's names have none."""
+    """A counter whose samples have no suffix, as in TensorFlow Serving."""
 
     def _child_samples(self) -> list[Sample]:
         return [Sample("", {}, self._value.get(), None, None)]
@@ -54,7 +54,7 @@ class Metrics:
         )
 
     def request(self, model: str, signature: str, api: str, entrypoint: str, status: str, seconds: float) -> None:
-        """Count one request; a model or signature is named only where it exists, so that nobody can fill the memory."""
+        """Count one request; only existing models and signatures are used as labels, which bounds memory."""
         self._requests.labels(model, status).inc()
         self._latency.labels(model, api, entrypoint).observe(seconds * 1e6)
         if signature:

@@ -1,4 +1,4 @@
-"""What the files that the settings name say; read before anything slow begins."""
+"""The contents of the files named in the settings, which are read before any slow work."""
 
 import ssl
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The two ports: what listens on them, from the moment it opens until it has closed in order."""
+"""The ports of the server, as context managers that open and close them in order."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ async def grpc_port_open(
     reload: Reload,
     inside: str,
 ) -> AsyncIterator[tuple[int, health.aio.HealthServicer]]:
-    """Serve gRPC while the block lasts, also at an address within this machine if there is one.
+    """Serve gRPC during the block, also at a local address if there is one.
 
     Yields the port and the health service.
     """
@@ -46,7 +46,7 @@ async def grpc_port_open(
         options=[
             ("grpc.max_receive_message_length", settings.max_request_bytes or -1),
             ("grpc.max_send_message_length", -1),
-            # A port in use should be an error, not shared in silence.
+            # A port in use must be an error instead of being shared silently.
             ("grpc.so_reuseport", 0),
         ],
         interceptors=[TokenInterceptor(options.tokens)] if options.tokens else [],
@@ -76,7 +76,7 @@ def _add_port(server: aio.Server, where: str, credentials: ServerCredentials | N
 
 
 def _add_socket(server: aio.Server, path: str, credentials: ServerCredentials | None) -> None:
-    """Listen on a Unix socket; one that a server has left behind is replaced, one that still answers is not."""
+    """Listen on a Unix socket; a stale socket is replaced, one in use is not."""
     refused = OSError(
         f"gRPC cannot listen on the socket {path}: --grpc_socket_path must have at most {LONGEST_SOCKET_PATH} bytes, "
         "lie in a folder that can be written, and be no other server's"
@@ -157,7 +157,7 @@ async def studio_port_open(settings: Settings, options: Options, inside: str) ->
 async def rest_port_open(
     settings: Settings, options: Options, repository: Repository, predictor: Predictor, stop: asyncio.Event
 ) -> AsyncIterator[int]:
-    """Serve REST while the block lasts; yields the port, 0 where there is none."""
+    """Serve REST during the block; yields the port, or 0 if REST is turned off."""
     if not settings.serves_rest:
         if settings.rest_api_port:
             say("--rest_api_port is the same as --port: REST is not served")

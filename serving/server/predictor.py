@@ -1,4 +1,4 @@
-"""From decoded inputs to outputs: limits, deadline, batch, and what is counted on the way."""
+"""Running requests from decoded inputs to outputs, with limits, deadlines, batching and metrics."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from serving.server.metrics import Metrics
 from serving.server.request_log import RequestLog
 from serving.server.servable import Servable
 
-# Below this, handing work to another thread costs more than the work.
+# Below this size, handing work to another thread takes longer than the work.
 SMALL_BYTES = 64 * 1024
 FOREVER = 10.0**7
 
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class Call:
-    """What is known of one request, for the log and the metrics."""
+    """Information about one request for the log and the metrics."""
 
     api: str
     entrypoint: str
@@ -47,12 +47,12 @@ class Predictor:
     """Runs signatures for gRPC and REST alike.
 
     Attributes:
-        workers: threads that run requests which no batch gathers, and what would hold up the event loop.
-        batcher: gathers requests into batches; None runs each alone.
-        limits: how much one request may ask for.
-        longest: seconds that a request may take, whatever its own deadline; 0 for no limit.
-        metrics: what is counted.
-        log: the request log; None writes none.
+        workers: threads for requests without batching, and for work that would block the event loop.
+        batcher: collects requests into batches; None runs each request alone.
+        limits: limits on a request.
+        longest: maximum deadline of a request in seconds; 0 for no limit.
+        metrics: the metrics.
+        log: the request log; None for no log.
 
     """
 
@@ -72,7 +72,7 @@ class Predictor:
         wanted: Sequence[str] = (),
         seconds: float | None = None,
     ) -> dict[str, np.ndarray]:
-        """Run one signature on inputs that are known to fit it.
+        """Run a signature on inputs that have been checked against it.
 
         Args:
             servable: the version that answers.
@@ -99,16 +99,16 @@ class Predictor:
             raise StatusError(StatusCode.DEADLINE_EXCEEDED, f"No answer within {seconds:g} s.") from error
 
     async def off_loop(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """Do work in another thread, so that the event loop stays free."""
+        """Run a function in another thread, so that it does not block the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self.workers, work, *arguments)
 
     async def convert(self, size: int, work: Callable[..., Result], *arguments: object) -> Result:
-        """Decode or encode: at once where there is little of it, in another thread where there is much."""
+        """Decode or encode, in another thread if the data are large."""
         return work(*arguments) if size < SMALL_BYTES else await self.off_loop(work, *arguments)
 
     @contextmanager
     def observed(self, call: Call) -> Iterator[Call]:
-        """Count and log one request, whatever becomes of it; what it raises comes out as a StatusError."""
+        """Count and log one request, whether it succeeds or fails; errors are converted to a StatusError."""
         start, status = time.perf_counter(), "OK"
         try:
             yield call

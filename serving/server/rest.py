@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API over a repository, and beside it what watches a server asks for."""
+"""TensorFlow Serving's REST API, and routes for health checks and monitoring."""
 
 import json
 import re
@@ -108,7 +108,7 @@ class RestApi:
 
 
 class Watch:
-    """What stands beside /v1/: whether the server lives, whether it is ready, what it serves, what it counts.
+    """The routes outside of /v1/: liveness, readiness, the list of models, and metrics.
 
     Args:
         repository: knows the models.
@@ -125,7 +125,7 @@ class Watch:
         return web.json_response({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """Answer 200 when every configured model does, and 503 before that and while the server ends."""
+        """Answer 200 when every configured model is ready, and 503 before that and during the shutdown."""
         waiting = self._repository.waiting()
         ready = self._repository.is_ready() and not self._is_ending()
         state = "ending" if self._is_ending() else "ready" if ready else "waiting"
@@ -173,7 +173,7 @@ def build(
 
 
 def error_body(message: str) -> bytes:
-    """Return the body of every refusal."""
+    """Return the body of an error response."""
     return json_bytes({"error": message})
 
 

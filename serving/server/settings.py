@@ -125,7 +125,7 @@ class Settings(BaseModel):
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether the models lie at an address, and are kept in a folder of this machine."""
+        """Whether the models are at an address and are mirrored in a local folder."""
         return self.models is not None and is_address(self.models)
 
     @property

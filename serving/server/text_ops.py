@@ -1,6 +1,6 @@
-"""The text operations that a SavedModel may hold; without them such a model does not load.
+"""The text operations that SavedModels need in order to load.
 
-Importing tensorflow_text would bring them, and Keras with it, which takes as long to import as two models take to load.
+Importing tensorflow_text would register them, but it also imports Keras, which takes as long as loading two models.
 Each of its twenty libraries takes 5 MB, so only those are loaded that a model needs.
 """
 

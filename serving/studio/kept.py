@@ -1,4 +1,4 @@
-"""Pictures that can be fetched for a while, for clients that ask for a URL."""
+"""Temporary storage of pictures, for clients that ask for URLs."""
 
 import secrets
 
@@ -6,10 +6,10 @@ MOST_BYTES = 64 * 2**20
 
 
 class Kept:
-    """The newest pictures, each under a name that nobody can guess, so that the name alone opens it.
+    """The newest pictures, each under an unguessable name, which serves as the permission to read it.
 
     Args:
-        most_bytes: how much all may take together; beyond it the oldest go.
+        most_bytes: maximum total size; beyond it, the oldest pictures are removed.
 
     """
 
@@ -28,5 +28,5 @@ class Kept:
         return name
 
     def get(self, name: str) -> bytes | None:
-        """Return a picture; None where it is gone."""
+        """Return a picture; None if it was removed."""
         return self._pictures.get(name)

@@ -1,4 +1,4 @@
-"""Pictures that were there before: cleaned, filled, sharpened and enlarged."""
+"""Restoring pictures: denoising, inpainting, sharpening and upscaling."""
 
 import asyncio
 import base64
@@ -22,10 +22,10 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
 
     Args:
         client: asks the model server.
-        asked: how.
-        image: encoded; where it is transparent and there is no mask, it has a hole.
-        mask: encoded, of the same size; transparent, or else white, where the hole is.
-        most_pixels: the largest picture that is taken; 0 for no limit.
+        asked: the options.
+        image: the encoded picture; without a mask, its transparent part is the hole.
+        mask: an encoded mask of the same size; its transparent part, or else its white part, is the hole.
+        most_pixels: maximum number of pixels; 0 for no limit.
 
     Raises:
         RequestError: no picture, one that is too large, or a mask without a hole.
