@@ -6,9 +6,17 @@ import tensorflow as tf
 PALETTE_BMP = r"BM\C{26}[\x01-\x08]\C"
 
 
+COMPRESSION = 4
+"""Of drawings as PNG, 0 to 9: 6, the default, takes twice to three times as long and saves 2% to 4% of the bytes."""
+
+
 def encode_png(pictures: tf.Tensor) -> tf.Tensor:
     """uint8[b, h, w, 3] -> string[b]."""
-    return tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.TensorSpec([], tf.string))
+
+    def encoded(picture: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(picture, compression=COMPRESSION)
+
+    return tf.map_fn(encoded, pictures, fn_output_signature=tf.TensorSpec([], tf.string))
 
 
 def decode(image_bytes: tf.Tensor) -> tf.Tensor:
