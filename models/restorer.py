@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.damage import Damaged, enlarge
-from models.restorer_network import STRIDE, RestorerNetwork, prepared
+from models.restorer_network import STRIDE, RestorerNetwork, prepared, touched
 from models.tensors import to_float, to_uint8
 from models.tiling import tiled
 
@@ -47,15 +47,21 @@ class Restorer(RestorerNetwork):
         height, width = sides(damaged.pictures)
         margins = [[0, 0], [0, -height % STRIDE], [0, -width % STRIDE], [0, 0]]
         pictures, masks, known = prepared(damaged, holes=holes)
-        stacked = tf.pad(tf.concat([pictures, masks], axis=-1), margins, "SYMMETRIC")
-        restored = tiled(
-            lambda part: self([part[..., :3], part[..., 3:], known]),
-            stacked,
-            tile=TILE,
-            margin=self.reach,
-            multiple=STRIDE,
-        )
-        return tf.clip_by_value(restored[:, :height, :width], -1.0, 1.0)
+
+        def restored() -> tf.Tensor:
+            stacked = tf.pad(tf.concat([pictures, masks], axis=-1), margins, "SYMMETRIC")
+            whole = tiled(
+                lambda part: self([part[..., :3], part[..., 3:], known]),
+                stacked,
+                tile=TILE,
+                margin=self.reach,
+                multiple=STRIDE,
+            )
+            return whole[:, :height, :width]
+
+        # The network would return undamaged pictures as they are.
+        damage = tf.reduce_any(touched(masks, known) > 0)
+        return tf.clip_by_value(tf.cond(damage, restored, lambda: pictures), -1.0, 1.0)
 
     def restore_batch(
         self,

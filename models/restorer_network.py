@@ -15,6 +15,8 @@ from models.tensors import Tensor
 STRIDE = 4
 FILL_LEVELS = 8
 FULL_SIGMA = 2.0
+LEAST_SIGMA = 0.02
+"""Grey levels of noise below which a picture is clean: less than a hundredth of a correction would be left."""
 FILL_STEPS = 6
 NOISE_BLOCK = 8
 # For pure noise, the tenth of the 8x8 blocks with the least response estimates this share of the true deviation.
@@ -100,7 +102,9 @@ def touched(masks: Tensor, known: Tensor) -> Tensor:
     are returned unchanged.
     """
     sigmas, blurs, enlarged = ops.unstack(known, axis=1)
-    share = ops.max(ops.stack([ops.minimum(sigmas * MAX_SIGMA / FULL_SIGMA, 1.0), ops.sign(blurs), enlarged]), axis=0)
+    levels = sigmas * MAX_SIGMA
+    noisy = ops.where(levels < LEAST_SIGMA, 0.0, ops.minimum(levels / FULL_SIGMA, 1.0))
+    share = ops.max(ops.stack([noisy, ops.sign(blurs), enlarged]), axis=0)
     return ops.maximum(masks, share[:, None, None, None])
 
 
@@ -114,7 +118,7 @@ def passed(x: Tensor, blocks: list[list[keras.layers.Conv2D]]) -> Tensor:
 def prepared(damaged: Damaged, *, holes: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """The inputs of the network: pictures with filled holes, masks, and conditions, float32[b, 3]."""
     pictures, masks, sigmas, blurs, enlarged = damaged
-    estimated = ops.where(sigmas < 0, noise_sigma(pictures, masks) * (1 - enlarged), sigmas)
+    estimated = ops.where(sigmas < 0, noise_sigma(pictures, masks if holes else None) * (1 - enlarged), sigmas)
     levels = [ops.minimum(estimated, MAX_SIGMA) / MAX_SIGMA, ops.clip(blurs, 0.0, MAX_BLUR) / MAX_BLUR, enlarged]
     return filled(pictures, masks) if holes else pictures, masks, ops.stack(levels, axis=1)
 
@@ -168,14 +172,21 @@ def noise_sigma(pictures: Tensor, masks: Tensor | None = None) -> Tensor:
     Returns:
         float32[b], in grey levels of 0..255; 0 if the holes leave no block.
     """
-    masks = ops.zeros_like(pictures[..., :1]) if masks is None else masks
-    kernel = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)[:, :, None, None].repeat(3, axis=2)
-    response = abs(ops.depthwise_conv(pictures * 127.5, kernel))
-    whole = ops.ones_like(response) * (1 - ops.max_pool(masks, 3, 1))
-    sums, shares = (ops.average_pool(x, NOISE_BLOCK, NOISE_BLOCK, "same") for x in (response * whole, whole))
-    means = ops.where(shares >= 0.5, ops.divide_no_nan(sums, shares), np.inf)
+    kernel = 127.5 * np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)[:, :, None, None].repeat(3, axis=2)
+    response = abs(ops.depthwise_conv(pictures, kernel))
+    if masks is None:
+        means = in_blocks(response)
+    else:
+        whole = ops.ones_like(response) * (1 - ops.max_pool(masks, 3, 1))
+        shares = in_blocks(whole)
+        means = ops.where(shares >= 0.5, ops.divide_no_nan(in_blocks(response * whole), shares), np.inf)
     ranked = ops.sort(ops.reshape(means, [ops.shape(means)[0], -1]))
     counts = ops.sum(ops.cast(ops.isfinite(ranked), "int32"), axis=1)
     in_place = ops.equal(ops.arange(ops.shape(ranked)[1]), counts[:, None] // 10)
     lowest = ops.sum(ops.where(in_place, ranked, 0.0), axis=1)
     return ops.where(counts > 0, lowest, 0.0) * (np.sqrt(np.pi / 2) / 6 / LOWEST_TENTH)
+
+
+def in_blocks(x: Tensor) -> Tensor:
+    """The means of blocks of 8x8 pixels; float32[b, h, w, c]."""
+    return ops.average_pool(x, NOISE_BLOCK, NOISE_BLOCK, "same")

@@ -20,7 +20,7 @@ from models.language_model import LanguageModel
 from models.layers import Modulated
 from models.reader import CaptionReader
 from models.restorer import Restorer
-from models.restorer_network import FULL_SIGMA
+from models.restorer_network import FULL_SIGMA, LEAST_SIGMA
 from models.vocabulary import PAD
 
 SLOPE = 0.2
@@ -135,7 +135,9 @@ class TorchRestorer(nn.Module):
         half = apply_blocks(half + nn.functional.pixel_shuffle(self.up(quarter), 2), self.last_blocks)
         residual = nn.functional.pixel_shuffle(self.residual(half), 2).permute(0, 2, 3, 1)
         sigmas, blurs, enlarged = known.unbind(dim=1)
-        share = torch.stack([(sigmas * MAX_SIGMA / FULL_SIGMA).clamp(max=1.0), blurs.sign(), enlarged]).amax(dim=0)
+        levels = sigmas * MAX_SIGMA
+        noisy = (levels / FULL_SIGMA).clamp(max=1.0) * (levels >= LEAST_SIGMA)
+        share = torch.stack([noisy, blurs.sign(), enlarged]).amax(dim=0)
         return pictures + residual * torch.maximum(masks, share[:, None, None, None])
 
 

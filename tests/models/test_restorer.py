@@ -10,7 +10,7 @@ from models.damage import damage, enlarge
 from models.metrics import psnr
 from models.optimizers import muon
 from models.restorer import TILE, Restorer, oriented
-from models.restorer_network import filled
+from models.restorer_network import LEAST_SIGMA, filled
 from models.restorer_training import RestorerTraining
 from models.tensors import to_float, to_uint8
 
@@ -211,6 +211,17 @@ def test_what_is_told_to_be_whole_is_not_touched(restorer: Restorer) -> None:
     mask[3:6, 2:9] = True
     np.testing.assert_array_equal(restorer.restore(picture, mask=mask, noise=0.0)[~mask], picture[~mask])
     assert not np.array_equal(restorer.restore(picture, noise=0.0, blur=1.0), picture)
+
+
+def test_noise_that_nobody_sees_is_none(restorer: Restorer) -> None:
+    picture = tf.constant(to_float(noisy(12, 10)))
+    sigmas = tf.constant([LEAST_SIGMA / 2, LEAST_SIGMA * 2])
+    alone = [restorer.restore_batch(picture, None, sigmas[row : row + 1]) for row in range(2)]
+    np.testing.assert_array_equal(alone[0], picture)
+    assert float(tf.reduce_max(abs(alone[1] - picture))) > 0
+    beside = restorer.restore_batch(tf.repeat(picture, 2, axis=0), None, sigmas)
+    np.testing.assert_array_equal(beside[0], picture[0])
+    np.testing.assert_allclose(beside[1], alone[1][0], atol=1e-5)
 
 
 def test_a_little_noise_changes_little(restorer: Restorer) -> None:
