@@ -1,6 +1,7 @@
 """Layers shared by the generator, its critic and the restorer."""
 
 import functools
+import math
 from typing import Any
 
 import keras
@@ -67,6 +68,51 @@ def blend(layers_BxKxHxWx4: Tensor) -> Tensor:
     flat = ops.reshape(layers_BxKxHxWx4, [rows, slots, -1, 4])
     weights = ops.softmax(flat[..., 3:], axis=1)
     return ops.reshape(ops.sum(weights * flat[..., :3], axis=1), [rows, height, width, 3])
+
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Scaled dot-product attention (Vaswani et al., 2017) of each head: few pieces, so few and small operations.
+
+    Args:
+        queries: [b, t, heads, c].
+        keys: [b, s, heads, c].
+        values: [b, s, heads, c].
+        bias: What is added to the scores, [b, heads, t, s] or what broadcasts to it; None for nothing.
+
+    Returns:
+        [b, t, heads, c].
+    """
+    queries, values = (ops.transpose(x, [0, 2, 1, 3]) for x in (queries, values))
+    scores = backend.product(queries, ops.transpose(keys, [0, 2, 3, 1])) * keys.shape[-1] ** -0.5
+    weights = small_softmax(scores if bias is None else scores + bias)
+    return ops.transpose(backend.product(weights, values), [0, 2, 1, 3])
+
+
+def small_softmax(logits: Tensor) -> Tensor:
+    """Softmax over a last axis of few numbers, or of one; oneDNN's takes several times as long."""
+    return ops.exp(ops.log_softmax(logits))
+
+
+@keras.saving.register_keras_serializable(package="easel")
+class MultiHeadAttention(keras.layers.MultiHeadAttention):
+    """Keras' layer, without its masks and its dropout, as products of two matrices instead of tensors.
+
+    Has the name of Keras' own because files of weights contain it.
+    """
+
+    def call(self, query: Tensor, value: Tensor, key: Tensor | None = None) -> Tensor:
+        """[b, t, c] and what it looks at, [b, s, d], by its values where there are no keys -> [b, t, c]."""
+        key = value if key is None else key
+        sources = ((query, self.query_dense), (key, self.key_dense), (value, self.value_dense))
+        heads = (projected(x, layer.kernel, layer.bias) for x, layer in sources)
+        return projected(attention(*heads), self.output_dense.kernel, self.output_dense.bias, axes=2)
+
+
+def projected(x: Tensor, kernel: Tensor, bias: Tensor, axes: int = 1) -> Tensor:
+    """A dense layer over the last axes of x, [b, t, ...], those of `bias` instead of them: [b, t, ...]."""
+    size, width = math.prod(kernel.shape[:axes]), math.prod(bias.shape)
+    flat = ops.matmul(ops.reshape(x, [-1, size]), ops.reshape(kernel, [size, width])) + ops.reshape(bias, [width])
+    return ops.reshape(flat, [-1, ops.shape(x)[1], *bias.shape])
 
 
 @keras.saving.register_keras_serializable(package="easel")

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from models import sampling
-from models.layers import leaky
+from models.layers import leaky, small_softmax
 from models.tensors import Tensor
 
 Moments = tuple[Tensor, Tensor]
@@ -47,7 +47,7 @@ class Mixture(NamedTuple):
 
     def sample(self, uniform: Tensor, normal: Tensor) -> Tensor:
         """Noise, float32[..., n]: `uniform`, [...] in [0, 1), selects the component, `normal`, [..., n], samples it."""
-        below = ops.cumsum(ops.softmax(self.logits), axis=-1) <= uniform[..., None]
+        below = ops.cumsum(small_softmax(self.logits), axis=-1) <= uniform[..., None]
         chosen = ops.minimum(ops.sum(ops.cast(below, "int32"), axis=-1), self.logits.shape[-1] - 1)
         mean, log_deviation = (self._of(parts, chosen) for parts in (self.means, self.log_deviations))
         return mean + ops.exp(log_deviation) * normal

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.backends import backend
+from models.layers import attention, small_softmax
 from models.tensors import Tensor
 from models.vocabulary import PAD
 
@@ -65,22 +67,21 @@ class CaptionReader(keras.layers.Layer):
         Returns:
             The concatenated slots, float32[b, slots * slot_size].
         """
-        attention_BxKxHxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
-        values = split_heads(self.values(x_BxTxC), self.heads)
-        slots = ops.einsum("bkht,bthd->bkhd", attention_BxKxHxT, values)
+        attention_BxHxKxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
+        values = ops.transpose(split_heads(self.values(x_BxTxC), self.heads), [0, 2, 1, 3])
+        slots = ops.transpose(backend.product(attention_BxHxKxT, values), [0, 2, 1, 3])
         return ops.reshape(slots, [-1, self.slots * self.slot_size])
 
     def attend(self, pieces_BxTxC: Tensor, ids_BxT: Tensor) -> tuple[Tensor, Tensor]:
-        """Attention weights of each slot, float32[b, slots, heads, t], and the contextual features of the pieces."""
+        """Attention weights of each slot, float32[b, heads, slots, t], and the contextual features of the pieces."""
         unread = -1e9 * ops.cast(ops.equal(ids_BxT, PAD), pieces_BxTxC.dtype)[:, None, None]
         x = self.enter(pieces_BxTxC) + self.places(ops.arange(ops.shape(ids_BxT)[1]))
         for block in self.blocks:
             x = block(x, unread)
         x = self.leave(x)
-        keys = split_heads(self.keys(x), self.heads)
-        scores = ops.einsum("khd,bthd->bkht", self.queries, keys) / np.sqrt(keys.shape[-1])
-        # Keras warns about a softmax over a single piece.
-        return ops.exp(ops.log_softmax(scores + unread)), x
+        keys = ops.transpose(split_heads(self.keys(x), self.heads), [0, 2, 3, 1])
+        queries = ops.transpose(self.queries, [1, 0, 2])[None] / np.sqrt(self.width / self.heads)
+        return small_softmax(backend.product(queries, keys) + unread), x
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -102,9 +103,7 @@ class AttentionBlock(keras.layers.Layer):
         """float32[b, t, width] -> the same shape; `unread_Bx1x1xT` is added to the attention scores."""
         parts = ops.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
         queries, keys, values = (split_heads(part, self.heads) for part in parts)
-        mixed = ops.dot_product_attention(
-            queries, keys, values, bias=unread_Bx1x1xT, scale=(self.width / self.heads) ** -0.5
-        )
+        mixed = attention(queries, keys, values, unread_Bx1x1xT)
         x_BxTxC = x_BxTxC + self.collect(ops.reshape(mixed, ops.shape(x_BxTxC)))
         return x_BxTxC + self.narrow(self.widen(self.before_network(x_BxTxC)))
 

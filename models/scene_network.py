@@ -15,9 +15,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from models.backends import backend
 from models.drawing_network import DrawingNetwork
 from models.language_network import LanguageNetwork
-from models.layers import leaky
+from models.layers import MultiHeadAttention, leaky
 from models.part_prior import NoiseSizes, PartPrior
 from models.tensors import Tensor
 
@@ -340,9 +341,8 @@ class SceneNetwork(DrawingNetwork):
         )
         logits = sharpness * sampled(layers.back, rows, columns)
         ramps = ops.transpose(ops.reshape(layers.ramps, [-1, count, 9]), [0, 2, 1])
-        by_x, by_y, even = ops.unstack(
-            ops.reshape(ops.matmul(ramps, softmax_of_channels(logits[:, :count])), [batch, 3, 3, -1]), 3, axis=1
-        )
+        by_places = backend.product(ramps, softmax_of_channels(logits[:, :count]))
+        by_x, by_y, even = ops.unstack(ops.reshape(by_places, [batch, 3, 3, -1]), 3, axis=1)
         grid = [ops.shape(ys)[0], ops.shape(xs)[0]]
         x, y = (ops.reshape(ops.broadcast_to(2 * at - 1, grid), [-1]) for at in (xs[None, :], ys[:, None]))
         return by_x * x + by_y * y + even, ops.sigmoid(logits[:, count:] - CLEAR_LOGIT * sharpness)
@@ -356,7 +356,8 @@ class SceneNetwork(DrawingNetwork):
         # The gradient of the edges must not change the size of a thing.
         sharpness = ops.stop_gradient(sharpness)[:, None, None]
         logits = sharpness * sampled(things.canvases, rows, columns)
-        colours = ops.matmul(ops.transpose(things.palettes, [0, 2, 1]), softmax_of_channels(logits[:, : self.colours]))
+        shares = softmax_of_channels(logits[:, : self.colours])
+        colours = backend.product(ops.transpose(things.palettes, [0, 2, 1]), shares)
         # A thing is entirely transparent outside its canvas.
         covered = ops.reshape(
             ops.sum(rows, axis=2, keepdims=True) * ops.expand_dims(ops.sum(columns, axis=2), 1), [-1, 1, points]
@@ -457,7 +458,7 @@ class Attending(keras.layers.Layer):
 
     def __init__(self, width: int, *, heads: int = 4, outward: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.looks = [keras.layers.MultiHeadAttention(heads, width // heads) for _ in range(1 + outward)]
+        self.looks = [MultiHeadAttention(heads, width // heads) for _ in range(1 + outward)]
         self.norms = [keras.layers.LayerNormalization() for _ in range(2 + outward)]
         self.widen = keras.layers.Dense(2 * width, activation="gelu")
         self.narrow = keras.layers.Dense(width)
@@ -520,8 +521,9 @@ class SlotMixer(keras.layers.Layer):
     def call(self, slots_BxKxC: Tensor) -> Tensor:
         """float32[b, slots, c] -> float32[b, parts, width]."""
         queries = ops.broadcast_to(self.queries[None], [ops.shape(slots_BxKxC)[0], self.parts, self.width])
-        white = ops.einsum("bkc,kcd->bkd", slots_BxKxC - self.mean, self.whitening)
-        x = ops.concatenate([queries, ops.einsum("bkc,kcd->bkd", white, self.kernel) + self.numbers], axis=1)
+        white = backend.product(ops.transpose(slots_BxKxC - self.mean, [1, 0, 2]), self.whitening)
+        said = ops.transpose(backend.product(white, self.kernel), [1, 0, 2])
+        x = ops.concatenate([queries, said + self.numbers], axis=1)
         for block in self.blocks:
             x = block(x)
         return self.leave(x[:, : self.parts])

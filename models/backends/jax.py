@@ -25,6 +25,11 @@ def uniform(shape: Sequence[int], seed: jax.Array) -> jax.Array:
     return jax.random.uniform(jax.random.wrap_key_data(seed.astype("uint32")), shape)
 
 
+def product(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Products of small matrices, [..., n, m] and [..., m, k], in batches."""
+    return ops.matmul(x, y)
+
+
 def by_row(draw: Callable[[jax.Array], jax.Array], seeds: jax.Array, shape: Sequence[int]) -> jax.Array:
     """Random numbers from the seed of each row, int[b]: float32[b, *shape]."""
     return jax.vmap(draw)(seeds)

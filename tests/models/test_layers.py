@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.layers import AffineFrames, blend, coordinates, in_patches, numbered, sine
+from models.layers import AffineFrames, MultiHeadAttention, attention, blend, coordinates, in_patches, numbered, sine
 
 
 def test_coordinates_are_centres_of_cells() -> None:
@@ -55,3 +56,20 @@ def test_the_sine_is_the_sine_and_its_slope_the_cosine(compiled: bool) -> None:
 def test_xla_has_no_sine_to_call() -> None:
     compiled = tf.function(lambda x: sine(x), jit_compile=True)
     assert " sine(" not in compiled.experimental_get_compiler_ir(tf.zeros([8]))(stage="hlo")
+
+
+def test_attention_gives_what_that_of_keras_gives() -> None:
+    x, outside = (tf.random.stateless_normal([2, count, 8], (0, count)) for count in (3, 5))
+    ours, theirs = (layer(2, 4) for layer in (MultiHeadAttention, keras.layers.MultiHeadAttention))
+    for layer in (ours, theirs):
+        layer(x, outside)
+        layer.set_weights([tf.random.stateless_normal(weight.shape, (1, 2)) for weight in layer.weights])
+    np.testing.assert_allclose(ours(x, outside), theirs(x, outside), atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_a_bias_hides_is_not_attended_to(compiled: bool) -> None:
+    x = tf.random.stateless_normal([1, 3, 2, 4], (0, 1))
+    hidden = tf.constant([0.0, 0.0, -1e9])
+    run = tf.function(attention, jit_compile=compiled)
+    np.testing.assert_allclose(run(x, x, x, hidden), attention(x, x[:, :2], x[:, :2]), atol=1e-5)
