@@ -31,7 +31,9 @@ PRIOR_WEIGHT = 0.05
 PLACE_WEIGHT = 0.01
 """Weight of the encoder's error in known boxes, per nat."""
 TAG_WEIGHT = 0.2
-"""Weight of the cross-entropy of the tags, per nat."""
+"""Weight of the cross-entropy of the tags given captions, per nat."""
+LOOK_WEIGHT = 0.02
+"""Weight of the cross-entropy of the tags given captions and noise, per nat."""
 BOX_NOISE = 0.02
 """Standard deviation of the noise added to boxes, without which the prior's density would grow without bound."""
 MUTED = 0.2
@@ -120,7 +122,8 @@ class SceneTraining(ScheduledTraining):
         steps: Number of training steps.
         fineness: Side of the pictures of a batch, in units of `generator.picture_size`.
         kl_weight: Final weight of the divergence, per nat.
-        tags: Number of tags that the parts of a picture can have; if not 0, they are predicted from captions.
+        tags: Number of tags that the parts of a picture can have; if not 0, they are predicted from captions, and from
+            captions and noise together.
         window: Maximum number of points along a side of the window.
         coarse: Pitch of the coarse grid in pixels of the picture.
         mute: Share of the training without appearance noise; after it, the noise is used in more and more pictures.
@@ -147,9 +150,8 @@ class SceneTraining(ScheduledTraining):
         self.fineness = fineness
         self.kl_weight = kl_weight
         self.mute = mute
-        self.tag_heads = [keras.layers.Dense(tags, name="tags")] if tags else []
-        for head in self.tag_heads:
-            head.build([None, generator.width])
+        looks = generator.noise_size - WHERE
+        self.tag_heads = [tag_head(tags, width) for width in (generator.width, generator.width + looks)] if tags else []
         self.window = min(window, generator.picture_size)
         self.coarse = coarse
 
@@ -183,8 +185,11 @@ class SceneTraining(ScheduledTraining):
         reconstruction = self.error(whole, pooled) + self.error(close, window[0])
         loss = reconstruction + cost * (ANCHOR * found.divergence + (1 - ANCHOR) * found.precision)
         loss += PRIOR_WEIGHT * surprise + PLACE_WEIGHT * found.miss
-        for head in self.tag_heads:
-            loss += TAG_WEIGHT * untold(head(mixed), batch["tags"], found.present)
+        # A caption predicts the tags that it names; with the noise it must predict the others as well, such as a pose:
+        # otherwise the noise of some nouns does not encode the pose, and all poses are drawn at once.
+        looks = ops.concatenate([mixed, ops.tanh(noise[..., WHERE:])], axis=-1)
+        for head, known, weight in zip(self.tag_heads, (mixed, looks), (TAG_WEIGHT, LOOK_WEIGHT), strict=False):
+            loss += weight * untold(head(known), batch["tags"], found.present)
         reported = {
             "reconstruction": ops.mean(abs(close - window[0])),
             "divergence": found.divergence,
@@ -324,6 +329,13 @@ class SceneTraining(ScheduledTraining):
         """Squared error that blends into an absolute error over the training; a scalar."""
         sharpness = ops.maximum(2 * self.progress - 1, 0.0)
         return sharpness * absolute_error(drawn, real) + (1 - sharpness) * 2 * squared_error(drawn, real)
+
+
+def tag_head(tags: int, width: int) -> keras.layers.Dense:
+    """A layer that predicts the tags of parts from features of a width."""
+    head = keras.layers.Dense(tags, name="tags")
+    head.build([None, width])
+    return head
 
 
 def untold(logits: Tensor, tags: Tensor, present: Tensor) -> Tensor:

@@ -261,6 +261,21 @@ def test_what_is_there_and_where_comes_from_boxes_where_they_are_known() -> None
     assert float(unknown.miss) == 0 < float(found.miss)
 
 
+def test_the_noise_of_pictures_with_one_caption_tells_their_tags_apart() -> None:
+    generator, steps = tiny_scenes(), 200
+    training = training_of(generator, steps=steps)
+    images = pictures(2, 2 * SIZE)
+    batch = {"image": images, "embedding": generator.language_model.embed(["a red circle"] * 2), "boxes": BOXES}
+    batch["tags"] = np.eye(2, dtype=bool)[:, None].repeat(3, axis=1)
+    training.fit(tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=steps, shuffle=False, verbose=0)
+    mixed = generator.mix(batch["embedding"])
+    looks = training.find(training.pictures_of(batch)[1], mixed, BOXES).noise[:, 0, WHERE:]
+    from_captions, from_both = training.tag_heads
+    assert np.ptp(np.asarray(from_captions(mixed[:, 0])), axis=0).max() < 1e-5
+    predicted = np.asarray(from_both(tf.concat([mixed[:, 0], tf.tanh(looks)], axis=-1)))
+    np.testing.assert_array_equal(predicted.argmax(axis=1), [0, 1])
+
+
 def test_slots_are_whitened() -> None:
     mixer = SlotMixer(2, 8)
     rows = (RANDOM.normal(size=(500, 6)) * [5, 1, 0.5, 0.1, 3, 1] + 4).astype(np.float32)
