@@ -1,7 +1,8 @@
 """What preprocessing costs: pictures a second, memory and disk as the data grow, and how fast Trainers read.
 
 Each count of pictures runs in a process of its own, from the folder to what the Trainers read:
-`python -m benchmarks.pipeline steps FOLDER ROOT`, or `reader FOLDER ROOT` for the other half.
+`python -m benchmarks.pipeline steps FOLDER ROOT`, `reader FOLDER ROOT` for the other half, or `stored FOLDER COUNT` for
+a training on a file of random pictures, which may be larger than memory.
 """
 
 import json
@@ -24,6 +25,8 @@ from tfx_pipeline.datasets.shapes import write_shapes
 COUNTS = (1_000, 10_000, 50_000, 100_000)
 DRAWN = 10_000
 READER_STEPS = 100
+STORED, STORED_SIZE = 4, 64
+"""Random pictures in a file, a picture of the largest count, and their side."""
 Figures = dict[str, Any]
 
 
@@ -40,8 +43,10 @@ def measure(data: Path | None, *, counts: Sequence[int] = COUNTS, say: Callable[
         `pictures_per_s`, `memory_mb`, `transformed_bytes_ratio` (bytes on the disk for a byte of raw pixels), `seconds`
         by step, of which `looking` finds the fingerprint and the slices, and `reader_share` (steps a second while
         reading the transformed data, the reading itself shared out over a training of the quick profile, against steps
-        on batches that are already there); `memory_growth_10k_to_100k` (peak of the process at the last count against
-        that at the second, less 1); and `by_count`, the first four of each count.
+        on batches that are already there); `stored_share`, the same for four times the last count of pictures of 64x64
+        in a file, `stored_memory_mb`, what that training held beside the file's pages, and `stored_pixels_mb`;
+        `memory_growth_10k_to_100k` (peak of the process at the last count against that at the second, less 1); and
+        `by_count`, the first four of each count.
     """
     named = counts[min(2, len(counts) - 1)]
     with tempfile.TemporaryDirectory(dir=None if data is None else data.parent, prefix=".bench-") as place:
@@ -54,11 +59,14 @@ def measure(data: Path | None, *, counts: Sequence[int] = COUNTS, say: Callable[
             say(f"{count} pictures: {by_count[count]}")
         reader = child("reader", Path(place) / f"data-{named}", Path(place) / f"root-{named}")
         say(f"reading {named} pictures: {reader}")
+        large = child("stored", Path(place) / "stored", STORED * max(counts))
+        say(f"reading {STORED * max(counts)} pictures from a file: {large}")
     memory = [by_count[count]["memory_mb"] for count in (counts[min(1, len(counts) - 1)], counts[-1])]
     return {
         **by_count[named],
         "memory_growth_10k_to_100k": round(memory[1] / memory[0] - 1, 3),
         **reader,
+        **large,
         "by_count": by_count,
     }
 
@@ -83,22 +91,22 @@ def resample(source: Path, folder: Path, count: int) -> None:
     write_metadata(folder / "metadata.jsonl", made)
 
 
-def child(what: str, folder: Path, root: Path) -> Figures:
+def child(what: str, folder: Path, other: Path | int) -> Figures:
     """Measure in a process of its own."""
-    command = [sys.executable, "-m", __name__, what, str(folder), str(root)]
+    command = [sys.executable, "-m", __name__, what, str(folder), str(other)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def steps(folder: Path, place: Path) -> Figures:
+def steps(folder: Path, place: str) -> Figures:
     """Run everything before the Trainers."""
     from tfx_pipeline.local_run import execute, narrated, source_of
     from tfx_pipeline.pipeline import bound, data_steps
     from tfx_pipeline.runs.history import History
     from tfx_pipeline.runs.root import Root
 
-    root, config = Root(place), RunConfig()
-    place.mkdir()
+    root, config = Root(Path(place)), RunConfig()
+    root.path.mkdir()
     started = time.monotonic()
     source = source_of(folder, config)
     by_step = {"looking": time.monotonic() - started}
@@ -121,26 +129,59 @@ def transformed(pipeline: Path, split: str) -> list[Path]:
     return sorted(pipeline.glob(f"Transform/transformed_examples/*/Split-{split}/*"))
 
 
-def reader(folder: Path, place: Path) -> Figures:
+def reader(_: Path, place: str) -> Figures:
     """Train the restorer on what was transformed from a folder, and on batches that are already in memory."""
+    from models.learning.inputs import picture_batches
+    from tfx_pipeline.training.records import read_captioned
+
+    config = RunConfig()
+    settings, files = config.restoration, [str(file) for file in transformed(Path(place) / "pipeline", "train")]
+    started = time.monotonic()
+    size, length = config.data.picture_size, config.data.caption_length
+    data = read_captioned(files, picture_size=size, caption_length=length)[0]
+    reading = (time.monotonic() - started) / settings.steps
+    batches = picture_batches(data.image, batch_size=settings.batch_size, seed=0).dataset()
+    memory, read = step_seconds(config, batches)
+    return {"reader_share": round(memory / (read + reading), 3)}
+
+
+def stored(folder: Path, count: str) -> Figures:
+    """Train the restorer on random pictures in a file, and on batches that are already in memory."""
+    import numpy as np
+
+    from benchmarks.held import peak_held
+    from models.learning.inputs import picture_batches
+    from models.learning.stored import PART, mapped
+
+    folder.mkdir()
+    chances, config = np.random.default_rng(0), RunConfig()
+    with (folder / "image.uint8").open("wb") as file:
+        for _ in range(-(-int(count) // PART)):
+            file.write(chances.bytes(PART * STORED_SIZE**2 * 3))
+    with peak_held() as peak:
+        pictures = mapped(folder / "image.uint8", np.uint8).reshape(-1, STORED_SIZE, STORED_SIZE, 3)
+        batches = picture_batches(pictures, batch_size=config.restoration.batch_size, seed=0)
+        memory, read = step_seconds(config, batches.dataset())
+    return {
+        "stored_share": round(memory / read, 3),
+        "stored_memory_mb": round(peak.mib),
+        "stored_pixels_mb": round(pictures.nbytes / 2**20),
+    }
+
+
+def step_seconds(config: RunConfig, batches: Any) -> tuple[float, float]:
+    """Seconds of a step of the restorer on batches that are already in memory, and on a dataset of batches."""
     import itertools
 
     import tensorflow as tf
 
-    from models.learning.inputs import picture_batches
     from models.restorer import Restorer
     from models.restorer_training import RestorerTraining
-    from tfx_pipeline.training.records import read_captioned
 
-    config = RunConfig()
-    settings, files = config.restoration, [str(file) for file in transformed(place / "pipeline", "train")]
+    settings = config.restoration
     restorer = Restorer(widths=settings.widths, depth=settings.depth, half_depth=settings.half_depth)
     training = RestorerTraining(restorer, psnr_weight=settings.psnr_weight, ssim_weight=settings.ssim_weight)
     training.compile(optimizer="adam", jit_compile=False)
-    started = time.monotonic()
-    data, _ = read_captioned(files, picture_size=config.data.picture_size, caption_length=config.data.caption_length)
-    reading = (time.monotonic() - started) / settings.steps
-    batches = picture_batches(data.image, batch_size=settings.batch_size, seed=0).dataset()
     kept = tf.data.Dataset.from_tensor_slices(stacked(list(itertools.islice(batches, 8)))).repeat()
     training.fit(kept, steps_per_epoch=5, verbose=0)
     # In turns, so that whatever else the machine does meets both.
@@ -150,8 +191,7 @@ def reader(folder: Path, place: Path) -> Figures:
             started = time.monotonic()
             training.fit(source, steps_per_epoch=READER_STEPS // 4, verbose=0)
             times[name] += time.monotonic() - started
-    step = {name: seconds / READER_STEPS for name, seconds in times.items()}
-    return {"reader_share": round(step["memory"] / (step["reader"] + reading), 3)}
+    return times["memory"] / READER_STEPS, times["reader"] / READER_STEPS
 
 
 def stacked(batches: list[dict[str, Any]]) -> dict[str, Any]:
@@ -163,5 +203,5 @@ def stacked(batches: list[dict[str, Any]]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    _, what, folder, root = sys.argv
-    print(json.dumps({"steps": steps, "reader": reader}[what](Path(folder), Path(root))))
+    _, what, folder, other = sys.argv
+    print(json.dumps({"steps": steps, "reader": reader, "stored": stored}[what](Path(folder), other)))

@@ -67,12 +67,13 @@ def learn_mean_pictures(pictures: NDArray[np.uint8], captions: NDArray[np.int64]
     """
     mean = pictures.mean(axis=0, dtype=np.float64)
     has_words = (captions >= len(RESERVED)).any(axis=-1)
-    owners, rows = np.nonzero(has_words)[0], captions[has_words]
-    columns, size = columns_of_words(rows, vocabulary_size)
+    owners, places = np.nonzero(has_words)
+    columns, size = columns_of_words(captions, vocabulary_size)
     gram, products = np.zeros([size + 1, size + 1]), np.zeros([size + 1, mean.size])
-    for start in range(0, len(rows), ROWS):
+    for start in range(0, len(owners), ROWS):
         batch = slice(start, start + ROWS)
-        counted = np.pad(counts(columns[rows[batch]], size), [(0, 0), (0, 1)], constant_values=1)
+        rows = captions[owners[batch], places[batch]]
+        counted = np.pad(counts(columns[rows], size), [(0, 0), (0, 1)], constant_values=1)
         gram += counted.T @ counted
         products += counted.T @ (pictures[owners[batch]] - mean).reshape(-1, mean.size).astype(np.float32)
     # The intercept, in the last row, is not regularised; its tiny term only keeps the system solvable without captions.

@@ -116,16 +116,20 @@ class LanguageNetwork(keras.Model):
         return [[ops.zeros([rows, self.width])] * 2 for _ in self.lstms]
 
     def fit_unigram(self, ids: NDArray[np.int64]) -> None:
-        """Fit the unigram baseline of the perplexity to the counts of pieces, int[n, t].
+        """Fit the unigram baseline of the perplexity to the counts of pieces, int[n, t]; see `set_unigram`."""
+        self.set_unigram(np.bincount(ids.ravel(), minlength=len(self.vocabulary)))
+
+    def set_unigram(self, counts: NDArray[np.int64]) -> None:
+        """Set the unigram baseline of the perplexity to the counts of the vocabulary's pieces, int[v].
 
         The counts are smoothed as by Witten and Bell (1991): one count for each distinct piece that occurs is shared
         among all pieces, so that a vocabulary with many unused pieces is not penalised.
         """
-        counts = np.bincount(ids.ravel(), minlength=len(self.vocabulary)).astype(np.float32)
-        counts[[PAD, START]] = 0
-        counts += max(1, int(np.count_nonzero(counts))) / (len(counts) - 2)
-        counts[[PAD, START]] = 1e-9
-        self.unigram.assign(np.log(counts / counts.sum()))
+        smoothed = counts.astype(np.float32)
+        smoothed[[PAD, START]] = 0
+        smoothed += max(1, int(np.count_nonzero(smoothed))) / (len(smoothed) - 2)
+        smoothed[[PAD, START]] = 1e-9
+        self.unigram.assign(np.log(smoothed / smoothed.sum()))
 
     def blend_unigram(self, share: float) -> None:
         """Interpolate the predictions with the unigram baseline.

@@ -71,7 +71,7 @@ def traced(model: keras.Model, batches: Batches) -> Step:
     names: list[str] = []
 
     def step(number: tf.Tensor, rows: tf.Tensor) -> list[tf.Tensor]:
-        losses = model.train_step(batches.pick(number, rows))
+        losses = model.train_step(batches.batch(number, rows))
         names[:] = sorted(losses)
         return [losses[name] for name in names]
 

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from models.language_model import LanguageModel
 from models.learning.inputs import Captioned, UnknownWords, is_present, unknown_words, with_unknown_words
+from models.learning.stored import parts, zeros_beside
 
-# Versions of each caption in the training of a generator, if some words are to be unknown.
 VERSIONS = 8
+"""Versions of each caption in the training of a generator, if some words are to be unknown."""
+BATCH = 512
+"""Captions that are encoded at once."""
 
 
 class Embedded(NamedTuple):
@@ -26,20 +29,31 @@ class Embedded(NamedTuple):
 
     def some(self, count: int) -> NDArray[np.float32]:
         """Embeddings of the first captions, float32[count, d] or fewer."""
-        return self.embeddings[:, :2][self.present[:, :2]][:count]
+        pictures, captions = np.nonzero(self.present[:, :2])
+        return self.embeddings[pictures[:count], captions[:count]]
 
 
 def embedded(data: Captioned, language_model: LanguageModel, unknown_share: float) -> Embedded:
     """Embed the captions of pictures.
 
     Args:
-        data: Captioned pictures.
+        data: Captioned pictures; if they are mapped from files, so are the embeddings.
         language_model: Encodes the captions.
         unknown_share: Share of the additional versions in which some words are made unknown; see `versions`.
     """
     unknown = unknown_words(language_model.vocabulary, unknown_share, data.captions)
-    captions = versions(data.captions, unknown) if unknown else data.captions
-    return Embedded(embed_all(language_model, captions), is_present(captions))
+    count, captions = data.captions.shape[0], data.captions.shape[1] * (VERSIONS if unknown else 1)
+    embeddings = zeros_beside(data.image, [count, captions, language_model.embedding_size], np.float32)
+    present = np.zeros([count, captions], bool)
+    embed = tf.function(lambda ids: language_model(ids)[1], reduce_retracing=True)
+    for part in parts(count):
+        ids = versions(data.captions[part], unknown) if unknown else data.captions[part]
+        present[part] = is_present(ids)
+        pictures, columns = np.nonzero(present[part])
+        for start in range(0, len(pictures), BATCH):
+            rows = pictures[start : start + BATCH], columns[start : start + BATCH]
+            embeddings[part][rows] = embed(tf.constant(ids[rows])).numpy()
+    return Embedded(embeddings, present)
 
 
 def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.int64]:
@@ -56,13 +70,3 @@ def versions(captions: NDArray[np.int64], unknown: UnknownWords) -> NDArray[np.i
     rows = tf.constant(captions.reshape(-1, length))
     others = [with_unknown_words(rows, unknown)[0][:, :length].numpy() for _ in range(VERSIONS - 1)]
     return np.concatenate([captions, *(other.reshape(captions.shape) for other in others)], axis=1)
-
-
-def embed_all(model: LanguageModel, captions: NDArray[np.int64], batch: int = 512) -> NDArray[np.float32]:
-    """Embed captions, int64[n, k, t], as float32[n, k, d]; zeros for missing captions."""
-    embed = tf.function(lambda ids: model(ids)[1], reduce_retracing=True)
-    present = is_present(captions)
-    rows, embeddings = captions[present], np.zeros([*present.shape, model.embedding_size], np.float32)
-    parts = [embed(tf.constant(rows[start : start + batch])).numpy() for start in range(0, len(rows), batch)]
-    embeddings[present] = np.concatenate(parts)
-    return embeddings

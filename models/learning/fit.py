@@ -220,9 +220,10 @@ def fit(
         ]
         if samples is not None:
             callbacks.append(KeepSamples(run_dir / "samples", label, samples))
-    train = model.fit if worker_count() == 1 else partial(fit_together, model)
+    alone = worker_count() == 1
+    train = model.fit if alone else partial(fit_together, model)
     train(
-        batches.dataset(),
+        batches.dataset() if alone else batches,
         initial_epoch=resumed(model, checkpoints / label),
         epochs=epochs,
         steps_per_epoch=steps_per_epoch,

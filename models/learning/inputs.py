@@ -1,22 +1,25 @@
-"""Arrays in memory become batches for training."""
+"""Arrays become batches for training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from models.learning.stored import as_tensor, parts, zeros_beside
 from models.vocabulary import END, PAD, RESERVED, UNKNOWN
 
 BEHEADED = 0.1
 """Share of the captions that the language model reads from some piece after the first."""
 LONGEST_WORD = 8
 """Most pieces that an unknown word falls apart into in training."""
+NOTHING: Mapping[str, tf.Tensor] = MappingProxyType({})
 
 
 class Captioned(NamedTuple):
-    """Transformed pictures with their captions, in memory: a picture takes size * size * 3 bytes.
+    """Transformed pictures with their captions, in memory or in mapped files (`models.learning.stored`).
 
     Attributes:
         image: uint8[n, size, size, 3].
@@ -47,24 +50,48 @@ class UnknownWords(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """Endless batches for training, picked from arrays in memory.
+    """Endless batches for training.
 
     Attributes:
         total: Rows to choose from.
         batch_size: Rows in a batch; each row comes once an epoch.
         seed: Of the order.
-        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch.
+        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch without what
+            the arrays add.
+        arrays: Tensors of which a batch has its rows, by name; the last row stands in for rows past the end.
     """
 
     total: int
     batch_size: int
     seed: int
     pick: Callable[[tf.Tensor, tf.Tensor], Any]
+    arrays: Mapping[str, tf.Tensor] = NOTHING
 
-    def dataset(self) -> tf.data.Dataset:
-        """The batches, a few of them made ahead of their use."""
+    def dataset(self, part: int = 0, of: int = 1) -> tf.data.Dataset:
+        """The batches, or one of `of` equal parts of each, a few of them made ahead of their use."""
         rows = tf.data.Dataset.range(self.total).shuffle(self.total, seed=self.seed).repeat()
-        return rows.batch(self.batch_size, drop_remainder=True).enumerate().map(self.pick).prefetch(8)
+        numbered = rows.batch(self.batch_size, drop_remainder=True).enumerate()
+        batches = numbered.map(lambda number, rows: self.batch(number, rows, part, of)).prefetch(8)
+        return batches.with_options(without_copies())
+
+    def batch(self, number: tf.Tensor, rows: tf.Tensor, part: int = 0, of: int = 1) -> Any:
+        """The batch of a number, or one of `of` equal parts of it, for which only its own rows of arrays are read."""
+        picked = self.pick(number, rows)
+        if of > 1:
+            picked, rows = tf.nest.map_structure(lambda values: tf.split(values, of)[part], (picked, rows))
+        if not self.arrays:
+            return picked
+        return picked | {
+            name: tf.gather(values, tf.minimum(rows, len(values) - 1)) for name, values in self.arrays.items()
+        }
+
+
+def without_copies() -> tf.data.Options:
+    """Options without graph optimizations, which would copy every captured array."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return options
 
 
 def caption_batches(
@@ -91,9 +118,8 @@ def caption_batches(
         Batches of what `models.language_training.GroundedLanguageModel` takes.
     """
     length = max(used_length(data.captions), used_length(lines))
-    captions, texts = tf.constant(data.captions[..., :length]), tf.constant(lines[..., :length])
-    image = tf.constant(data.image)
-    tags = {} if data.tags is None else {"tags": tf.constant(data.tags)}
+    captions, texts = as_tensor(shortened(data, length)), tf.constant(lines[..., :length])
+    known = {"image": data.image} if data.tags is None else {"image": data.image, "tags": data.tags}
     count = len(data.image)
 
     def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -105,18 +131,30 @@ def caption_batches(
             line = tf.gather(texts, tf.maximum(rows - count, 0))
             ids = tf.where(has_picture[:, None], ids, line)
         ids, targets = with_unknown_words(ids, unknown) if unknown else (ids, ids)
-        picture = tf.gather(image, picture_rows)
-        has_picture = tf.cast(has_picture, tf.float32)
-        known = {name: tf.gather(values, picture_rows) for name, values in tags.items()}
-        return {"ids": ids, "targets": targets, "all_ids": both, "image": picture, "has_picture": has_picture, **known}
+        return {"ids": ids, "targets": targets, "all_ids": both, "has_picture": tf.cast(has_picture, tf.float32)}
 
-    return Batches(count + len(lines), batch_size, seed, pick)
+    return Batches(count + len(lines), batch_size, seed, pick, in_graph(known))
+
+
+def in_graph(arrays: Mapping[str, NDArray[Any]]) -> dict[str, tf.Tensor]:
+    """Arrays as `Batches` takes them."""
+    return {name: as_tensor(values) for name, values in arrays.items()}
 
 
 def used_length(ids: NDArray[np.int64]) -> int:
-    """Columns of ids, int64[..., t], up to the last that is not padding everywhere."""
-    used = (ids != PAD).reshape(-1, ids.shape[-1]).any(axis=0)
+    """Columns of ids, int64[n, ..., t], up to the last that is not padding everywhere."""
+    used = np.zeros(ids.shape[-1], bool)
+    for part in parts(len(ids)):
+        used |= (ids[part] != PAD).reshape(-1, len(used)).any(axis=0)
     return int(np.flatnonzero(used)[-1]) + 1 if used.any() else 0
+
+
+def shortened(data: Captioned, length: int) -> NDArray[np.int64]:
+    """The first columns of all captions, int64[n, k, length]."""
+    out = zeros_beside(data.image, [*data.captions.shape[:-1], length], np.int64)
+    for part in parts(len(out)):
+        out[part] = data.captions[part, :, :length]
+    return out
 
 
 def embedding_batches(
@@ -131,25 +169,23 @@ def embedding_batches(
         batch_size: Pictures in a batch.
         seed: Of the order and the choice of captions.
     """
-    image, embeddings, present = tf.constant(image), tf.constant(embeddings), tf.constant(present)
+    embeddings, present = as_tensor(embeddings), tf.constant(present)
 
     def pick(_: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         choice = choose(tf.gather(present, rows))
         embedding = tf.gather(tf.gather(embeddings, rows), choice, batch_dims=1)
-        return {"image": tf.gather(image, rows), "embedding": embedding}
+        return {"embedding": embedding}
 
-    return Batches(len(image), batch_size, seed, pick)
+    return Batches(len(image), batch_size, seed, pick, in_graph({"image": image}))
 
 
 def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> Batches:
     """Batches for the restorer: a picture and the seed of its damage."""
-    image = tf.constant(image)
 
-    def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        seeds = tf.random.stateless_uniform([batch_size], [seed, number], 0, 2**31, tf.int64)
-        return {"image": tf.gather(image, rows), "seed": seeds}
+    def pick(number: tf.Tensor, _: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"seed": tf.random.stateless_uniform([batch_size], [seed, number], 0, 2**31, tf.int64)}
 
-    return Batches(len(image), batch_size, seed, pick)
+    return Batches(len(image), batch_size, seed, pick, in_graph({"image": image}))
 
 
 def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -215,7 +251,7 @@ def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int6
     """
     if not share:
         return None
-    met = set(np.unique(np.concatenate([array.ravel() for array in ids])).tolist())
+    met = {number for array in ids for part in parts(len(array)) for number in np.unique(array[part]).tolist()}
     spelling = set("".join(piece for piece in vocabulary[len(RESERVED) :] if len(piece) > 1))
     letters = [number for number, piece in enumerate(vocabulary) if piece in spelling and number not in met]
     return UnknownWords(letters or [UNKNOWN], share)

@@ -17,6 +17,7 @@ from models.learning.inputs import Captioned, caption_batches, is_present, pictu
 from models.learning.networks import NETWORKS
 from models.learning.optimizing import averaging_muon
 from models.learning.settings import Language, LearningConfig
+from models.learning.stored import parts
 from models.optimizers import muon
 from models.restorer import Restorer
 from models.restorer_training import RestorerTraining
@@ -45,7 +46,7 @@ def learn_language(
             f"set language.slots to {data.tags.shape[1]}."
         )
     model = new_language_model(vocabulary, settings, config.data.caption_length)
-    model.fit_unigram(np.concatenate([data.captions[is_present(data.captions)], lines]))
+    model.set_unigram(piece_counts(data.captions, lines, len(vocabulary)))
     training = GroundedLanguageModel(
         model,
         picture_size=config.data.picture_size,
@@ -65,6 +66,15 @@ def learn_language(
     )
     fit(training, batches, label="language_model", steps=settings.steps)
     return model
+
+
+def piece_counts(captions: NDArray[np.int64], lines: NDArray[np.int64], vocabulary_size: int) -> NDArray[np.int64]:
+    """How often each piece occurs in captions, int64[n, k, t], missing ones aside, and lines, int64[m, t]: int64[v]."""
+    counts = np.bincount(lines.ravel(), minlength=vocabulary_size)
+    for part in parts(len(captions)):
+        ids = captions[part]
+        counts += np.bincount(ids[is_present(ids)].ravel(), minlength=vocabulary_size)
+    return counts
 
 
 def learn_to_draw(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> Drawer:

@@ -12,10 +12,11 @@ from models.device import device_policy
 from models.language_model import LanguageModel
 from models.learning.captions import embedded
 from models.learning.fit import GRID_ROWS, Fit
-from models.learning.inputs import Batches, Captioned, embedding_batches
+from models.learning.inputs import Batches, Captioned, embedding_batches, in_graph
 from models.learning.networks import SCENES
 from models.learning.optimizing import averaging_muon
 from models.learning.settings import LearningConfig, Scenes
+from models.learning.stored import zeros_beside
 from models.scene_generator import SceneGenerator
 from models.scene_network import WHERE
 from models.scene_training import LAST_LAYERS, Encoders, PriorTraining, SceneTraining
@@ -53,11 +54,7 @@ def learn_scenes(data: Captioned, language_model: LanguageModel, config: Learnin
         return to_uint8(trained.draw_embedded(tf.constant(shown), tf.range(len(shown), dtype=tf.int64))).numpy()
 
     batches = embedding_batches(data.image, *captions, batch_size=settings.batch_size, seed=config.seed)
-    known = {"boxes": known_boxes(data, settings.things)}
-    if data.tags is not None:
-        things, whole = data.tags[:, :-1], data.tags[:, -1:]
-        known["tags"] = np.concatenate([padded(things, settings.things), whole], axis=1)
-    batches = with_known(batches, known)
+    batches = with_known(batches, known_of(data, settings.things))
     fit(training, batches, label="generator_scenes", steps=settings.steps, samples=samples)
     learn_prior(training, batches, settings, fit=fit)
     generator = new_scene_generator(language_model, settings, size)
@@ -91,15 +88,24 @@ def readings(training: SceneTraining, batches: Batches) -> dict[str, NDArray[Any
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def known_boxes(data: Captioned, things: int) -> NDArray[np.float32]:
-    """Boxes of as many things as a network draws, float32[n, things, WHERE]; unknown boxes have zero width."""
-    if data.boxes is None:
-        return np.zeros([len(data.image), things, WHERE], np.float32)
-    return padded(data.boxes, things, np.nan)
+def known_of(data: Captioned, things: int) -> dict[str, NDArray[Any]]:
+    """Boxes of as many things as a network draws, float32[n, things, WHERE], and tags if there are any.
+
+    Unknown boxes have zero width.
+    """
+    boxes = zeros_beside(data.image, [len(data.image), things, WHERE], np.float32) if data.boxes is None else data.boxes
+    known = {"boxes": padded(boxes, things, np.nan)}
+    if data.tags is not None and data.tags.shape[1] == things + 1:
+        known["tags"] = data.tags
+    elif data.tags is not None:
+        known["tags"] = np.concatenate([padded(data.tags[:, :-1], things), data.tags[:, -1:]], axis=1)
+    return known
 
 
 def padded(values: NDArray[Any], things: int, missing: float = 0) -> NDArray[Any]:
     """Pad or cut values of things, [n, any, ...], to `things` things, [n, things, ...]."""
+    if values.shape[1] == things:
+        return values
     out = np.full([len(values), things, *values.shape[2:]], missing, values.dtype)
     count = min(things, values.shape[1])
     out[:, :count] = values[:, :count]
@@ -108,12 +114,7 @@ def padded(values: NDArray[Any], things: int, missing: float = 0) -> NDArray[Any
 
 def with_known(batches: Batches, known: Mapping[str, NDArray[Any]]) -> Batches:
     """Batches with further values of their rows, by name."""
-    every = {name: tf.constant(values) for name, values in known.items()}
-
-    def pick(number: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**batches.pick(number, rows), **{name: tf.gather(values, rows) for name, values in every.items()}}
-
-    return batches._replace(pick=pick)
+    return batches._replace(arrays={**batches.arrays, **in_graph(known)})
 
 
 def new_scene_generator(

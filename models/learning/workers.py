@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from models.device import device_policy
 from models.learning.cluster import WorkerError, cluster_of_tf_config
+from models.learning.inputs import Batches
 from models.learning.settings import ConfigError
 
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
@@ -57,7 +58,7 @@ def watching_workers() -> Iterator[None]:
 
 def fit_together(
     model: keras.Model,
-    batches: tf.data.Dataset,
+    batches: Batches,
     *,
     initial_epoch: int,
     epochs: int,
@@ -121,16 +122,15 @@ def check_start(epoch: int) -> None:
         )
 
 
-def shared_out(batches: tf.data.Dataset, context: tf.distribute.InputContext) -> tf.data.Dataset:
+def shared_out(batches: Batches, context: tf.distribute.InputContext) -> tf.data.Dataset:
     """The part of every batch that falls to one worker.
 
     Raises:
         ConfigError: If the batches cannot be divided.
     """
-    workers, own = context.num_input_pipelines, context.input_pipeline_id
-    for size in {part.shape[0] for part in tf.nest.flatten(batches.element_spec)}:
-        if size is None or size % (2 * workers):
-            raise ConfigError(
-                f"batch_size is {size}, which {workers} workers cannot share: give a multiple of {2 * workers}."
-            )
-    return batches.map(lambda batch: tf.nest.map_structure(lambda part: tf.split(part, workers)[own], batch))
+    workers, size = context.num_input_pipelines, batches.batch_size
+    if size % (2 * workers):
+        raise ConfigError(
+            f"batch_size is {size}, which {workers} workers cannot share: give a multiple of {2 * workers}."
+        )
+    return batches.dataset(context.input_pipeline_id, workers)

@@ -306,4 +306,5 @@ def test_the_pipeline_bench_tells_what_preprocessing_costs() -> None:
     assert figures["seconds"].keys() >= {"looking", "FolderExampleGen", "StatisticsGen", "Transform"}
     assert -0.5 < figures["memory_growth_10k_to_100k"] < 0.5
     assert 0 < figures["transformed_bytes_ratio"] <= 1.2
-    assert figures["reader_share"] > 0
+    assert figures["reader_share"] > 0 and figures["stored_share"] > 0
+    assert figures["stored_pixels_mb"] >= 28 and figures["stored_memory_mb"] > 0

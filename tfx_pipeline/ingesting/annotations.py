@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from tfx_pipeline.datasets.entries import Entry, Objects
 
 MOST_TAGS = 512
 """Maximum number of tags, the most common ones; rare tags contribute little, and each costs memory per picture."""
+
+Zeros = Callable[[Sequence[int], type], NDArray[Any]]
+"""Makes an array of a shape and a type, such as `np.zeros`."""
 
 
 class Box(NamedTuple):
@@ -68,15 +71,17 @@ def in_square(objects: Objects, width: int, height: int) -> tuple[Box, ...]:
     )
 
 
-def boxes_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.float32] | None:
+def boxes_of(
+    annotations: Collection[Annotations], things: int, *, zeros: Zeros = np.zeros
+) -> NDArray[np.float32] | None:
     """The boxes of the first `things` things of each picture, in the format of `models.learning.inputs.Captioned`."""
     if all(annotation.boxes is None for annotation in annotations):
         return None
-    boxes = np.zeros([len(annotations), things, len(Box._fields)], np.float32)
-    for row, each in zip(boxes, annotations, strict=True):
+    boxes = zeros([len(annotations), things, len(Box._fields)], np.float32)
+    for row, each in enumerate(annotations):
         if each.boxes is not None:
-            row[:] = np.nan
-            row[: len(each.boxes)] = in_sight(each.boxes[:things])
+            boxes[row] = np.nan
+            boxes[row, : len(each.boxes)] = in_sight(each.boxes[:things])
     return boxes
 
 
@@ -89,22 +94,26 @@ def in_sight(boxes: Sequence[Box]) -> NDArray[np.float32]:
     return rows
 
 
-def tags_of(annotations: Sequence[Annotations], things: int) -> NDArray[np.bool_] | None:
+def tags_of(annotations: Collection[Annotations], things: int, *, zeros: Zeros = np.zeros) -> NDArray[np.bool_] | None:
     """The tags of the first `things` things of each picture and, in the last row, of the picture as a whole.
 
     Returns:
         bool[n, things + 1, tags] for the `MOST_TAGS` most common tags, sorted by name; None if no picture has tags.
     """
-    parts = [(*padded(annotation.categories, things), annotation.tags) for annotation in annotations]
-    counts = Counter(name for row in parts for names in row for name in names)
+    counts = Counter(name for each in annotations for names in tagged(each, things) for name in names)
     places = {name: place for place, name in enumerate(sorted(name for name, _ in counts.most_common(MOST_TAGS)))}
     if not places:
         return None
-    tags = np.zeros([len(parts), things + 1, len(places)], bool)
-    for row, of_parts in zip(tags, parts, strict=True):
-        for part, names in zip(row, of_parts, strict=True):
-            part[[places[name] for name in names if name in places]] = True
+    tags = zeros([len(annotations), things + 1, len(places)], np.bool_)
+    for row, each in enumerate(annotations):
+        for part, names in enumerate(tagged(each, things)):
+            tags[row, part, [places[name] for name in names if name in places]] = True
     return tags
+
+
+def tagged(annotation: Annotations, things: int) -> tuple[tuple[str, ...], ...]:
+    """The categories of `things` things, and the tags of the picture."""
+    return (*padded(annotation.categories, things), annotation.tags)
 
 
 def padded(categories: Sequence[tuple[str, ...]], things: int) -> tuple[tuple[str, ...], ...]:

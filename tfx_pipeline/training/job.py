@@ -1,7 +1,7 @@
 """The inputs of a Trainer, in the terms of the trainings."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Job:
     warm_start: Path | None = None
     started: bool = False
 
-    def captioned(self, fineness: int = 1) -> tuple[Captioned, list[Annotations]]:
+    def captioned(self, fineness: int = 1) -> tuple[Captioned, Collection[Annotations]]:
         """The training pictures, at `fineness` times the configured size, with their captions and annotations."""
         data, records = self.config.data, files(self.train_files)
         return read_captioned(records, picture_size=data.picture_size * fineness, caption_length=data.caption_length)

@@ -1,6 +1,7 @@
 """The training of each kind of model from the inputs of a Trainer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,10 @@ from models.language_model import LanguageModel
 from models.learning.inputs import is_present
 from models.learning.networks import NETWORKS
 from models.learning.recipes import learn_language, learn_to_draw, learn_to_restore
+from models.learning.stored import zeros_beside
 from models.restorer import Restorer
 from models.text import Tokenizer
-from tfx_pipeline.ingesting.annotations import Annotations, boxes_of, tags_of
+from tfx_pipeline.ingesting.annotations import Annotations, Zeros, boxes_of, tags_of
 from tfx_pipeline.training.job import Job, files
 from tfx_pipeline.training.records import read_lines
 
@@ -26,7 +28,7 @@ def train_language_model(job: Job) -> LanguageModel:
     vocabulary = job.vocabulary()
     lines = read_lines(files(job.train_files), Tokenizer(vocabulary, job.config.data.caption_length))
     data, annotations = job.captioned()
-    data = data._replace(tags=tags_for_slots(job, annotations))
+    data = data._replace(tags=tags_for_slots(job, annotations, partial(zeros_beside, data.image)))
     model = learn_language(data, lines, vocabulary, job.config, fit=job.fit)
     withheld = job.withheld_captions()
     withheld = withheld[is_present(withheld)]
@@ -41,11 +43,11 @@ def train_language_model(job: Job) -> LanguageModel:
     return model
 
 
-def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.bool_] | None:
+def tags_for_slots(job: Job, annotations: Collection[Annotations], zeros: Zeros = np.zeros) -> NDArray[np.bool_] | None:
     """Tags of a thing for each slot but the last, which gets the picture's; None if there are too many things."""
     slots, most = job.config.language.slots, max((len(annotation.categories) for annotation in annotations), default=0)
     if most < slots:
-        return tags_of(annotations, slots - 1)
+        return tags_of(annotations, slots - 1, zeros=zeros)
     job.log(
         f"tags are ignored: some pictures show {most} things, but language.slots = {slots} has room for {slots - 1}"
     )
@@ -55,8 +57,9 @@ def tags_for_slots(job: Job, annotations: Sequence[Annotations]) -> NDArray[np.b
 def train_generator(job: Job) -> Drawer:
     """Train the generator on pictures, the embeddings of their captions, and the boxes and tags of their things."""
     data, annotations = job.captioned(NETWORKS[job.config.drawing.network].fineness)
-    things = job.config.drawing.scenes.things
-    data = data._replace(boxes=boxes_of(annotations, things), tags=tags_of(annotations, things))
+    things, zeros = job.config.drawing.scenes.things, partial(zeros_beside, data.image)
+    boxes, tags = boxes_of(annotations, things, zeros=zeros), tags_of(annotations, things, zeros=zeros)
+    data = data._replace(boxes=boxes, tags=tags)
     return learn_to_draw(data, job.base_model(), job.config, fit=job.fit)
 
 

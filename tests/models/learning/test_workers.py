@@ -18,6 +18,7 @@ from training_worker import STEPS
 
 from models.learning.cluster import Cluster, cluster_of_tf_config
 from models.learning.fit import backups
+from models.learning.inputs import Batches
 from models.learning.settings import ConfigError
 from models.learning.workers import is_chief, new_strategy, shared_out, worker_count
 
@@ -154,16 +155,20 @@ def test_a_machine_that_takes_no_part_is_refused(monkeypatch: pytest.MonkeyPatch
         cluster_of_tf_config()
 
 
-def batches(size: int) -> tf.data.Dataset:
-    rows = tf.data.Dataset.range(24).batch(size, drop_remainder=True)
-    return rows.map(lambda rows: {"rows": rows, "twice": 2 * rows})
+def batches(size: int) -> Batches:
+    """Rows of two arrays, the second of which is shorter."""
+    arrays = {"twice": tf.range(0, 48, 2), "first": tf.range(20)}
+    return Batches(24, size, 0, lambda number, rows: {"rows": rows, "number": tf.fill([size], number)}, arrays)
 
 
 def test_workers_share_each_batch_and_leave_nothing_out() -> None:
     contexts = [tf.distribute.InputContext(2, number, 2) for number in range(2)]
-    shares = [list(shared_out(batches(8), context).as_numpy_iterator()) for context in contexts]
-    together = [np.concatenate([first["rows"], second["rows"]]) for first, second in zip(*shares, strict=True)]
-    assert np.array_equal(together, np.arange(24).reshape(3, 8))
+    shares = [list(shared_out(batches(8), context).take(6).as_numpy_iterator()) for context in contexts]
+    for whole, *parts in zip(batches(8).dataset().take(6).as_numpy_iterator(), *shares, strict=True):
+        np.testing.assert_array_equal(whole["twice"], 2 * whole["rows"])
+        np.testing.assert_array_equal(whole["first"], np.minimum(whole["rows"], 19))
+        for name, values in whole.items():
+            np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
