@@ -1,17 +1,19 @@
 """A generator that draws captions as scenes; see `models.scene_network`."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from models.backends import backend
 from models.drawing import DrawingModel, times_of
 from models.sampling import Draw
-from models.scene_network import SceneNetwork
+from models.scene_network import WHERE, SceneNetwork
 
-TEMPERATURE = 0.5
-"""Factor on the standard deviations of the prior's components (reduced temperature, Kingma and Dhariwal, 2018).
+TEMPERATURE, FIRST_TEMPERATURE = 0.5, 0.75
+"""Factors on the standard deviations of the prior's components (reduced temperature, Kingma and Dhariwal, 2018).
 
-Seeds differ by the components that they draw; the tails of a component are mostly misplaced things.
+Seeds differ by the components that they draw; the tails of a component are mostly misplaced things. The second factor
+is that of the first thing's place: the other things are placed relative to it, and it may stand anywhere.
 """
 
 
@@ -28,7 +30,9 @@ class SceneGenerator(SceneNetwork, DrawingModel):
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
         """In the graph: noise of the parts, float32[b, parts, noise_size], sampled with `chances` at `TEMPERATURE`."""
         mixed, (uniform, normal) = self.mix(embeddings), chances
-        return self.prior.sample(mixed, self.presences(mixed) > 0, uniform, TEMPERATURE * normal)
+        temperatures = np.full([self.parts, self.noise_size], TEMPERATURE, np.float32)
+        temperatures[0, :WHERE] = FIRST_TEMPERATURE
+        return self.prior.sample(mixed, self.presences(mixed) > 0, uniform, temperatures * normal)
 
     def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:
         """In the graph: the most likely noise of each caption; see `noise`."""

@@ -243,7 +243,7 @@ def replaced(page: Page, figures: list[Candidate], poor: Candidate) -> list[Cand
     others = [
         each
         for each in figures
-        if each is poor or not touch(each, poor) or explains(page.around(figures, each), each) > CERTAIN
+        if each == poor or not touch(each, poor) or explains(page.around(figures, each), each) > CERTAIN
     ]
     number = others.index(poor)
     best = best_figure(page.around(others, poor))

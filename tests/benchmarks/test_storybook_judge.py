@@ -16,9 +16,10 @@ from benchmarks.quality.storybook_judge import (
     read,
     relation,
     reliability,
+    replaced,
     verdict,
 )
-from benchmarks.quality.storybook_matching import Candidate, over
+from benchmarks.quality.storybook_matching import Candidate, Look, over
 from tfx_pipeline.datasets.storybook.layout import lay_out, random_scene
 from tfx_pipeline.datasets.storybook.scene import Scene, render
 from tfx_pipeline.datasets.storybook.story import Role, Story
@@ -146,3 +147,12 @@ def test_a_figure_that_is_not_needed_ends_the_search(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(storybook_judge, "another", another)
     assert [figure.noun for figure in read(render(scene, 64)).figures] == ["house"]
+
+
+def test_a_poor_figure_that_was_fitted_anew_is_still_replaced() -> None:
+    scene = laid_out("single", Role("house", "blue"))
+    page = Page(render(scene, 64).astype(np.float32), true_reading(scene).setting, np.ones((64, 64), np.float32))
+    (house,) = scene.figures
+    poor = Candidate(-np.inf, Look("tent", "teepee", False, "green"), house.x, house.y, house.size)
+    (best,) = replaced(page, [Candidate(*poor)], poor)
+    assert (best.look.noun, best.look.colour) == ("house", "blue")
