@@ -46,14 +46,13 @@ class LanguageModel(LanguageNetwork):
 
     def embed_texts(self, captions: tf.Tensor) -> tf.Tensor:
         """In the graph: string[b] -> float32[b, embedding_size]; unknown words are left out."""
-        return self.embed_ids(self.tokenizer.tokenize_known(captions))
+        ids_BxT = self.tokenizer.tokenize_known(captions)
+        # What is padded is not read, but would cost as much.
+        return self.embed_ids(ids_BxT[:, : longest_of(ids_BxT)])
 
     def embed_ids(self, ids_BxT: tf.Tensor) -> tf.Tensor:
         """The result of `call` for captions, optimized for inference: int64[b, t] -> float32[b, embedding_size]."""
-        longest = tf.reduce_max(tf.math.count_nonzero(tf.not_equal(ids_BxT, PAD), axis=1))
-        # What is padded is not read, but would cost as much.
-        ids_BxT = ids_BxT[:, :longest]
-        tokens = self.tokens(ids_BxT)
+        longest, tokens = longest_of(ids_BxT), self.tokens(ids_BxT)
         x = tf.transpose(tokens, [1, 0, 2])
         for lstm, state in zip(self.lstms, self.no_states(tf.shape(ids_BxT)[0]), strict=True):
             x, _ = read_block(block_of(lstm), x, state, longest)
@@ -316,6 +315,11 @@ class LanguageModel(LanguageNetwork):
     def _window_nats(self, ids_BxT: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         x, after = self.read(ids_BxT[:, :-1], states)
         return tf.reduce_sum(masked_nats(self.next_piece(x), ids_BxT[:, 1:]), axis=1), after
+
+
+def longest_of(ids_BxT: tf.Tensor) -> tf.Tensor:
+    """The number of ids of the longest row without PAD, int64[]."""
+    return tf.reduce_max(tf.math.count_nonzero(tf.not_equal(ids_BxT, PAD), axis=1))
 
 
 def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.Tensor:

@@ -102,7 +102,7 @@ def multiply_adds(operation: Any) -> int:
         case "MatMul":
             axis = 0 if operation.get_attr("transpose_a") else 1
             return product(operation.outputs[0]) * size(operation.inputs[0], axis)
-        case "BatchMatMulV2":
+        case "BatchMatMulV2" | "BatchMatMulV3":
             axis = -2 if operation.get_attr("adj_x") else -1
             return product(operation.outputs[0]) * size(operation.inputs[0], axis)
         case "Conv2D" | "DepthwiseConv2dNative":

@@ -39,7 +39,7 @@ def test_the_next_command_is_called_as_this_one_was(
 def test_a_missing_file_is_named_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit), failing("serving"):
         (tmp_path / "broken.png").read_bytes()
-    assert capsys.readouterr().err == f"{tmp_path}/broken.png: No such file or directory\n"
+    assert capsys.readouterr().err == f"{tmp_path}/broken.png: No such file or directory.\n"
 
 
 def test_the_benchmarks_are_missing_outside_of_a_checkout(tmp_path: Path) -> None:

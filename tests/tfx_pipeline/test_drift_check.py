@@ -34,7 +34,7 @@ def watch(root: Root, folder: Path, on_drift: str) -> Run:
     here = Root(Path())
     nodes = reading_steps(here, source_of(folder, config), config).nodes
     with narrated(root, lambda line: None) as log, chdir(root.path):
-        execute(bound(here, nodes), root, log)
+        execute(lambda: bound(here, nodes), root, log)
     return History(root).run("latest")
 
 
