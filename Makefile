@@ -4,6 +4,7 @@ UV := .uv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 DEMO ?= work/demo
 CIFAR ?=
+# PyPI has PyTorch for CUDA alone, with a Triton whose LLVM cannot be in one process with TensorFlow's; see `bench`.
 TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
 AIRFLOW := tests/end_to_end/schedulers
@@ -79,8 +80,10 @@ pretrained: install  ## Train weights on the storybook for models/pretrained, fo
 	$(RUN) python -m benchmarks.pretraining work/pretrained
 
 bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes
-	$(UV) sync --frozen --group bench --python $(PYTHON)
-	$(UV) pip install --quiet --python .venv/bin/python $(TORCH) || echo "PyTorch cannot be installed here: its rows are left out."
+	$(UV) sync --frozen --group bench --extra local --python $(PYTHON)
+	$(UV) pip install --quiet --python .venv/bin/python $(TORCH) \
+	|| { $(UV) pip install --quiet --python .venv/bin/python torch && $(UV) pip uninstall --quiet --python .venv/bin/python triton; } \
+	|| echo "PyTorch cannot be installed here: its rows are left out."
 	$(RUN) easel bench speed --docs docs
 
 results: install  ## docs/results.md from its template and docs/results.json, as easel bench quality --docs docs does

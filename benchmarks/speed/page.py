@@ -158,7 +158,8 @@ def beside_target(name: str, value: float | None) -> list[str]:
     if value is None:
         return [what, bound, "not measured", ""]
     reached = value >= target if more else value <= target
-    return [what, bound, f"{value:.3g} {unit}".strip(), "reached" if reached else "missed"]
+    number = f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return [what, bound, f"{number} {unit}".strip(), "reached" if reached else "missed"]
 
 
 def cells(line: Mapping[str, Any]) -> list[str]:
