@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from reading import captioned_folder, read_into
 
 from tfx_pipeline.datasets.entries import fingerprint
@@ -34,3 +35,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("this user cannot mount a disk")
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four captioned pictures."""
+    (tmp_path / "pictures").mkdir()
+    for number in range(4):
+        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"pictures/{number}.png")
+        (tmp_path / f"pictures/{number}.txt").write_text(f"red number {number}")
+    return tmp_path / "pictures"

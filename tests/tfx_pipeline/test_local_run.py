@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from absl import logging as absl_logging
 from disks import fill
-from PIL import Image
 
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.entries import DataSetError
@@ -22,16 +21,6 @@ from tfx_pipeline.runs.history import Artifact, Run, Step
 from tfx_pipeline.runs.root import Root
 
 RUNNING = "Component %s is running."
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Four captioned pictures."""
-    (tmp_path / "pictures").mkdir()
-    for number in range(4):
-        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"pictures/{number}.png")
-        (tmp_path / f"pictures/{number}.txt").write_text(f"red number {number}")
-    return tmp_path / "pictures"
 
 
 def test_a_second_run_in_a_root_is_refused_and_told_of_the_first(tmp_path: Path, pictures: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from disks import Disk, fault, new_disk
-from PIL import Image
 from test_components import card, saved_model, versions
 
 from tfx_pipeline.config import RunConfig
@@ -31,16 +30,6 @@ class Reached(BaseException):
 def disk(tmp_path: Path) -> Iterator[Disk]:
     with new_disk(tmp_path, 8) as made:
         yield made
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Four captioned pictures."""
-    (tmp_path / "pictures").mkdir()
-    for number in range(4):
-        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"pictures/{number}.png")
-        (tmp_path / f"pictures/{number}.txt").write_text(f"red number {number}")
-    return tmp_path / "pictures"
 
 
 def at(component: str, act: Callable[[], object]) -> Callable[[str], None]:
