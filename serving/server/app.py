@@ -52,9 +52,10 @@ async def _run(settings: Settings, options: Options, configs: Configs, mirror: M
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        # Loading has threads of its own, so that it never takes the place of a request.
-        loader = stack.enter_context(ThreadPoolExecutor(1, "source"))
+        # Loading has threads of its own, so that it never takes the place of a request. The source hands its work to
+        # the loaders, so it must end before they do.
         loaders = stack.enter_context(ThreadPoolExecutor(_CORES, "loader"))
+        loader = stack.enter_context(ThreadPoolExecutor(1, "source"))
         workers = stack.enter_context(ThreadPoolExecutor(settings.num_workers or 4 * _CORES, "worker"))
         repository = Repository(
             _loader(settings, metrics),
