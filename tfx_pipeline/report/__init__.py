@@ -1,4 +1,4 @@
-"""What a run leaves for people to look at: one HTML file that needs neither server nor network."""
+"""The report of a run: one HTML file that needs neither a server nor a network."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -16,11 +16,11 @@ from tfx_pipeline.runs.root import Root
 
 @dataclass(frozen=True)
 class Remarks:
-    """What a run knows of itself and the metadata store does not.
+    """Facts about a run that the metadata store does not contain.
 
     Attributes:
-        failure: Why it failed, as one sentence; empty where it did not.
-        memory: Most MiB of RAM that the process held, by component.
+        failure: Why it failed, as one sentence; empty if it did not.
+        memory: Peak memory of the process in MiB, by component.
     """
 
     failure: str = ""
@@ -28,12 +28,12 @@ class Remarks:
 
 
 def write_report(root: Root, run: Run, remarks: Remarks | None = None) -> Path:
-    """Write the report of a run, as far as the run came, and return its file.
+    """Write the report of a run, complete or not, and return its file.
 
     Args:
-        root: Where the run is kept.
+        root: The root of the run.
         run: The run.
-        remarks: Kept beside the report; None takes those that were kept there before.
+        remarks: Stored beside the report; None uses those stored there earlier.
     """
     file = root.report(run.id)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -72,11 +72,11 @@ def page(root: Root, run: Run, remarks: Remarks) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """A duration in words."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def plain(name: str) -> str:
-    """A name in the code as words."""
+    """An identifier as words."""
     return name.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""Two runs side by side: what they learned from, their settings, their numbers and their pictures."""
+"""The comparison of two runs: their data, settings, metrics and pictures."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ GAP, TITLE = 8, 16
 
 
 def compared(first: Run, second: Run) -> dict[str, Pairs]:
-    """Pairs of values by name: of the data and the config where they differ, of the metrics all."""
+    """Pairs of values by name: those of the data and settings that differ, and all metrics."""
     metrics = [flat({verdict.model: verdict.measured for verdict in verdicts(run)}) for run in (first, second)]
     return {
         "data": differing(flat(first.data), flat(second.data)),
@@ -25,7 +25,7 @@ def compared(first: Run, second: Run) -> dict[str, Pairs]:
 
 
 def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested dictionary as one of dotted names."""
+    """A nested dictionary as a flat one with dotted names."""
     leaves: dict[str, Any] = {}
     for name, value in nested.items():
         leaves |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
@@ -33,7 +33,7 @@ def flat(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def pairs(first: dict[str, Any], second: dict[str, Any]) -> Pairs:
-    """Both values of every name; None where one has none."""
+    """Both values of every name; None for a missing one."""
     return {name: [first.get(name), second.get(name)] for name in {**first, **second}}
 
 
@@ -43,7 +43,7 @@ def differing(first: dict[str, Any], second: dict[str, Any]) -> Pairs:
 
 
 def side_by_side(first: Run, second: Run, out: Path) -> bool:
-    """Write a PNG of the last samples of both runs, a row for each model; False where neither has any."""
+    """Write a PNG of the last samples of both runs, one row per model; return False if there are none."""
     rows = [(name, [last_samples(run, name) for run in (first, second)]) for name in KINDS]
     drawn = [row for name, sheets in rows if any(sheets) for row in [titled(name, (first, second), sheets)]]
     if not drawn:
@@ -59,7 +59,7 @@ def side_by_side(first: Run, second: Run, out: Path) -> bool:
 
 
 def last_samples(run: Run, model: str) -> Path | None:
-    """The last grid of pictures that a run's Trainer drew, if it is still there."""
+    """The last grid of pictures drawn by a run's Trainer, if it still exists."""
     step = run.step(f"Trainer.{model}")
     folders = [Path(item.uri) / "samples" for item in step.outputs if item.name == "model_run"] if step else []
     grids = [file for folder in folders for file in folder.glob("*.png")]
@@ -67,7 +67,7 @@ def last_samples(run: Run, model: str) -> Path | None:
 
 
 def titled(model: str, runs: tuple[Run, Run], sheets: list[Path | None]) -> Image.Image:
-    """The grids of both runs beside each other under their names."""
+    """The grids of both runs side by side, with their names."""
     opened = list(grids(sheets))
     height = TITLE + max(grid.height for grid in opened) + GAP
     row = Image.new("RGB", (sum(grid.width + GAP for grid in opened) - GAP, height), "white")

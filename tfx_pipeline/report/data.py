@@ -1,4 +1,4 @@
-"""The data of a report: what went in, what was set aside, and how long captions are."""
+"""The data section of a report: counts, quarantined files and caption lengths."""
 
 import json
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Captioned(NamedTuple):
 
 
 class SetAside(NamedTuple):
-    """A quarantined file with its reason, and a small picture where it can be opened."""
+    """A quarantined file with its reason, and a thumbnail if it can be opened."""
 
     file_name: str
     reason: str
@@ -42,7 +42,7 @@ class SetAside(NamedTuple):
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long captions are, in pieces; `cut` of `count` were too long for the language model."""
+    """Lengths of captions in pieces; `cut` of `count` were truncated for the language model."""
 
     language: str
     count: int
@@ -52,16 +52,16 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Data:
-    """What went in.
+    """The data that a run read.
 
     Attributes:
-        folder: Where it lay.
-        counts: Pictures by split; empty where reading failed.
+        folder: The dataset folder.
+        counts: Number of pictures by split; empty if reading failed.
         examples: Some training pictures.
-        set_aside: The first files in quarantine.
-        quarantined: How many there are in all.
-        lengths: By language.
-        anomalies: What ExampleValidator found, a sentence each.
+        set_aside: The first quarantined files.
+        quarantined: Number of all quarantined files.
+        lengths: Lengths of captions by language.
+        anomalies: Anomalies found by ExampleValidator, as sentences.
     """
 
     folder: str
@@ -74,7 +74,7 @@ class Data:
 
 
 def data(run: Run) -> Data | None:
-    """The data of a run; None where it did not come so far as to look at any."""
+    """The data of a run; None if it ended before it read any."""
     if "folder" not in run.data:
         return None
     folder, examples = Path(run.data["folder"]), run.output("FolderExampleGen", "examples")
@@ -91,7 +91,7 @@ def data(run: Run) -> Data | None:
 
 
 def read_quarantine(folder: Path, examples: Path | None) -> list[tuple[str, str]]:
-    """Pairs of (file name, reason); read anew from the folder where they were too many for the run to go on."""
+    """Pairs of (file name, reason); read again from the folder if there were too many for the run to continue."""
     if examples and (examples / QUARANTINE).is_file():
         lines = (examples / QUARANTINE).read_text(encoding="utf-8").splitlines()
         return [(row["file_name"], row["reason"]) for row in map(json.loads, lines)]
@@ -108,7 +108,7 @@ def files(examples: Path, split: str) -> list[str]:
 
 
 def counts(examples: Path) -> dict[str, int]:
-    """Pictures by split."""
+    """Number of pictures by split."""
     return {split: sum(1 for _ in serialized(files(examples, split))) for split in SPLITS}
 
 
@@ -127,7 +127,7 @@ def some(examples: Path) -> list[Captioned]:
 
 
 def lengths(run: Run) -> list[Lengths]:
-    """How long captions are, as Transform cut them into pieces; empty where it did not."""
+    """Lengths of captions in pieces, as Transform tokenized them; empty if it did not run."""
     transformed, step = run.output("Transform", "transformed_examples"), run.step("Transform")
     if transformed is None or step is None:
         return []
@@ -139,7 +139,7 @@ def lengths(run: Run) -> list[Lengths]:
 
 
 def measured(language: str, ids: NDArray[np.int64], length: int) -> Lengths:
-    """The lengths of captions, int64[n, t]; a missing caption is START, END alone and does not count."""
+    """The lengths of captions, int64[n, t]; a missing caption, which is only START and END, does not count."""
     pieces = (ids != PAD).sum(axis=1)
     present = pieces > 2
     cut = (ids[:, -1] != PAD) & (ids[:, -1] != END)
@@ -148,7 +148,7 @@ def measured(language: str, ids: NDArray[np.int64], length: int) -> Lengths:
 
 
 def anomalies(folder: Path | None) -> list[str]:
-    """What ExampleValidator found in the splits."""
+    """The anomalies that ExampleValidator found in the splits."""
     files = folder.glob("Split-*/SchemaDiff.pb") if folder else []
     return [
         f"{file.parent.name.removeprefix('Split-')}: {name}: {info.description}"

@@ -1,4 +1,4 @@
-"""The numbers of a report: metrics and their thresholds, training curves, time and memory."""
+"""The figures of a report: metrics and their thresholds, training curves, time and memory."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tfx_pipeline.runs.history import Run
 
 
 class Row(NamedTuple):
-    """One metric of one slice, as text: this run's model, the last blessed one, and what is demanded."""
+    """One metric of one slice, as text: of this run's model, of the last blessed one, and its threshold."""
 
     slice: str
     metric: str
@@ -27,20 +27,20 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What an Evaluator measured."""
+    """The results of an Evaluator."""
 
     model: str
     rows: list[Row]
 
 
 def tables(run: Run) -> list[Table]:
-    """The metrics of all models, by slice, beside those of the last blessed model."""
+    """The metrics of all models by slice, compared with those of the last blessed models."""
     evaluations = {name: run.output(f"Evaluator.{name}", "evaluation") for name in KINDS}
     return [Table(name, list(rows(str(uri)))) for name, uri in evaluations.items() if uri]
 
 
 def rows(evaluation: str) -> Iterator[Row]:
-    """The rows of one evaluation; the overall ones come first."""
+    """The rows of one evaluation, the overall ones first."""
     candidate, baseline = (by_slice(evaluation, name) for name in ("", tfma.BASELINE_KEY))
     config = load_evaluation(evaluation).config
     demanded = {metric_name(metric): demand(metric) for spec in config.metrics_specs for metric in spec.metrics}
@@ -57,9 +57,9 @@ def rows(evaluation: str) -> Iterator[Row]:
 
 
 def by_slice(evaluation: str, model: str) -> dict[tuple[Any, ...], dict[str, float]]:
-    """What was measured of a model, by slice and metric; nothing where there was no such model.
+    """The metrics of a model by slice and name; empty if there was no such model.
 
-    TFMA's own differences are left out: the two models stand side by side.
+    TFMA's own differences are left out, because the report shows both models side by side.
     """
     slices = load_evaluation(evaluation, model).slicing_metrics
     return {
@@ -74,12 +74,12 @@ def by_slice(evaluation: str, model: str) -> dict[tuple[Any, ...], dict[str, flo
 
 
 def metric_name(metric: pb.MetricConfig) -> str:
-    """The name of a metric in its own config."""
+    """The name of a metric in its config."""
     return str(json.loads(metric.config)["name"])
 
 
 def demand(metric: pb.MetricConfig) -> str:
-    """What a metric must reach, as text."""
+    """The threshold of a metric, as text."""
     name, bounds = metric_name(metric), held_against_everything(metric)
     value, change = bounds.value_threshold, bounds.change_threshold
     bounds_in_words = []
@@ -93,7 +93,7 @@ def demand(metric: pb.MetricConfig) -> str:
 
 
 def held_against_everything(metric: pb.MetricConfig) -> pb.MetricThreshold:
-    """The bounds of a metric that are of no slice."""
+    """The thresholds of a metric that apply to no slice."""
     for held in metric.per_slice_thresholds:
         if not any(spec.feature_keys or spec.feature_values for spec in held.slicing_specs):
             return held.threshold
@@ -101,7 +101,7 @@ def held_against_everything(metric: pb.MetricConfig) -> pb.MetricThreshold:
 
 
 class Timed(NamedTuple):
-    """A step with its share of the longest one's time, 0..1, and the most MiB that the process held, where known."""
+    """A step with its time as a share of the longest step's, 0..1, and its peak memory in MiB, if known."""
 
     name: str
     state: str
@@ -111,14 +111,14 @@ class Timed(NamedTuple):
 
 
 def steps(run: Run, memory: dict[str, float]) -> list[Timed]:
-    """Time and memory by step; those that look up the last blessed models are left out."""
+    """Time and memory by step, without the steps that look up the last blessed models."""
     timed = [step for step in run.steps if not step.name.startswith("Baseline.")]
     longest = max((step.seconds for step in timed), default=0.0) or 1.0
     return [Timed(step.name, step.state, step.seconds, step.seconds / longest, memory.get(step.name)) for step in timed]
 
 
 class Curve(NamedTuple):
-    """One measure of one phase of training."""
+    """One quantity of one phase of training."""
 
     phase: str
     measure: str

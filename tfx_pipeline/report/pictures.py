@@ -1,4 +1,4 @@
-"""The pictures of a report: what the models made of the eval split, and what they drew as they learned."""
+"""The pictures of a report: results on the eval split, and samples drawn during training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ NEAR_PERFECT = 50
 
 
 class Exhibit(NamedTuple):
-    """One picture in all its states, with how near it came to the truth: dB, and SSIM in -1..1."""
+    """One picture in all its states, with its similarity to the real one: PSNR in dB, and SSIM in -1..1."""
 
     caption: str
     candidate: str
@@ -33,7 +33,7 @@ class Exhibit(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """A drawing beside the training picture nearest to it, and how alone the two are; see `copying.Neighbours`."""
+    """A drawing, the nearest training picture, and how isolated the pair is; see `copying.Neighbours`."""
 
     caption: str
     drawn: str
@@ -42,7 +42,7 @@ class Suspect(NamedTuple):
 
 
 class Copying(NamedTuple):
-    """Shares, 0..1, of copies among drawings and among withheld real pictures, what is allowed, and the worst."""
+    """Shares of copies among drawings and among withheld real pictures, 0..1, the threshold, and the worst pairs."""
 
     share: float
     usual: float
@@ -51,7 +51,7 @@ class Copying(NamedTuple):
 
 
 def copying(run: Run) -> Copying | None:
-    """Whether the generator copies; None where nobody looked."""
+    """The result of the search for copies; None if there was none."""
     step, uri = run.step("CopyCheck"), run.output("CopyCheck", "copies")
     suspected = read_suspects(str(uri)) if uri else None
     if step is None or suspected is None:
@@ -64,17 +64,17 @@ def copying(run: Run) -> Copying | None:
 
 @dataclass(frozen=True)
 class Wall:
-    """Pictures that one model made of the eval split.
+    """Pictures that one model made from the eval split.
 
     Attributes:
         model: Its name.
         makes: What it does with a picture, as a participle.
-        against: What its baseline is.
-        count: Pictures that were measured.
-        first: Some pictures as they come.
-        worst: Those with the least PSNR.
-        best: Those with the most.
-        plots: How PSNR and SSIM are distributed.
+        against: The name of its baseline.
+        count: Number of measured pictures.
+        first: The first pictures, in the order of the data.
+        worst: Those with the lowest PSNR.
+        best: Those with the highest PSNR.
+        plots: The distributions of PSNR and SSIM.
     """
 
     model: str
@@ -88,18 +88,18 @@ class Wall:
 
 
 def walls(run: Run) -> list[Wall]:
-    """What the models of pictures made."""
+    """The pictures of all models that make pictures."""
     return [wall(kind, shown) for kind in KINDS.values() if (shown := exhibits(run, kind.name)) is not None]
 
 
 def exhibits(run: Run, model: str) -> Exhibits | None:
-    """What a model's Gallery kept; None where there is none."""
+    """The records of a model's Gallery; None if there are none."""
     uri = run.output(f"Gallery.{model}", "pictures")
     return read_exhibits(str(uri)) if uri else None
 
 
 def wall(kind: Kind, shown: Exhibits) -> Wall:
-    """The pictures of one model, ordered by PSNR where that is asked for."""
+    """The pictures of one model, ordered by PSNR if requested."""
     decibels, likeness = psnr(shown.candidate, shown.truth), ssim(shown.candidate, shown.truth)
     order = np.argsort(decibels, kind="stable")
 
@@ -128,24 +128,24 @@ def wall(kind: Kind, shown: Exhibits) -> Wall:
 
 
 def shortened(decibels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """PSNR cut at 50 dB, beyond which nobody sees a difference and the axis would lose its use."""
+    """PSNR, limited to 50 dB: higher values are not visible, and would stretch the axis."""
     return np.minimum(decibels, NEAR_PERFECT)
 
 
 class Film(NamedTuple):
-    """Grids of samples on fixed noise, in the order of their steps: pairs of (step, picture)."""
+    """Grids of samples from fixed noise, ordered by step: pairs of (step, picture)."""
 
     phase: str
     frames: list[tuple[int, str]]
 
 
 def films(run: Run) -> list[Film]:
-    """What the phases of training drew as they went."""
+    """The samples drawn during each phase of training."""
     return [film for name in KINDS for film in films_of(run.output(f"Trainer.{name}", "model_run"))]
 
 
 def films_of(run_dir: Path | None) -> Iterator[Film]:
-    """The phases of one training, in the order in which they ran."""
+    """The phases of one training, in chronological order."""
     files = sorted(run_dir.glob("samples/*.png"), key=lambda file: file.stat().st_mtime) if run_dir else []
     for phase in dict.fromkeys(file.stem.rpartition("-")[0] for file in files):
         own = sorted(file for file in files if file.stem.rpartition("-")[0] == phase)

@@ -1,4 +1,4 @@
-"""Plots as inline SVG whose colours are the page's, so that they follow it into the dark."""
+"""Plots as inline SVG in the colours of the page, so that they follow its dark mode."""
 
 import io
 import re
@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
 
 
 def curve(steps: Sequence[int], values: Sequence[float]) -> Markup:
-    """A measure over the steps of a training."""
+    """A quantity over the steps of a training."""
 
     def plot(axes: Axes) -> None:
         axes.plot(steps, values, color=FIRST, linewidth=1.8)
@@ -34,7 +34,7 @@ def curve(steps: Sequence[int], values: Sequence[float]) -> Markup:
 
 
 def histograms(rows: dict[str, NDArray[Any]], *, unit: str, bins: Any = 30) -> Markup:
-    """How values are distributed; the first row is filled, a second one is a line."""
+    """A histogram; the first row of values is filled, a second one is a line."""
 
     def plot(axes: Axes) -> None:
         (first, values), *others = rows.items()
@@ -47,7 +47,7 @@ def histograms(rows: dict[str, NDArray[Any]], *, unit: str, bins: Any = 30) -> M
 
 
 def drawn(plot: Callable[[Axes], None], label: str, *, size: tuple[float, float]) -> Markup:
-    """What a function draws on axes, as an SVG element that scales to its place; the label is for who cannot see it."""
+    """The plot that a function draws on axes, as a scalable SVG element; the label is for screen readers."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
@@ -60,7 +60,7 @@ def drawn(plot: Callable[[Axes], None], label: str, *, size: tuple[float, float]
 
 
 def as_element(svg: str, label: str) -> str:
-    """An SVG file as an element of a page: no prologue, no size, no ids of groups, the page's colours."""
+    """An SVG file as an element of a page: without prologue, size and ids of groups, in the page's colours."""
     element = svg[svg.index("<svg ") :]
     box = re.search(r'viewBox="([^"]*)"', element)
     opening = f'<svg class="plot" role="img" aria-label="{escape(label)}" viewBox="{box[1] if box else ""}">'

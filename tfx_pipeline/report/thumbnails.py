@@ -1,4 +1,4 @@
-"""Pictures as data URIs, so that a page carries them itself."""
+"""Pictures as data URIs, so that a page is a single file."""
 
 import base64
 import io
@@ -21,14 +21,14 @@ def as_uri(picture: NDArray[np.uint8]) -> str:
 
 
 def image_uri(image: Image.Image) -> str:
-    """A picture of Pillow's as a PNG."""
+    """A Pillow image as a PNG."""
     out = io.BytesIO()
     image.convert("RGB").save(out, "PNG", optimize=True)
     return png_uri(out.getvalue())
 
 
 def file_uri(file: Path) -> str:
-    """A PNG file as it is."""
+    """A PNG file, unchanged."""
     return png_uri(file.read_bytes())
 
 
@@ -38,7 +38,7 @@ def png_uri(png: bytes) -> str:
 
 
 def thumbnail(folder: Path, name: str) -> str | None:
-    """A file of a data-set folder, made small; None where it is not safely a picture."""
+    """A thumbnail of a file in a dataset folder; None if it is not a picture, or not safe to decode."""
     file = folder / name
     if escapes(name) or not file.is_file() or file.stat().st_size > ReadLimits().max_bytes:
         return None
@@ -51,7 +51,7 @@ def thumbnail(folder: Path, name: str) -> str | None:
 
 
 def encoded_thumbnail(data: bytes) -> str:
-    """An encoded picture that is known to be good, made small."""
+    """A thumbnail of an encoded picture that is known to be valid."""
     image = open_picture(data)
     image.thumbnail((SIDE, SIDE))
     return image_uri(image)

@@ -1,1 +1,1 @@
-"""Scenes of things that anyone can name, in places, times and weathers, drawn from SVG art and captioned."""
+"""Captioned scenes of common things in places, at times of day and in weather, drawn from SVG art."""

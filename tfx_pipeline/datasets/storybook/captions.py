@@ -1,6 +1,7 @@
-"""English and Chinese captions of scenes, as a person would write them: four in five leave something open.
+"""English and Chinese captions of scenes, as a person would write them.
 
-What a caption does not say is open, and the picture shows it at random. Sizes alone are said unless they are the usual.
+Four in five captions leave something open, which the picture shows at random. Sizes are an exception: a caption
+mentions every unusual size.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from tfx_pipeline.datasets.storybook.telling import Telling, choose_said, left_o
 
 @dataclass(frozen=True)
 class Captions:
-    """A scene's captions, and the paths, such as `first.colour`, of what both leave open."""
+    """The captions of a scene, and the paths, such as `first.colour`, of what both leave open."""
 
     english: str
     chinese: str
@@ -21,12 +22,12 @@ class Captions:
 
 
 def captions(scene: Scene, rng: Rng, *, said: frozenset[str] | None = None) -> Captions:
-    """An English and a Chinese caption that say the same of a scene, each in a random phrasing.
+    """An English and a Chinese caption of a scene with the same content, each in a random phrasing.
 
     Args:
-        scene: What they describe.
-        rng: Source of every choice.
-        said: The paths of what they say; random ones when None.
+        scene: The scene to describe.
+        rng: Source of randomness.
+        said: The paths of the attributes to mention; None chooses them at random.
     """
     said = choose_said(scene, rng) if said is None else said
     telling = Telling(scene, said, rng)

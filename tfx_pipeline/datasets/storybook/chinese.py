@@ -32,8 +32,8 @@ RELATIONS = {
 
 ON_ANIMALS = "背上"
 
-# How noun phrases go together where their relation is said. `known` is the second without 一只; of three, `beside` is
-# where the first is to the second, and `relation` where the third is.
+# Sentences with a relation. `known` is the second noun phrase without 一只. With three things, `beside` is the place of
+# the first relative to the second, and `relation` that of the third.
 PAIRS = (
     "{known}{relation}有{first}",
     "{known}的{relation}有{first}",
@@ -113,8 +113,8 @@ TAGS = {
     "snow": "下雪",
 }
 
-# `who` is one or more noun phrases, `bare` the same without 一只; frames of SENTENCES take a whole sentence, such as
-# 树下有一只猫, in the place of `who`.
+# `who` is one or more noun phrases, `bare` the same without 一只. In SENTENCES, `who` is a whole sentence, such as
+# 树下有一只猫.
 NAMES = (
     "{who}",
     "{who}",
@@ -191,7 +191,7 @@ LANDSCAPES = (
 
 
 def caption(telling: Telling) -> str:
-    """A caption that says what the telling says."""
+    """A caption of a telling."""
     where, when = telling.says("place"), bool(telling.said & {"time", "weather"})
     sentence = related(telling)
     frames = (SENTENCES if sentence else NAMES) if telling.scene.figures else LANDSCAPES
@@ -200,7 +200,7 @@ def caption(telling: Telling) -> str:
 
 
 def words(telling: Telling, sentence: str | None, *, when: bool) -> dict[str, str]:
-    """What the places of a frame are filled with."""
+    """The values of the fields of a frame."""
     where = f"{telling.place.name_zh}上空" if telling.in_air else telling.pick(telling.place.phrases_zh)
     slots = {"where": where, "place": telling.place.name_zh}
     if when:
@@ -230,7 +230,7 @@ def listed(names: list[str]) -> str:
 
 
 def related(telling: Telling) -> str | None:
-    """The sentence of two or three things in their relations; None where there are none, or they are open."""
+    """The sentence about two or three things in their relations; None if there are no relations, or they are open."""
     story = telling.scene.story
     if not story.relations or not telling.says("relation"):
         return None
@@ -243,7 +243,7 @@ def related(telling: Telling) -> str | None:
 
 
 def spelt(form: str, relation: str) -> str:
-    """A form of pairs: `树的下面`, but `树下`."""
+    """A sentence about a pair: `树的下面`, but `树下`."""
     return form if len(relation) > 1 else form.replace("的{relation}", "{relation}")
 
 
@@ -260,14 +260,14 @@ def triple(telling: Telling, side: str, other: str) -> str:
 
 
 def place_word(telling: Telling, relation: str, second: Role) -> str:
-    """The word for a place beside a thing; what is on an animal is on its back."""
+    """The word for a place relative to a thing; `on` an animal means on its back."""
     if relation == "on" and second.thing.group in LIVING:
         return ON_ANIMALS
     return telling.pick(RELATIONS[relation])
 
 
 def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
-    """`一只可爱的红色的猫`; without `一只` where it is bare, though a number above one stays."""
+    """`一只可爱的红色的猫`; if bare, without `一只`, but numbers above one are kept."""
     role, ordinal = telling.scene.story.roles[number], ORDINALS[number]
     name, before = noun(telling, role), opinion(telling, role)
     if role.size == "big" and name[0] not in "大老小" and telling.chance(0.4):
@@ -290,13 +290,13 @@ def named(noun: str, colour: list[str], word: str) -> str:
 
 
 def noun(telling: Telling, role: Role) -> str:
-    """The noun, by its name or a synonym that says nothing else of its size."""
+    """The noun or a synonym; synonyms that imply a size are used only for the usual size."""
     synonyms = [word for word in role.thing.synonyms_zh if role.size == "usual" or word[0] not in "小大"]
     return telling.pick(synonyms) if synonyms and telling.chance(SYNONYM) else role.thing.zh
 
 
 def opinion(telling: Telling, role: Role) -> list[str]:
-    """Now and then, an adjective that no picture shows."""
+    """Sometimes, an adjective that no picture shows."""
     if not telling.chance(LOVELY):
         return []
     return [telling.pick(OPINIONS_OF_LIVING if role.thing.group in LIVING else OPINIONS)]
@@ -309,13 +309,13 @@ def coloured(telling: Telling, role: Role, colour: str) -> str:
 
 
 def colour_words(colour: str) -> tuple[str, ...]:
-    """What is said of a colour before a noun, the usual twice."""
+    """Phrases for a colour before a noun; the usual one is listed twice."""
     name = COLOURS[colour]
     return f"{name}色的", f"{name}色的", f"{name}色", f"{name}色" if name == "橙" else name
 
 
 def part_words(role: Role, colour: str) -> tuple[str, ...]:
-    """What is said of a part in a colour."""
+    """Phrases for a part in a colour."""
     name, part = COLOURS[colour], role.thing.part_zh or ""
     if role.thing.part in WORN:
         return f"穿{name}色{part}的", f"穿{name}{part}的"

@@ -13,12 +13,12 @@ SIZES = {"big": ("big", "large", "huge"), "small": ("small", "little", "tiny")}
 LOVELY = 0.1
 """The share of nouns with an adjective that no picture shows."""
 SYNONYM = 0.25
-"""The share of nouns that are said by a synonym."""
+"""The share of nouns that are replaced by a synonym."""
 OPINIONS = ("lovely", "pretty", "beautiful", "nice")
 OPINIONS_OF_LIVING = ("cute", "lovely", "sweet", "adorable")
 LIVING = ("animals", "creatures", "people")
 WHOLE = ("coat", "fur", "body", "surface", "outside", "fabric", "wrapping", "frame", "cover", "hull", "brim", "cloth")
-"""Parts that are the thing itself: nobody says `a dog with a red coat`."""
+"""Parts that stand for the whole thing: `a red dog`, not `a dog with a red coat`."""
 WORN = ("dress", "shirt")
 
 RELATIONS = {
@@ -31,7 +31,7 @@ RELATIONS = {
     "on": ("on", "on top of"),
     "under": ("under", "underneath", "beneath"),
 }
-# Of the second, where the first is told of after it: `a tree with a cat to its left`.
+# For the second thing, if the first one follows it: `a tree with a cat to its left`.
 RELATED = {
     "left of": ("to its left", "on its left", "to the left of it"),
     "right of": ("to its right", "on its right", "to the right of it"),
@@ -46,8 +46,8 @@ BESIDE = ("next to", "beside")
 SIDES = {"left of": "left", "right of": "right"}
 WITH = " with "
 
-# How noun phrases go together where their relation is open, and where it is said by `relation` or `related`, the words
-# above. Of three, `beside` is what the first is to the second, and `relation` what the third is.
+# Combinations of noun phrases, with an open relation or with `relation` or `related`, the words above. With three
+# things, `beside` relates the first to the second, and `relation` the third.
 BOTH = ("{first} and {second}", "{first} {beside} {second}")
 PAIRS = ("{first} {relation} {second}", "{second} with {first} {related}")
 LIST = "{first}, {second} and {third}"
@@ -147,8 +147,8 @@ TAGS = {
     "snow": "snow",
 }
 
-# `who` is one or more noun phrases, `are` agrees with them, `bare` is the first without its article. A frame is taken
-# where all that it names is said, and only where it says all of it.
+# `who` is one or more noun phrases, `are` agrees with them, `bare` is the first without its article. A frame is used
+# only if its fields are exactly what the caption mentions.
 FRAMES = (
     "{who}",
     "{who}",
@@ -217,7 +217,7 @@ LANDSCAPES = (
 
 
 def caption(telling: Telling) -> str:
-    """A caption that says what the telling says."""
+    """A caption of a telling."""
     where, when = telling.says("place"), bool(telling.said & {"time", "weather"})
     frames = [frame for frame in (FRAMES if telling.scene.figures else LANDSCAPES) if suits(frame, where, when)]
     frame = telling.pick(frames)
@@ -225,14 +225,14 @@ def caption(telling: Telling) -> str:
 
 
 def suits(frame: str, where: bool, when: bool) -> bool:
-    """Whether a frame says the place where it is to be said, and no place elsewhere; and the same of the hour."""
+    """Whether a frame has a field for the place exactly if the caption mentions it; likewise for time and weather."""
     names_place = "{where}" in frame or "{place}" in frame
     names_hour = any(name in frame for name in ("{when}", "{clause}", "{tags}", "{noun}"))
     return (names_place, names_hour) == (where, when)
 
 
 def words(telling: Telling, frame: str, *, when: bool) -> dict[str, str]:
-    """What the places of a frame are filled with."""
+    """The values of the fields of a frame."""
     where = f"over {telling.place.with_article}" if telling.in_air else telling.pick(telling.place.phrases)
     slots = {"where": where, "place": telling.place.with_article}
     if when:
@@ -256,7 +256,7 @@ def hour(
     weathers: Phrases,
     both: Mapping[tuple[str, str], tuple[str, ...]],
 ) -> str:
-    """What is said of the time, the weather or both."""
+    """A phrase for the time, the weather or both."""
     story = telling.scene.story
     if telling.says("time", "weather"):
         return telling.pick(both[story.time, story.weather])
@@ -272,7 +272,7 @@ def tags(telling: Telling) -> str:
 
 
 def subject(telling: Telling, *, bare: bool = False) -> str:
-    """Everything that is there, in its relations where they are said."""
+    """All things of a scene, with their relations if the caption mentions them."""
     roles, relations = telling.scene.story.roles, telling.scene.story.relations
     names = [noun_phrase(telling, number, bare=bare) for number in range(len(roles))]
     if telling.scene.kind == "pair":
@@ -283,7 +283,7 @@ def subject(telling: Telling, *, bare: bool = False) -> str:
 
 
 def pair(telling: Telling, names: list[str], relation: str) -> str:
-    """Two noun phrases in a relation, or side by side where it is open."""
+    """Two noun phrases with their relation, or joined if it is open."""
     who = dict(zip(ORDINALS, names, strict=False))
     if not telling.says("relation"):
         beside = relation in SIDES and telling.chance(0.5)
@@ -293,7 +293,7 @@ def pair(telling: Telling, names: list[str], relation: str) -> str:
 
 
 def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> str:
-    """Three noun phrases in their relations, or as a list where they are open."""
+    """Three noun phrases with their relations, or as a list if these are open."""
     if not telling.says("relation"):
         return LIST.format(
             **{name: names[number] for name, number in zip(ORDINALS, telling.rng.permutation(3), strict=True)}
@@ -308,18 +308,18 @@ def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> st
         "side": (SIDES[side],),
     }
     texts = [worded(telling, form, phrases, who) for form in (ROWS if other in SIDES else GROUPS)]
-    # The last of either says `with` of the second.
+    # The last form of each table adds `with` after the second thing, which may already contain one.
     return telling.pick(texts[:-1] if WITH in second else texts)
 
 
 def worded(telling: Telling, form: str, phrases: Phrases, names: Mapping[str, str]) -> str:
-    """A form with these names in it and, in each of its other fields, one of the phrases."""
+    """A form with its fields filled: those in `names` as given, the others with one of the phrases."""
     fields = [field for _, field, _, _ in Formatter().parse(form) if field and field in phrases]
     return form.format(**names, **{field: telling.pick(phrases[field]) for field in fields})
 
 
 def noun_phrase(telling: Telling, number: int, *, bare: bool = False) -> str:
-    """`a big red cat`, `three sheep`, `the sun`; without its article where it is bare."""
+    """`a big red cat`, `three sheep`, `the sun`; if bare, without the article."""
     role, ordinal = telling.scene.story.roles[number], ORDINALS[number]
     coloured = role.colour if telling.says(f"{ordinal}.colour") else None
     after = part_of(telling, role, coloured) if coloured else ""
@@ -350,14 +350,14 @@ def noun(telling: Telling, role: Role) -> str:
 
 
 def opinion(telling: Telling, role: Role) -> list[str]:
-    """Now and then, an adjective that no picture shows."""
+    """Sometimes, an adjective that no picture shows."""
     if not telling.chance(LOVELY) or role.thing.article == "the":
         return []
     return [telling.pick(OPINIONS_OF_LIVING if role.thing.group in LIVING else OPINIONS)]
 
 
 def part_of(telling: Telling, role: Role, colour: str) -> str:
-    """` with a red roof`, where that is said rather than `red house`; the empty string elsewhere."""
+    """` with a red roof`, if that phrasing is used instead of `red house`; otherwise empty."""
     part = role.thing.part or ""
     left_out = part in WHOLE or (part not in WORN and telling.chance(0.6))
     return "" if left_out else with_part(role, colour)
@@ -381,7 +381,7 @@ def plural_of(part: str) -> str:
 
 
 def article(phrase: str, role: Role, *, plain: bool) -> str:
-    """The article of a phrase: the noun's own where the phrase begins with it."""
+    """The article of a phrase: that of the noun, if the phrase begins with it."""
     if plain and role.thing.article == "the":
         return "the"
     return "an" if phrase[0] in "aeiou" else "a"

@@ -1,7 +1,7 @@
-"""Where the figures of a story stand: on the ground, in the water or in the sky, and in their relations.
+"""The positions of a story's figures: on the ground, in the water or in the sky, and in their relations.
 
-Places and sizes jitter: a centre by up to 6% of the picture's side, a size by up to 12%. Without a source of chance the
-canonical picture of a story comes out, which has the first variant of everything and no jitter.
+Positions and sizes are random: a centre varies by up to 6% of the picture's side, a size by up to 12%. Without a source
+of randomness, the result is the canonical picture of the story, with the first variant of everything and no jitter.
 """
 
 import contextlib
@@ -17,34 +17,34 @@ from tfx_pipeline.datasets.storybook.story import OPPOSITES, SHARES, Rng, Role, 
 from tfx_pipeline.datasets.storybook.things import PLACES, THINGS, Place, Thing, in_air
 
 JITTER = 0.06
-"""A centre moves by up to this share of the picture's side."""
+"""The maximum displacement of a centre, as a share of the picture's side."""
 SIZE_JITTER = 0.12
 SIZES = {"small": 0.7, "usual": 1.0, "big": 1.35}
 SCALES = {1: 1.2, 2: 1.0, 3: 0.82}
-"""How much larger than its natural size a thing is, by how many roles there are."""
+"""The scale of a thing relative to its natural size, by number of roles."""
 COUNTED = {2: 0.95, 3: 0.76, 4: 0.64, 5: 0.6}
 MARGIN = 0.015
 GAP = 0.03
 MIDDLE, FAR, NEAR = 0.55, 0.2, 0.9
 """Depths within a band, from 0 at its far edge to 1 at its near one."""
 AIR = (0.22, 0.36)
-"""Where the centre of a flying thing may lie where there is no sky."""
+"""The range for the centre of a flying thing in a place without a sky."""
 LOWER, UPPER = 1, 2
-"""The orders of two figures of which one may hide a part of the other."""
+"""The orders of two figures, the second of which may hide a part of the first."""
 OVERLAP = 0.02
-"""The share of a thing that others may hide by chance."""
+"""The share of a thing that others may hide without a relation that says so."""
 SLIDES = tuple(tenth / 10 for tenth in range(10))
-"""How far to the side of another a thing in front of it may stand, as shares of where they would part."""
+"""Sideways offsets of a thing in front of another, as shares of the offset at which they no longer overlap."""
 TRIES = 4
-"""How often a story is laid out anew before another is told."""
+"""The number of attempts to lay out a story before another one is drawn."""
 HIDDEN = (0.2, 0.5)
-"""The share of a thing that one in front of it may hide."""
+"""The range of the share of a thing that one in front of it hides."""
 
 WIDEST = 0.9
 SUNK = 0.03
-"""How far into what it stands on a thing is drawn, as a share of the lower one's height."""
+"""The depth to which a thing on another overlaps it, as a share of the lower one's height."""
 FLIGHT = {"above": True, "on": False, "under": False}
-"""Whether the first thing of a relation is in the air, where that matters."""
+"""Whether the first thing of a relation must be in the air, for relations that require either."""
 
 Item = TypeVar("Item")
 
@@ -54,7 +54,7 @@ class CrowdedError(ValueError):
 
 
 class Dice:
-    """The chance of a layout; without a generator, always the first and the middle."""
+    """The random choices of a layout; without a generator, always the first item and the middle value."""
 
     def __init__(self, rng: Rng | None) -> None:
         self.rng = rng
@@ -80,20 +80,20 @@ def random_scene(
 
 
 def lay_out(story: Story, rng: Rng | None = None) -> Scene:
-    """Draw a story up.
+    """Lay out a story as a scene.
 
     Args:
-        story: What to show.
-        rng: Source of variants, mirror images and jitter; without one, the canonical scene.
+        story: The story.
+        rng: Source of variants, mirror images and jitter; None returns the canonical scene.
 
     Raises:
-        CrowdedError: If its things cannot be placed so that all of them are seen.
+        CrowdedError: Its things cannot be placed so that all of them are visible.
     """
     return lay_out_with(Dice(rng), story)
 
 
 def lay_out_with(dice: Dice, story: Story) -> Scene:
-    """Draw a story up by the chance of the dice; errors are those of `lay_out`."""
+    """Lay out a story with random choices from `dice`; errors are those of `lay_out`."""
     place = PLACES[story.place]
     figures = tuple(figure for figure in LAYOUTS[story.kind](story, place, dice))
     check_seen(figures)
@@ -107,7 +107,7 @@ def lay_out_with(dice: Dice, story: Story) -> Scene:
 
 
 def lay_landscape(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
-    """Nothing."""
+    """No figures."""
     yield from ()
 
 
@@ -117,7 +117,7 @@ def lay_single(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
 
 
 def lay_count(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
-    """Several of one thing side by side, more than three of them by turns nearer and farther."""
+    """Several of one thing side by side; if there are more than three, alternately near and far."""
     (role,) = story.roles
     figures = [cast(role, COUNTED[role.count], dice) for _ in range(role.count)]
     if role.count <= 3:
@@ -174,13 +174,13 @@ def related(roles: Sequence[Role], relation: str, place: Place, scale: float, di
 
 
 def lay_left(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
-    """One beside the other."""
+    """One to the side of the other."""
     left, right = in_row([settled(figure, place, MIDDLE, dice) for figure in (first, second)], dice)
     return left, right
 
 
 def lay_above(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
-    """One over the other, in the air."""
+    """One above the other, in the air."""
     second = settled(second, place, NEAR, dice)
     share = (second.base - 2 * MARGIN - GAP) / (first.height + second.height)
     if share < 1:
@@ -195,7 +195,7 @@ def lay_above(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[
 
 
 def lay_in_front(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
-    """One nearer than the other, hiding a part of it."""
+    """One in front of the other, hiding a part of it."""
     first, second = (settled(figure, place, depth, dice) for figure, depth in ((first, NEAR), (second, FAR)))
     (second,) = in_row([second], dice)
     wanted = sum(HIDDEN) / 2 + dice.wobble((HIDDEN[1] - HIDDEN[0]) / 2)
@@ -209,7 +209,7 @@ def lay_in_front(first: Figure, second: Figure, place: Place, dice: Dice) -> tup
 
 
 def lay_on(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
-    """One on the upper side of the other."""
+    """One on top of the other."""
     second = settled(second, place, NEAR, dice)
     first = resized(first, min(1.0, 0.8 * second.width / first.width, second.height / first.height))
     share = (second.base - 2 * MARGIN) / (first.height + second.height)
@@ -222,7 +222,7 @@ def lay_on(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Fig
 
 
 def lay_under(first: Figure, second: Figure, place: Place, dice: Dice) -> tuple[Figure, Figure]:
-    """One at the foot of the other, in the room beneath it."""
+    """One at the base of the other, in the space beneath it."""
     second = settled(resized(second, 1.2), place, NEAR, dice)
     (second,) = in_row([second], dice)
     room = 1.2 * (THINGS[second.noun].shelters or 0) * second.height
@@ -242,7 +242,7 @@ RELATED = {
 
 
 def cast(role: Role, scale: float, dice: Dice, *, flying: bool | None = None) -> Figure:
-    """A figure for a role, in the middle of the picture, where it must be in one that flies or in one that does not."""
+    """A figure for a role, in the middle of the picture; `flying` restricts the variant."""
     thing = role.thing
     fitting = [variant for variant in thing.variants if flying in (None, in_air(thing, variant))]
     return Figure(
@@ -255,7 +255,7 @@ def cast(role: Role, scale: float, dice: Dice, *, flying: bool | None = None) ->
 
 
 def settled(figure: Figure, place: Place, depth: float, dice: Dice) -> Figure:
-    """The figure at its height: its centre in the sky, or its base on the ground or the water, smaller when far."""
+    """The figure at its height: its centre in the sky, or its base on ground or water; smaller if it is far away."""
     thing = THINGS[figure.noun]
     far, near = band(thing, figure.variant, place)
     y = min(max(far + depth * (near - far) + dice.wobble(JITTER), far), near)
@@ -269,7 +269,7 @@ def settled(figure: Figure, place: Place, depth: float, dice: Dice) -> Figure:
 
 
 def band(thing: Thing, variant: str, place: Place) -> tuple[float, float]:
-    """From where to where a thing may be at a place: its centre in the air, its base elsewhere."""
+    """The range of heights of a thing at a place: of its centre if it is in the air, otherwise of its base."""
     if in_air(thing, variant):
         return place.sky or AIR
     ground, water = place.ground or place.water, place.water or place.ground
@@ -277,7 +277,7 @@ def band(thing: Thing, variant: str, place: Place) -> tuple[float, float]:
 
 
 def in_row(figures: Sequence[Figure], dice: Dice) -> list[Figure]:
-    """The figures side by side from left to right, evenly spaced but for their jitter, smaller where they must be."""
+    """The figures side by side from left to right, evenly spaced apart from jitter, and reduced to fit."""
     room = 1 - 2 * MARGIN - GAP * (len(figures) - 1)
     share = min(1.0, room / sum(figure.width for figure in figures))
     figures = [rebased(resized(figure, share), figure.base) for figure in figures]
@@ -291,7 +291,7 @@ def in_row(figures: Sequence[Figure], dice: Dice) -> list[Figure]:
 
 
 def beside(alone: Figure, group: Sequence[Figure], side: str, dice: Dice) -> tuple[Figure, list[Figure]]:
-    """One figure on a side of a group, the whole as wide as the picture allows."""
+    """One figure on a side of a group, together as wide as the picture allows."""
     left, right = min(figure.left for figure in group), max(figure.right for figure in group)
     share = min(1.0, (1 - 2 * MARGIN - GAP) / (alone.width + right - left))
     base = max(figure.base for figure in group)
@@ -307,32 +307,32 @@ def beside(alone: Figure, group: Sequence[Figure], side: str, dice: Dice) -> tup
 
 
 def zoomed(figure: Figure, share: float, x: float, y: float) -> Figure:
-    """The figure smaller by a share, everything moving towards a point."""
+    """The figure scaled about a point."""
     return replace(figure, size=share * figure.size, x=x + share * (figure.x - x), y=y + share * (figure.y - y))
 
 
 def resized(figure: Figure, share: float) -> Figure:
-    """The figure larger or smaller about its centre."""
+    """The figure scaled about its centre."""
     return replace(figure, size=share * figure.size)
 
 
 def shrunk(figure: Figure, *, width: float = 1.0, height: float = 1.0) -> Figure:
-    """The figure no wider and no higher than this."""
+    """The figure, reduced to at most this width and height."""
     return resized(figure, min(1.0, width / figure.width, height / figure.height))
 
 
 def rebased(figure: Figure, base: float) -> Figure:
-    """The figure standing at a height."""
+    """The figure with its base at a height."""
     return replace(figure, y=base - figure.height / 2)
 
 
 def inside(x: float, width: float) -> float:
-    """The nearest place of a centre at which a box of this width is inside the picture."""
+    """The nearest centre at which a box of this width is inside the picture."""
     return min(max(x, width / 2 + MARGIN), 1 - MARGIN - width / 2)
 
 
 def upper_side(figure: Figure, x: float, width: float) -> float:
-    """The height at which something of a width stands on a figure, around a place: on its outline, or on its seat."""
+    """The height at which something of a width, centred at x, stands on a figure: on its outline, or on its seat."""
     opaque = mask(figure.noun, figure.variant)
     opaque = opaque[:, ::-1] if figure.flipped else opaque
     start, stop = (
@@ -345,7 +345,7 @@ def upper_side(figure: Figure, x: float, width: float) -> float:
 
 
 def check_seen(figures: Sequence[Figure]) -> None:
-    """Refuse figures that reach out of the picture, or hide one another where no relation asks for it."""
+    """Reject figures that extend beyond the picture, or hide one another without a relation that requires it."""
     for figure in figures:
         if min(figure.left, figure.top) < 0 or max(figure.right, figure.base) > 1:
             raise CrowdedError(f"A {figure.noun} does not fit into the picture.")

@@ -1,4 +1,4 @@
-"""Captioned scenes by the thousand, in memory or as a data set on disk."""
+"""Captioned scenes, in memory or as a dataset on disk."""
 
 import functools
 import multiprocessing
@@ -23,7 +23,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Sample:
-    """A scene and what its captions say of it; `render(sample.scene, size)` draws it."""
+    """A scene and its captions; `render(sample.scene, size)` draws it."""
 
     scene: Scene
     captions: Captions
@@ -31,7 +31,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class StorybookSummary:
-    """How many pictures were written and how many of them are withheld from training."""
+    """The number of pictures that were written, and how many of them are withheld from training."""
 
     count: int
     withheld: int
@@ -46,15 +46,15 @@ def sample(
     start: int = 0,
     about: Collection[str] = (),
 ) -> Iterator[Sample]:
-    """Captioned scenes, each by itself: the same for the same seed and number, whatever is drawn beside it.
+    """Captioned scenes; each depends only on the seed and its number.
 
     Args:
-        count: How many.
-        seed: Of all of them.
-        withheld: True draws withheld scenes alone, False seen ones alone, None both.
-        shares: Weight of each kind of scene, at least 0; `{"pair": 1}` draws pairs alone.
-        start: The number of the first.
-        about: Nouns of which every second scene has one.
+        count: Number of scenes.
+        seed: Seed of the whole sequence.
+        withheld: True yields only withheld scenes, False only training scenes, None both.
+        shares: Weight of each kind of scene, at least 0; `{"pair": 1}` yields only pairs.
+        start: The number of the first scene.
+        about: Nouns, one of which is in every second scene.
     """
     for number in range(start, start + count):
         rng = np.random.default_rng([seed, number])
@@ -72,19 +72,19 @@ def write_storybook(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> StorybookSummary:
-    """Draw a data set in the ImageFolder layout: `images/000000.png` and `metadata.jsonl`.
+    """Draw a dataset in the ImageFolder layout: `images/000000.png` and `metadata.jsonl`.
 
     Args:
         out: An empty folder.
         count: Number of pictures, at least 1.
         size: Side of the pictures in pixels, 16 to 512.
-        seed: Same seed, same bytes, whatever the number of workers.
-        things: A folder of further things, of which every second scene has one.
-        workers: Processes that draw; by default one for each core.
+        seed: Seed; the same seed gives the same bytes, with any number of workers.
+        things: A folder of further things, one of which is in every second scene.
+        workers: Number of processes; by default one per core.
         progress: Called with the number of pictures written so far.
 
     Raises:
-        DataSetError: If `count` or `size` is out of range, or the further things are refused.
+        DataSetError: `count` or `size` is out of range, or the further things are invalid.
     """
     if count < 1 or not MIN_SIZE <= size <= MAX_SIZE:
         raise DataSetError(f"count {count} and size {size}: count must be at least 1 and size 16 to 512 pixels.")
@@ -102,7 +102,7 @@ def write_storybook(
 
 
 def write_batch(out: Path, size: int, seed: int, about: Collection[str], batch: tuple[int, int]) -> list[Entry]:
-    """Draw some pictures, from a number on, and describe them."""
+    """Draw the pictures of a range of numbers, and describe them."""
     start, count = batch
     drawn = sample(count, seed, withheld=None, start=start, about=about)
     return [write_sample(out, f"{IMAGES}/{number:06}.png", each, size) for number, each in enumerate(drawn, start)]
@@ -110,7 +110,7 @@ def write_batch(out: Path, size: int, seed: int, about: Collection[str], batch: 
 
 def write_sample(out: Path, file_name: str, drawn: Sample, size: int) -> Entry:
     """Draw one picture and describe it."""
-    # Level 1: these pictures are flat, and a tighter file costs three times the time.
+    # Level 1: these pictures are flat, and stronger compression takes three times as long.
     Image.fromarray(render(drawn.scene, size)).save(out / file_name, compress_level=1)
     pair = drawn.captions
     attributes = drawn.scene.attributes | {"open": list(pair.open)}
@@ -126,7 +126,7 @@ def write_sample(out: Path, file_name: str, drawn: Sample, size: int) -> Entry:
 
 
 def objects_of(scene: Scene, size: int) -> Objects:
-    """The figures of a scene in a picture of `size` pixels, in the order of its story."""
+    """The boxes of a scene's figures in a picture of `size` pixels, in the order of its story."""
     corners = [(x - width / 2, y - height / 2, width, height) for x, y, width, height, _ in scene.boxes]
     return Objects(
         bbox=tuple(

@@ -1,4 +1,4 @@
-"""A storybook scene, drawn: the figures of a story at their places, one SVG that renders at any size."""
+"""A storybook scene: the figures of a story at their positions, as one SVG that renders at any size."""
 
 import functools
 import io
@@ -15,26 +15,26 @@ from tfx_pipeline.datasets.storybook.story import ORDINALS, Story, attributes
 from tfx_pipeline.datasets.storybook.things import PLACES, SKIES, SKY_DRAWINGS, THINGS, Drawing
 
 PATTERNS = 4
-"""How many drawings there are of the rain, and of the snow."""
+"""Number of drawings of rain, and of snow."""
 SIDE = 100
-"""Of a place's drawing and of the scene's, in their own units."""
+"""Side of the drawings of places and of the scene, in SVG units."""
 GRID = 64
-"""Side of the grid on which figures are told to hide one another."""
+"""Side of the grid on which it is determined whether figures hide one another."""
 _MASK = 48
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One drawn thing. Places and sizes are shares of the picture's side, the origin at its top left.
+    """One drawn thing. Positions and sizes are shares of the picture's side; the origin is its top left corner.
 
     Attributes:
         noun: The thing.
-        variant: Which of its drawings.
+        variant: The name of its drawing.
         colour: One of `COLOURS`, or None.
-        size: Its larger side.
+        size: The longer side.
         flipped: Whether it is mirrored.
-        x: Of its centre.
-        y: Of its centre.
+        x: x of the centre.
+        y: y of the centre.
         order: Figures of a higher order hide those of a lower one.
     """
 
@@ -49,50 +49,50 @@ class Figure:
 
     @property
     def drawing(self) -> Drawing:
-        """Its art."""
+        """The drawing of its variant."""
         return THINGS[self.noun].drawings[self.variant]
 
     @property
     def width(self) -> float:
-        """Of its box."""
+        """Width of its box."""
         return self.size * self.drawing.extent[0]
 
     @property
     def height(self) -> float:
-        """Of its box."""
+        """Height of its box."""
         return self.size * self.drawing.extent[1]
 
     @property
     def left(self) -> float:
-        """Of its box."""
+        """Left edge of its box."""
         return self.x - self.width / 2
 
     @property
     def right(self) -> float:
-        """Of its box."""
+        """Right edge of its box."""
         return self.x + self.width / 2
 
     @property
     def top(self) -> float:
-        """Of its box."""
+        """Top edge of its box."""
         return self.y - self.height / 2
 
     @property
     def base(self) -> float:
-        """Of its box: where it stands."""
+        """Bottom edge of its box, on which it stands."""
         return self.y + self.height / 2
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A story and how it is drawn: its figures in the order of its roles, its place and what falls from its sky.
+    """A story and how it is drawn: its figures, the variant of its place, and its rain or snow.
 
     Attributes:
-        story: What it shows.
-        figures: One for each role, or as many as its count says.
+        story: The story.
+        figures: One for each role in order, or as many as its count says.
         backdrop: The variant of its place.
         mirrored: Whether the place is mirrored.
-        pattern: Which drawing of the rain or the snow, from 1.
+        pattern: The number of the drawing of rain or snow, from 1.
     """
 
     story: Story
@@ -108,20 +108,20 @@ class Scene:
 
     @property
     def withheld(self) -> bool:
-        """Whether it never enters training."""
+        """Whether it is never used for training."""
         return self.story.withheld
 
     @property
     def in_order(self) -> Sequence[Figure]:
-        """Its figures in the order of the story; those of one kind from left to right."""
+        """Its figures in the order of the story; several of the same thing are ordered from left to right."""
         return sorted(self.figures, key=lambda figure: figure.left) if self.kind == "count" else self.figures
 
     @property
     def boxes(self) -> list[tuple[float, float, float, float, float]]:
-        """Where its figures are, as `in_order` lists them.
+        """The boxes of its figures, in the order of `in_order`.
 
-        x and y of a centre, width and height in shares of the picture's side, and how near a figure is: the nearer of
-        two hides the other, and the mean is 0.
+        x and y of the centre, width and height as shares of the picture's side, and nearness: the nearer of two
+        figures hides the other, and the mean is 0.
         """
         figures = self.in_order
         drawn = sorted(range(len(figures)), key=lambda number: figures[number].order)
@@ -133,17 +133,17 @@ class Scene:
 
     @property
     def tags(self) -> list[list[str]]:
-        """What its figures are, as `in_order` lists them: noun, variant and colour."""
+        """Noun, variant and colour of its figures, in the order of `in_order`."""
         return [[each for each in (figure.noun, figure.variant, figure.colour) if each] for figure in self.in_order]
 
     @property
     def scenery(self) -> list[str]:
-        """What it shows besides its figures: place, time and weather."""
+        """Place, time and weather."""
         return [self.story.place, self.story.time, self.story.weather]
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All that it shows, in words, whatever a caption leaves open."""
+        """Everything that it shows, in words, including what captions leave open."""
         shown = attributes(self.story)
         if self.kind == "count":
             return shown | {"variants": [figure.variant for figure in self.figures]}
@@ -158,7 +158,7 @@ def svg(scene: Scene) -> str:
 
 
 def layers(scene: Scene) -> Iterator[str]:
-    """The sky, the place, the figures, the light of the hour and what falls from the sky, from back to front."""
+    """The sky, the place, the figures, the light of the time of day, and rain or snow, from back to front."""
     story = scene.story
     yield SKY_DRAWINGS[f"{story.time}-{story.weather}"].markup
     place = PLACES[story.place].drawings[scene.backdrop].markup
@@ -173,7 +173,7 @@ def layers(scene: Scene) -> Iterator[str]:
 
 
 def figure_svg(figure: Figure) -> str:
-    """One figure in the units of the scene."""
+    """One figure in the SVG units of the scene."""
     drawing = figure.drawing
     scale = SIDE * figure.size / max(drawing.width, drawing.height)
     left, across = (figure.right, -scale) if figure.flipped else (figure.left, scale)
@@ -194,7 +194,7 @@ def rasterised(document: str, width: int, height: int) -> NDArray[np.uint8]:
 
 @functools.cache
 def mask(noun: str, variant: str) -> NDArray[np.bool_]:
-    """Where a drawing is opaque, at 48 pixels on its larger side."""
+    """The opaque pixels of a drawing, at 48 pixels on its longer side."""
     drawing = THINGS[noun].drawings[variant]
     width, height = (max(1, round(_MASK * extent)) for extent in drawing.extent)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width} {drawing.height}">'
@@ -202,7 +202,7 @@ def mask(noun: str, variant: str) -> NDArray[np.bool_]:
 
 
 def silhouette(figure: Figure) -> NDArray[np.bool_]:
-    """Where a figure is, alone, on a grid of 64 x 64 over the picture: bool[64, 64]."""
+    """The cells that a figure covers on a grid of 64 x 64 over the picture: bool[64, 64]."""
     opaque = mask(figure.noun, figure.variant)
     opaque = opaque[:, ::-1] if figure.flipped else opaque
     centres = (np.arange(GRID) + 0.5) / GRID
@@ -215,6 +215,6 @@ def silhouette(figure: Figure) -> NDArray[np.bool_]:
 
 
 def hidden(behind: Figure, before: Figure) -> float:
-    """The share of one figure that another hides, 0 to 1."""
+    """The share of a figure that another one hides, 0 to 1."""
     whole = silhouette(behind)
     return float((whole & silhouette(before)).sum() / max(1, whole.sum()))

@@ -1,4 +1,4 @@
-"""What a scene shows, in words: who is in it, in which relations, where, when and in what weather."""
+"""The content of a scene in words: its things and their relations, place, time and weather."""
 
 import functools
 import hashlib
@@ -37,15 +37,15 @@ SIZES = {"usual": 0.76, "big": 0.12, "small": 0.12}
 TIME_SHARES = dict(zip(TIMES, (0.6, 0.2, 0.2), strict=True))
 WEATHER_SHARES = dict(zip(WEATHERS, (0.6, 0.14, 0.13, 0.13), strict=True))
 MOST = 5
-"""The most that captions count to."""
-# Chosen so that no noun loses more than a third of its places, and each keeps the one where it is at home.
+"""The largest number in captions."""
+# Chosen so that no noun loses more than a third of its places, and each keeps its most typical one.
 _SALT = "2758"
 ORDINALS = ("first", "second", "third")
 
 
 @dataclass(frozen=True)
 class Role:
-    """One noun of a story; `colour` is None where no part of it takes one."""
+    """One noun of a story; `colour` is None if no part of it is painted."""
 
     noun: str
     colour: str | None = None
@@ -54,13 +54,13 @@ class Role:
 
     @property
     def thing(self) -> Thing:
-        """Its facts."""
+        """The facts of its noun."""
         return THINGS[self.noun]
 
 
 @dataclass(frozen=True)
 class Story:
-    """What a scene shows. `relations` are the first role's to the second and the third's to the second."""
+    """The content of a scene. `relations` are those of the first role to the second, and of the third to the second."""
 
     kind: str
     roles: tuple[Role, ...]
@@ -71,7 +71,7 @@ class Story:
 
     @property
     def pairs(self) -> list[tuple[str, str, str]]:
-        """Every (noun, relation, noun) that the relations say or imply."""
+        """Every (noun, relation, noun) that the relations state or imply."""
         nouns = [role.noun for role in self.roles]
         pairs = [(nouns[0], self.relations[0], nouns[1])] if self.relations else []
         if self.kind == "triple":
@@ -82,19 +82,19 @@ class Story:
 
     @property
     def withheld(self) -> bool:
-        """Whether it has a (noun, place) or a (noun, relation, noun) that never enters training."""
+        """Whether it contains a (noun, place) or a (noun, relation, noun) that is withheld from training."""
         placed = (is_withheld(role.noun, self.place) for role in self.roles)
         return any(placed) or any(is_withheld_pair(*pair) for pair in self.pairs)
 
 
 @functools.cache
 def is_withheld(*words: str) -> bool:
-    """Whether a combination is in the tenth that never enters training, by a hash of its words."""
+    """Whether a combination is in the tenth that is withheld from training, by a hash of its words."""
     return int.from_bytes(hashlib.sha256(" ".join((_SALT, *words)).encode()).digest()) % 10 == 0
 
 
 def is_withheld_pair(first: str, relation: str, second: str) -> bool:
-    """`is_withheld` of (noun, relation, noun), of which the mirror image in words is the same."""
+    """`is_withheld` for (noun, relation, noun); the converse relation gives the same result."""
     if relation in ("right of", "below", "behind"):
         first, relation, second = second, OPPOSITES[relation], first
     return is_withheld(first, relation, second)
@@ -103,16 +103,16 @@ def is_withheld_pair(first: str, relation: str, second: str) -> bool:
 def random_story(
     rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None, about: Collection[str] = ()
 ) -> Story:
-    """Draw a story.
+    """A random story.
 
     Args:
-        rng: Source of every choice.
-        shares: Weight of each kind, at least 0; `{"pair": 1}` draws pairs alone.
-        withheld: True draws withheld stories alone, False seen ones alone, None both.
-        about: Nouns of which a story must have one; without any, all stories do.
+        rng: Source of randomness.
+        shares: Weight of each kind, at least 0; `{"pair": 1}` gives only pairs.
+        withheld: True gives only withheld stories, False only training stories, None both.
+        about: Nouns, one of which the story must contain; empty for no restriction.
 
     Raises:
-        ValueError: If withheld stories are asked for of landscapes alone, of which none is withheld.
+        ValueError: Withheld landscapes are requested, but no landscape is withheld.
     """
     if withheld and not any(share for kind, share in shares.items() if kind != "landscape"):
         raise ValueError("No landscape is withheld: ask for another kind of scene, or leave out withheld=True.")
@@ -123,12 +123,12 @@ def random_story(
 
 
 def tells_of(story: Story, nouns: Collection[str]) -> bool:
-    """Whether a story has one of the nouns; without any, it does."""
+    """Whether a story contains one of the nouns; true if there are no nouns."""
     return not nouns or any(role.noun in nouns for role in story.roles)
 
 
 def set_in_time(kind: str, rng: Rng) -> Story | None:
-    """A story of a kind, or None where the dice fell on things that cannot meet."""
+    """A random story of a kind; None if the chosen things cannot appear together."""
     nouns, relations = CASTS[kind](rng)
     things = [THINGS[noun] for noun in nouns]
     places = [place for place in PLACES if all(fits(thing, PLACES[place]) for thing in things)]
@@ -181,7 +181,7 @@ def cast_pair(rng: Rng) -> tuple[list[str], tuple[str, ...]]:
 
 
 def cast_triple(rng: Rng) -> tuple[list[str], tuple[str, ...]]:
-    """Three nouns: one to the left or the right of another, and a third on its other side, or above, on or under it."""
+    """Three nouns: one to the left or right of another, and a third on its other side, or above, on or under it."""
     side = pick(rng, ["left of", "right of"])
     other = weighted(rng, {OPPOSITES[side]: 0.5, "above": 0.2, "on": 0.15, "under": 0.15})
     partners = pairs_in(other)
@@ -192,7 +192,7 @@ def cast_triple(rng: Rng) -> tuple[list[str], tuple[str, ...]]:
 
 
 def cast_landscape(rng: Rng) -> tuple[list[str], tuple[str, ...]]:
-    """Nobody."""
+    """No nouns."""
     return [], ()
 
 
@@ -207,7 +207,7 @@ CASTS = {
 
 @functools.cache
 def pairs_in(relation: str) -> dict[str, list[str]]:
-    """The nouns that may be in a relation, each with those that it may be in that relation to."""
+    """The nouns that can be first in a relation, each with those that can be second."""
     partners: dict[str, list[str]] = {}
     for first, second in itertools.permutations(THINGS.values(), 2):
         if set(first.places) & set(second.places) and may_be(first, relation, second):
@@ -216,7 +216,7 @@ def pairs_in(relation: str) -> dict[str, list[str]]:
 
 
 def may_be(first: Thing, relation: str, second: Thing) -> bool:
-    """Whether it makes sense that one thing is in a relation to another."""
+    """Whether a relation between two things makes sense."""
     if relation in ("below", "behind"):
         first, relation, second = second, OPPOSITES[relation], first
     if relation == "above":
@@ -231,7 +231,7 @@ def may_be(first: Thing, relation: str, second: Thing) -> bool:
 
 
 def may_rest(first: Thing, second: Thing) -> bool:
-    """Whether a thing may be on another: what flies anywhere, animals and people on all but plants and houses."""
+    """Whether a thing may be on another: flying things on anything, animals and people on all but plants and houses."""
     if first.group in ("objects", "plants") or second.group == "objects":
         return first.rests and second.group == "objects"
     return first.rests and (second.group not in ("plants", "buildings") or first.lives == "anywhere")
@@ -243,13 +243,13 @@ def pick(rng: Rng, items: Sequence[Item]) -> Item:
 
 
 def weighted(rng: Rng, shares: Mapping[str, float]) -> str:
-    """One of the names, by their weights."""
+    """One of the names, with probabilities proportional to the weights."""
     weights = np.fromiter(shares.values(), float)
     return str(list(shares)[int(np.searchsorted(weights.cumsum(), rng.random() * weights.sum(), side="right"))])
 
 
 def attributes(story: Story) -> dict[str, Any]:
-    """All of it, as `metadata.jsonl` has it: what it does not have, such as a colour, is left out."""
+    """The story in the form of `metadata.jsonl`, without missing attributes such as a colour."""
     values: dict[str, Any] = {"kind": story.kind}
     for ordinal, role in zip(ORDINALS, story.roles, strict=False):
         values[ordinal] = {"noun": role.noun} | ({"colour": role.colour} if role.colour else {}) | {"size": role.size}

@@ -1,4 +1,4 @@
-"""What a caption says of a scene, and what it leaves open."""
+"""What a caption mentions of a scene, and what it leaves open."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from tfx_pipeline.datasets.storybook.things import PLACES, THINGS, Place, in_air
 Item = TypeVar("Item")
 
 COMPLETE = 0.2
-"""The share of captions that say all that they can."""
+"""The share of captions that leave nothing open."""
 SHORT = 0.06
-"""The share of captions of one thing that say nothing but its noun."""
+"""The share of captions of one thing that mention only its noun."""
 SAID = {
     "colour": 0.6,
     "variant": 0.15,
@@ -23,12 +23,12 @@ SAID = {
     "time": 0.4,
     "weather": 0.4,
 }
-"""How often each part is said by a caption that leaves something open."""
+"""The probability that a caption mentions an attribute, if it leaves something open."""
 
 
 @dataclass(frozen=True)
 class Telling:
-    """A scene to be told, the paths of what is said of it, such as `first.colour`, and the chance of the phrasing."""
+    """A scene, the paths of what its caption mentions, such as `first.colour`, and the source of random phrasings."""
 
     scene: Scene
     said: frozenset[str]
@@ -36,17 +36,17 @@ class Telling:
 
     @property
     def place(self) -> Place:
-        """Where the scene is set."""
+        """The place of the scene."""
         return PLACES[self.scene.story.place]
 
     @property
     def in_air(self) -> bool:
-        """Whether all that is there is in the air, and so over the place rather than in it."""
+        """Whether all figures are in the air, and therefore above the place and not in it."""
         figures = self.scene.figures
         return bool(figures) and all(in_air(THINGS[figure.noun], figure.variant) for figure in figures)
 
     def says(self, *paths: str) -> bool:
-        """Whether all of these are said."""
+        """Whether the caption mentions all of these."""
         return self.said.issuperset(paths)
 
     def pick(self, items: Sequence[Item]) -> Item:
@@ -54,12 +54,12 @@ class Telling:
         return pick(self.rng, items)
 
     def chance(self, share: float) -> bool:
-        """True in a share of all cases."""
+        """True with this probability."""
         return bool(self.rng.random() < share)
 
 
 def sayable(scene: Scene) -> list[str]:
-    """The paths of what captions of a scene can say beside its nouns and unusual sizes."""
+    """The paths of what captions of a scene can mention besides its nouns and unusual sizes."""
     story, paths = scene.story, []
     for ordinal, role, figure in zip(ORDINALS, story.roles, scene.figures, strict=False):
         if role.colour:
@@ -72,7 +72,7 @@ def sayable(scene: Scene) -> list[str]:
 
 
 def choose_said(scene: Scene, rng: Rng) -> frozenset[str]:
-    """What a caption says of a scene: all that it can, or nothing but the noun, or some of it."""
+    """A random choice of what a caption mentions: everything, only the noun, or something in between."""
     paths = sayable(scene)
     if rng.random() < COMPLETE:
         return frozenset(paths)
@@ -87,6 +87,6 @@ def choose_said(scene: Scene, rng: Rng) -> frozenset[str]:
 
 
 def left_open(scene: Scene, said: frozenset[str]) -> list[str]:
-    """The paths of everything that a caption does not say."""
+    """The paths of everything that a caption does not mention."""
     variants = [f"{ordinal}.variant" for ordinal, _ in zip(ORDINALS, scene.story.roles, strict=False)]
     return [path for path in dict.fromkeys((*sayable(scene), *variants)) if path not in said]

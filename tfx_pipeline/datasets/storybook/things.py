@@ -1,7 +1,8 @@
-"""What the storybook knows: things and places, each with its facts in TOML and its drawings in SVG, and the colours.
+"""The things, places and colours of the storybook: facts in TOML and drawings in SVG.
 
-A thing is one table of a TOML file in `things/` and a drawing `things/NOUN-VARIANT.svg` for each of its variants; a
-place is one table of `places/places.toml` and its drawings `places/PLACE-VARIANT.svg`. Nothing else names them.
+A thing is one table of a TOML file in `things/` and a drawing `things/NOUN-VARIANT.svg` for each of its variants. A
+place is one table of `places/places.toml` and its drawings `places/PLACE-VARIANT.svg`. No other file contains their
+names.
 """
 
 import re
@@ -17,7 +18,7 @@ from tfx_pipeline.datasets.entries import DataSetError
 
 ART = Path(__file__).parent
 FLYING = "flying"
-"""The variant in which a thing that lives anywhere is in the air."""
+"""The variant in which a thing with `lives = "anywhere"` is in the air."""
 _SVG = re.compile(r'<svg\b[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>(.*)</svg>', re.DOTALL)
 _CLASS = re.compile(r'class="(paint|shade|light)"')
 
@@ -32,7 +33,7 @@ WEATHERS: tuple[Weather, ...] = ("clear", "cloudy", "rain", "snow")
 
 
 class Colour(NamedTuple):
-    """The three tones that a drawing's `paint`, `shade` and `light` parts take, as `#rrggbb`."""
+    """The three tones of a drawing's `paint`, `shade` and `light` parts, as `#rrggbb`."""
 
     paint: str
     shade: str
@@ -53,7 +54,7 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """The inside of one SVG file, and the size of its view box, whose corner is at (0, 0)."""
+    """The markup of one SVG file, and the size of its view box, which begins at (0, 0)."""
 
     width: float
     height: float
@@ -61,13 +62,13 @@ class Drawing:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Width and height in units of the larger of the two."""
+        """Width and height as shares of the longer side."""
         larger = max(self.width, self.height)
         return self.width / larger, self.height / larger
 
     @property
     def painted(self) -> bool:
-        """Whether parts of it take a colour."""
+        """Whether it has painted parts."""
         return 'class="' in self.markup
 
     def coloured(self, colour: str | None) -> str:
@@ -80,18 +81,18 @@ class Drawing:
 
 
 class Facts(BaseModel):
-    """One table of a TOML file: unknown keys are refused, values cannot be changed later."""
+    """One table of a TOML file, immutable; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Drawn(Facts):
-    """What there are drawings of.
+    """Something with drawings.
 
     Attributes:
-        name: As captions have it.
-        variants: What its drawings are called after its name.
-        drawings: Each variant's.
+        name: The name in captions.
+        variants: The names of its variants.
+        drawings: The drawing of each variant.
     """
 
     name: Word
@@ -104,26 +105,26 @@ class Thing(Drawn):
 
     Attributes:
         group: The file of its facts: animals, objects, people and so on.
-        plural: Of the name.
-        article: `a`, `an`, or `the` for what there is one of.
+        plural: The plural of the name.
+        article: `a`, `an`, or `the` if there is only one.
         zh: The Chinese noun.
         measure: Its measure word.
         synonyms: Other English words for it, lower case.
         synonyms_zh: Other Chinese words for it.
         lives: Where it is drawn: standing on the ground, in the water, in the sky, on the floor of a room or anywhere.
-        places: Names of the places where it is drawn.
-        size: Its larger side when alone, as a share of the picture's.
-        part: What of it takes a colour, such as `roof`; None where nothing does.
+        places: Names of the places where it can appear.
+        size: Its longer side when it is alone, as a share of the picture's side.
+        part: The painted part, such as `roof`; None if there is none.
         part_zh: The same in Chinese.
         countable: Whether captions may count it.
-        flips: Whether its mirror image is as good.
-        words: What captions may call each variant, `{}` for the noun: `sitting {}`, `tulip`.
+        flips: Whether it may be mirrored.
+        words: Phrases for each variant, with `{}` for the noun: `sitting {}`, `tulip`.
         words_zh: The same in Chinese.
         rests: Whether it may be on or under other things.
-        holds: How high its upper side is on which others may be, as a share of its height; None where there is none.
-        shelters: How high the room beneath it is, as a share of its height; None where nothing fits under it.
-        times: The times of day at which it is seen.
-        weathers: The weathers in which it is seen.
+        holds: The height of its top, on which others may be, as a share of its height; None if nothing may be on it.
+        shelters: The height of the space beneath it, as a share of its height; None if nothing fits under it.
+        times: The times of day at which it can appear.
+        weathers: The kinds of weather in which it can appear.
     """
 
     group: Word
@@ -169,7 +170,7 @@ def in_air(thing: Thing, variant: str) -> bool:
 
 
 class Place(Drawn):
-    """Where a scene is set. Heights run from 0 at the top of the picture to 1 at its bottom.
+    """The place of a scene. Heights range from 0 at the top of the picture to 1 at its bottom.
 
     Attributes:
         name_zh: The Chinese noun.
@@ -178,12 +179,12 @@ class Place(Drawn):
         phrases_zh: The same in Chinese.
         synonyms: Other English words for it, lower case.
         synonyms_zh: Other Chinese words for it.
-        horizon: Where the sky ends.
-        ground: From where to where feet may stand, the farthest first; None where there is no ground.
-        water: The same for keels and fins.
-        sky: From where to where the centre of a thing in the sky may lie; None where there is no sky.
-        weathers: The weathers that can be seen there.
-        times: The times of day that can be seen there.
+        horizon: The height at which the sky ends.
+        ground: The range of heights of feet on the ground, the farthest first; None if there is no ground.
+        water: The same for things in the water.
+        sky: The range of heights of the centre of a thing in the sky; None if there is no sky.
+        weathers: The kinds of weather that are possible there.
+        times: The times of day that are possible there.
     """
 
     name_zh: Word
@@ -201,20 +202,20 @@ class Place(Drawn):
 
 
 class Light(Facts):
-    """What a time of day lays over the land and the things: a colour and its opacity."""
+    """The light of a time of day over the place and the things: a colour and its opacity."""
 
     light: Word
     opacity: Share
 
 
 class Falls(Facts):
-    """What a weather lets fall in front of everything, by the name of its drawings; None where nothing falls."""
+    """What falls in a kind of weather, in front of everything, as the name of its drawings; None if nothing falls."""
 
     falls: Word | None = None
 
 
 class Skies(Facts):
-    """The facts of the skies: the light of each time, and what falls in each weather, if anything does."""
+    """The light of each time of day, and what falls in each kind of weather, if anything."""
 
     times: dict[str, Light]
     weathers: dict[str, Falls]
@@ -225,10 +226,10 @@ Shown = TypeVar("Shown", bound=Drawn)
 
 
 def read_things(folder: Path, places: Collection[str]) -> dict[str, Thing]:
-    """Every thing of a folder by its name; its places must be among these.
+    """All things of a folder by name; their places must be among these.
 
     Raises:
-        DataSetError: If a fact is missing or wrong, a variant has no drawing, or a drawing has no facts.
+        DataSetError: A fact is missing or invalid, a variant has no drawing, or a drawing has no facts.
     """
     tables = [
         (key, table | {"group": file.stem})
@@ -245,7 +246,11 @@ def read_things(folder: Path, places: Collection[str]) -> dict[str, Thing]:
 
 
 def read_new_things(folder: Path) -> dict[str, Thing]:
-    """Things of a folder that the storybook does not have; raises as `read_things` does, and where it has one."""
+    """Things of a folder that the storybook does not contain yet.
+
+    Raises:
+        DataSetError: As for `read_things`, or the storybook already contains one of them.
+    """
     new = read_things(folder, PLACES)
     if not new:
         raise DataSetError(
@@ -258,12 +263,12 @@ def read_new_things(folder: Path) -> dict[str, Thing]:
 
 
 def add_things(things: Mapping[str, Thing]) -> None:
-    """Let the storybook of this process have further things; before it tells its first story."""
+    """Add things to the storybook of this process, before its first story."""
     THINGS.update(things)
 
 
 def read_places(folder: Path) -> dict[str, Place]:
-    """Every place of a folder by its name; raises as `read_things` does."""
+    """All places of a folder by name; errors are those of `read_things`."""
     drawn = [file.stem.rpartition("-") for file in sorted(folder.glob("*.svg"))]
     tables = [
         (key, table | {"variants": [variant for stem, _, variant in drawn if stem == key]})
@@ -300,7 +305,7 @@ def read_drawing(file: Path) -> Drawing:
     """One SVG file.
 
     Raises:
-        DataSetError: If it is missing, or is no SVG whose view box begins at (0, 0).
+        DataSetError: It is missing, or is not an SVG whose view box begins at (0, 0).
     """
     try:
         match = _SVG.search(file.read_text(encoding="utf-8"))
@@ -320,7 +325,7 @@ def read_facts(kind: type[Model], name: str, table: Mapping[str, Any]) -> Model:
 
 
 def complaint(kind: type[Facts], error: ValidationError) -> str:
-    """What the first error of a table says of it."""
+    """The first error of a table, as a clause."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing":
@@ -336,7 +341,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     """The tables of a file.
 
     Raises:
-        DataSetError: If it cannot be read.
+        DataSetError: It cannot be read.
     """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
