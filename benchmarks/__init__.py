@@ -1,1 +1,1 @@
-"""Measurements that anybody can repeat: speed, quality, the server and the data steps. Part of a checkout alone."""
+"""The benchmarks of `easel bench`: speed, quality, the server and the data steps. They are not part of the wheel."""

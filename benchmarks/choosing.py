@@ -1,17 +1,17 @@
-"""Which rows of a bench to run."""
+"""The choice of a bench's rows."""
 
 from collections.abc import Collection, Iterable
 
 
 class RowError(Exception):
-    """A row that a bench does not have; the message is one sentence."""
+    """A bench has no such row; the message is one sentence."""
 
 
 def check_rows(named: Iterable[str], rows: Collection[str]) -> None:
-    """Refuse a name that no row has.
+    """Check that all names are rows.
 
     Raises:
-        RowError: For the first such name.
+        RowError: There is no row of a name.
     """
     for name in named:
         if name not in rows:

@@ -1,8 +1,8 @@
-"""What preprocessing costs: pictures a second, memory and disk as the data grow, and how fast Trainers read.
+"""The cost of preprocessing: pictures per second, memory and disk space as the data grow, and how fast Trainers read.
 
-Each count of pictures runs in a process of its own, from the folder to what the Trainers read:
-`python -m benchmarks.pipeline steps FOLDER ROOT`, `reader FOLDER ROOT` for the other half, or `stored FOLDER COUNT` for
-a training on a file of random pictures, which may be larger than memory.
+Each measurement runs in a process of its own. `python -m benchmarks.pipeline steps FOLDER ROOT` runs the steps from the
+folder to the files that the Trainers read, `reader FOLDER ROOT` times the reading, and `stored FOLDER COUNT` a training
+on a file of random pictures, which may be larger than memory.
 """
 
 import json
@@ -26,27 +26,30 @@ COUNTS = (1_000, 10_000, 50_000, 100_000)
 DRAWN = 10_000
 READER_STEPS = 100
 STORED, STORED_SIZE = 4, 64
-"""Random pictures in a file, a picture of the largest count, and their side."""
+"""Random pictures in a file: how many per picture of the largest count, and their side."""
 Figures = dict[str, Any]
 
 
 def measure(data: Path | None, *, counts: Sequence[int] = COUNTS, say: Callable[[str], None] = print) -> Figures:
-    """Run the data steps on sets of these sizes, and time a Trainer's reading.
+    """Run the data steps on datasets of these sizes, and time how a Trainer reads.
 
     Args:
-        data: A folder of captioned pictures, which are used several times where there are too few; without one, shapes
-            are drawn.
-        counts: Pictures, in growing order; the third is the one that the plain figures are of.
-        say: Told a line for each measurement.
+        data: A folder of captioned pictures, which are repeated if there are too few; None draws shapes.
+        counts: Numbers of pictures, ascending; figures without a count are those of the third.
+        say: Called with a line for each measurement.
 
     Returns:
-        `pictures_per_s`, `memory_mb`, `transformed_bytes_ratio` (bytes on the disk for a byte of raw pixels), `seconds`
-        by step, of which `looking` finds the fingerprint and the slices, and `reader_share` (steps a second while
-        reading the transformed data, the reading itself shared out over a training of the quick profile, against steps
-        on batches that are already there); `stored_share`, the same for four times the last count of pictures of 64x64
-        in a file, `stored_memory_mb`, what that training held beside the file's pages, and `stored_pixels_mb`;
-        `memory_growth_10k_to_100k` (peak of the process at the last count against that at the second, less 1); and
-        `by_count`, the first four of each count.
+        The figures by name:
+
+        - `pictures_per_s`, `memory_mb`.
+        - `transformed_bytes_ratio`: bytes on disk per byte of raw pixels.
+        - `seconds`: by step; `looking` computes the fingerprint and the slices.
+        - `reader_share`: steps per second while reading the transformed data, relative to steps on batches in memory.
+          The time to open the data is spread over a training of the quick profile.
+        - `stored_share`: the same for a file of 64x64 pictures, four times as many as the last count.
+        - `stored_memory_mb`, `stored_pixels_mb`: the anonymous memory of that training, and the size of the file.
+        - `memory_growth_10k_to_100k`: peak memory at the last count relative to that at the second, minus 1.
+        - `by_count`: the first four of these for each count.
     """
     named = counts[min(2, len(counts) - 1)]
     with tempfile.TemporaryDirectory(dir=None if data is None else data.parent, prefix=".bench-") as place:
@@ -72,14 +75,14 @@ def measure(data: Path | None, *, counts: Sequence[int] = COUNTS, say: Callable[
 
 
 def draw(folder: Path, count: int) -> Path:
-    """A data set of shapes."""
+    """A dataset of shapes."""
     folder.mkdir()
     write_shapes(folder, count=count, size=32, seed=0)
     return folder
 
 
 def resample(source: Path, folder: Path, count: int) -> None:
-    """A data set of so many pictures, linked from another one of the same disk, over and over again."""
+    """A dataset of `count` hard links to pictures of another one on the same disk, which are repeated if necessary."""
     entries = read_folder(source, decode=False).entries
     (folder / "images").mkdir(parents=True)
     made: list[Entry] = []
@@ -92,14 +95,14 @@ def resample(source: Path, folder: Path, count: int) -> None:
 
 
 def child(what: str, folder: Path, other: Path | int) -> Figures:
-    """Measure in a process of its own."""
+    """Run a measurement in a process of its own."""
     command = [sys.executable, "-m", __name__, what, str(folder), str(other)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def steps(folder: Path, place: str) -> Figures:
-    """Run everything before the Trainers."""
+    """Run all steps before the Trainers."""
     from tfx_pipeline.local_run import execute, narrated, source_of
     from tfx_pipeline.pipeline import bound, data_steps
     from tfx_pipeline.runs.history import History
@@ -125,12 +128,12 @@ def steps(folder: Path, place: str) -> Figures:
 
 
 def transformed(pipeline: Path, split: str) -> list[Path]:
-    """Files of what the Trainers read."""
+    """The files that the Trainers read."""
     return sorted(pipeline.glob(f"Transform/transformed_examples/*/Split-{split}/*"))
 
 
 def reader(_: Path, place: str) -> Figures:
-    """Train the restorer on what was transformed from a folder, and on batches that are already in memory."""
+    """Train the restorer on the transformed data of a folder, and on batches in memory."""
     from models.learning.inputs import picture_batches
     from tfx_pipeline.training.records import read_captioned
 
@@ -146,7 +149,7 @@ def reader(_: Path, place: str) -> Figures:
 
 
 def stored(folder: Path, count: str) -> Figures:
-    """Train the restorer on random pictures in a file, and on batches that are already in memory."""
+    """Train the restorer on random pictures in a file, and on batches in memory."""
     import numpy as np
 
     from benchmarks.held import peak_held
@@ -170,7 +173,7 @@ def stored(folder: Path, count: str) -> Figures:
 
 
 def step_seconds(config: RunConfig, batches: Any) -> tuple[float, float]:
-    """Seconds of a step of the restorer on batches that are already in memory, and on a dataset of batches."""
+    """Seconds per step of the restorer on batches in memory, and on a dataset of batches."""
     import itertools
 
     import tensorflow as tf
@@ -184,7 +187,7 @@ def step_seconds(config: RunConfig, batches: Any) -> tuple[float, float]:
     training.compile(optimizer="adam", jit_compile=False)
     kept = tf.data.Dataset.from_tensor_slices(stacked(list(itertools.islice(batches, 8)))).repeat()
     training.fit(kept, steps_per_epoch=5, verbose=0)
-    # In turns, so that whatever else the machine does meets both.
+    # Alternately, so that other load on the machine affects both.
     times = {"memory": 0.0, "reader": 0.0}
     for _ in range(4):
         for name, source in (("memory", kept), ("reader", batches)):
@@ -195,7 +198,7 @@ def step_seconds(config: RunConfig, batches: Any) -> tuple[float, float]:
 
 
 def stacked(batches: list[dict[str, Any]]) -> dict[str, Any]:
-    """Batches as one dictionary of tensors with a leading axis."""
+    """Batches, stacked into one dictionary of tensors."""
     import tensorflow as tf
 
     return {name: tf.stack([batch[name] for batch in batches]) for name in batches[0]}

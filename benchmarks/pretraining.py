@@ -1,4 +1,4 @@
-"""Trains weights on the storybook and puts them into `models/pretrained`: `make pretrained`."""
+"""Train weights on the storybook for `models/pretrained`: `make pretrained`."""
 
 import io
 import json
@@ -51,7 +51,7 @@ PROMPTS = (
     "a castle with a rainbow above it",
     "沙漠里的仙人掌",
 )
-"""What the sheet at the top of the README shows, six in a row, with seed 0."""
+"""The prompts of the picture at the top of the README, six in a row, with seed 0."""
 
 
 class Drawn(NamedTuple):
@@ -63,7 +63,7 @@ class Drawn(NamedTuple):
 
 
 def draw(count: int, size: int, seed: int) -> Drawn:
-    """Draw seen scenes of the storybook on all cores."""
+    """Draw training scenes of the storybook on all cores."""
     batches = [(start, min(BATCH, count - start)) for start in range(0, count, BATCH)]
     with multiprocessing.get_context("spawn").Pool() as pool:
         parts = pool.map(partial(draw_batch, size, seed), batches)
@@ -72,7 +72,7 @@ def draw(count: int, size: int, seed: int) -> Drawn:
 
 
 def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
-    """Draw some of them, from a number on."""
+    """Draw `count` of them, beginning with a number."""
     start, count = batch
     drawn = list(sample(count, seed, withheld=False, start=start))
     return Drawn(
@@ -83,7 +83,7 @@ def draw_batch(size: int, seed: int, batch: tuple[int, int]) -> Drawn:
 
 
 def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
-    """Train all three models; a killed training goes on where its backup in the folder left off."""
+    """Train all three models; an interrupted training resumes from its checkpoint in the folder."""
     keras.utils.set_random_seed(config.seed)
     bound = partial(fit, checkpoints=folder / "checkpoints", run_dir=folder)
     fine, vocabulary = captioned(drawn.image, drawn.captions, config)
@@ -96,7 +96,7 @@ def train(drawn: Drawn, config: LearningConfig, folder: Path) -> TextToImage:
 
 
 def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Pictures of a `factor`-th of the side, uint8[n, s / factor, s / factor, 3]."""
+    """Pictures at 1 / `factor` of the resolution, uint8[n, s / factor, s / factor, 3]."""
     side = image.shape[1] // factor
 
     def parts() -> Iterator[NDArray[np.uint8]]:
@@ -108,10 +108,10 @@ def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 def save_half(model: keras.Model, file: Path) -> None:
-    """Save a model with weights of half precision, in less than half the bytes; loaded, they are float32 again.
+    """Save a model with its weights in half precision, in less than half the bytes; loading converts them to float32.
 
     Args:
-        model: What to save.
+        model: The model.
         file: A `.keras` file.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +124,7 @@ def save_half(model: keras.Model, file: Path) -> None:
 
 
 def with_half_precision(content: bytes) -> bytes:
-    """An HDF5 file with all float32 data sets as float16."""
+    """An HDF5 file, with all float32 datasets as float16."""
     target = io.BytesIO()
     with h5py.File(io.BytesIO(content)) as saved, h5py.File(target, "w") as halved:
 
@@ -142,17 +142,17 @@ def with_half_precision(content: bytes) -> bytes:
 
 
 def rounded(values: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Half precision with no more digits than bfloat16 has, which networks compute in as well; so it packs better."""
+    """Half precision, rounded to the digits of bfloat16, which suffice for networks and compress better."""
     return values.astype(ml_dtypes.bfloat16).astype(np.float16)
 
 
 def write_sheet(model: TextToImage, file: Path = SHEET) -> None:
-    """Draw `PROMPTS` four times as fine as in training, with seed 0."""
+    """Draw `PROMPTS` at four times the training resolution, with seed 0."""
     save_grid(model.generate(list(PROMPTS), seed=0, scale=4), file, columns=6)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train into a folder, and copy the weights to `models/pretrained` with what they cost."""
+    """Train into a folder, and copy the weights to `models/pretrained` with a record of the training."""
     folder = Path(arguments[0])
     settings = SETTINGS.read_text(encoding="utf-8")
     config = LearningConfig.model_validate(tomllib.loads(settings))

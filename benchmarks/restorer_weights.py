@@ -1,11 +1,12 @@
-"""Trains the restorer that comes along, on pictures that the project draws itself.
+"""Train the shipped restorer, on pictures that the project draws itself.
 
     python -m benchmarks.restorer_weights draw DRAWINGS.npz
     python -m benchmarks.restorer_weights train WEIGHTS.npz --drawings DRAWINGS.npz --seconds 170
     python -m benchmarks.restorer_weights ship WEIGHTS.npz
 
-Training takes place on JAX (`KERAS_BACKEND=jax`), which a GPU needs, or on TensorFlow, on a CPU; leaves are drawn
-meanwhile. The drawings of the storybook are drawn before, since a machine with a GPU may lack what renders them.
+`train` runs on JAX (`KERAS_BACKEND=jax`), which it needs to use a GPU, or on a CPU with TensorFlow. It draws dead
+leaves itself. The drawings of the storybook are drawn beforehand, because a machine with a GPU may lack the SVG
+renderer.
 """
 
 import argparse
@@ -30,9 +31,9 @@ from tfx_pipeline.datasets.leaves import draw_numbered
 Pixels = NDArray[np.uint8]
 
 SHAPE: dict[str, Any] = {"widths": (64, 128), "depth": 3, "half_depth": 3}
-"""Of the network: 1.45 million weights, 2.9 MB in half precision, and 0.35 MFLOP a pixel."""
+"""Shape of the network: 1.45 million weights, 2.9 MB in half precision, and 0.35 MFLOP per pixel."""
 SIDE, PATCH, DRAWING = 256, 64, 64
-"""Sides of the pictures, of the patches, and of the drawings, sixteen of which lie in a picture."""
+"""Sides of the pictures, of the patches, and of the drawings, sixteen of which make a picture."""
 LEAVES, SHEETS = 2000, 200
 PEAK, RMSE_WEIGHT = 3e-3, 10.0
 GPU_BATCH, CPU_BATCH = 128, 16
@@ -40,7 +41,7 @@ CPU_STEPS_A_MINUTE = 200
 
 
 def draw_drawings(sheets: int, seed: int) -> Pixels:
-    """Scenes of the storybook and shapes, as many of each, sixteen in a sheet: uint8[sheets, SIDE, SIDE, 3]."""
+    """Scenes of the storybook and of shapes in equal numbers, sixteen per sheet: uint8[sheets, SIDE, SIDE, 3]."""
     from tfx_pipeline.datasets.shapes import random_scenes
     from tfx_pipeline.datasets.shapes import render as render_shapes
     from tfx_pipeline.datasets.storybook.samples import sample
@@ -56,14 +57,14 @@ def draw_drawings(sheets: int, seed: int) -> Pixels:
 
 
 def training_of(network: RestorerNetwork, rate: Rate) -> RestorerTraining:
-    """How the network is trained."""
+    """The network, compiled for training."""
     training = RestorerTraining(network, psnr_weight=0.0, rmse_weight=RMSE_WEIGHT)
     training.compile(optimizer=muon(rate), jit_compile=False)
     return training
 
 
 def train_on_jax(pictures: Callable[[], list[Pixels]], count: int, *, seconds: float, seed: int) -> RestorerNetwork:
-    """Train until the time is over; `pictures` gives its `count` pictures when the step is compiled."""
+    """Train until the time is over; `pictures` is called after compilation and returns `count` pictures."""
     import jax
 
     from benchmarks.timed import fit_for
@@ -87,7 +88,7 @@ def train_on_jax(pictures: Callable[[], list[Pixels]], count: int, *, seconds: f
 
 
 def train_on_tensorflow(pictures: Callable[[], list[Pixels]], *, seconds: float, seed: int) -> RestorerNetwork:
-    """Take as many steps as two cores take in the time."""
+    """Train for the number of steps that two cores take in the time."""
     import tempfile
 
     from models.device import device_policy
@@ -108,12 +109,12 @@ def train(drawings: Pixels, *, leaves: int, seconds: float, seed: int) -> list[N
 
     Args:
         drawings: uint8[n, SIDE, SIDE, 3].
-        leaves: How many pictures of leaves.
-        seconds: Time to take; on JAX with the compilation.
-        seed: Of everything.
+        leaves: Number of pictures of leaves.
+        seconds: Duration in seconds; on JAX including compilation.
+        seed: Seed of all random choices.
 
     Returns:
-        The weights, as `set_weights` of a restorer of `SHAPE` takes them.
+        The weights, for `set_weights` of a restorer of `SHAPE`.
     """
     started = time.monotonic()
     keras.utils.set_random_seed(seed)
@@ -133,7 +134,7 @@ def train(drawings: Pixels, *, leaves: int, seconds: float, seed: int) -> list[N
 
 
 def ship(weights: list[NDArray[np.float32]], file: Path) -> None:
-    """Write the restorer of these weights, in half precision."""
+    """Write the restorer with these weights, in half precision."""
     from benchmarks.pretraining import save_half
     from models.restorer import Restorer
 
@@ -143,7 +144,7 @@ def ship(weights: list[NDArray[np.float32]], file: Path) -> None:
 
 
 def arrays(file: Path) -> list[NDArray[Any]]:
-    """What `np.savez` wrote, in its order."""
+    """The arrays that `np.savez` wrote, in their order."""
     with np.load(file) as content:
         return [content[f"arr_{number}"] for number in range(len(content.files))]
 

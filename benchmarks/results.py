@@ -1,7 +1,7 @@
-"""The page of measured results, rendered from `results.json`, in which the benches record what they print.
+"""The page of measured results, rendered from `results.json`, in which the benches record their figures.
 
 In `docs/results.md.jinja` each figure is a macro, such as `{{ shapes_cpu.shapes_psnr | number(".1f") }}`. After a
-change of it, `make results` renders the page again.
+change of the template, `make results` renders the page again.
 """
 
 import json
@@ -33,7 +33,7 @@ def record(
     Args:
         docs: The folder of the documentation.
         name: The name of the entry.
-        figures: The figures by name; those that are None were not measured and are left out.
+        figures: The figures by name; None for those that were not measured, which are left out.
         command: The command that measured them.
         seed: Its seed; None if it has none.
         machine: The result of `benchmarks.speed.rows.machine`.

@@ -1,7 +1,7 @@
-"""How fast the server is, beside the same SavedModel in process, and what it withstands.
+"""Speed and robustness of the server, compared with the same SavedModel in process.
 
-Both sides of a comparison are measured in the same run, so a busy machine slows both; figures that are quoted should
-come from idle cores all the same.
+Both sides of a comparison are measured in the same run, so a busy machine slows both. Still, quote only figures from
+idle cores.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from serving.wire.config_pb2 import BatchingParameters
 
 MODEL = "text_to_image"
 RELOADED = "language_model"
-"""The model that is loaded again and again where it is there: small, so what one load leaves behind shows sooner."""
+"""The model to reload, if it exists: it is small, so a leak shows sooner."""
 BATCHING = Path(serving.__file__).parent / "deploy" / "batching_parameters.config"
 PROMPTS = ("a red house", "it is snowing today", "a cat under a tree at night", "今天的天气很好")
 _PATH = "/tensorflow.serving.PredictionService/Predict"
@@ -42,14 +42,14 @@ Figures = Iterator[dict[str, float]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to look at each thing.
+    """How much to measure.
 
     Attributes:
-        seconds: of each load; the steady one takes twice as long.
-        calls: that the median of a single call is taken of.
-        connections: held at once.
-        swaps: version changes under load.
-        reloads: load and unload cycles.
+        seconds: Duration of each load; the steady one takes twice as long.
+        calls: Number of calls for the median of a single call.
+        connections: Number of simultaneous connections.
+        swaps: Number of version changes under load.
+        reloads: Number of load and unload cycles.
 
     """
 
@@ -62,13 +62,13 @@ class Effort:
 
 @dataclass
 class _Seen:
-    """What came of the requests of a load."""
+    """The outcomes of the requests of a load."""
 
     milliseconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def percentile(self, percent: int) -> float:
-        """Return a percentile of the times; infinite where nothing was answered."""
+        """Return a percentile of the times; infinite if fewer than two requests were answered."""
         if len(self.milliseconds) < 2:
             return float("inf")
         return round(statistics.quantiles(self.milliseconds, n=100, method="inclusive")[percent - 1], 3)
@@ -80,18 +80,18 @@ def measure(
     """Measure the server on a folder of pushed models.
 
     Args:
-        models: a folder of `<model>/<version>/saved_model.pb` with a text_to_image.
-        soak_minutes: how long to hold 70% of the largest load at the end; 0 leaves it out.
-        effort: how long to look at each thing.
-        say: told one line before each part and one for each figure.
+        models: A folder of `<model>/<version>/saved_model.pb` with a text_to_image.
+        soak_minutes: Minutes of 70% of the maximum load at the end; 0 for none.
+        effort: How much to measure.
+        say: Called with a line before each part and for each figure.
 
     Returns:
-        One flat object. Times are in milliseconds unless their name ends in `_s`; rates are pictures a second; gains,
-        shares and growths are ratios.
+        The figures by name. Times are in milliseconds, or in seconds if the name ends in `_s`; rates are pictures per
+        second; gains, shares and growths are ratios.
 
     Raises:
-        FileNotFoundError: no text_to_image in the folder.
-        RuntimeError: a server that does not come up.
+        FileNotFoundError: There is no text_to_image in the folder.
+        RuntimeError: A server does not start.
 
     """
     folder = models / MODEL
@@ -219,14 +219,14 @@ class _InProcess:
         self._servable = Servable(MODEL, max(versions), versions[max(versions)])
 
     def milliseconds(self, seed: int) -> float:
-        """Return how long one picture takes."""
+        """Return the milliseconds that one picture takes."""
         signature, inputs = self._inputs(1, seed)
         start = time.perf_counter()
         self._servable.run(signature, inputs)
         return (time.perf_counter() - start) * 1000
 
     def best_rate(self, seconds: float) -> tuple[int, float]:
-        """Return the batch size that gives the most pictures a second, and how many."""
+        """Return the batch size with the most pictures per second, and that rate."""
         sizes = (1, 2, 4, 8, 16, 32, 64, 128)
         rates = {size: self._rate(size, seconds / len(sizes)) for size in sizes}
         best = max(rates, key=lambda size: rates[size])
@@ -250,7 +250,7 @@ class _InProcess:
 
 
 def _side_by_side(client: Client, in_process: _InProcess, calls: int) -> tuple[float, float]:
-    """Return the medians of one call, served and in process, taken in turn."""
+    """Return the median milliseconds of one call, served and in process, measured alternately."""
     served, alone = [], []
     for number in range(calls):
         start = time.perf_counter()
@@ -287,7 +287,7 @@ async def _asking(address: str) -> AsyncIterator[Callable[[_Seen, bytes], Corout
 
 
 async def _paced(address: str, rate: float, seconds: float) -> _Seen:
-    """Send requests at a rate, whether or not those before are answered."""
+    """Send requests at a fixed rate, regardless of earlier responses."""
     seen, start, requests = _Seen(), time.perf_counter(), _requests()
     async with _asking(address) as ask, asyncio.TaskGroup() as group:
         await ask(_Seen(), next(requests))
@@ -298,7 +298,7 @@ async def _paced(address: str, rate: float, seconds: float) -> _Seen:
 
 
 async def _saturated(address: str, clients: int, seconds: float) -> float:
-    """Return the answers a second that some clients get when each sends its next request at once."""
+    """Return the responses per second of clients that each send the next request immediately."""
     seen, requests = _Seen(), _requests()
     async with _asking(address) as ask:
         await ask(_Seen(), next(requests))
@@ -313,7 +313,7 @@ async def _saturated(address: str, clients: int, seconds: float) -> float:
 
 
 async def _held(address: str, count: int) -> int:
-    """Return how many connections answer while all are open."""
+    """Return the number of connections that respond while all are open."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     options = [*_OPTIONS, ("grpc.use_local_subchannel_pool", 1)]
@@ -338,7 +338,7 @@ async def _held(address: str, count: int) -> int:
 
 @contextmanager
 def _load(address: str, rate: float) -> Iterator[_Seen]:
-    """Send requests at a rate, from a thread, while the block lasts."""
+    """Send requests at a fixed rate from a thread, during the context."""
     seen, stop = _Seen(), threading.Event()
 
     async def run() -> None:
@@ -362,7 +362,7 @@ def _load(address: str, rate: float) -> Iterator[_Seen]:
 
 @contextmanager
 def _versions(model: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
-    """Make a folder of one version of a model, and what adds another, which is the same."""
+    """A folder with one version of a model, and a function that adds a copy of it as another version."""
     versions = versions_on_disk(model)
     source = versions[max(versions)].resolve()
     with tempfile.TemporaryDirectory() as folder:

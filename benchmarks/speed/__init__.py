@@ -1,1 +1,1 @@
-"""How fast the models are, beside other ways to run them and beside what the machine can do."""
+"""Speed of the models, compared with other ways to run them and with the peak of the machine."""

@@ -1,4 +1,4 @@
-"""Whether the ratios hold that the repository has on record; times differ from one machine to the next."""
+"""The regression check: ratios are compared with those on record. Times would depend on the machine."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,11 +11,11 @@ RATIOS = (
     "training_vs_torch_min",
 )
 MOST_LOST = 0.2
-"""Share of a ratio that may be lost before it counts as a loss."""
+"""The relative loss of a ratio that is tolerated."""
 
 
 def lost(recorded: Mapping[str, Any], measured: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each ratio that has fallen too far; those that either side lacks are passed over."""
+    """A sentence for each ratio that has fallen too far; ratios that only one side has are skipped."""
     for name in RATIOS:
         before, now = recorded.get(name), measured.get(name)
         if before is not None and now is not None and now < before * (1 - MOST_LOST):
@@ -23,5 +23,5 @@ def lost(recorded: Mapping[str, Any], measured: Mapping[str, Any]) -> Iterator[s
 
 
 def compared(recorded: Mapping[str, Any], measured: Mapping[str, Any]) -> list[str]:
-    """The names of the ratios that both have."""
+    """The names of the ratios that both sides have."""
     return [name for name in RATIOS if recorded.get(name) is not None and measured.get(name) is not None]

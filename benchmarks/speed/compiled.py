@@ -1,4 +1,4 @@
-"""The text-to-image model with its networks compiled by XLA, which the stock server refuses unless it is told to."""
+"""The text-to-image model with its networks compiled by XLA, which TensorFlow Serving rejects by default."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from models.text_to_image import TextToImage
 
 
 class Compiled(tf.Module):
-    """The model with its defaults, each network a program of XLA for each number of rows.
+    """The model with default options, and each network compiled by XLA for each number of rows.
 
     Args:
-        model: Whose networks; its generator must be a `DrawingModel`.
+        model: The model; its generator must be a `DrawingModel`.
     """
 
     def __init__(self, model: TextToImage) -> None:
@@ -26,7 +26,7 @@ class Compiled(tf.Module):
         self.model = model
 
     def draw(self, prompts: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """In the graph: pictures, uint8[b, s, s, 3], and their captions, string[b]."""
+        """Pictures, uint8[b, s, s, 3], and their captions, string[b], in the graph."""
         language_model, temperatures = self.generator.language_model, tf.fill(tf.shape(seeds), TEMPERATURE.default)
         read = self.model.read(prompts)
         captions = language_model.continue_texts(read, seeds, temperatures, decode=language_model.decode_by_xla)
@@ -44,7 +44,7 @@ class Compiled(tf.Module):
 
 
 def export_compiled(model: TextToImage, out: Path) -> None:
-    """Write `serving_default` (prompt, seed -> image_bytes, expanded_prompt), its weights as variables."""
+    """Write `serving_default` (prompt, seed -> image_bytes, expanded_prompt), with the weights as variables."""
     compiled = Compiled(model)
 
     def serving_default(prompt: tf.Tensor, seed: tf.Tensor) -> Tensors:

@@ -1,4 +1,4 @@
-"""The generator and the restorer in LiteRT, the runtime for phones that a bundle uses.
+"""The generator and the restorer in LiteRT, the runtime for devices that bundles use.
 
 Importing this needs `ai_edge_litert`.
 """
@@ -14,7 +14,7 @@ from benchmarks.speed.networks import Networks, Step, our_inference
 
 
 def inference(networks: Networks, name: str, inputs: Sequence[Any]) -> Step:
-    """A network's call on inputs of one batch size, on all cores."""
+    """A function that runs a network on inputs of one batch size, on all cores."""
     _, graph = our_inference(networks, name, list(inputs), xla=False)
     content = tf.lite.TFLiteConverter.from_concrete_functions([graph]).convert()
     interpreter = Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))

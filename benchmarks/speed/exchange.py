@@ -18,7 +18,7 @@ from benchmarks.speed.twins import as_tensors, twin_of
 
 
 def inference(networks: Networks, name: str, inputs: Sequence[Any]) -> Step:
-    """A network's call on inputs of one batch size."""
+    """A function that runs a network on inputs of one batch size."""
     session = onnxruntime.InferenceSession(exported(networks, name, inputs), providers=["CPUExecutionProvider"])
     given = dict(zip([node.name for node in session.get_inputs()], inputs, strict=True))
     return lambda: session.run(None, given)[0]

@@ -1,4 +1,4 @@
-"""What the machine can do at most, measured on the spot, and how much work a graph is."""
+"""The measured peak performance of this machine, and the work in a graph."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,10 +15,10 @@ COLUMNS = 1024
 
 
 class Limits(NamedTuple):
-    """Peaks of this machine, by TensorFlow's own kernels on large operands.
+    """Peak performance of this machine, with TensorFlow's kernels on large operands.
 
     Attributes:
-        fp32: GFLOP/s in float32, the best of a few matrix products and 3x3 convolutions.
+        fp32: GFLOP/s in float32, the maximum of a few matrix products and 3x3 convolutions.
         bf16: The same in bfloat16.
     """
 
@@ -27,15 +27,15 @@ class Limits(NamedTuple):
 
 
 def measure_limits() -> Limits:
-    """Measure them; takes a few seconds."""
+    """Measure the limits; takes a few seconds."""
     return Limits(fp32=peak(tf.float32), bf16=peak(tf.bfloat16))
 
 
 def peak(dtype: tf.DType) -> float:
-    """GFLOP/s in a precision."""
+    """Peak GFLOP/s in a precision."""
     products = [(2 * side**3, matrix_product(side, dtype)) for side in GEMM_SIDES]
     convolutions = [(2 * 9 * int(np.prod(shape)) * shape[-1], convolution(shape, dtype)) for shape in CONVOLUTIONS]
-    # Each with itself alone: a slow side would heat or starve the others.
+    # Timed separately, because a slow one would heat the processor or starve the others.
     return max(work / alone(run) / 1e6 for work, run in (*products, *convolutions))
 
 
@@ -47,7 +47,7 @@ def matrix_product(side: int, dtype: tf.DType) -> Callable[[], object]:
 
 
 def convolution(shape: Sequence[int], dtype: tf.DType) -> Callable[[], object]:
-    """A 3x3 convolution of pictures of a shape that keeps it."""
+    """A 3x3 convolution that keeps the shape of its pictures."""
     channels = shape[-1]
     pictures = tf.cast(tf.random.normal(shape), dtype)
     kernel = tf.cast(tf.random.normal([3, 3, channels, channels]), dtype)
@@ -56,7 +56,7 @@ def convolution(shape: Sequence[int], dtype: tf.DType) -> Callable[[], object]:
 
 
 def reading_rate(count: int) -> float:
-    """GB/s at which the machine reads a matrix of so many bytes, from a cache if it fits, in a product with one row."""
+    """GB/s at which a product with one row reads a matrix of this size, from a cache if it fits."""
     matrix = tf.ones([max(1, count // (4 * COLUMNS)), COLUMNS])
     row = tf.ones([1, matrix.shape[0]])
     product = tf.function(tf.matmul, autograph=False)
@@ -69,7 +69,7 @@ def alone(run: Callable[[], object]) -> float:
 
 
 def wait(result: Any) -> Any:
-    """The result once it is there: a GPU works on after the call has come back."""
+    """The result as soon as it is computed: a GPU still works after a call has returned."""
     if device_policy().device == "gpu":
         tf.nest.map_structure(lambda tensor: tensor.numpy(), result)
     return result
@@ -78,10 +78,10 @@ def wait(result: Any) -> Any:
 def flops(function: tf.types.experimental.ConcreteFunction) -> int:
     """Floating point operations of a graph: two for each multiply-add of matrix products and convolutions.
 
-    Everything else (activations, sampling, text) is not counted, and a loop's body is counted once.
+    Everything else (activations, sampling, text) is not counted, and the body of a loop is counted once.
 
     Raises:
-        ValueError: If a shape is not known, as it is where the function was not traced for one batch size.
+        ValueError: A shape is unknown, because the function was not traced for one batch size.
     """
     return sum(multiply_adds(operation) for operation in operations(function.graph)) * 2
 
@@ -97,7 +97,7 @@ def operations(graph: Any) -> Iterator[Any]:
 
 
 def multiply_adds(operation: Any) -> int:
-    """Of one operation."""
+    """Floating point operations of one operation."""
     match operation.type:
         case "MatMul":
             axis = 0 if operation.get_attr("transpose_a") else 1
@@ -113,7 +113,7 @@ def multiply_adds(operation: Any) -> int:
 
 
 def einsum_multiply_adds(operation: Any) -> int:
-    """One for each combination of all indices."""
+    """The number of combinations of all indices."""
     terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
     sizes: dict[str, int] = {}
     for term, tensor in zip(terms, operation.inputs, strict=True):
@@ -127,7 +127,7 @@ def product(tensor: tf.Tensor) -> int:
 
 
 def size(tensor: tf.Tensor, axis: int) -> int:
-    """One side of a tensor whose shape is known."""
+    """One dimension of a tensor with a known shape."""
     if tensor.shape[axis] is None:
         raise ValueError(f"{tensor.name} has shape {tensor.shape}: trace the function for one batch size.")
     return int(tensor.shape[axis])

@@ -1,4 +1,4 @@
-"""The networks that are measured, and our way to run and to train each."""
+"""The measured networks, and how Easel runs and trains each of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Step = Callable[[], object]
 
 
 class Networks(NamedTuple):
-    """The `standard` profile at 64x64, with random weights: speed does not depend on them."""
+    """The networks of the `standard` profile at 64x64, with random weights, on which speed does not depend."""
 
     language_model: LanguageModel
     generator: Generator
@@ -39,23 +39,23 @@ class Networks(NamedTuple):
 
 
 def standard_networks(vocabulary: Sequence[str]) -> Networks:
-    """Make them, the same ones each time."""
+    """Create the networks, with the same weights each time."""
     keras.utils.set_random_seed(SEED)
     config = load_config("standard")
     language_model = new_language_model(vocabulary, config.language, config.data.caption_length)
     generator = new_generator(language_model, config.drawing, PICTURE_SIZE)
     restoration = config.restoration
     restorer = Restorer(widths=restoration.widths, depth=restoration.depth, half_depth=restoration.half_depth)
-    # Its last layer begins at zero, of which a library might make something.
+    # Its last layer is initialized to zero, which a library might exploit.
     restorer.residual.kernel.assign(tf.random.stateless_normal(restorer.residual.kernel.shape, [SEED, 1], stddev=0.01))
     return Networks(language_model, generator, restorer)
 
 
 def drawing_model(model: TextToImage) -> DrawingModel:
-    """The generator of a fused model, part by part.
+    """The generator of a fused model, if it is a `DrawingModel`.
 
     Raises:
-        TypeError: If it has no such parts.
+        TypeError: It is not.
     """
     if not isinstance(model.generator, DrawingModel):
         raise TypeError(f"{type(model.generator).__name__} is no DrawingModel: its parts cannot be timed.")
@@ -63,7 +63,7 @@ def drawing_model(model: TextToImage) -> DrawingModel:
 
 
 def large_decoder(vocabulary: Sequence[str]) -> LanguageModel:
-    """A language model of two layers of 512 units that never ends a caption before its length is full."""
+    """A language model of two layers of 512 units that never ends a caption before the maximum length."""
     keras.utils.set_random_seed(SEED)
     model = LanguageModel(vocabulary, length=40, width=DECODER_WIDTH, depth=DECODER_DEPTH)
     bias = model.next_piece.bias.numpy()
@@ -74,15 +74,15 @@ def large_decoder(vocabulary: Sequence[str]) -> LanguageModel:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the networks take, drawn once for a batch size.
+    """Random inputs of the networks for one batch size.
 
     Attributes:
-        ids: int64[b, t], captions of random pieces that fill the length.
+        ids: int64[b, t], captions of random pieces of the maximum length.
         embedding: float32[b, d].
         noise: float32[b, n].
         pictures: float32[b, s, s, 3] in -1..1.
         masks: float32[b, s, s, 1].
-        known: float32[b, 3], conditions of the restorer.
+        known: float32[b, 3], noise, blur and enlargement for the restorer.
     """
 
     ids: Any
@@ -93,7 +93,7 @@ class Inputs:
     known: Any
 
     def of(self, network: str) -> list[Any]:
-        """Those of one network."""
+        """The inputs of one network."""
         return {
             "language_model": [self.ids],
             "generator": [self.noise, self.embedding],
@@ -102,7 +102,7 @@ class Inputs:
 
 
 def inputs_for(networks: Networks, batch: int) -> Inputs:
-    """As NumPy arrays, which every library takes."""
+    """Inputs as NumPy arrays, which every library accepts."""
     random = np.random.default_rng(SEED)
     model, size = networks.language_model, networks.generator.picture_size
     normal = lambda *shape: random.standard_normal(shape, np.float32)  # noqa: E731
@@ -117,7 +117,7 @@ def inputs_for(networks: Networks, batch: int) -> Inputs:
 
 
 def forward(networks: Networks, name: str, *inputs: Any, xla: bool = False) -> Any:
-    """One network on its inputs; of the language model, how it reads captions."""
+    """The output of one network for its inputs; the language model reads captions."""
     if name != "language_model":
         return getattr(networks, name)(list(inputs))
     model = networks.language_model
@@ -125,7 +125,7 @@ def forward(networks: Networks, name: str, *inputs: Any, xla: bool = False) -> A
 
 
 def our_inference(networks: Networks, name: str, inputs: list[Any], *, xla: bool) -> tuple[Step, Any]:
-    """Our way to run a network, one graph as it is exported; the step, and the graph traced for this batch size."""
+    """A network as Easel exports it: a function that runs it, and the graph, traced for this batch size."""
     tensors = [tf.constant(part) for part in inputs]
 
     def run(*parts: tf.Tensor) -> Any:
@@ -137,7 +137,7 @@ def our_inference(networks: Networks, name: str, inputs: list[Any], *, xla: bool
 
 
 def keras_inference(networks: Networks, name: str, inputs: list[Any]) -> Step:
-    """A network as Keras calls it, one graph with its weights as variables."""
+    """A network as Keras runs it: one graph with the weights as variables."""
     model, tensors = getattr(networks, name), [tf.constant(part) for part in inputs]
     given = tensors[0] if name == "language_model" else tensors
     graph = tf.function(lambda given: model(given), autograph=False)
@@ -145,9 +145,9 @@ def keras_inference(networks: Networks, name: str, inputs: list[Any]) -> Step:
 
 
 def training_loss(networks: Networks, name: str, given: dict[str, tf.Tensor]) -> tf.Tensor:
-    """A loss that every library has: squared errors, and for the language model the next piece's nats besides.
+    """A loss that every library has: the squared error, and for the language model also the nats of the next piece.
 
-    Pictures are held against themselves at half contrast, which no network gives from the start.
+    The targets are the input pictures at half contrast, which no untrained network returns.
     """
     if name == "language_model":
         logits, embedding = networks.language_model(given["ids"])
@@ -159,7 +159,7 @@ def training_loss(networks: Networks, name: str, given: dict[str, tf.Tensor]) ->
 
 
 def our_training(networks: Networks, name: str, inputs: Inputs) -> Step:
-    """Our training step of a network, as the device policy has it, with Adam."""
+    """A training step of a network in Easel, by the device policy, with Adam."""
     policy, model = device_policy(), getattr(networks, name)
     networks.language_model.trainable = name == "language_model"
     networks.generator.prior.trainable = False

@@ -1,4 +1,4 @@
-"""The page of results, written by the bench itself: Markdown with a plot for the documentation, or one HTML file."""
+"""The page of results: Markdown with a plot for the documentation, or one HTML file."""
 
 import base64
 import io
@@ -30,7 +30,7 @@ TARGETS: Mapping[str, tuple[str, str, float, bool]] = {
     "local_peak_mb": ("the most memory that it holds", "MB", 250, False),
     "serving_peak_mb": ("a serving process with all four models", "MB", 900, False),
 }
-"""What a figure is, its unit, the target, and whether more is better."""
+"""The description of a figure, its unit, the target, and whether higher is better."""
 COMMAND = "easel bench speed --docs docs"
 SIDES = {
     "ours": "ours",
@@ -41,16 +41,16 @@ SIDES = {
     "ONNX Runtime": "ONNX Runtime",
     "LiteRT": "LiteRT",
 }
-"""Who did a piece of work, and the column's name."""
+"""The sides of a comparison, with the names of their columns."""
 
 
 class Table(NamedTuple):
-    """A table with its title.
+    """A table with a title.
 
     Attributes:
-        title: Above it.
-        head: Names of the columns.
-        rows: As many cells each.
+        title: The title above it.
+        head: The names of the columns.
+        rows: The cells of each row.
     """
 
     title: str
@@ -59,9 +59,9 @@ class Table(NamedTuple):
 
 
 def write_docs(figures: Mapping[str, Any], docs: Path) -> Path:
-    """Write `speed.md`, `speed.json` (what `make bench-check` holds against) and the plot into the documentation.
+    """Write `speed.md`, `speed.json` (with which `make bench-check` compares) and the plot into the documentation.
 
-    What the last run there measured of other rows stays, where that was the same code on the same machine.
+    Figures of other rows from the last run are kept if the code and the machine are the same.
     """
     kept = docs / "speed.json"
     if kept.is_file():
@@ -75,7 +75,7 @@ def write_docs(figures: Mapping[str, Any], docs: Path) -> Path:
 
 
 def together(before: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The figures of two runs, those of the second where both have them."""
+    """The figures of two runs; those of the second take precedence."""
     if before["machine"] != now["machine"]:
         return now
     again = {(line["what"], line["batch"]) for line in now["lines"]}
@@ -112,7 +112,7 @@ model once for each piece of text; each call is a `tf.function`."""
 
 
 def sentences(figures: Mapping[str, Any]) -> Iterator[str]:
-    """What it ran on, and what is missing."""
+    """The machine and the versions, and what is missing."""
     machine, limits = figures["machine"], figures["limits"]
     libraries = ("tensorflow", "keras", "torch", "onnxruntime")
     versions = ", ".join(f"{name} {machine[name]}" for name in libraries if machine[name])
@@ -128,7 +128,7 @@ def sentences(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def tables(figures: Mapping[str, Any]) -> Iterator[Table]:
-    """Targets, the libraries side by side, then every side that was timed."""
+    """The tables of targets, of the compared libraries, and of everything that was timed."""
     yield Table("Targets", ["", "target", "measured", ""], [beside_target(name, figures[name]) for name in TARGETS])
     lines = figures["lines"]
     yield Table(
@@ -141,7 +141,7 @@ def tables(figures: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def compared(lines: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
-    """A row for each piece of work that another library did as well."""
+    """A row for each piece of work that another library also did."""
     work = dict.fromkeys((line["what"], line["batch"]) for line in lines)
     for what, batch in work:
         ms = {line["side"]: line["ms"] for line in lines if (line["what"], line["batch"]) == (what, batch)}
@@ -152,7 +152,7 @@ def compared(lines: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
 
 
 def beside_target(name: str, value: float | None) -> list[str]:
-    """A row of a figure beside its target."""
+    """A row with a figure and its target."""
     what, unit, target, more = TARGETS[name]
     bound = f"{'at least' if more else 'at most'} {target:g} {unit}".strip()
     if value is None:
@@ -163,13 +163,13 @@ def beside_target(name: str, value: float | None) -> list[str]:
 
 
 def cells(line: Mapping[str, Any]) -> list[str]:
-    """A row of a timed side."""
+    """A row with a timed side."""
     shares = ["" if line[name] is None else f"{line[name]:.1%}" for name in ("peak_share", "bandwidth_share")]
     return [line["side"], str(line["batch"]), f"{line['ms']:.3g}", f"{line['spread']:.0%}", *shares]
 
 
 def plot(figures: Mapping[str, Any]) -> str:
-    """Shares of the peak of every side that has one, as an SVG file."""
+    """A plot of the shares of the peak, for all sides that have one, as an SVG file."""
     lines = [line for line in figures["lines"] if line["peak_share"] is not None]
     labels = [f"{line['what']}, {line['batch']}: {line['side']}" for line in lines]
     figure = Figure(figsize=(8, 1 + 0.18 * len(lines)), layout="constrained")
@@ -186,7 +186,7 @@ def plot(figures: Mapping[str, Any]) -> str:
 
 
 def html(figures: Mapping[str, Any]) -> str:
-    """The page as one file."""
+    """The page as one HTML file."""
     picture = base64.b64encode(plot(figures).encode()).decode()
     return (
         jinja2.Environment(autoescape=True)
@@ -216,7 +216,7 @@ img { max-width: 100% }</style>
 
 
 def rounded(value: Any) -> Any:
-    """Floats to four digits, in whatever holds them."""
+    """A value with all floats in it rounded to four digits."""
     if isinstance(value, Mapping):
         return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list):

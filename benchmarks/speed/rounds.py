@@ -1,4 +1,4 @@
-"""Timing in turn: whatever else the machine does meets all sides alike."""
+"""Alternating timing, in which other load on the machine affects all sides alike."""
 
 import statistics
 import time
@@ -7,20 +7,20 @@ from itertools import pairwise
 from typing import NamedTuple
 
 WIDEST = 0.25
-"""Most that the middle half of the rounds may spread, as a share of their median, for a figure to be reported."""
+"""The maximum interquartile range of the rounds, as a share of their median, at which a figure is reported."""
 ROUNDS, FEWEST = 9, 3
 SECONDS = 0.05
 PATIENCE = 20.0
-"""Seconds after which there are fewer rounds, down to `FEWEST`."""
+"""Seconds after which the number of rounds is reduced, down to `FEWEST`."""
 TRIES = 5
 
 
 class Timing(NamedTuple):
-    """How long one call takes.
+    """The duration of one call.
 
     Attributes:
         ms: Milliseconds, the median of the rounds.
-        spread: Between the quartiles of the rounds, as a share of the median.
+        spread: The interquartile range of the rounds, as a share of the median.
     """
 
     ms: float
@@ -28,10 +28,10 @@ class Timing(NamedTuple):
 
 
 class UnsteadyError(Exception):
-    """A machine on which a time cannot be told; the message is one sentence.
+    """The rounds of a side vary too much; the message is one sentence.
 
     Attributes:
-        steady: The timings of the sides that could be told all the same.
+        steady: The timings of the sides whose rounds do not.
     """
 
     def __init__(self, message: str, steady: dict[str, Timing]) -> None:
@@ -42,18 +42,18 @@ class UnsteadyError(Exception):
 def in_turn(
     sides: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS, seconds: float = SECONDS
 ) -> dict[str, Timing]:
-    """Time functions in turn, a round of each after a round of the other.
+    """Time functions alternately, one round of each after the other.
 
     Args:
-        sides: Functions by name; each is called twice before the first round, which also compiles what is compiled.
-        rounds: Rounds of each; slow sides get fewer.
-        seconds: What a round of one side lasts at least.
+        sides: Functions by name; each is called twice before the first round, so that compilation is not timed.
+        rounds: Number of rounds; slow sides get fewer.
+        seconds: Minimum duration of a round.
 
     Returns:
-        The timing of each.
+        The timing of each function.
 
     Raises:
-        UnsteadyError: If the rounds of a side still spread more than `WIDEST` at the last try.
+        UnsteadyError: In the last attempt, the rounds of a side still vary by more than `WIDEST`.
     """
     warm = {name: warmed(run) for name, run in sides.items()}
     calls = {name: max(1, round(seconds * 1000 / ms)) for name, ms in warm.items()}
@@ -77,13 +77,13 @@ def in_turn(
 
 
 def warmed(run: Callable[[], object]) -> float:
-    """The time of the second call."""
+    """The duration of the second call."""
     run()
     return milliseconds(run, 1)
 
 
 def milliseconds(run: Callable[[], object], calls: int) -> float:
-    """The time of a call, the median of several: what interrupts one of them does not count."""
+    """The duration of a call, the median of several, so that an interruption of one does not count."""
     ends = [time.perf_counter()]
     for _ in range(calls):
         run()
@@ -92,6 +92,6 @@ def milliseconds(run: Callable[[], object], calls: int) -> float:
 
 
 def timing(values: list[float]) -> Timing:
-    """Of the times of at least two rounds."""
+    """The timing from the durations of at least two rounds."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return Timing(middle, (high - low) / middle)

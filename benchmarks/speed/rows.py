@@ -1,6 +1,7 @@
-"""All rows of the speed bench; what `easel bench speed` runs.
+"""The rows of `easel bench speed`.
 
-Both sides of a ratio are timed in turn in one process, on the same weights; a time alone says little elsewhere.
+Both sides of a ratio are timed alternately in one process, on the same weights, because times alone depend on the
+machine.
 """
 
 import importlib.util
@@ -73,19 +74,19 @@ KEYS = (
     "local_peak_mb",
     "serving_peak_mb",
 )
-"""What the answer always has; a figure that was not measured is None."""
+"""The figures of every result; those that were not measured are None."""
 BATCHES = (1, 4, 16, 64)
 ENDS = (1, 64)
 NAMES = ("language_model", "generator", "restorer")
 STARTS = 3
 DRAWN = 256
-"""Side in pixels of the fine picture that is timed."""
+"""Side in pixels of the large picture that is timed."""
 MOST_DIFFERENT = 3
-"""Levels of 255 by which the same picture may differ from one way to another."""
+"""The maximum difference in grey levels between the same picture drawn in two ways."""
 
 
 class SpeedError(Exception):
-    """A bench that cannot be run, or a way that draws another picture; the message is one sentence."""
+    """The bench cannot run, or two ways draw different pictures; the message is one sentence."""
 
 
 @dataclass
@@ -94,12 +95,13 @@ class Line:
 
     Attributes:
         what: The work.
-        side: Who did it.
-        batch: Rows at once.
-        ms: Milliseconds of a call, the median of the rounds.
-        spread: Between the quartiles of the rounds, as a share of the median.
-        peak_share: Its multiply-adds over the most that the machine does in such a time; None where not counted.
-        bandwidth_share: The bytes of weights over what the machine reads of a matrix of that size meanwhile, or None.
+        side: The name of the side.
+        batch: Batch size.
+        ms: Milliseconds per call, the median of the rounds.
+        spread: The interquartile range of the rounds, as a share of the median.
+        peak_share: Achieved FLOP/s as a share of the machine's peak; None if they are not counted.
+        bandwidth_share: Bytes of weights per second, as a share of the bandwidth for a matrix of that size; None if
+            they are not counted.
     """
 
     what: str
@@ -112,10 +114,10 @@ class Line:
 
 
 class Bench:
-    """What the rows have in common: the machine's limits, and the lines that were measured.
+    """State that the rows share: the machine's limits, and the measured lines.
 
     Args:
-        say: Told what is going on.
+        say: Called with a line of progress.
     """
 
     def __init__(self, say: Say) -> None:
@@ -137,19 +139,19 @@ class Bench:
         weights: int | None = None,
         peak: float | None = None,
     ) -> dict[str, float]:
-        """Time sides in turn and keep their lines.
+        """Time sides alternately and record their lines.
 
         Args:
             what: The work.
-            batch: Rows at once.
-            sides: By name.
+            batch: Batch size.
+            sides: Functions by name.
             share_of: How many times a call does the work.
             work: Floating point operations of the work.
             weights: Bytes that the work has to read.
-            peak: GFLOP/s to hold the work against; that of float32 if left out.
+            peak: Peak GFLOP/s to compare with; by default that of float32.
 
         Returns:
-            Milliseconds of the work by side; empty where the time of one could not be told, which `refused` keeps.
+            Milliseconds of the work by side; empty if one of them varied too much, which `refused` records.
         """
         refused = False
         try:
@@ -165,7 +167,7 @@ class Bench:
             bandwidth = None if reading_ms is None else reading_ms / ms
             self.lines.append(Line(what, side, batch, ms, spread, share, bandwidth))
             self.say(f"{what}, batch {batch}, {side}: {ms:.3g} ms")
-        # A ratio to the best of the others would flatter where one of them is missing.
+        # Without one of the others, the ratio to the best of them could look too good.
         return {} if refused else {side: timing.ms for side, timing in timings.items()}
 
 
@@ -173,7 +175,7 @@ class Bench:
 
 
 def prompt(bench: Bench) -> Figures:
-    """From a prompt to a PNG, with the weights that come along."""
+    """From a prompt to a PNG, with the shipped weights."""
     model = bench.pretrained
     with tempfile.TemporaryDirectory() as folder:
         fused = exported(model, Path(folder, "fp32"))
@@ -198,7 +200,7 @@ def prompt(bench: Bench) -> Figures:
 
 
 def stages(bench: Bench) -> Figures:
-    """What the parts of ours take at batch 1, each as a graph of its own: the profile of a prompt."""
+    """The parts of Easel's model at batch size 1, each as a graph of its own: the profile of a prompt."""
     model, seeds = bench.pretrained.generator.language_model, tf.constant([1], tf.int64)
     generator, restorer = drawing_model(bench.pretrained), bench.pretrained.restorer
     caption, prompt = tf.constant(["a red cat to the left of a white house"]), tf.constant(PROMPTS[:1])
@@ -246,7 +248,7 @@ def drawing(bench: Bench) -> Figures:
 
 
 def decoding(bench: Bench) -> Figures:
-    """A piece of a caption, by a language model of two layers of 512 units."""
+    """One piece of a caption, by a language model of two layers of 512 units."""
     model = large_decoder(bench.networks.language_model.vocabulary)
     sides, weights = decoders(model), 4 * sum(variable.shape.num_elements() for variable in read_each_step(model))
     ms = bench.compare("a piece", 1, sides, share_of=model.length - 1, work=weights // 2, weights=weights)
@@ -258,7 +260,7 @@ def decoding(bench: Bench) -> Figures:
 
 
 def inference(bench: Bench) -> Figures:
-    """Each network alone, beside plain Keras, PyTorch, ONNX Runtime and LiteRT."""
+    """Each network alone, compared with plain Keras, PyTorch, ONNX Runtime and LiteRT."""
     ratios: dict[str, list[float | None]] = {name: [] for name in NAMES}
     served: list[float | None] = []
     for batch in ENDS:
@@ -302,7 +304,7 @@ def training(bench: Bench) -> Figures:
 
 
 def start(bench: Bench) -> Figures:
-    """A new process, from the start of Python to the first picture with the weights that come along."""
+    """A new process, from the start of Python to the first picture with the shipped weights."""
     program = "from models.pretrained import load_pretrained; load_pretrained().generate('a red house', seed=1)"
     seconds = []
     for _ in range(STARTS):
@@ -322,7 +324,7 @@ main()
 
 
 def local(bench: Bench) -> Figures:
-    """A process of `easel generate --local`, from the start of Python to the PNG, and the most memory that it held."""
+    """A process of `easel generate --local`, from the start of Python to the PNG, and its peak memory."""
     if importlib.util.find_spec("ai_edge_litert") is None:
         return {}
     seconds, megabytes = [], []
@@ -330,7 +332,7 @@ def local(bench: Bench) -> Figures:
         export_bundle(bench.pretrained, Path(folder, "bundle"))
         where = ["--root", f"{folder}/bundle", "--out", f"{folder}/drawn.png", "--json"]
         command = [sys.executable, "-c", DRAWING_LOCALLY, "generate", PROMPTS[0], "--local", *where]
-        # The first one brings the files into memory.
+        # The first one reads the files into the page cache.
         for _ in range(1 + STARTS):
             began = time.monotonic()
             done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -340,7 +342,7 @@ def local(bench: Bench) -> Figures:
 
 
 def memory(bench: Bench) -> Figures:
-    """A serving process with all four models, after requests to each of them, the largest of 64 prompts."""
+    """The memory of a server with all four models, after requests to each of them with up to 64 prompts."""
     with tempfile.TemporaryDirectory() as folder:
         export_pretrained(Path(folder))
         export_generator(bench.pretrained.generator, Path(folder, "generator", "1"))
@@ -362,23 +364,23 @@ ROWS: dict[str, Callable[[Bench], Figures]] = {
     "local": local,
     "memory": memory,
 }
-"""Groups of figures that are measured together, by name."""
+"""The rows by name; each measures a group of figures."""
 
 
 def measure(*, rows: Sequence[str] = tuple(ROWS), say: Say = print) -> Figures:
     """Run rows, one after the other.
 
     Args:
-        rows: Which ones.
-        say: Told what is going on.
+        rows: Names of rows.
+        say: Called with a line of progress.
 
     Returns:
-        The figures by name; those of `KEYS` that were not measured are None. `lines` has every side that was timed,
-        `refused` by row why its figures are missing, `limits` what the machine does at most, `machine` what it is.
+        The figures by name; those of `KEYS` that were not measured are None. `lines` contains every timed side,
+        `refused` the reasons for missing figures by row, `limits` the machine's limits, `machine` its description.
 
     Raises:
-        RowError: If a row does not exist.
-        SpeedError: If two ways draw different pictures.
+        RowError: A row does not exist.
+        SpeedError: Two ways draw different pictures.
     """
     check_rows(rows, ROWS)
     began, bench = time.monotonic(), started(say)
@@ -402,10 +404,10 @@ def measure(*, rows: Sequence[str] = tuple(ROWS), say: Say = print) -> Figures:
 
 
 def started(say: Say) -> Bench:
-    """A bench that knows the machine's limits.
+    """A bench, with the machine's limits measured.
 
     Raises:
-        SpeedError: If not even these can be told.
+        SpeedError: The timings vary too much even for these.
     """
     if not torch_is_there():
         say("PyTorch is not installed: its rows, and ONNX Runtime's, are left out.")
@@ -418,13 +420,13 @@ def started(say: Say) -> Bench:
 # ---- sides -----------------------------------------------------------------------------------------------------------
 
 OURS = {"ours": False, "ours, XLA": True}
-"""Whether XLA compiles, by side."""
+"""Whether a side is compiled by XLA, by name."""
 
 
 def exported(
     model: TextToImage, folder: Path, export: Callable[[TextToImage, Path], None] = export_text_to_image
 ) -> Fused:
-    """The fused model, written and loaded again."""
+    """The fused model, exported and loaded again."""
     export(model, folder)
     return Fused(folder)
 
@@ -436,13 +438,13 @@ def one_graph(run: Callable[..., Any], inputs: list[Any]) -> Step:
 
 
 def batched(fused: Fused, batch: int) -> Step:
-    """A call with so many prompts."""
+    """A function that draws a batch of prompts."""
     prompts = [PROMPTS[number % len(PROMPTS)] for number in range(batch)]
     return lambda: fused.batch(prompts, list(range(batch)))
 
 
 def drawn(networks: Networks, batch: int, *, xla: bool) -> tuple[Step, Any]:
-    """Generator and restorer in one graph, with its weights as constants; the step, and the graph."""
+    """Generator and restorer in one graph with the weights as constants: a function that runs it, and the graph."""
     inputs = inputs_for(networks, batch)
     given = [tf.constant(part) for part in (inputs.noise, inputs.embedding, inputs.masks, inputs.known)]
 
@@ -455,7 +457,7 @@ def drawn(networks: Networks, batch: int, *, xla: bool) -> tuple[Step, Any]:
 
 
 def decoders(model: LanguageModel) -> dict[str, Step]:
-    """Who writes a caption to its full length from nothing: the loop as it is served, under XLA, and PyTorch's."""
+    """The sides that write a caption of the maximum length: the loop as it is served, under XLA, and PyTorch's."""
     ids = tf.one_hot([0], model.length, dtype=tf.int64) * START
     draws = uniform_rows(tf.constant([SEED], tf.int64), model.length, stream=0)
     given = (ids, tf.not_equal(ids, 0), draws[:, None], tf.constant([TEMPERATURE.default]), tf.constant([model.length]))
@@ -474,15 +476,15 @@ def decoders(model: LanguageModel) -> dict[str, Step]:
 
 
 def read_each_step(model: LanguageModel) -> list[Any]:
-    """The variables that every piece needs entirely."""
+    """The variables that are read completely for every piece."""
     return [*(weight for lstm in model.lstms for weight in lstm.weights), *model.next_piece.weights]
 
 
 def others(bench: Bench, name: str, inputs: list[Any]) -> dict[str, Step]:
-    """Plain Keras, and LiteRT, PyTorch and ONNX Runtime as far as they are installed, on a network.
+    """Functions that run a network in plain Keras and, if they are installed, in LiteRT, PyTorch and ONNX Runtime.
 
     Raises:
-        SpeedError: If one of them gives something else.
+        SpeedError: One of them gives another result.
     """
     own = our_inference(bench.networks, name, inputs, xla=False)[0]()
     sides: dict[str, Step] = {"plain Keras": keras_inference(bench.networks, name, inputs)}
@@ -508,7 +510,7 @@ def others(bench: Bench, name: str, inputs: list[Any]) -> dict[str, Step]:
 
 
 def check_same(library: str, name: str, own: Any, theirs: Any) -> None:
-    """Hold the output of another library against ours."""
+    """Compare the output of another library with ours."""
     difference = float(np.abs(np.asarray(own) - np.asarray(theirs)).max())
     if difference > 1e-3:
         raise SpeedError(f"{library}'s {name} is not ours: the output differs by {difference:.2g}.")
@@ -543,24 +545,24 @@ def low_restorer(restorer: Restorer) -> Restorer:
 
 
 def best(ms: Mapping[str, float], who: str) -> Any:
-    """The least time of the sides whose names begin so, None where there is none."""
+    """The shortest time of the sides whose names begin with a prefix; None if there is none."""
     return min((value for side, value in ms.items() if side.startswith(who)), default=None)
 
 
 def ratio(ms: Mapping[str, float], other: str) -> float | None:
-    """How many times as long the best of the others takes as the best of ours, None where either is missing."""
+    """The time of the fastest of the others divided by that of the fastest of ours; None if either is missing."""
     theirs, own = best(ms, other), best(ms, "ours")
     return None if theirs is None or own is None else theirs / own
 
 
 def served_against_best(ms: Mapping[str, float]) -> float | None:
-    """How many times as long the best of all others takes as ours without XLA, which is what is served."""
+    """The time of the fastest of all others divided by that of ours without XLA, as it is served."""
     others = [value for side, value in ms.items() if not side.startswith("ours")]
     return min(others) / ms["ours"] if others and "ours" in ms else None
 
 
 def least(values: Sequence[float | None]) -> float | None:
-    """The least, None where one is missing."""
+    """The minimum; None if a value is missing."""
     there = [value for value in values if value is not None]
     return min(there) if len(there) == len(values) else None
 
@@ -571,13 +573,13 @@ def torch_is_there() -> bool:
 
 
 def peak_resident_mb(pid: int) -> float:
-    """Most memory that a process held so far, in MB of 2^20 bytes."""
+    """Peak memory of a process so far, in MB of 2^20 bytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """A description of this machine."""
     policy = device_policy()
     packages = ("tensorflow", "keras", "torch", "onnxruntime")
     return {
@@ -591,7 +593,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name and its widest vectors."""
+    """The processor's name and its widest vector instructions."""
     fields = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
     named = {name.strip(): value.strip() for name, value in fields.items()}
     flags = named.get("flags", "").split()
@@ -600,7 +602,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def installed(package: str) -> str | None:
-    """A package's version, None where it is not installed."""
+    """A package's version; None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:

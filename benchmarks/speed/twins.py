@@ -1,6 +1,6 @@
 """The same networks in PyTorch, with the same weights.
 
-Importing this needs PyTorch, which Easel itself never does.
+Importing this needs PyTorch, which Easel itself does not use.
 """
 
 import importlib.util
@@ -27,12 +27,12 @@ SLOPE = 0.2
 
 
 def weights(variable: Any) -> Tensor:
-    """A Keras variable as a tensor of its own."""
+    """A copy of a Keras variable as a tensor."""
     return torch.from_numpy(keras.ops.convert_to_numpy(variable).copy())
 
 
 def linear(dense: Any) -> nn.Linear:
-    """A dense layer's twin."""
+    """The twin of a dense layer."""
     kernel = weights(dense.kernel)
     twin = nn.Linear(*kernel.shape)
     twin.load_state_dict({"weight": kernel.T.contiguous(), "bias": weights(dense.bias)})
@@ -40,24 +40,24 @@ def linear(dense: Any) -> nn.Linear:
 
 
 def convolution(layer: Any, *, inputs: Sequence[int] | None = None, outputs: Sequence[int] | None = None) -> nn.Conv2d:
-    """A convolution's twin, its channels taken in another order where one is given."""
+    """The twin of a convolution, with input or output channels permuted if an order is given."""
     kernel, bias = weights(layer.kernel).permute(3, 2, 0, 1), weights(layer.bias)
     kernel = kernel if inputs is None else kernel[:, list(inputs)]
     kernel, bias = (kernel, bias) if outputs is None else (kernel[list(outputs)], bias[list(outputs)])
     side, stride = kernel.shape[-1], layer.strides[0]
-    # TensorFlow pads an even picture after its end alone where the stride is two.
+    # With a stride of two, TensorFlow pads an even picture only at its end.
     twin = nn.Conv2d(kernel.shape[1], kernel.shape[0], side, stride, padding=side // 2 if stride == 1 else 0)
     twin.load_state_dict({"weight": kernel.contiguous(), "bias": bias.contiguous()})
     return twin
 
 
 def folded(channels: int) -> list[int]:
-    """TensorFlow's channels of a picture folded by two, in the order of PyTorch's `pixel_unshuffle`."""
+    """The channels of TensorFlow's `space_to_depth`, in the order of PyTorch's `pixel_unshuffle`."""
     return list(np.arange(4 * channels).reshape(4, channels).T.ravel())
 
 
 class Film(nn.Module):
-    """`models.layers.Modulated`."""
+    """The twin of `models.layers.Modulated`."""
 
     def __init__(self, layer: Modulated) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Film(nn.Module):
 
 
 class TorchGenerator(nn.Module):
-    """`models.generator.Generator`, of whole pictures."""
+    """The twin of `models.generator.Generator`, which draws whole pictures."""
 
     def __init__(self, model: Generator) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class TorchGenerator(nn.Module):
 
 
 class TorchRestorer(nn.Module):
-    """`models.restorer.Restorer`, channels last."""
+    """The twin of `models.restorer.Restorer`, with channels last."""
 
     def __init__(self, model: Restorer) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class TorchRestorer(nn.Module):
             setattr(self, name, nn.ModuleList(blocks))
 
     def forward(self, pictures: Tensor, masks: Tensor, known: Tensor) -> Tensor:
-        """Arguments and result as the original's, in NHWC."""
+        """The same arguments and result as the original's, in NHWC."""
         stacked = torch.cat([pictures, masks], dim=-1).permute(0, 3, 1, 2)
         seen = nn.functional.pixel_unshuffle(stacked, 2)
         maps = known[:, :, None, None].expand(-1, -1, *seen.shape[2:])
@@ -149,7 +149,7 @@ def apply_blocks(x: Tensor, blocks: Any) -> Tensor:
 
 
 class TorchReader(nn.Module):
-    """`models.reader.CaptionReader`; PyTorch's own encoder layer is its block."""
+    """The twin of `models.reader.CaptionReader`, whose blocks are PyTorch's encoder layers."""
 
     def __init__(self, reader: CaptionReader) -> None:
         super().__init__()
@@ -187,14 +187,14 @@ class TorchReader(nn.Module):
 
 
 def norm(layer: Any) -> nn.LayerNorm:
-    """A layer normalisation's twin."""
+    """The twin of a layer normalisation."""
     twin = nn.LayerNorm(layer.gamma.shape[0], eps=layer.epsilon)
     twin.load_state_dict({"weight": weights(layer.gamma), "bias": weights(layer.beta)})
     return twin
 
 
 class TorchLanguageModel(nn.Module):
-    """`models.language_model.LanguageModel`."""
+    """The twin of `models.language_model.LanguageModel`."""
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class TorchLanguageModel(nn.Module):
         return self.next_piece(x), self.reader(torch.cat([tokens, x], dim=-1), ids)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """The second alone."""
+        """The embeddings only."""
         tokens = self.tokens(ids)
         return self.reader(torch.cat([tokens, self.lstm(tokens)[0]], dim=-1), ids)
 
@@ -241,7 +241,7 @@ def can_compile() -> bool:
 
 
 def compiled(run: Callable[..., Any]) -> Callable[..., Any]:
-    """By torch.compile, for one size."""
+    """A module, compiled by torch.compile for one size."""
     return torch.compile(run, dynamic=False)
 
 
@@ -251,7 +251,7 @@ def as_tensors(inputs: Sequence[Any]) -> list[Tensor]:
 
 
 def inference(twin: nn.Module, inputs: Sequence[Any], *, compile_it: bool) -> Step:
-    """A twin's call on inputs; of the language model's, how it reads captions."""
+    """A function that runs a twin on inputs; the language model reads captions."""
     call, tensors = getattr(twin, "embed", twin), as_tensors(inputs)
     run = compiled(call) if compile_it else call
 
@@ -263,7 +263,7 @@ def inference(twin: nn.Module, inputs: Sequence[Any], *, compile_it: bool) -> St
 
 
 def training(networks: Networks, name: str, inputs: Inputs, *, compile_it: bool) -> Step:
-    """A training step of a twin, with the loss of `benchmarks.speed.networks.training_loss` and fused Adam."""
+    """A function that runs a training step of a twin, with the loss of `networks.training_loss` and fused Adam."""
     twin = twin_of(networks, name)
     run = compiled(twin) if compile_it else twin
     given, target = as_tensors(inputs.of(name)), torch.from_numpy(inputs.pictures / 2)
@@ -287,7 +287,7 @@ def training(networks: Networks, name: str, inputs: Inputs, *, compile_it: bool)
 
 
 def decoding(model: LanguageModel, draws: Any, temperature: float, *, compile_it: bool) -> Step:
-    """The decoding loop: a step and a draw by inverted cumulative distribution for each piece, as ours."""
+    """The same decoding loop as ours: for each piece a step, and a sample by inverting the cumulative distribution."""
     twin = TorchLanguageModel(model)
     chances = torch.from_numpy(draws)
     never = torch.zeros(len(model.vocabulary))

@@ -1,4 +1,4 @@
-"""From a prompt to a PNG in two ways, in plain Keras and ours. Both draw the same picture."""
+"""Two ways from a prompt to the same PNG: plain Keras, and the exported SavedModel."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ Call = Callable[[Any], Any]
 
 
 def plain_keras(model: keras.Model) -> Call:
-    """The model's call as one `tf.function`, from a structure of batched arrays to arrays."""
+    """A call of the model as one `tf.function`, from a structure of batched arrays to arrays."""
     run = tf.function(lambda inputs: model(inputs), autograph=False, reduce_retracing=True)
     return lambda inputs: tf.nest.map_structure(lambda tensor: tensor.numpy(), run(inputs))
 
@@ -38,13 +38,13 @@ class OneStep(keras.Model):
         self.language_model = language_model
 
     def call(self, inputs: list[Any]) -> tuple[tf.Tensor, list[Any]]:
-        """`last` int64[b], states as `LanguageModel.no_states` gives them."""
+        """`last` is int64[b]; the states are those of `LanguageModel.no_states`."""
         last, states = inputs
         return self.language_model.step(last, states)
 
 
 class Staged:
-    """A prompt through one model after the other, from Python, each of them called by Keras.
+    """Plain Keras: Python calls one model after the other.
 
     Args:
         model: The models.
@@ -70,7 +70,7 @@ class Staged:
         return png(to_uint8(tf.constant(restored)).numpy()[0]), caption
 
     def continued(self, prompt: str, seed: int) -> str:
-        """The prompt with the likeliest of its continuations, a call of the model for each piece of all of them."""
+        """The prompt with the likeliest of its continuations; the model is called once per piece, for all of them."""
         model = self.language_model
         ids = model.tokenizer.tokenize_known(tf.constant([prompt])).numpy()[0]
         given = [int(number) for number in ids if number not in (PAD, END)]
@@ -96,7 +96,7 @@ class Staged:
 
 
 def without_reserved(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits, float32[b, v], by which no reserved piece but END can be written."""
+    """Logits, float32[b, v], that exclude all reserved pieces except END."""
     logits[:, [number for number in range(len(RESERVED)) if number != END]] = -1e9
     return logits
 
@@ -108,7 +108,7 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def pick(logits: NDArray[np.float32], draw: float) -> int:
-    """One piece by inverting the cumulative distribution, as `models.language_model.sample` does."""
+    """Sample a piece by inverting the cumulative distribution, like `models.language_model.sample`."""
     cumulative = np.cumsum(np.exp((logits - logits.max()) / np.float32(TEMPERATURE.default)))
     return int(min((cumulative <= draw * cumulative[-1]).sum(), len(logits) - 1))
 
@@ -142,7 +142,7 @@ class Fused:
         return answer["image_bytes"].numpy(), answer["expanded_prompt"].numpy()
 
     def finer(self, prompts: Sequence[str], scale: int) -> None:
-        """Draw each of the prompts alone, expanded and refined, at a multiple of the usual resolution."""
+        """Draw each prompt separately, expanded and refined, at a multiple of the training resolution."""
         for seed, prompt in enumerate(prompts):
             self.model.signatures["scaled"](
                 prompt=tf.constant([prompt]),
@@ -156,12 +156,12 @@ class Fused:
 
 
 def all_prompts(way: Callable[[str, int], Any]) -> Callable[[], object]:
-    """One call of a way for each of the prompts."""
+    """Draw each of the prompts in one way, one call for each."""
     return lambda: [way(prompt, seed) for seed, prompt in enumerate(PROMPTS)]
 
 
 def differences(first: Any, second: Any) -> Iterator[int]:
-    """Of two ways, by how many of 255 levels the pictures of a prompt differ at most; 255 where captions differ."""
+    """The maximum difference in grey levels between the pictures of two ways; 255 if the captions differ."""
     for seed, prompt in enumerate(PROMPTS):
         (one, caption), (other, same) = first(prompt, seed), second(prompt, seed)
         pixels = [np.asarray(Image.open(io.BytesIO(png)), np.int16) for png in (one, other)]
