@@ -1,4 +1,4 @@
-"""Measured quality: one module a group of rows, each with a `measure` function, and what they share."""
+"""The quality bench: one module per group of rows, each with a `measure` function, and shared helpers."""
 
 from collections.abc import Callable
 
@@ -8,4 +8,4 @@ from numpy.typing import NDArray
 Pictures = NDArray[np.uint8]
 """uint8[n, s, s, 3]: RGB."""
 Draw = Callable[[list[str], list[int]], Pictures]
-"""What is measured: n captions and n seeds to n pictures, each from its own caption and seed alone."""
+"""The generator under test: n captions and n seeds to n pictures; each depends only on its caption and seed."""

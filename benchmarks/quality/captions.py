@@ -1,4 +1,4 @@
-"""The row of pictures that others drew: emoji by their names."""
+"""The row of emoji, captioned with their names."""
 
 from pathlib import Path
 
@@ -31,11 +31,11 @@ def measure_emoji(folder: Path, effort: Effort) -> dict[str, float]:
     """Train on the emoji that are not withheld.
 
     Returns:
-        `emoji_psnr`: dB of drawings of the withheld ones; `emoji_r1`: how often the drawing of a training emoji is
-        nearest to its own picture, among 1,000; `training_minutes`.
+        `emoji_psnr`: PSNR in dB of drawings of the withheld ones; `emoji_r1`: how often the drawing of a training emoji
+        is closest to its own picture, among 1,000; `training_minutes`.
 
     Raises:
-        DataSetError: If the folder cannot be read.
+        DataSetError: The folder cannot be read.
     """
     config = effort.config(EMOJI)
     seen, withheld = emoji.read_captioned(folder, size=config.data.picture_size)

@@ -1,4 +1,4 @@
-"""The row of photographs whose captions are their classes: how well they are drawn, as judged by classifiers."""
+"""The row of photographs whose captions are their classes; classifiers evaluate the drawings."""
 
 import tarfile
 import tempfile
@@ -26,9 +26,9 @@ from models.drawing import Drawer
 
 CLASSIFIER = "classifier.keras"
 SECOND_SEED = 1
-"""Of the classifier in whose features distances are measured."""
+"""Seed of the classifier whose features are used to measure distances."""
 REFERENCE_MINUTES = 10.0
-"""Most minutes that the network `plane` is trained for, to be held beside: it does not gain by more."""
+"""Maximum training time in minutes of the network `plane`, for comparison; it does not improve with more."""
 
 PLANE = Settings(
     cpu={
@@ -76,25 +76,30 @@ PHOTO = Settings(
 
 
 def measure(source: Path, effort: Effort) -> dict[str, float]:
-    """Train on photographs whose captions are their classes, and ask classifiers what the drawings show.
+    """Train on photographs whose captions are their classes, and evaluate the drawings with classifiers.
 
-    The classifiers are trained outside the budget; the one that judges is kept beside a folder of data. Distances are
-    measured in the features of another one, on as many held-out pictures.
+    The classifiers are trained outside the budget. The one that judges the drawings is stored beside the data, if these
+    are a folder. Distances are measured in the features of another one, on as many held-out pictures.
 
     Args:
-        source: The folder of a data set, or an archive, `.tar.gz`, that holds one.
-        effort: What to spend.
+        source: The folder of a dataset, or a `.tar.gz` archive of one.
+        effort: The budget.
 
     Returns:
-        `cifar_class_accuracy`: share of drawings that get the class of their caption; `cifar_gan_train`: share of real
-        pictures, held out, that get their class from a classifier taught by as many drawings as there are pictures to
-        train on (GAN-train, Shmelkov et al., 2018); `cifar_kid_ratio`: the kernel distance to real pictures over that
-        of the network `plane`; `cifar_kid`, `cifar_kid_error`; `cifar_precision`, `cifar_recall`: see
-        `distances.covered`; `cifar_draw_ms`: one drawing; `classifier_accuracy`: share of real pictures, held out, that
-        get their class; `training_minutes`.
+        The figures by name:
+
+        - `cifar_class_accuracy`: share of drawings that are classified as their caption.
+        - `cifar_gan_train`: accuracy on held-out real pictures of a classifier that was trained on as many drawings as
+          there are training pictures (GAN-train, Shmelkov et al., 2018).
+        - `cifar_kid`, `cifar_kid_error`: kernel distance to real pictures, and its standard error.
+        - `cifar_kid_ratio`: the kernel distance divided by that of the network `plane`.
+        - `cifar_precision`, `cifar_recall`: see `distances.covered`.
+        - `cifar_draw_ms`: milliseconds of one drawing.
+        - `classifier_accuracy`: accuracy on held-out real pictures.
+        - `training_minutes`.
 
     Raises:
-        DataSetError: If the data cannot be read or their captions are not classes.
+        DataSetError: The data cannot be read, or their captions are not classes.
     """
     with unpacked(source) as folder:
         data, held_out = read_labelled(folder)
@@ -115,7 +120,7 @@ def measure(source: Path, effort: Effort) -> dict[str, float]:
 
 @contextmanager
 def unpacked(source: Path) -> Iterator[Path]:
-    """The folder of a data set; what is unpacked is gone afterwards."""
+    """The folder of a dataset; an unpacked archive is deleted afterwards."""
     if source.is_dir():
         yield source
         return
@@ -126,24 +131,24 @@ def unpacked(source: Path) -> Iterator[Path]:
 
 
 def trained(data: Labelled, settings: Settings, effort: Effort) -> Drawer:
-    """A generator that learned the pictures."""
+    """A generator, trained on the pictures."""
     captions = [(data.classes[label],) for label in data.labels]
     return train_generator(data.pictures, captions, effort.config(settings), effort)
 
 
 def drawn_as(labels: np.ndarray, draw: Draw, data: Labelled, *, first_seed: int = 0) -> Pictures:
-    """A drawing of each label, on seeds of their own."""
+    """A drawing of each label, each with its own seed."""
     return draw([data.classes[label] for label in labels], list(range(first_seed, first_seed + len(labels))))
 
 
 def gan_train(draw: Draw, data: Labelled, held_out: Labelled, *, epochs: int = 10) -> float:
-    """Share of held-out real pictures that a classifier taught by drawings alone tells the class of."""
+    """Accuracy on held-out real pictures of a classifier that was trained only on drawings."""
     drawn = Labelled(drawn_as(data.labels, draw, data), data.labels, data.classes)
     return accuracy(train_classifier(drawn, epochs=epochs), held_out)
 
 
 def nearness(draw: Draw, reference: Draw, held_out: Labelled, eye: PictureClassifier) -> dict[str, float]:
-    """How near drawings of the held-out pictures' classes are to these, beside another generator's."""
+    """Distances between held-out pictures and drawings of their classes, compared with those of another generator."""
     real = eye.features(held_out.pictures)
     ours, theirs = (eye.features(drawn_as(held_out.labels, each, held_out)) for each in (draw, reference))
     distance = kid(real, ours)
@@ -157,7 +162,7 @@ def nearness(draw: Draw, reference: Draw, held_out: Labelled, eye: PictureClassi
 
 
 def milliseconds(call: Callable[[], object], *, times: int = 50) -> float:
-    """The median of calls after the first few."""
+    """The median duration of calls, after a few for warm-up."""
     spent = []
     for _ in range(times + 5):
         started = perf_counter()

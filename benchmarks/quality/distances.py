@@ -1,7 +1,7 @@
-"""How near drawn pictures are to real ones as sets, by what a network sees in them.
+"""Distances between sets of drawn and real pictures, in the features of a network.
 
-None of these is an FID: they are measured in a small network that was trained here, and compare generators with one
-another, not with published figures.
+None of them is an FID: the network is small and was trained here, so they compare generators with each other, not with
+published figures.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Features = NDArray[np.float32]
-"""What a network sees in n pictures, float32[n, d]."""
+"""Features of n pictures, float32[n, d]."""
 
 SUBSETS, SUBSET = 50, 1000
 NEIGHBOURS = 5
@@ -29,12 +29,12 @@ class Distance(NamedTuple):
 
 
 def kid(real: Features, drawn: Features, *, seed: int = 0) -> Distance:
-    """Kernel distance of Bińkowski et al. (2018), unbiased: about 0 for sets that are alike, and possibly below.
+    """Unbiased kernel distance (Bińkowski et al., 2018): about 0, possibly negative, for sets of the same distribution.
 
     Args:
-        real: Features of real pictures, at least 2.
-        drawn: Features of drawn ones, at least 2.
-        seed: Of the subsets of up to 1,000.
+        real: Features of at least 2 real pictures.
+        drawn: Features of at least 2 drawings.
+        seed: Seed of the subsets of up to 1,000.
     """
     random, count = np.random.default_rng(seed), min(len(real), len(drawn), SUBSET)
     values = [squared_mmd(*(some(each, count, random) for each in (real, drawn))) for _ in range(SUBSETS)]
@@ -42,12 +42,12 @@ def kid(real: Features, drawn: Features, *, seed: int = 0) -> Distance:
 
 
 def some(features: Features, count: int, random: np.random.Generator) -> Features:
-    """As many rows at random, none twice."""
+    """`count` random rows without repetition."""
     return features[random.choice(len(features), count, replace=False)]
 
 
 def squared_mmd(first: Features, second: Features) -> float:
-    """The squared maximum mean discrepancy of two sets of n rows under the cubic kernel, estimated without bias."""
+    """The unbiased estimate of the squared maximum mean discrepancy of two sets of n rows, with the cubic kernel."""
     count = len(first)
 
     def within(features: Features) -> float:
@@ -58,18 +58,19 @@ def squared_mmd(first: Features, second: Features) -> float:
 
 
 def cubic(first: Features, second: Features) -> NDArray[np.float64]:
-    """(x·y / d + 1)³ of all pairs."""
+    """(x·y / d + 1)³ for all pairs."""
     return (first.astype(np.float64) @ second.T.astype(np.float64) / first.shape[1] + 1) ** 3
 
 
 def covered(support: Features, features: Features, *, neighbours: int = NEIGHBOURS) -> float:
-    """Share of features within reach of a set: nearer to one of its members than its k-th neighbour in the set is.
+    """Share of features within the support of a set: closer to one of its members than this is to its k-th neighbour.
 
-    Improved precision is the drawn ones within reach of the real ones, recall the reverse (Kynkäänniemi et al., 2019).
+    Improved precision is the share of drawings within the support of real pictures; recall is the converse
+    (Kynkäänniemi et al., 2019).
 
     Args:
         support: Features of more than `neighbours` pictures.
-        features: Those that are looked for.
+        features: The features to test.
         neighbours: k.
     """
     # A member is its own nearest neighbour.
@@ -78,6 +79,6 @@ def covered(support: Features, features: Features, *, neighbours: int = NEIGHBOU
 
 
 def squared_distances(first: Features, second: Features) -> NDArray[np.float32]:
-    """Of all pairs, float32[n, m]."""
+    """Distances between all pairs, float32[n, m]."""
     lengths = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)
     return np.maximum(lengths - 2 * first @ second.T, 0)

@@ -1,4 +1,4 @@
-"""How well captions are obeyed: the drawn data set's rows, each trained on scenes of its own kind within a budget."""
+"""The rows of the dataset of shapes: how well drawings match their captions, after training on one kind of scene."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -61,12 +61,12 @@ PROMPTS = Settings(
 
 
 class CaptionedScenes(NamedTuple):
-    """Scenes with a caption each in English and in Chinese.
+    """Scenes, each with an English and a Chinese caption.
 
     Attributes:
-        scenes: What the pictures show.
+        scenes: The scenes.
         pictures: uint8[n, size, size, 3].
-        captions: (English, Chinese), n of them.
+        captions: n pairs (English, Chinese).
     """
 
     scenes: list[Scene]
@@ -74,7 +74,7 @@ class CaptionedScenes(NamedTuple):
     captions: list[tuple[str, str]]
 
     def part(self, chosen: Sequence[bool]) -> "CaptionedScenes":
-        """The chosen ones."""
+        """The selected scenes."""
         keep = np.flatnonzero(chosen)
         return CaptionedScenes([self.scenes[i] for i in keep], self.pictures[keep], [self.captions[i] for i in keep])
 
@@ -82,7 +82,7 @@ class CaptionedScenes(NamedTuple):
 def sample_scenes(
     count: int, *, size: int, seed: int, shares: Mapping[str, float], withheld: bool, canonical: bool = False
 ) -> CaptionedScenes:
-    """Draw scenes of some kinds; canonical ones neither jitter nor leave anything open."""
+    """Draw scenes of some kinds; canonical ones have no jitter, and their captions leave nothing open."""
     drawn = list(random_scenes(count, seed=seed, shares=shares, withheld=withheld))
     pictures = np.stack([render(scene, size, None if canonical else rng) for scene, rng in drawn])
     captions = [
@@ -93,7 +93,7 @@ def sample_scenes(
 
 
 def vocabulary_of(texts: Sequence[str]) -> list[str]:
-    """The pieces and characters of texts, the commonest first, after the reserved ones."""
+    """The reserved pieces, and the pieces and characters of texts, the most frequent first."""
     strings = tf.constant(list(texts))
     counts = Counter(pieces(strings).flat_values.numpy().tolist() + characters(strings).flat_values.numpy().tolist())
     return [*RESERVED, *(piece.decode() for piece, _ in counts.most_common())]
@@ -102,7 +102,7 @@ def vocabulary_of(texts: Sequence[str]) -> list[str]:
 def captioned(
     pictures: Pictures, captions: Sequence[Sequence[str]], config: LearningConfig
 ) -> tuple[Captioned, list[str]]:
-    """The arrays that the recipes train on, and the vocabulary of their captions."""
+    """The arrays that the recipes train on, and the vocabulary of the captions."""
     vocabulary = vocabulary_of([text for row in captions for text in row])
     texts = tf.constant([text for row in captions for text in (*row, "")[:2]])
     length = config.data.caption_length
@@ -115,9 +115,9 @@ def train_generator(pictures: Pictures, captions: Sequence[Sequence[str]], confi
 
     Args:
         pictures: uint8[n, s, s, 3].
-        captions: One or two of each picture.
-        config: All settings; its seed is set first.
-        effort: Where.
+        captions: One or two captions of each picture.
+        config: All settings; the random generators are seeded with its seed.
+        effort: Where to train.
     """
     keras.utils.set_random_seed(config.seed)
     arrays, vocabulary = captioned(pictures, captions, config)
@@ -127,37 +127,39 @@ def train_generator(pictures: Pictures, captions: Sequence[Sequence[str]], confi
 
 
 def train(data: CaptionedScenes, config: RunConfig, effort: Effort) -> TextToImage:
-    """Train all three models and compose them."""
+    """Train all three models and fuse them."""
     generator = train_generator(data.pictures, data.captions, config, effort)
     with effort.fitting() as bound:
         return TextToImage(generator, learn_to_restore(data.pictures, config, fit=bound))
 
 
 def no_lines(config: LearningConfig) -> NDArray[np.int64]:
-    """No text without a picture."""
+    """No lines of text without a picture."""
     return np.zeros([0, config.data.caption_length], np.int64)
 
 
 def measure_singles(effort: Effort, *, trainings: int = 3) -> dict[str, float]:
-    """Single objects on (shape, colour, background) triples that were withheld: means over trainings.
+    """Evaluate single objects of withheld (shape, colour, background) triples; figures are means over trainings.
 
     Args:
-        effort: What each training may spend on all three models.
-        trainings: How many, each on a seed of its own.
+        effort: The budget of each training, for all three models.
+        trainings: Number of trainings, each with its own seed.
 
     Returns:
-        `shapes_all_five`: share of drawings with all five attributes right, fresh noise, both languages;
-        `shapes_psnr` in dB and `shapes_ssim`: the likeliest drawing against the canonical picture;
-        `seed_spread_ratio`, `open_colours`, `seed_agreement`: see `noise`;
-        `refine_psnr_gain` in dB and `refine_ssim_gain`: the restorer's part in the fused model's picture;
-        `training_minutes`: of the longest training.
+        The figures by name:
+
+        - `shapes_all_five`: share of drawings with all five attributes correct, with random noise, in both languages.
+        - `shapes_psnr` in dB, `shapes_ssim`: the likeliest drawing compared with the canonical picture.
+        - `seed_spread_ratio`, `open_colours`, `seed_agreement`: see `noise`.
+        - `refine_psnr_gain` in dB, `refine_ssim_gain`: the effect of the restorer on the fused model's picture.
+        - `training_minutes`: of the longest training.
     """
     seeds = range(effort.seed, effort.seed + trainings)
     return means([measure_singles_once(effort.within(f"seed-{seed}")._replace(seed=seed)) for seed in seeds])
 
 
 def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Means by name; of minutes, the most."""
+    """Means by name; for minutes, the maximum."""
     return {
         name: float((max if name.endswith("minutes") else np.mean)([row[name] for row in rows])) for name in rows[0]
     }
@@ -182,11 +184,11 @@ def measure_singles_once(effort: Effort) -> dict[str, float]:
 
 
 def measure_scenes(effort: Effort) -> dict[str, float]:
-    """Two objects in a relation at 64x64, on (object, relation, object) pairs that were withheld.
+    """Evaluate two objects in a relation at 64x64, of withheld (object, relation, object) pairs.
 
     Returns:
-        `scenes_all_right`: share of drawings with both objects, their places and the background right, fresh noise,
-        both languages; `training_minutes`, which has no restorer in it.
+        `scenes_all_right`: share of drawings with both objects, their places and the background correct, with random
+        noise, in both languages; `training_minutes`, without a restorer.
     """
     config, seed = effort.config(SCENES), effort.seed
     kind: dict[str, Any] = {"size": config.data.picture_size, "shares": {"pair": 1.0}}
@@ -198,7 +200,7 @@ def measure_scenes(effort: Effort) -> dict[str, float]:
 
 
 def pair_of(scene: Scene) -> tuple[Thing, str, Thing]:
-    """A pair's first object, relation and second object."""
+    """The first object, relation and second object of a pair."""
     first, second = (
         (scene.attributes[name]["shape"], scene.attributes[name]["colour"]) for name in ("first", "second")
     )
@@ -206,7 +208,7 @@ def pair_of(scene: Scene) -> tuple[Thing, str, Thing]:
 
 
 def measure_prompts(effort: Effort) -> dict[str, float]:
-    """The language model on the default data's mixture of scenes.
+    """Evaluate the language model on the default mixture of scenes.
 
     Returns:
         `prompt_attributes_kept`: see `prompts.attributes_kept`; `training_minutes`.
@@ -223,7 +225,7 @@ def measure_prompts(effort: Effort) -> dict[str, float]:
 
 
 def noise_figures(draw: Draw, scenes: Sequence[Scene]) -> dict[str, float]:
-    """Whether noise decides what captions leave open and nothing else; see `noise`."""
+    """The figures of noise; see `noise`."""
     return {
         "seed_spread_ratio": noise.seed_spread_ratio(draw, scenes),
         "open_colours": noise.open_colours(draw, scenes),
@@ -232,7 +234,7 @@ def noise_figures(draw: Draw, scenes: Sequence[Scene]) -> dict[str, float]:
 
 
 def drawing(generator: Drawer) -> Draw:
-    """What the measures ask for pictures."""
+    """The generator, as a function that the measures call."""
 
     def draw(captions: list[str], seeds: list[int]) -> Pictures:
         starts = range(0, len(captions), BATCH)
@@ -242,14 +244,14 @@ def drawing(generator: Drawer) -> Draw:
 
 
 def obeyed(draw: Draw, asked: CaptionedScenes) -> float:
-    """Share of scenes that are drawn all right, each asked for in English and in Chinese on a seed of its own."""
+    """Share of correctly drawn scenes; each is requested in English and in Chinese, with its own seed."""
     count = len(asked.scenes)
     captions = [pair[language] for language in (0, 1) for pair in asked.captions]
     return float(judge.all_right(draw(captions, list(range(2 * count))), asked.scenes * 2).mean())
 
 
 def likeness(generator: Drawer, asked: CaptionedScenes) -> dict[str, float]:
-    """PSNR and SSIM of the likeliest drawings, asked for in English, against canonical pictures."""
+    """PSNR and SSIM of the likeliest drawings of English captions, compared with canonical pictures."""
     captions = tf.constant([english for english, _ in asked.captions])
     drawn = to_uint8(generator.draw_likeliest(captions)).numpy()
     return {
@@ -259,7 +261,7 @@ def likeness(generator: Drawer, asked: CaptionedScenes) -> dict[str, float]:
 
 
 def refinement(model: TextToImage, asked: CaptionedScenes) -> dict[str, float]:
-    """What the restorer adds to the fused model's pictures in PSNR and SSIM."""
+    """How much the restorer improves the fused model's pictures in PSNR and SSIM."""
     captions, seeds = [english for english, _ in asked.captions], list(range(len(asked.scenes)))
     drawn, refined = (model.generate(captions, seed=seeds, expand=False, refine=each) for each in (False, True))
 

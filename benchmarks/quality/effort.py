@@ -1,4 +1,4 @@
-"""How much a row of the quality bench trains, and where."""
+"""The budget of a row of the quality bench, and where it trains."""
 
 import functools
 import json
@@ -19,11 +19,11 @@ Sections = Mapping[str, Mapping[str, Any]]
 
 
 class Settings(NamedTuple):
-    """A row's settings for either machine.
+    """The settings of a row on either machine.
 
     Attributes:
-        cpu: Steps are those of ten minutes on two idle CPU cores.
-        gpu: Steps are those of twenty minutes on one GPU.
+        cpu: Settings with the steps of ten minutes on two idle CPU cores.
+        gpu: Settings with the steps of twenty minutes on one GPU.
     """
 
     cpu: Sections
@@ -31,15 +31,15 @@ class Settings(NamedTuple):
 
 
 class Effort(NamedTuple):
-    """What a row may spend.
+    """The budget of a row.
 
     Attributes:
-        minutes: Training time of all models of the row; it decides the number of steps, not the clock does.
-        seed: Of everything.
-        programs: Folder of the programs that a GPU elsewhere runs; None trains here, on the CPU's settings.
-        weights: Folder of the `generator.keras` and the `restorer.keras` that rows without a training judge; None for
+        minutes: Training time of all models of the row, from which the number of steps is computed.
+        seed: Seed of all random choices.
+        programs: Folder of the programs that a GPU elsewhere runs; None trains here, with the settings for CPUs.
+        weights: Folder of the `generator.keras` and the `restorer.keras` that rows without training evaluate; None for
             the pretrained weights.
-        pictures: How many real pictures the judge of the storybook reads to be judged itself.
+        pictures: Number of real pictures on which the judge of the storybook is evaluated.
     """
 
     minutes: float
@@ -49,15 +49,15 @@ class Effort(NamedTuple):
     pictures: int = 2000
 
     def within(self, name: str) -> "Effort":
-        """The same with a folder of its own for some part's programs."""
+        """The same budget, with a subfolder for the programs of a part."""
         return self._replace(programs=self.programs and self.programs / name)
 
     def steps(self, in_a_minute: float) -> int:
-        """The steps that the minutes buy, at least one."""
+        """The number of steps for the minutes, at least one."""
         return max(1, round(self.minutes * in_a_minute))
 
     def config(self, settings: Settings) -> RunConfig:
-        """Settings with as many steps as the minutes buy."""
+        """The settings with the number of steps for the minutes."""
         share, sections = (self.minutes / 20, settings.gpu) if self.programs else (self.minutes / 10, settings.cpu)
         scaled = {
             section: {
@@ -70,7 +70,7 @@ class Effort(NamedTuple):
 
     @contextmanager
     def fitting(self) -> Iterator[Fit]:
-        """What trains a model: `fit` with folders that are gone afterwards, or its relative for programs."""
+        """A function that trains a model: `fit` with temporary folders, or its counterpart for programs."""
         if self.programs:
             yield functools.partial(fit_elsewhere, folder=self.programs)
             return
@@ -78,7 +78,7 @@ class Effort(NamedTuple):
             yield functools.partial(fit, checkpoints=Path(folder, "checkpoints"), run_dir=Path(folder, "run"))
 
     def timed(self, train: Callable[[], T]) -> tuple[T, dict[str, float]]:
-        """What a training gives, and `training_minutes` by the clock of its machine, compilation included."""
+        """The result of a training, and its `training_minutes` on its machine, including compilation."""
         started = time.monotonic()
         trained = train()
         seconds = time.monotonic() - started

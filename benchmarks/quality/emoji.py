@@ -1,4 +1,4 @@
-"""What is measured on pictures that have nothing but a caption each, such as the emoji."""
+"""Measures for pictures with nothing but a caption each, such as the emoji."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,10 @@ class Captioned:
 
 
 def read_captioned(folder: str | Path, *, size: int = 32) -> tuple[Captioned, Captioned]:
-    """A folder with its English captions, as what to train on and what is withheld.
+    """A folder with its English captions, split into training and withheld pictures.
 
     Raises:
-        DataSetError: If the folder cannot be read.
+        DataSetError: The folder cannot be read.
     """
     entries = read_folder(folder).entries
     seen, withheld = ([entry for entry in entries if entry.withheld == is_withheld] for is_withheld in (False, True))
@@ -38,10 +38,10 @@ def captioned(folder: Path, entries: list[Entry], size: int) -> Captioned:
 
 
 def held_out_psnr(draw: Draw, withheld: Captioned) -> float:
-    """Mean PSNR in dB of drawings, one of each caption on seed 0, against the pictures that it belongs to.
+    """Mean PSNR in dB between pictures and drawings of their captions, one each with seed 0.
 
     Raises:
-        ValueError: If there is no picture.
+        ValueError: There is no picture.
     """
     if not withheld.captions:
         raise ValueError("No picture is withheld: name a data set that marks some of its pictures as withheld.")
@@ -51,22 +51,22 @@ def held_out_psnr(draw: Draw, withheld: Captioned) -> float:
 
 
 def retrieval(draw: Draw, seen: Captioned, *, count: int = 1000, seed: int = 0) -> float:
-    """R@1: the share of drawings that are nearest, by squared error, to the picture of their own caption, 0 to 1.
+    """R@1: the share of drawings that are closest, by squared error, to the picture of their own caption, 0 to 1.
 
     Args:
-        draw: What is measured.
-        seen: The pictures of training.
-        count: How many of them are drawn and searched; all where there are fewer.
-        seed: Chooses them.
+        draw: The generator under test.
+        seen: The training pictures.
+        count: Number of pictures that are drawn and searched; all if there are fewer.
+        seed: Seed of their choice.
     """
     chosen = np.random.default_rng(seed).permutation(len(seen.captions))[:count]
     captions = [seen.captions[number] for number in chosen]
     distances = squared_distances(draw(captions, [0] * len(captions)), seen.pictures[chosen])
-    # Two captions may name one picture.
+    # Two captions may belong to the same picture.
     return float(np.mean(distances.diagonal() <= distances.min(axis=1)))
 
 
 def squared_distances(ones: Pictures, others: Pictures) -> NDArray[np.float64]:
-    """From each of n pictures to each of m: float64[n, m]."""
+    """Distances from each of n pictures to each of m: float64[n, m]."""
     one, other = (pictures.reshape(len(pictures), -1).astype(np.float64) for pictures in (ones, others))
     return (one**2).sum(1)[:, None] - 2 * one @ other.T + (other**2).sum(1)

@@ -1,13 +1,14 @@
-"""Reads pictures of the drawn data set back into scenes: what the canonical picture nearest to each one shows.
+"""Recovers scenes from pictures of shapes: the scene whose canonical picture is closest.
 
-The search is exact and is told nothing: every arrangement of one to three objects, every background, and at every
-place every shape and colour, 9.5 million scenes in all. It is cheap, because objects do not overlap. A picture x that
-shows objects k of coverage a_k and colour c_k on a background b is b + sum_k a_k (c_k - b), so its squared distance is
+The search is exhaustive and uses no other information: every arrangement of one to three objects, every background,
+and at every place every shape and colour, 9.5 million scenes in all. It is cheap, because objects do not overlap. A
+scene with objects k of coverage a_k and colour c_k on a background b is the picture b + sum_k a_k (c_k - b), so its
+squared distance from a picture x is
 
     |x - b|^2 + sum_k ( |a_k|^2 |c_k - b|^2 - 2 (c_k - b) . sum_pixels a_k (x - b) )
 
-and the best shape and colour of each place can be chosen by itself, from sums of the picture under some 300 coverages.
-The bare background is one more candidate, so an object that is not half there is not seen.
+and the best shape and colour of each place can be chosen separately, from sums of the picture under some 300 coverages.
+The bare background is a candidate too, so a half-drawn object is not recognized.
 """
 
 import functools
@@ -41,7 +42,7 @@ Floats = NDArray[Any]
 THINGS = tuple(itertools.product(SHAPES, COLOURS_RGB))
 COLOURS = np.array(list(COLOURS_RGB.values()), np.float32)
 BACKGROUNDS = np.array(list(BACKGROUNDS_RGB.values()), np.float32)
-# One wording for each arrangement: its mirror image in words is the same picture.
+# One wording per arrangement: the converse wording describes the same picture.
 PAIR_RELATIONS = ("above", "to the left of")
 TRIPLE_RELATIONS = (
     ("above", "below"),
@@ -49,12 +50,12 @@ TRIPLE_RELATIONS = (
     *itertools.product(("above", "below"), ("to the left of", "to the right of")),
 )
 CLEAR = 2 / 3
-"""A colour is clear when it is at most this far from its name's, in units of the distance to the next name's."""
+"""A colour is unambiguous up to this distance from its named colour, relative to the distance to the next one."""
 BATCH = 128
 
 
 class Place(NamedTuple):
-    """Where an object can be: centre and radius in units of the picture's side."""
+    """A place of an object: centre and radius as shares of the picture's side."""
 
     x: float
     y: float
@@ -63,14 +64,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Arrangement:
-    """One way to lay out objects: their places, and the scene that it makes of things and a background."""
+    """An arrangement of objects: their places, and a function from things and a background to a scene."""
 
     places: tuple[Place, ...]
     scene: Callable[[Sequence[Thing], str], Scene]
 
 
 def arrangements() -> Iterator[Arrangement]:
-    """All that the data set draws: 27 of one object, 2 of two and 6 of three."""
+    """All arrangements of the dataset: 27 of one object, 2 of two and 6 of three."""
     for position, size in itertools.product(POSITIONS, RADII):
         yield arrangement(functools.partial(lay_single, position=position, size=size), 1)
     for relation in PAIR_RELATIONS:
@@ -86,42 +87,42 @@ def arrangement(scene: Callable[[Sequence[Thing], str], Scene], count: int) -> A
 
 
 def lay_single(things: Sequence[Thing], background: str, *, position: str, size: str) -> Scene:
-    """One thing."""
+    """The scene of one thing."""
     return single_scene(*things[0], position, size, background)
 
 
 def lay_pair(things: Sequence[Thing], background: str, *, relation: str) -> Scene:
-    """The first thing in a relation to the second."""
+    """The scene of a thing in a relation to another."""
     return pair_scene(things[0], relation, things[1], background)
 
 
 def lay_triple(things: Sequence[Thing], background: str, *, relation: str, third_relation: str) -> Scene:
-    """The first and the third thing in a relation to the second."""
+    """The scene of a first and a third thing, each in a relation to the second."""
     return triple_scene(things[0], relation, things[1], things[2], third_relation, background)
 
 
 ARRANGEMENTS = tuple(arrangements())
 PLACES = tuple(dict.fromkeys(place for each in ARRANGEMENTS for place in each.places))
-# The bare background, which has no places, is the last row.
+# The last row is the bare background, which has no places.
 MEMBERS = np.array([[place in each.places for place in PLACES] for each in ARRANGEMENTS] + [[False] * len(PLACES)])
 
 
 def read(pictures: Pictures) -> list[Scene | None]:
-    """What each picture shows.
+    """The scene of each picture.
 
     Args:
         pictures: uint8[n, s, s, 3], n at least 0.
 
     Returns:
-        For each picture the scene whose canonical picture is nearest (of two wordings of one picture, that with
-        `above` or `to the left of`); None where that is a bare background, or where a colour lies between two.
+        For each picture, the scene whose canonical picture is closest (of two wordings of the same picture, the one
+        with `above` or `to the left of`); None if that is a bare background, or if a colour is ambiguous.
     """
     starts = range(0, len(pictures), BATCH)
     return [scene for start in starts for scene in read_batch(pictures[start : start + BATCH])]
 
 
 def all_right(pictures: Pictures, scenes: Sequence[Scene]) -> NDArray[np.bool_]:
-    """Whether each picture shows all of its scene: the background, and every object where it should be.
+    """Whether each picture shows its whole scene: the background, and every object in its place.
 
     Args:
         pictures: uint8[n, s, s, 3].
@@ -131,7 +132,7 @@ def all_right(pictures: Pictures, scenes: Sequence[Scene]) -> NDArray[np.bool_]:
         bool[n].
 
     Raises:
-        ValueError: If a scene shows the weather, which is not judged.
+        ValueError: A scene shows the weather, which this judge does not support.
     """
     if any(scene.kind == "weather" for scene in scenes):
         raise ValueError("The weather is not judged: leave scenes of that kind out.")
@@ -139,7 +140,7 @@ def all_right(pictures: Pictures, scenes: Sequence[Scene]) -> NDArray[np.bool_]:
 
 
 def same(one: Scene | None, other: Scene) -> bool:
-    """Whether two scenes are one picture, however their relations are worded."""
+    """Whether two scenes are the same picture, regardless of how relations are worded."""
     return one is not None and shown(one) == shown(other)
 
 
@@ -149,16 +150,16 @@ def shown(scene: Scene) -> tuple[str, frozenset[Sprite]]:
 
 
 def centres(pictures: Pictures) -> Floats:
-    """Where the object of each picture lies, to a fraction of a pixel.
+    """The centre of the object in each picture, with subpixel precision.
 
-    The background is the median of the border. What differs from it by less than 16 grey levels (of at most 441, in
-    RGB) counts as background too.
+    The background is the median of the border. Pixels that differ from it by less than 16 grey levels (of at most 441,
+    in RGB) count as background too.
 
     Args:
         pictures: uint8[n, s, s, 3], of single objects.
 
     Returns:
-        float32[n, 2]: x and y in pixels from the top left corner; the middle of a picture that shows nothing.
+        float32[n, 2]: x and y in pixels from the top left corner; the middle if the picture shows nothing.
     """
     values = pictures.astype(np.float32)
     size = values.shape[1]
@@ -173,13 +174,13 @@ def centres(pictures: Pictures) -> Floats:
 
 @functools.cache
 def coverages(size: int) -> Floats:
-    """Every shape at every place: float32[size * size, places * shapes], 0..1."""
+    """The coverage of every shape at every place: float32[size * size, places * shapes], 0..1."""
     masks = [sprite_coverage(Sprite(shape, "red", *place), size) for place in PLACES for shape in SHAPES]
     return np.stack(masks).reshape(len(masks), -1).T.astype(np.float32)
 
 
 def read_batch(pictures: Pictures) -> list[Scene | None]:
-    """`read` for as many pictures as memory is meant to hold."""
+    """`read` for a batch of pictures."""
     count, size = pictures.shape[:2]
     values = pictures.astype(np.float32).reshape(count, size * size, 3).transpose(0, 2, 1)
     masks = coverages(size)
@@ -197,7 +198,7 @@ def read_batch(pictures: Pictures) -> list[Scene | None]:
 
 
 def object_errors(sums: Floats, areas: Floats, squares: Floats) -> Floats:
-    """What painting each mask in each colour adds to the squared distance from each bare background.
+    """The change of the squared distance from each bare background when each mask is painted in each colour.
 
     Args:
         sums: float32[n, masks, 3], the picture summed under each mask.
@@ -205,7 +206,7 @@ def object_errors(sums: Floats, areas: Floats, squares: Floats) -> Floats:
         squares: float32[masks], the sum of its squares.
 
     Returns:
-        float32[n, backgrounds, masks, colours]; negative where the object is at least half there.
+        float32[n, backgrounds, masks, colours]; negative if at least half of the object is visible.
     """
     steps = COLOURS[None] - BACKGROUNDS[:, None]
     projected = np.einsum("nmk,bck->nbmc", sums, steps, optimize=True)
@@ -214,7 +215,7 @@ def object_errors(sums: Floats, areas: Floats, squares: Floats) -> Floats:
 
 
 def scene_of(layout: int, background: int, errors: Floats, values: Floats) -> Scene | None:
-    """The scene of one picture from its arrangement and background, if there is an object and its colour is clear.
+    """The scene of one picture from its arrangement and background, if it has objects, and unambiguous colours.
 
     `errors` is float32[places, things], `values` the picture as float32[3, size * size].
     """
@@ -231,12 +232,12 @@ def scene_of(layout: int, background: int, errors: Floats, values: Floats) -> Sc
 
 
 def seen_colour(values: Floats, mask: Floats, background: Floats) -> Floats:
-    """The mean colour under a mask, where what differs from the background counts most: float32[3]."""
+    """The mean colour under a mask, weighted by the difference from the background: float32[3]."""
     weights = mask * ((values - background[:, None]) ** 2).sum(0)
     return values @ weights / weights.sum()
 
 
 def is_clear(colour: int, seen: Floats) -> bool:
-    """Whether a colour is of this name rather than between two."""
+    """Whether a colour is unambiguously the one with this name."""
     distances = np.linalg.norm(COLOURS - seen, axis=1)
     return bool(distances[colour] <= CLEAR * np.delete(distances, colour).min())

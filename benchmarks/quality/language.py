@@ -1,4 +1,4 @@
-"""How well the language model's core predicts the characters of a plain text, beside published character models.
+"""The language model's network on the characters of a plain text, for comparison with published character models.
 
     python -m benchmarks.quality.language --text tinyshakespeare.txt --minutes 10
 
@@ -30,12 +30,12 @@ TRAINING_SHARE = 0.9
 
 
 class Recipe(NamedTuple):
-    """What depends on the machine.
+    """Settings that depend on the machine.
 
     Attributes:
-        width: Of the LSTM.
-        dropout: Share of its outputs that training drops.
-        steps: In a minute of the budget. The one number to change for another machine.
+        width: Units of the LSTM.
+        dropout: Share of its outputs that are dropped in training.
+        steps: Steps per minute of the budget; the only number to change for another machine.
     """
 
     width: int
@@ -44,24 +44,24 @@ class Recipe(NamedTuple):
 
 
 CPU = Recipe(width=256, dropout=0.0, steps=480)
-"""Steps that one core with AVX-512 does in a minute, so that two idle ones need less than the budget."""
+"""Steps per minute of one core with AVX-512, so that two idle ones need less than the budget."""
 GPU = Recipe(width=512, dropout=0.5, steps=300)
 
 
 def measure(text: Path, effort: Effort) -> dict[str, float]:
-    """Train on the first nine tenths of a text and score the last, case, spaces and line ends kept.
+    """Train on the first nine tenths of a text and score the last one; case, spaces and line ends are kept.
 
     Args:
-        text: UTF-8.
-        effort: What it may spend; the same seed gives the same result on slower machines.
+        text: A UTF-8 file.
+        effort: The budget; the same seed gives the same result on slower machines.
 
     Returns:
-        `shakespeare_nats`: nats of every validation character, summed, divided by their number. The model reads the
-        validation text once, from its first character to its last, and carries its state all the way.
-        `training_minutes`: what the training took, compilation included.
+        `shakespeare_nats`: mean nats per validation character. The model reads the validation text once, from its first
+        character to its last, and keeps its state throughout.
+        `training_minutes`: duration of the training, including compilation.
 
     Raises:
-        ValueError: If the text is too short to train on.
+        ValueError: The text is too short for training.
     """
     training, validation = split(text.read_bytes().decode("utf-8"))
     keras.utils.set_random_seed(effort.seed)
@@ -77,7 +77,7 @@ def split(text: str) -> tuple[str, str]:
     """The first nine tenths and the rest.
 
     Raises:
-        ValueError: If the first part is shorter than one window of every stream.
+        ValueError: The first part is shorter than one window of every stream.
     """
     at = int(len(text) * TRAINING_SHARE)
     if at < STREAMS * WINDOW:
@@ -87,7 +87,7 @@ def split(text: str) -> tuple[str, str]:
 
 
 def train(model: LanguageModel, ids: NDArray[np.int64], recipe: Recipe, effort: Effort) -> None:
-    """Train on one row of ids, int64[n]."""
+    """A language model, trained on a row of ids, int64[n]."""
     steps = effort.steps(recipe.steps)
     training = TextTraining(model, streams=STREAMS, dropout=recipe.dropout)
     optimizer = keras.optimizers.Adam(Cosine(LEARNING_RATE, steps, floor=0.02), beta_2=0.99, clipnorm=1.0)
@@ -97,9 +97,9 @@ def train(model: LanguageModel, ids: NDArray[np.int64], recipe: Recipe, effort: 
 
 
 def windows(ids: NDArray[np.int64]) -> Batches:
-    """Batches of `ids`, int64[streams, window + 1]: a row goes on where the row of the batch before it ended.
+    """Batches of `ids`, int64[streams, window + 1]; each row continues the same row of the previous batch.
 
-    The text is a ring, and the streams begin at even distances on it.
+    The text is treated as a ring, on which the streams begin at equal distances.
     """
     ring = tf.constant(np.concatenate([ids, ids[: WINDOW + 1]]))
     starts = tf.range(STREAMS, dtype=tf.int64) * (len(ids) // STREAMS)
@@ -112,7 +112,7 @@ def windows(ids: NDArray[np.int64]) -> Batches:
 
 
 def nats_per_character(model: LanguageModel, text: str) -> float:
-    """Nats per character of an exact model, the text's end not counted."""
+    """Nats per character of an exact model, without the end of the text."""
     ids = model.tokenizer.tokenize_whole(tf.constant([text])).numpy()
     return float(model.nats(ids[:, :-1])[0]) / len(text)
 

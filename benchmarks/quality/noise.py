@@ -1,7 +1,7 @@
-"""Whether noise decides what a caption leaves open, and nothing else.
+"""Measures of whether the noise determines what a caption leaves open, and nothing else.
 
-Every measure is given `draw`, which draws one picture for each caption and seed, and single scenes to ask for. Readings
-are those of the judge: a drawing that shows something else than the caption says is no evidence about noise.
+Every measure takes `draw`, which draws a picture for each caption and seed, and scenes of single objects. The judge
+reads the drawings; those that do not match their caption are no evidence about the noise and do not count.
 """
 
 from collections import Counter
@@ -15,17 +15,17 @@ from tfx_pipeline.datasets.shapes import JITTER, Scene
 
 
 def seed_spread_ratio(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 32) -> float:
-    """How far an object's centre moves from seed to seed, in units of how far it moves in the data.
+    """The variation of an object's centre over seeds, relative to that in the data.
 
     Args:
-        draw: What is measured.
-        scenes: Single objects; each is asked for by a caption that names everything.
-        seeds: Drawings of each scene, at least 2.
+        draw: The generator under test.
+        scenes: Scenes of single objects; each is requested with a complete caption.
+        seeds: Number of drawings per scene, at least 2.
 
     Returns:
-        The root mean square over scenes and both axes of the centre's standard deviation over the drawings that are
-        right, divided by the data's own, `JITTER` / sqrt(3) of the side: 1 is as the data, 0 is always the same place,
-        and also the answer where fewer than two drawings of every scene are right.
+        The standard deviation of the centre over correct drawings, as the root mean square over scenes and both axes,
+        divided by that of the data, `JITTER` / sqrt(3) of the side. 1 is the variation of the data; 0 is always the
+        same place, or no scene has two correct drawings.
     """
     variances = []
     for number, scene in enumerate(scenes):
@@ -37,12 +37,12 @@ def seed_spread_ratio(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 32) -
 
 
 def open_colours(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 64) -> float:
-    """How many of the eight colours are drawn where the caption names none: the mean over the scenes, 0 to 8.
+    """The number of the eight colours that are drawn if the caption names none: the mean over scenes, 0 to 8.
 
     Args:
-        draw: What is measured.
-        scenes: Single objects, whose colours are not told.
-        seeds: Drawings of each scene.
+        draw: The generator under test.
+        scenes: Scenes of single objects, whose colours the captions leave open.
+        seeds: Number of drawings per scene.
     """
     counts = []
     for number, scene in enumerate(scenes):
@@ -55,12 +55,12 @@ def open_colours(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 64) -> flo
 
 
 def seed_agreement(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 16) -> float:
-    """How far seeds agree on what the caption does name, all of it: the share that shows what most seeds show, 0 to 1.
+    """The agreement of seeds for complete captions: the share of drawings that show what most of them show, 0 to 1.
 
     Args:
-        draw: What is measured.
+        draw: The generator under test.
         scenes: Scenes of objects.
-        seeds: Drawings of each scene.
+        seeds: Number of drawings per scene.
     """
     shares = []
     for number, scene in enumerate(scenes):
@@ -71,6 +71,6 @@ def seed_agreement(draw: Draw, scenes: Sequence[Scene], *, seeds: int = 16) -> f
 
 
 def drawn(draw: Draw, scene: Scene, seeds: int, *, language: int, left_open: str | None = None) -> Pictures:
-    """One scene under the seeds 0, 1, 2, ..., by one caption; language 0 is English and 1 is Chinese."""
+    """Drawings of one scene's caption with the seeds 0, 1, 2, ...; language 0 is English, 1 is Chinese."""
     caption = phrases.captions(scene.attributes, np.random.default_rng(0), left_open=left_open)[language]
     return draw([caption] * seeds, list(range(seeds)))

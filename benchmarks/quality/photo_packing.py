@@ -1,9 +1,9 @@
-"""What goes to a machine with a GPU to train the network for photographs, and what comes back from it.
+"""Packs data for training the network `photo` on another machine, and reads the weights back.
 
     python -m benchmarks.quality.photo_packing DATA FOLDER
 
-DATA is a folder of photographs of 32x32 pixels whose captions are their classes. FOLDER gets the pack that
-`photo_program.py` trains on, and the language model that read the captions.
+DATA is a folder of photographs of 32x32 pixels whose captions are their classes. FOLDER receives the pack that
+`photo_program.py` trains on, and the language model that encoded the captions.
 """
 
 import json
@@ -33,19 +33,19 @@ from tfx_pipeline.datasets.folder import read_folder
 
 PACK, READER = "pack.npz", "language_model.keras"
 CONFIG = LearningConfig.model_validate(PHOTO.gpu)
-"""Of which the number of steps is not read: the clock of `photo_program.py` decides."""
+"""The number of steps in it is not used, because `photo_program.py` trains for a given time."""
 
 
 def pack(data: Path, folder: Path, config: LearningConfig = CONFIG) -> None:
-    """Train a language model on the captions, and write all that the training of the generator needs.
+    """Train a language model on the captions, and write everything that the training of the generator needs.
 
     Args:
-        data: Folder of photographs whose captions are classes, in files of the size of training.
-        folder: To write to.
-        config: Its `data`, `language` and `drawing` are read.
+        data: Folder of photographs at the size of training, whose captions are classes.
+        folder: The folder to write to.
+        config: Settings, of which `data`, `language` and `drawing` are used.
 
     Raises:
-        DataSetError: If the folder cannot be read or its captions are not classes.
+        DataSetError: The folder cannot be read, or its captions are not classes.
     """
     size, settings = config.data.picture_size, config.drawing.photo
     seen, _ = read_labelled(data, size=size)
@@ -76,7 +76,7 @@ def pack(data: Path, folder: Path, config: LearningConfig = CONFIG) -> None:
 
 
 def learn_to_read(pictures: np.ndarray, captions: Sequence[str], config: LearningConfig) -> LanguageModel:
-    """A language model that has read the captions of pictures, uint8[n, s, s, 3]."""
+    """A language model, trained on captions and their pictures, uint8[n, s, s, 3]."""
     keras.utils.set_random_seed(config.seed)
     arrays, vocabulary = captioned(pictures, [(caption,) for caption in captions], config)
     with tempfile.TemporaryDirectory() as kept:
@@ -85,11 +85,11 @@ def learn_to_read(pictures: np.ndarray, captions: Sequence[str], config: Learnin
 
 
 def unpack(folder: Path, config: LearningConfig = CONFIG) -> PhotoGenerator:
-    """The generator whose weights came back, beside the language model that it was packed with.
+    """The trained generator, with the language model of its pack.
 
     Args:
-        folder: Of `pack`, with the weights that `photo_program.py` wrote.
-        config: What was packed.
+        folder: The folder of `pack`, with the weights that `photo_program.py` wrote.
+        config: The settings of the pack.
     """
     language_model = load_model(folder / READER)
     assert isinstance(language_model, LanguageModel)

@@ -1,10 +1,10 @@
-"""Trains the network for photographs on a machine with JAX, Keras and Pillow, and no TensorFlow.
+"""Trains the network `photo` on a machine with JAX, Keras and Pillow, but without TensorFlow.
 
     KERAS_BACKEND=jax python -m benchmarks.quality.photo_program PACK OUT --seconds S
 
-PACK is what `photo_packing.py` wrote. OUT gets the averaged weights of the generator in half precision, a grid of
-drawings, the losses and the figures. The clock decides how many steps are taken; it counts everything, from the imports
-to the files.
+PACK was written by `photo_packing.py`. OUT receives the averaged weights of the generator in half precision, a grid of
+drawings, the losses and the figures. The training takes as many steps as fit into the time, which includes everything
+from the imports to writing the files.
 """
 
 import argparse
@@ -33,20 +33,20 @@ from models.tensors import Tensor, to_uint8  # noqa: E402
 
 WEIGHTS, SAMPLES, LOSSES, FIGURES = "weights.npz", "samples.png", "losses.jsonl", "figures.json"
 FINISHING = 10.0
-"""Seconds that are kept for what follows the last step."""
+"""Seconds reserved for the work after the last step."""
 LOOK = 50
-"""Steps between two looks at the clock and the losses."""
+"""Steps between two checks of the clock and the losses."""
 COLUMNS = 16
 
 
 class Pack(NamedTuple):
-    """What a training needs.
+    """The data and settings of a training.
 
     Attributes:
         image: uint8[n, s, s, 3].
-        label: int32[n], which caption a picture has.
+        label: int32[n], the index of a picture's caption.
         embeddings: float32[captions, d].
-        settings: Of the language model's slots, the networks and the training.
+        settings: Settings of the language model's slots, the networks and the training.
     """
 
     image: NDArray[np.uint8]
@@ -56,7 +56,7 @@ class Pack(NamedTuple):
 
 
 class Reader(keras.layers.Layer):
-    """Stands in for the language model: a network needs to know how captions are embedded, and no more."""
+    """Replaces the language model: a network needs only the shape of the embedding."""
 
     def __init__(self, slots: int, embedding_size: int) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Reader(keras.layers.Layer):
 
 
 class TimedTraining(PhotoTraining):
-    """A training that is told how far it is, since the clock knows and the number of steps does not."""
+    """A training whose progress is set from outside, because it depends on the time and not on the number of steps."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, steps=1, **kwargs)
@@ -73,7 +73,7 @@ class TimedTraining(PhotoTraining):
 
     @property
     def progress(self) -> Tensor:
-        """How much of the training is done, 0..1."""
+        """The finished share of the training, 0..1."""
         return keras.ops.convert_to_tensor(self.share)
 
 
@@ -88,12 +88,12 @@ def read_pack(file: Path) -> Pack:
 
 
 def decoded(encoded: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An encoded picture, uint8[s, s, 3]."""
+    """Decode a picture, uint8[s, s, 3]."""
     return np.asarray(Image.open(io.BytesIO(encoded.tobytes())).convert("RGB"))
 
 
 def new_training(pack: Pack, *, dtype: str) -> TimedTraining:
-    """The networks and optimizers that the settings describe."""
+    """The networks and optimizers for the settings."""
     settings, size = pack.settings, pack.image.shape[1]
     keras.utils.set_random_seed(settings["seed"])
     generator = PhotoNetwork(
@@ -115,11 +115,11 @@ def new_training(pack: Pack, *, dtype: str) -> TimedTraining:
 
 
 class Run:
-    """A training on the way: the values of its variables, on the device.
+    """A training in progress, with the values of its variables on the device.
 
     Args:
-        training: What is trained.
-        pack: What it is trained on.
+        training: The training.
+        pack: Its data.
     """
 
     def __init__(self, training: TimedTraining, pack: Pack) -> None:
@@ -142,23 +142,23 @@ class Run:
         self.arrays = tuple(jax.device_put(each) for each in (pack.image, pack.label, pack.embeddings))
 
     def traced(self, state: tuple[Values, ...], arrays: tuple[jax.Array, ...], rows: jax.Array) -> Any:
-        """A step, from the values before it and the rows of its batch to the losses and the values after it."""
+        """A step: from the values and the rows of a batch to the losses and the new values."""
         image, label, embeddings = arrays
         return self.training.train_step(state, {"image": image[rows], "embedding": embeddings[label[rows]]})
 
     def compile(self, batch_size: int) -> float:
-        """Compile the step; returns how many floating-point operations it has, as XLA counts them."""
+        """Compile the step; returns its number of floating-point operations as counted by XLA."""
         lowered = jax.jit(self.traced, donate_argnums=0).lower(self.state, self.arrays, np.zeros(batch_size, np.int32))
         self.step = lowered.compile()
         return float((self.step.cost_analysis() or {}).get("flops", 0.0))
 
     def take(self, rows: NDArray[np.int32]) -> dict[str, jax.Array]:
-        """Take a step on rows, and return its losses without waiting for them."""
+        """Take a step on some rows, and return its losses without waiting for them."""
         losses, self.state = self.step(self.state, self.arrays, rows)
         return dict(losses)
 
     def tell(self, progress: float) -> None:
-        """Set how far the training is, and the learning rates with it."""
+        """Set the progress of the training, and the learning rates accordingly."""
         rate = self.peak * float(falling(progress))
         self.put(self.training.share, progress)
         for optimizer in (self.training.optimizer, self.training.critic_optimizer):
@@ -170,7 +170,7 @@ class Run:
         self.state[group][place] = jax.numpy.asarray(value, variable.dtype)
 
     def finish(self) -> PhotoNetwork:
-        """Give the variables their values, and the generator the average of its weights."""
+        """Assign the values to the variables, and to the generator the averages of its weights."""
         for group, state in zip(self.groups, self.state, strict=True):
             for variable, value in zip(group, state, strict=True):
                 variable.assign(value)
@@ -180,7 +180,7 @@ class Run:
 
 
 def rows_of(total: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int32]]:
-    """The rows of each batch: all of them in a new order, again and again."""
+    """The rows of each batch; every epoch has a new order."""
     random = np.random.default_rng(seed)
     while True:
         order = random.permutation(total).astype(np.int32)
@@ -188,20 +188,20 @@ def rows_of(total: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int32
 
 
 def train(pack: Pack, out: Path, *, seconds: float, dtype: str) -> dict[str, Any]:
-    """Train until the time is over, and write what was learned.
+    """Train until the time is over, and write the results.
 
     Args:
-        pack: What to train on.
-        out: Folder to write to.
-        seconds: Most seconds since `STARTED`.
-        dtype: Keras' policy for the convolutions.
+        pack: The data and settings.
+        out: The folder to write to.
+        seconds: Maximum duration in seconds since `STARTED`.
+        dtype: Keras' dtype policy for the convolutions.
 
     Returns:
-        `device`, `steps`, `pictures` that were drawn for the generator's updates, `seconds` in all, `compile_s`,
-        `steps_per_s` without compilation, `flops_per_step` as XLA counts them, and the last losses by name.
+        `device`; `steps`; `pictures`, the number drawn for updates of the generator; `seconds` in total; `compile_s`;
+        `steps_per_s` without compilation; `flops_per_step` as counted by XLA; and the last losses by name.
     """
     batch_size = pack.settings["batch_size"]
-    # Operation by operation, which the CPU compiles sooner.
+    # One operation at a time, which compiles faster on the CPU.
     with jax.default_device(jax.devices("cpu")[0]):
         training = new_training(pack, dtype=dtype)
     run = Run(training, pack)
@@ -239,24 +239,24 @@ def train(pack: Pack, out: Path, *, seconds: float, dtype: str) -> dict[str, Any
 
 
 def own_weights(generator: PhotoNetwork) -> list[keras.Variable]:
-    """The weights of a generator without those of its language model."""
+    """The weights of a generator, without those of its language model."""
     others = {id(each) for each in generator.language_model.weights}
     return [each for each in generator.weights if id(each) not in others]
 
 
 def save(generator: PhotoNetwork, out: Path) -> None:
-    """Write the weights in half precision; the statistics of embeddings, which may be small, in full."""
+    """Write the weights in half precision, except for the statistics of embeddings, which may be small."""
     weights = [keras.ops.convert_to_numpy(each) for each in own_weights(generator)]
     np.savez(out / WEIGHTS, *(each.astype("float16") if each.ndim > 1 else each for each in weights))
 
 
 def write_samples(generator: PhotoNetwork, pack: Pack, file: Path) -> None:
-    """Draw each caption in a row of its own, on the noise of seed 0."""
+    """Draw each caption in a row of its own, with noise of seed 0."""
     count = len(pack.embeddings)
     noise = np.random.default_rng(0).standard_normal((COLUMNS, generator.noise_size)).astype("float32")
     inputs = [jax.numpy.tile(noise, [count, 1]), jax.numpy.repeat(pack.embeddings, COLUMNS, axis=0)]
     groups = generator.trainable_variables, generator.non_trainable_variables
-    # As arguments: XLA would fold constants for longer than it draws.
+    # As arguments, because folding constants would take XLA longer than drawing.
     weights = [[each.value for each in group] for group in groups]
     drawn = np.asarray(jax.jit(lambda weights: to_uint8(generator.stateless_call(*weights, inputs)[0]))(weights))
     rows = drawn.reshape(count, COLUMNS, *drawn.shape[1:])

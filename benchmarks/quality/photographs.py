@@ -15,13 +15,13 @@ def read_photographs(folder: Path) -> list[Pixels]:
     """All pictures of a folder, in the order of their names.
 
     Args:
-        folder: BMP, JPEG and PNG files, colour or grey; other files are left alone.
+        folder: A folder of BMP, JPEG and PNG files, colour or grey; other files are ignored.
 
     Returns:
         uint8 RGB arrays, (h, w, 3) each.
 
     Raises:
-        FileNotFoundError: If the folder holds no picture.
+        FileNotFoundError: The folder contains no picture.
     """
     files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
@@ -30,5 +30,5 @@ def read_photographs(folder: Path) -> list[Pixels]:
 
 
 def read_photograph(file: Path) -> Pixels:
-    """uint8 RGB, (h, w, 3)."""
+    """Read a picture as uint8 RGB, (h, w, 3)."""
     return np.asarray(open_picture(file.read_bytes()))

@@ -1,4 +1,4 @@
-"""Files of pictures into memory, at one size."""
+"""Reading picture files at one size."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from tfx_pipeline.datasets.folder import open_picture
 
 
 def load_pictures(files: Sequence[Path], size: int) -> Pictures:
-    """Read pictures, cut their middle squares out and scale these: uint8[n, size, size, 3].
+    """Read pictures, crop their central squares and scale these: uint8[n, size, size, 3].
 
-    Transparency is laid on white.
+    Transparent pixels are composited on white.
 
     Args:
-        files: Pictures that `read_folder` has found fit.
+        files: Pictures that `read_folder` has accepted.
         size: Side in pixels.
     """
     pictures = np.empty((len(files), size, size, 3), np.uint8)
@@ -26,7 +26,7 @@ def load_pictures(files: Sequence[Path], size: int) -> Pictures:
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
-    """The middle square of an RGB picture."""
+    """The central square of an RGB picture."""
     if picture.size == (size, size):
         return picture
     return ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)

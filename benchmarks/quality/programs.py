@@ -1,8 +1,8 @@
-"""A phase of training as a program for a machine that has JAX and no TensorFlow.
+"""A phase of training as a program for a machine with JAX but without TensorFlow.
 
-TensorFlow compiles one step, the reading of its batch included, into StableHLO. `run_programs.py`, which needs JAX and
-NumPy alone, takes as many steps as the phase has, and what it leaves is read back into the Keras model here. So the
-networks, the losses and the optimizers stand in one place, and the same steps are taken everywhere.
+TensorFlow compiles one step, including the batching, to StableHLO. `run_programs.py`, which needs only JAX and NumPy,
+takes all steps of the phase, and the resulting variables are read back into the Keras model. The networks, losses and
+optimizers are therefore implemented once, and every machine takes the same steps.
 """
 
 import json
@@ -22,17 +22,17 @@ DTYPES |= {"i64": "int64"}
 
 
 class ElsewhereError(Exception):
-    """A phase waits for a machine that takes its steps; the message says where its program lies and what to do."""
+    """A phase must be trained on another machine; the message says where its program is and what to do."""
 
 
 class Step(NamedTuple):
-    """A training step, traced.
+    """A traced training step.
 
     Attributes:
-        function: From a batch's number and rows to the losses and the new values of the variables; XLA compiles it.
-        captured: What it reads beside, in the order of the compiled code.
-        variables: What it reads and changes, in an order that the model alone decides.
-        losses: Their names, in their order.
+        function: From a batch's number and rows to the losses and the new values of the variables; compiled by XLA.
+        captured: Its further inputs, in the order of the compiled code.
+        variables: The variables that it reads and changes, in an order that depends only on the model.
+        losses: The names of the losses, in order.
     """
 
     function: Any
@@ -42,17 +42,17 @@ class Step(NamedTuple):
 
 
 def fit_elsewhere(model: keras.Model, batches: Batches, *, folder: Path, label: str, steps: int, **_: Any) -> None:
-    """Train a compiled model elsewhere: what `fit` does, in two calls.
+    """Train a compiled model on another machine: the counterpart of `fit`, in two calls.
 
     Args:
-        model: Compiled.
-        batches: What it is trained on.
-        folder: Of the programs, one folder a phase.
-        label: Names the phase.
-        steps: Steps in all.
+        model: The compiled model.
+        batches: Its training data.
+        folder: The folder of programs, with a subfolder for each phase.
+        label: The name of the phase.
+        steps: Total number of steps.
 
     Raises:
-        ElsewhereError: If the phase is not through yet; its program has been written.
+        ElsewhereError: The phase is not finished yet; its program has been written.
     """
     program = folder / label
     step = traced(model, batches)
@@ -75,7 +75,7 @@ def traced(model: keras.Model, batches: Batches) -> Step:
         names[:] = sorted(losses)
         return [losses[name] for name in names]
 
-    # The first trace finds the variables, which the second one gives back.
+    # The first trace finds the variables, which the second one returns.
     first = tf.function(step, autograph=False).get_concrete_function(*example(batches))
     known = {id(variable.handle): variable for variable in first.variables}
     variables = [known[id(tensor)] for tensor in first.captured_inputs if id(tensor) in known]
@@ -88,15 +88,15 @@ def traced(model: keras.Model, batches: Batches) -> Step:
 
 
 def example(batches: Batches) -> tuple[tf.Tensor, tf.Tensor]:
-    """A batch's number and rows."""
+    """The specification of a batch's number and rows."""
     return tf.zeros([], tf.int64), tf.zeros([batches.batch_size], tf.int64)
 
 
 def write_program(step: Step, batches: Batches, folder: Path, *, steps: int) -> None:
-    """Write a phase: the code of its step, the variables to begin with, the arrays that batches are picked from."""
+    """Write a phase: the code of its step, the initial variables, and the arrays from which batches are gathered."""
     folder.mkdir(parents=True, exist_ok=True)
     compiled = step.function.experimental_get_compiler_ir(*example(batches))
-    # A copy of another dialect, which only XLA for CPUs takes.
+    # A copy in another dialect, which only XLA for CPUs supports.
     code = re.sub(
         r"mhlo\.copy (%\w+) : (tensor<[^>]*>)", r"stablehlo.reshape \1 : (\2) -> \2", compiled(stage="stablehlo")
     )
@@ -122,20 +122,20 @@ def write_program(step: Step, batches: Batches, folder: Path, *, steps: int) -> 
 
 
 def signature(code: str) -> tuple[list[Any], list[Any]]:
-    """Shapes and dtypes of what a module in StableHLO takes and gives, `[[2, 3], "float32"]` each."""
+    """Shapes and dtypes of the inputs and outputs of a StableHLO module, `[[2, 3], "float32"]` each."""
     match = re.search(r"func\.func @main\((.*?)\) -> \(?(.*?)\)? \{\n", code)
     assert match is not None, "a module has a main function"
     return typed(match[1]), typed(match[2])
 
 
 def typed(types: str) -> list[Any]:
-    """`tensor<2x3xf32>`, as often as it occurs, as shapes and dtypes."""
+    """The shape and dtype of every `tensor<2x3xf32>` in a text."""
     parts = [text.split("x") for text in re.findall(r"tensor<([^>]*)>", types)]
     return [[[int(side) for side in sides], DTYPES[dtype]] for *sides, dtype in parts]
 
 
 def take_trained(step: Step, model: keras.Model, folder: Path) -> None:
-    """Give a model the variables that a program left, as at the end of Keras' fit."""
+    """Assign a program's final variables to a model, as at the end of Keras' fit."""
     with np.load(folder / TRAINED) as trained:
         for number, variable in enumerate(step.variables):
             variable.assign(trained[f"arr_{number}"])

@@ -1,7 +1,7 @@
-"""Whether the language model continues a partial prompt to a caption of the default data.
+"""How often the language model continues a partial prompt to a caption of the default data.
 
-A continuation begins with its prompt. So it keeps every attribute that the prompt named exactly if the whole is a
-sentence that the grammar writes for some scene: then the prompt's words are the words of that scene.
+A continuation begins with its prompt. If the result is a sentence of the grammar for some scene, the prompt's words
+describe that scene, so every attribute that the prompt names is kept.
 """
 
 import functools
@@ -35,20 +35,20 @@ WORDS: Mapping[str, Mapping[str, Any]] = {
     "weather": shapes.SKIES_RGB,
     "land": shapes.LANDS_RGB,
 }
-"""The values that each attribute can have."""
+"""The possible values of each attribute."""
 SAMPLES = 200
-"""Scenes of each kind whose captions are taken apart: many times the number that shows every phrasing."""
+"""Number of scenes of each kind whose captions are parsed: many times as many as are needed for every phrasing."""
 NATURAL = ("a red circle", "a large yellow star", "it is", "a", "一个蓝色的", "今天的天气很好", "黑色背景上", "下")
-"""Beginnings that a person would write."""
+"""Prompts as a person would begin them."""
 
 
 class Sentence(NamedTuple):
-    """One way to say a kind of scene.
+    """One phrasing for a kind of scene.
 
     Attributes:
-        pattern: Of the captions, with a group for each attribute, named by its path with `__` between.
-        example: Attributes of a scene that has such a caption.
-        left_open: The attribute that it does not name, if any, as in `shapes.OPEN`.
+        pattern: A pattern of the captions, with a group for each attribute, named by its path with `__` in between.
+        example: Attributes of a scene with such a caption.
+        left_open: The attribute that it leaves open, if any, as in `shapes.OPEN`.
     """
 
     pattern: re.Pattern[str]
@@ -62,10 +62,10 @@ def attributes_kept(
     """The share of partial prompts, 0..1, that the model continues to a sentence of the grammar.
 
     Args:
-        model: Trained on the captions of the default data.
-        count: Prompts, at least 1; see `partial_prompts`.
-        seed: Of the prompts and of the continuations.
-        temperature: Of the continuations.
+        model: A language model, trained on the captions of the default data.
+        count: Number of prompts, at least 1; see `partial_prompts`.
+        seed: Seed of the prompts and the continuations.
+        temperature: Sampling temperature of the continuations.
     """
     prompts = partial_prompts(count, seed=seed)
     texts = model.generate(prompts, seed=range(seed, seed + count), temperature=temperature)
@@ -73,24 +73,24 @@ def attributes_kept(
 
 
 def partial_prompts(count: int, *, seed: int) -> list[str]:
-    """What a person might begin with, then captions of random scenes, withheld or not, each cut at a random place.
+    """Prompts as a person would begin them, then captions of random scenes, withheld or not, truncated at random.
 
-    Half are English, cut between words, and half Chinese, cut between characters; something always stays and something
-    always goes.
+    Half are English, truncated between words, and half Chinese, truncated between characters. None is empty, and none
+    is a whole caption.
     """
     scenes = shapes.random_scenes(count, seed=seed)
     return [*NATURAL, *(beginning(scene, rng) for scene, rng in scenes)][:count]
 
 
 def beginning(scene: shapes.Scene, rng: np.random.Generator) -> str:
-    """One of the scene's two captions, cut."""
+    """One of the scene's two captions, truncated."""
     caption = shapes.record(scene, "", rng)[str(rng.choice(["text", "text_zh"]))]
     parts = re.findall(" ?[!-~]+|.", caption)
     return "".join(parts[: rng.integers(1, len(parts))])
 
 
 def parse(caption: str) -> Attributes | None:
-    """What a caption says, as `shapes.Scene.attributes` without what it leaves open; None if no scene has it."""
+    """The attributes in a caption, as in `shapes.Scene.attributes` without the open ones; None if no scene has it."""
     for sentence in sentences():
         if match := sentence.pattern.fullmatch(caption):
             named = {path: meaning(path, word) for path, word in match.groupdict().items()}
@@ -102,7 +102,7 @@ def parse(caption: str) -> Attributes | None:
 
 
 def writes(caption: str, attributes: Attributes, left_open: str | None) -> bool:
-    """Whether a scene can have these attributes, and the grammar this caption for them."""
+    """Whether a scene can have these attributes, and the grammar writes this caption for them."""
     kind: str = attributes["kind"]
     parts = {name: tuple(part.values()) if isinstance(part, dict) else part for name, part in attributes.items()}
     del parts["kind"]
@@ -115,7 +115,7 @@ def writes(caption: str, attributes: Attributes, left_open: str | None) -> bool:
 
 @functools.cache
 def sentences() -> list[Sentence]:
-    """Every way to say a scene, found by taking captions apart: it follows the grammar where that changes."""
+    """All phrasings, derived from generated captions, so that they follow changes of the grammar."""
     by_pattern: dict[str, Sentence] = {}
     for scene, left_open in examples():
         spoken = phrases.PHRASINGS[scene.kind](scene.attributes, left_open)
@@ -127,7 +127,7 @@ def sentences() -> list[Sentence]:
 
 
 def examples() -> Iterator[tuple[shapes.Scene, str | None]]:
-    """Scenes of every kind in which no word occurs twice, with each attribute that may be left open."""
+    """Scenes of every kind in which no word occurs twice, each with every attribute that may be left open."""
     for kind, names in shapes.OPEN.items():
         for scene, _ in shapes.random_scenes(SAMPLES, seed=0, shares={kind: 1}):
             if len(set(flat(scene.attributes).values())) == len(flat(scene.attributes)):
@@ -135,7 +135,7 @@ def examples() -> Iterator[tuple[shapes.Scene, str | None]]:
 
 
 def pattern_of(caption: str, attributes: Attributes, say: Say) -> str:
-    """The caption as a pattern, with a group in the place of each attribute's word."""
+    """The caption as a pattern, with a group for each attribute's word."""
     paths = {say(value): path for path, value in flat(attributes).items() if path != "kind"}
     between, *rest = re.split(f"({alternatives(paths)})", caption)
     pattern = as_pattern(between)
@@ -147,32 +147,32 @@ def pattern_of(caption: str, attributes: Attributes, say: Say) -> str:
 
 
 def as_pattern(words: str) -> str:
-    """Words that are not an attribute's; an article that one follows may be either."""
+    """A pattern for words outside attributes; an article before an attribute may be `a` or `an`."""
     return re.sub(r"\ban?\\ $", r"an?\\ ", re.escape(words))
 
 
 def alternatives(words: Any) -> str:
-    """A pattern for any of the words, the longest first."""
+    """A pattern that matches any of the words, the longest first."""
     return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
 def meaning(path: str, word: str) -> str:
-    """The value that a word of either language has for an attribute."""
+    """The value of an attribute that a word of either language means."""
     return next(value for value in values(path) if word in (in_english(value), in_chinese(value)))
 
 
 def values(path: str) -> Mapping[str, Any]:
-    """The values that an attribute can have."""
+    """The possible values of an attribute."""
     return WORDS[path.split("__")[-1]]
 
 
 def in_english(value: str) -> str:
-    """What English captions call a value."""
+    """The words for a value in English captions."""
     return phrases.LANDS_ENGLISH.get(value, value)
 
 
 def in_chinese(value: str) -> str:
-    """What Chinese captions call a value."""
+    """The words for a value in Chinese captions."""
     return phrases.CHINESE.get(value, value)
 
 

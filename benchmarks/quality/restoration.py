@@ -1,4 +1,4 @@
-"""Trains a restorer on photographs, and measures it beside the published figures.
+"""Trains a restorer on photographs, and compares it with published figures.
 
     python -m benchmarks.quality.restoration --photos DIR --minutes 10
 
@@ -38,12 +38,12 @@ HOLES, SCRATCHES = 12, 12
 
 
 class Recipe(NamedTuple):
-    """What depends on the machine.
+    """Settings that depend on the machine.
 
     Attributes:
-        shape: Of the restorer.
-        batch: Patches a step.
-        phases: The peak of the learning rate and the steps in a minute of the budget, one after the other.
+        shape: The shape of the restorer.
+        batch: Patches per step.
+        phases: For each phase, the peak of the learning rate and the steps per minute of the budget.
     """
 
     shape: dict[str, Any]
@@ -52,27 +52,29 @@ class Recipe(NamedTuple):
 
 
 CPU = Recipe({"widths": (64, 128), "depth": 2, "half_depth": 1}, batch=16, phases=((3e-3, 530),))
-"""So many steps that ten minutes' worth takes at most ten minutes on two idle CPU cores."""
+"""Numbers of steps such that ten minutes of the budget take at most ten minutes on two idle CPU cores."""
 GPU = Recipe({"widths": (96, 192), "depth": 5, "half_depth": 3}, batch=32, phases=((3e-3, 1400), (6e-4, 1000)))
 
 
 def measure(photos: Path, effort: Effort) -> dict[str, float]:
-    """Train on `train`, and score on `Set12` and `Set5`.
+    """Train on `train`, and evaluate on `Set12` and `Set5`.
 
     Args:
-        photos: Folder of the three.
-        effort: What it may spend; its seed is that of the weights, the patches, their damage, and the noise and the
-            holes of the test.
+        photos: The folder of the three.
+        effort: The budget; its seed determines the weights, the patches, their damage, and the noise and holes of the
+            test.
 
     Returns:
-        `set12_sigma25_psnr`, dB at a known noise level of 25 grey levels, the noise neither clipped nor rounded;
-        `set5_x2_psnr`, dB of the luma, two pixels of border left out;
-        `inpaint_gain_db`, dB in the holes above OpenCV's Telea, over both sets;
-        `training_minutes`, as the clock had it.
+        The figures by name:
+
+        - `set12_sigma25_psnr`: PSNR in dB at a known noise of 25 grey levels, neither clipped nor rounded.
+        - `set5_x2_psnr`: PSNR in dB of the luma, without a border of two pixels.
+        - `inpaint_gain_db`: PSNR in dB inside the holes minus that of OpenCV's Telea, over both sets.
+        - `training_minutes`.
 
     Raises:
-        FileNotFoundError: If one of the folders holds no picture.
-        ImportError: If OpenCV is not installed.
+        FileNotFoundError: One of the folders contains no picture.
+        ImportError: OpenCV is not installed.
     """
     training, set12, set5 = (read_photographs(photos / name) for name in ("train", "Set12", "Set5"))
     restorer, minutes_spent = effort.timed(lambda: train(training, GPU if effort.programs else CPU, effort))
@@ -99,7 +101,7 @@ def train(pictures: list[Pixels], recipe: Recipe, effort: Effort) -> Restorer:
 def score(
     restorer: Restorer, set12: list[Pixels], set5: list[Pixels], *, seed: int, thorough: bool = True
 ) -> dict[str, float]:
-    """The three figures of `measure` for a trained restorer, which takes its time if it is to be `thorough`."""
+    """The three figures of `measure` for a trained restorer, with self-ensemble if `thorough`."""
     random, double = np.random.default_rng(seed), partial(restorer.enlarge, thorough=thorough)
     denoise, fill = (
         partial(of, restorer, random=random, thorough=thorough) for of in (denoising_psnr, inpainting_gain)
@@ -112,19 +114,19 @@ def score(
 
 
 def measure_shipped(photos: Path, weights: Path, *, seed: int) -> dict[str, float]:
-    """Score the `restorer.keras` of a folder as it restores by default, which is not `thorough`; nothing is trained.
+    """Evaluate the `restorer.keras` of a folder with its defaults, so without self-ensemble; nothing is trained.
 
     Args:
-        photos: Folder of `Set12` and `Set5`.
-        weights: Folder of the restorer.
-        seed: Of the noise and the holes.
+        photos: The folder of `Set12` and `Set5`.
+        weights: The folder of the restorer.
+        seed: Seed of the noise and the holes.
 
     Returns:
-        `shipped_` and the first three of `measure`, and `shipped_512_s`, seconds for a picture of 512x512 pixels.
+        The first three of `measure` with the prefix `shipped_`, and `shipped_512_s`, seconds for a picture of 512x512.
 
     Raises:
-        FileNotFoundError: If one of the folders holds no picture or no restorer.
-        ImportError: If OpenCV is not installed.
+        FileNotFoundError: One of the folders contains no picture or no restorer.
+        ImportError: OpenCV is not installed.
     """
     set12, set5 = (read_photographs(photos / name) for name in ("Set12", "Set5"))
     restorer: Restorer = load_model(weights / "restorer.keras")
@@ -136,7 +138,7 @@ def measure_shipped(photos: Path, weights: Path, *, seed: int) -> dict[str, floa
 
 
 def seconds(restorer: Restorer, picture: Pixels) -> float:
-    """Seconds to restore a picture scaled to 512x512 pixels, its noise estimated: the median of five calls."""
+    """Seconds to restore a picture scaled to 512x512 pixels, with estimated noise: the median of five calls."""
     large = np.asarray(Image.fromarray(picture).resize((512, 512)))
     restorer.restore(large)
     spent = []
@@ -148,7 +150,7 @@ def seconds(restorer: Restorer, picture: Pixels) -> float:
 
 
 def denoising_psnr(restorer: Restorer, picture: Pixels, random: np.random.Generator, *, thorough: bool = True) -> float:
-    """PSNR in dB of a grey picture, uint8 (h, w, 3), restored from known noise that, as usual, is not clipped."""
+    """PSNR in dB of a grey picture, uint8 (h, w, 3), restored from known noise, which is not clipped, as usual."""
     noise = random.normal(0.0, SIGMA / 127.5, (*picture.shape[:2], 1)).astype(np.float32)
     noisy = to_float(picture)[None] + noise
     restored = to_uint8(restorer.restore_batch(noisy, None, tf.constant([SIGMA]), thorough=thorough))
@@ -156,7 +158,7 @@ def denoising_psnr(restorer: Restorer, picture: Pixels, random: np.random.Genera
 
 
 def enlarging_psnr(double: Callable[[Pixels], Pixels], picture: Pixels) -> float:
-    """PSNR in dB of the luma, a border left out, of a picture, uint8 (h, w, 3), halved and doubled again."""
+    """PSNR in dB of the luma of a picture, uint8 (h, w, 3), halved and doubled again, without a border."""
     height, width = (side - side % 2 for side in picture.shape[:2])
     real = picture[:height, :width]
     small = to_uint8(shrink(to_float(real)[None])).numpy()[0]
@@ -178,7 +180,7 @@ def luma(picture: Pixels) -> NDArray[np.float64]:
 def inpainting_gain(
     restorer: Restorer, picture: Pixels, random: np.random.Generator, *, thorough: bool = True
 ) -> float:
-    """PSNR in dB inside the holes, above OpenCV's Telea (2004) on the same holes; uint8 (h, w, 3)."""
+    """PSNR in dB inside the holes minus that of OpenCV's Telea (2004) in the same holes; uint8 (h, w, 3)."""
     height, width = picture.shape[:2]
     mask = random_holes(height, width, random)
     filled = restorer.restore(picture, mask=mask, noise=0.0, thorough=thorough)
@@ -200,7 +202,7 @@ def random_holes(height: int, width: int, random: np.random.Generator) -> NDArra
 
 
 def telea(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    """OpenCV's inpainting by fast marching (Telea, 2004), radius 3 as in its documentation; BGR or RGB is one to it."""
+    """OpenCV's inpainting by fast marching (Telea, 2004), with radius 3 as in its documentation, in BGR or RGB."""
     try:
         import cv2
     except ImportError:

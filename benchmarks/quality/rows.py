@@ -1,4 +1,4 @@
-"""All rows of the quality bench, each with the data that it needs; what `easel bench quality` runs."""
+"""The rows of `easel bench quality`, each with the data that it needs."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ class Row(NamedTuple):
     """A group of figures that are measured together.
 
     Attributes:
-        keys: The figures that are asked of it; those that it could not measure are None in the answer.
-        measure: From the data and what it may spend to figures; among them `training_minutes` where it trains.
-        needs: What the data folder must hold, relative to it, or an archive whose name begins so and ends in `.tar.gz`;
-            None where the row draws its own data.
-        trains: Whether it trains models; the others judge what is there.
+        keys: Its figures; those that it cannot measure are None in the result.
+        measure: From the data and the budget to the figures; includes `training_minutes` if it trains.
+        needs: A path in the data folder, or an archive whose name begins with it and ends in `.tar.gz`; None if the row
+            draws its own data.
+        trains: Whether it trains models; other rows evaluate existing ones.
     """
 
     keys: tuple[str, ...]
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 def keys(prefix: str, names: str) -> tuple[str, ...]:
-    """Names with a prefix."""
+    """Names with a prefix added."""
     return tuple(f"{prefix}_{name}" for name in names.split())
 
 
@@ -81,7 +81,7 @@ ROWS: dict[str, Row] = {
 
 
 def needed(data: Path, name: str) -> Path:
-    """What a folder holds under a name, or else an archive of it."""
+    """The path of a name in a folder, or of an archive of it."""
     path = data / name
     archives = sorted(data.glob(f"{name}*.tar.gz")) if name else []
     return path if path.exists() or not archives else archives[0]
@@ -98,20 +98,20 @@ def measure(
     """Run rows, one after the other.
 
     Args:
-        data: Folder of `emoji`, `cifar10` (or an archive of it), `photos` and `tinyshakespeare.txt`, as far as there
-            are; rows whose data are missing are not run, and `say` is told.
-        effort: What each row may spend; with a folder of programs, rows whose programs wait there are not measured
-            yet, and `say` is told what to do.
-        rows: Which ones.
-        say: Told what is going on.
-        keep: Called with the name and the figures of each row once it is measured, and the `minutes` it took.
+        data: A folder with `emoji`, `cifar10` (or an archive of it), `photos` and `tinyshakespeare.txt`, or some of
+            them; rows whose data are missing are skipped, with a message.
+        effort: The budget of each row. With a folder of programs, rows whose programs have not been run yet are not
+            measured; a message says what to do.
+        rows: Names of rows.
+        say: Called with messages of progress.
+        keep: Called with the name and the figures of each measured row, and the `minutes` it took.
 
     Returns:
-        The figures of the rows by name, flat; of the `keys` of these rows, those that were not measured are None.
-        Where something was trained also `<row>_minutes` and `training_minutes`, the longest training.
+        The figures of all rows by name; `keys` of these rows that were not measured are None. If something was trained,
+        also `<row>_minutes` and `training_minutes`, that of the longest training.
 
     Raises:
-        RowError: If a row does not exist.
+        RowError: A row does not exist.
     """
     check_rows(rows, ROWS)
     figures: Figures = {}

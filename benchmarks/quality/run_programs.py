@@ -1,9 +1,9 @@
-"""Takes the steps of programs that `programs.py` wrote; needs JAX and NumPy, and nothing else of this project.
+"""Runs a training program that `programs.py` wrote; needs only JAX and NumPy, and nothing else of this project.
 
     python run_programs.py FOLDER [--minutes M]
 
-FOLDER is one program's. What was learned is written into it, also when the time is over before the steps are: then
-the same command goes on.
+FOLDER is that of the program. The variables are written into it, also if the time is over before all steps are taken;
+the same command then resumes the training.
 """
 
 import argparse
@@ -18,19 +18,19 @@ import numpy as np
 SPEC, CODE, START, GIVEN = "program.json", "step.mlir", "start.npz", "given.npz"
 PARTLY, TRAINED, FIGURES = "partly.npz", "trained.npz", "figures.json"
 CHUNK = 50
-"""Steps between two looks at the clock and the losses."""
+"""Steps between two checks of the clock and the losses."""
 
 
 def run(folder: Path, *, minutes: float) -> dict[str, Any]:
-    """Take a program's steps, from where it was left.
+    """Take the steps of a program, or resume it.
 
     Args:
-        folder: Of the program.
-        minutes: Most time to take, compilation included.
+        folder: The folder of the program.
+        minutes: Maximum duration, including compilation.
 
     Returns:
-        `device`, `steps` done and `seconds` spent in all, `steps_per_s` without compilation, `compile_s`,
-        `flops_per_step` as XLA counts them, what is in a loop once, and the last losses by name.
+        `device`; `steps` and `seconds` in total; `steps_per_s` without compilation; `compile_s`; `flops_per_step` as
+        counted by XLA, with the body of a loop counted once; and the last losses by name.
     """
     import jax
 
@@ -72,12 +72,12 @@ def run(folder: Path, *, minutes: float) -> dict[str, Any]:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """A JSON file; empty where there is none."""
+    """A JSON file; empty if there is none."""
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
 def begin(folder: Path) -> tuple[list[Any], int]:
-    """The variables, and how many steps they have behind them."""
+    """The variables, and the number of steps that have been taken."""
     if (folder / PARTLY).exists():
         *state, done = arrays(folder / PARTLY)
         return state, int(done)
@@ -85,19 +85,19 @@ def begin(folder: Path) -> tuple[list[Any], int]:
 
 
 def write(folder: Path, state: list[Any], done: int, *, whole: bool) -> None:
-    """Keep the variables, whole or to go on from."""
+    """Write the variables, final ones or those of a checkpoint."""
     values = [np.asarray(value) for value in state]
     np.savez(folder / TRAINED, *values) if whole else np.savez(folder / PARTLY, *values, np.asarray(done))
 
 
 def arrays(file: Path) -> list[Any]:
-    """Of a `.npz`, in the order of their numbers."""
+    """The arrays of a `.npz`, in the order of their numbers."""
     with np.load(file) as content:
         return [content[f"arr_{number}"] for number in range(len(content.files))]
 
 
 def program(spec: dict[str, Any], code: bytes) -> Any:
-    """A step as JAX calls it: everything the module takes to everything it gives."""
+    """A step as a function in JAX, from all inputs of the module to all outputs."""
     import dataclasses
 
     import jax
@@ -124,7 +124,7 @@ def program(spec: dict[str, Any], code: bytes) -> Any:
 
 
 def stepping(spec: dict[str, Any], code: Any, given: list[Any]) -> Any:
-    """From the variables, and a step's number and rows, to the new variables and the losses."""
+    """A step: from the variables, a step's number and its rows to the new variables and the losses."""
     losses = len(spec["losses"])
 
     def step(state: list[Any], batch: tuple[Any, Any]) -> tuple[list[Any], list[Any]]:
@@ -136,12 +136,12 @@ def stepping(spec: dict[str, Any], code: Any, given: list[Any]) -> Any:
 
 
 def counted(executable: Any) -> float:
-    """Floating-point operations of a step."""
+    """The number of floating-point operations of a step."""
     return float((executable.cost_analysis() or {}).get("flops", 0.0))
 
 
 def rows_of(spec: dict[str, Any], done: int) -> Iterator[Any]:
-    """The rows of each batch from some step on: all of them in a new order, again and again."""
+    """The rows of each batch from a step on; every epoch has a new order."""
     size, left = spec["batch_size"], np.zeros(0, np.int64)
     random = np.random.default_rng([spec["seed"], done])
     while True:
