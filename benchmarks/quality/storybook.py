@@ -1,6 +1,6 @@
-"""How well trained weights draw the storybook: the judge reads their drawings, and nothing is trained.
+"""Evaluation of trained weights on the storybook: the judge reads their drawings, and nothing is trained.
 
-All scenes are withheld ones, every drawing has a seed of its own, and half of the captions are English, half Chinese.
+All scenes are withheld ones. Every drawing has its own seed; half of the captions are English, half Chinese.
 """
 
 import functools
@@ -44,28 +44,28 @@ ASKED = {
     ),
     "count": ("first.count", "first.colour", "place"),
 }
-"""What must be right of each kind of scene, as the paths of a verdict."""
+"""What must be correct in each kind of scene, as paths of a verdict."""
 SIDES = (64, 128, 256)
-"""Sides in pixels of the pictures that are timed."""
+"""Sides of the timed pictures in pixels."""
 TIMED = ("a cat under a tree at night", "a red car", "一只可爱的猫咪", "两只绵羊")
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many drawings the figures come from.
+    """The numbers of drawings from which the figures are computed.
 
     Attributes:
         single: Withheld scenes of one thing.
-        pair: Of two things.
-        triple: Of three things.
-        count: Of several of one thing.
+        pair: Withheld scenes of two things.
+        triple: Withheld scenes of three things.
+        count: Withheld scenes of several of one thing.
         likeliest: Drawings without noise.
-        sharp: How many of these are also drawn at 256 pixels.
-        nouns: Nouns with a colour, whose colours and places are looked at over `seeds` seeds.
-        seeds: Drawings of each of these.
-        few_seeds: Drawings of each other noun, of which only the variants are looked at.
-        in_data: Scenes of each noun that say how far its centre moves in the data.
-        free: Free prompts, from the first on; all by default.
+        sharp: Those of them that are also drawn at 256 pixels.
+        nouns: Painted nouns, whose colours and positions are evaluated over `seeds` seeds.
+        seeds: Drawings of each of these nouns.
+        few_seeds: Drawings of each other noun, for which only the variants are evaluated.
+        in_data: Scenes of each noun from which the variation of its centre in the data is computed.
+        free: Free prompts, beginning with the first; all by default.
         partial: Partial prompts.
     """
 
@@ -84,15 +84,15 @@ class Counts:
 
 
 def measure(weights: Path | None = None, *, seed: int, counts: Counts | None = None) -> dict[str, float]:
-    """Measure the pretrained weights, or those of a folder, in about a quarter of an hour on two idle cores.
+    """Evaluate the pretrained weights, or those of a folder, in about a quarter of an hour on two idle cores.
 
     Args:
         weights: A folder of a `generator.keras` and a `restorer.keras`.
-        seed: Of the scenes, the prompts and the noise.
-        counts: How many drawings.
+        seed: Seed of the scenes, the prompts and the noise.
+        counts: The numbers of drawings.
 
     Returns:
-        All with `storybook_` before their names:
+        The figures, each with the prefix `storybook_`:
         `single`, `pair`, `triple`, `count`: see `obeyed`;
         `psnr`, `ssim`, `sharpness`: see `storybook_canonical.likeness`;
         `spread`, `open_colours`, `variants`: see `openness`;
@@ -100,7 +100,7 @@ def measure(weights: Path | None = None, *, seed: int, counts: Counts | None = N
         `64_ms`, `128_ms`, `256_ms`: see `milliseconds`.
 
     Raises:
-        FileNotFoundError: If the folder lacks one of the files.
+        FileNotFoundError: One of the files is missing.
     """
     model, counts = TextToImage.load(weights or PRETRAINED), counts or Counts()
     figures = drawn_as_asked(model, seed=seed, counts=counts)
@@ -109,12 +109,12 @@ def measure(weights: Path | None = None, *, seed: int, counts: Counts | None = N
 
 
 def measure_judge(count: int, *, seed: int) -> dict[str, float]:
-    """How reliable the judge is; see `storybook_judge.reliability`."""
+    """Evaluate the judge itself; see `storybook_judge.reliability`."""
     return {f"storybook_judge_{name}": value for name, value in reliability(count, seed=seed).items()}
 
 
 def drawn_as_asked(model: TextToImage, *, seed: int, counts: Counts) -> dict[str, float]:
-    """The figures that need drawings; arguments and names are those of `measure`."""
+    """The figures that need drawings, with the arguments and names of `measure`."""
     draw = drawing(model.generator)
     scenes = {kind: withheld_scenes(kind, getattr(counts, kind), seed=seed) for kind in ASKED}
     alone = withheld_scenes("single", counts.likeliest, seed=seed)
@@ -128,42 +128,44 @@ def drawn_as_asked(model: TextToImage, *, seed: int, counts: Counts) -> dict[str
 
 
 def withheld_scenes(kind: str, count: int, *, seed: int) -> list[Scene]:
-    """Scenes of a kind that are withheld from training; pairs for their (noun, relation, noun), whatever the place."""
+    """Scenes of a kind that are withheld from training; pairs because of their (noun, relation, noun), at any place."""
     drawn = (each.scene for each in sample(sys.maxsize, seed, withheld=True, shares={kind: 1.0}))
     chosen = (scene for scene in drawn if kind != "pair" or any(is_withheld_pair(*pair) for pair in scene.story.pairs))
     return list(itertools.islice(chosen, count))
 
 
 def complete(scenes: Sequence[Scene], *, seed: int) -> list[str]:
-    """A caption of each scene that says all that it can, by turns in English and in Chinese."""
+    """A complete caption of each scene, alternately in English and in Chinese."""
     rng = np.random.default_rng(seed)
     pairs = [captions(scene, rng, said=frozenset(sayable(scene))) for scene in scenes]
     return [pair.chinese if number % 2 else pair.english for number, pair in enumerate(pairs)]
 
 
 def obeyed(draw: Draw, read: Read, scenes: Sequence[Scene], *, seed: int) -> float:
-    """The share of scenes whose drawing by a complete caption is right in all of `ASKED`."""
+    """The share of scenes whose drawing from a complete caption is correct in all of `ASKED`."""
     pictures = draw(complete(scenes, seed=seed), [*range(seed, seed + len(scenes))])
     verdicts = (verdict(reading, scene) for reading, scene in zip(read(pictures), scenes, strict=True))
     return mean(all(right[path] for path in ASKED[scene.kind]) for right, scene in zip(verdicts, scenes, strict=True))
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean; 0 where there are no values."""
+    """The mean; 0 if there are no values."""
     return float(np.mean([*values] or [0.0]))
 
 
 def openness(draw: Draw, read: Read, *, seed: int, counts: Counts) -> dict[str, float]:
-    """Whether noise decides what captions leave open.
+    """Whether the noise determines what captions leave open.
 
-    Each noun is drawn over several seeds, alone and at its first place, by one caption that leaves its colour and its
-    variant open. Drawings that do not show it are left out.
+    Each noun is drawn with several seeds, alone and at its first place, from a caption that leaves its colour and its
+    variant open. Drawings that do not show it are ignored.
 
     Returns:
-        `spread`: how far a noun's centre moves over seeds, in units of how far it moves in the data, the root mean
-        square over nouns; 0 where no noun is seen twice;
-        `open_colours`: how many of the eight colours appear, the mean over nouns;
-        `variants`: which share of a noun's variants appears, the mean over all nouns.
+        The figures by name:
+
+        - `spread`: the variation of a noun's centre over seeds relative to that in the data, as the root mean square
+          over nouns; 0 if no noun is recognized twice.
+        - `open_colours`: how many of the eight colours appear, the mean over nouns.
+        - `variants`: the share of a noun's variants that appear, the mean over all nouns.
     """
     stories, rng = {noun: plain_story(noun) for noun in THINGS}, np.random.default_rng(seed)
     coloured = [noun for noun, story in stories.items() if story.roles[0].colour]
@@ -195,7 +197,7 @@ def openness(draw: Draw, read: Read, *, seed: int, counts: Counts) -> dict[str, 
 
 
 def plain_story(noun: str) -> Story:
-    """A thing alone at its first place, at the first time of day and in the first weather that it is seen in there."""
+    """A thing alone at its first place, at the first possible time of day and in the first possible weather."""
     thing = THINGS[noun]
     place = PLACES[thing.places[0]]
     time = next(time for time in TIMES if time in place.times and time in thing.times)
@@ -213,7 +215,7 @@ def open_caption(story: Story, rng: Rng, *, chinese: bool) -> str:
 
 
 def in_data(story: Story, rng: Rng, count: int) -> list[Figure]:
-    """Figures of a story as the data set places them."""
+    """Figures of a story, placed as in the dataset."""
     return [lay_out(story, rng).figures[0] for _ in range(count)]
 
 
@@ -226,10 +228,10 @@ def nouns_drawn(model: TextToImage, read: Read, asked: Sequence[tuple[str, str]]
     """The share of prompts whose drawing, expanded and refined, shows their noun.
 
     Args:
-        model: What is judged.
+        model: The model under test.
         read: The judge.
-        asked: Prompts, each with the noun that it asks for.
-        seed: Of the first prompt; each other one has the next.
+        asked: Prompts, each with the noun that it requests.
+        seed: Seed of the first prompt; it increases by one for each further prompt.
     """
     prompts, nouns = zip(*asked, strict=True)
     pictures = model.generate(list(prompts), seed=range(seed, seed + len(prompts)))
@@ -237,11 +239,11 @@ def nouns_drawn(model: TextToImage, read: Read, asked: Sequence[tuple[str, str]]
 
 
 def milliseconds(model: TextToImage) -> dict[str, float]:
-    """From a prompt to a PNG, expanded and refined, by the exported model in this process at batch 1: medians.
+    """Median times from a prompt to a PNG, expanded and refined, by the exported model in process at batch size 1.
 
     Returns:
-        `64_ms`, `128_ms` and `256_ms`, as far as the model draws pictures of that size and the machine is idle enough
-        for their times to agree.
+        `64_ms`, `128_ms` and `256_ms`, without sizes that the model cannot draw or whose times vary too much because
+        the machine is busy.
     """
     own = model.generator.picture_size
     with tempfile.TemporaryDirectory() as folder:

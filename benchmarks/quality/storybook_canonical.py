@@ -1,7 +1,7 @@
-"""How close drawings without noise are to the canonical pictures of their scenes, and how sharp their edges are.
+"""Similarity of drawings without noise to the canonical pictures of their scenes, and the sharpness of their edges.
 
-In a canonical picture nothing is jittered. What even a complete caption leaves open, such as which way a thing faces,
-which drawing of the place is behind it or which drops fall, has the values that come nearest to the drawing.
+A canonical picture has no jitter. What even a complete caption leaves open, such as the direction a thing faces, the
+drawing of the place or the pattern of the rain, has the values that are closest to the drawing.
 """
 
 import itertools
@@ -24,19 +24,19 @@ BATCH = 16
 FINE = 256
 """Side in pixels of the pictures whose edges are compared."""
 EDGE = 24.0
-"""The least difference between neighbouring pixels that is an edge: the norm over three channels, in grey levels."""
+"""The minimum difference between neighbouring pixels at an edge: the norm over three channels, in grey levels."""
 NEAR = 2
-"""How many pixels from a real edge a drawn one still counts."""
+"""The distance in pixels from a real edge up to which a drawn one counts."""
 
 
 def likeness(generator: Drawer, captions: Sequence[str], scenes: Sequence[Scene], *, sharp: int) -> dict[str, float]:
     """Compare drawings without noise with canonical pictures.
 
     Args:
-        generator: What is judged.
+        generator: The generator under test.
         captions: Complete captions of the scenes.
         scenes: Scenes of one thing.
-        sharp: How many of them, from the first on, are also drawn at 256 pixels.
+        sharp: How many of the first scenes are also drawn at 256 pixels.
 
     Returns:
         `psnr` in dB and `ssim` at 64 pixels, means over the scenes; `sharpness`, the mean of `edge_energy` at 256.
@@ -53,7 +53,7 @@ def likeness(generator: Drawer, captions: Sequence[str], scenes: Sequence[Scene]
 
 
 def likeliest(generator: Drawer, captions: Sequence[str], side: int) -> Pictures:
-    """Drawings without noise, as fine as the generator draws them up to `side`: uint8[n, side, side, 3]."""
+    """Drawings without noise, at the highest resolution of the generator up to `side`: uint8[n, side, side, 3]."""
     scale = tf.constant(max(1, side // generator.picture_size), tf.int64)
     batches = (tf.constant(captions[start : start + BATCH]) for start in range(0, len(captions), BATCH))
     drawn = [to_uint8(generator.draw_likeliest(batch, scale)).numpy() for batch in batches]
@@ -61,7 +61,7 @@ def likeliest(generator: Drawer, captions: Sequence[str], side: int) -> Pictures
 
 
 def nearest_scene(picture: NDArray[np.uint8], scene: Scene) -> Scene:
-    """Of the canonical scenes of a scene's complete caption, the one whose picture has the least squared error."""
+    """The canonical scene with the complete caption of a scene whose picture has the smallest squared error."""
 
     def error(candidate: Scene) -> float:
         return float(((render(candidate, SIZE).astype(np.float32) - picture) ** 2).sum())
@@ -70,29 +70,29 @@ def nearest_scene(picture: NDArray[np.uint8], scene: Scene) -> Scene:
 
 
 def canonical_scenes(scene: Scene) -> list[Scene]:
-    """The scenes without jitter that have the same complete caption as a scene of one thing."""
+    """All scenes without jitter that have the same complete caption as a scene of one thing."""
     first = Choices()
     lay_out_with(first, scene.story)
     every = (Choices(choices) for choices in itertools.product(*map(range, first.sizes)))
     laid_out = (lay_out_with(choices, scene.story) for choices in every)
-    # Which rain would fall makes no difference where none falls.
+    # Without rain or snow, their pattern makes no difference.
     return list({svg(each): each for each in laid_out if said_variants(each) == said_variants(scene)}.values())
 
 
 def said_variants(scene: Scene) -> list[str | None]:
-    """The variant of each figure; None where captions have no words for it."""
+    """The variant of each figure; None if captions have no words for it."""
     pairs = zip(scene.story.roles, scene.figures, strict=True)
     return [figure.variant if figure.variant in role.thing.words else None for role, figure in pairs]
 
 
 class Choices(Dice):
-    """Dice that fall as they are told and never jitter.
+    """Dice with predetermined choices and no jitter.
 
     Args:
-        choices: The number of the item to pick, for each pick in turn; beyond the last of them, the first item.
+        choices: The index of the item to pick, for each pick in turn; later picks take the first item.
 
     Attributes:
-        sizes: How many items there were to pick from, for each pick so far.
+        sizes: The number of items to pick from, for each pick so far.
     """
 
     def __init__(self, choices: Sequence[int] = ()) -> None:
@@ -101,24 +101,24 @@ class Choices(Dice):
         self.sizes: list[int] = []
 
     def pick(self, items: Sequence[Item]) -> Item:
-        """The item that is next in the choices."""
+        """The next chosen item."""
         turn = len(self.sizes)
         self.sizes.append(len(items))
         return items[self.choices[turn] if turn < len(self.choices) else 0]
 
 
 def edge_energy(drawn: NDArray[np.uint8], real: NDArray[np.uint8]) -> float:
-    """How much of the energy of a real picture's edges a drawing has in the same places.
+    """The edge energy of a drawing as a share of the real picture's, in the same places.
 
-    The energy is the sum of squared differences between neighbouring pixels. It is counted within `NEAR` pixels of
-    the real picture's edges alone, so noise and edges elsewhere gain nothing.
+    The energy is the sum of squared differences between neighbouring pixels. Only pixels within `NEAR` pixels of the
+    real picture's edges count, so noise and edges elsewhere gain nothing.
 
     Args:
         drawn: uint8[s, s, 3].
         real: The same.
 
     Returns:
-        1 where the drawing is as sharp as the real picture, a half where its edges are twice as wide; 0 where the real
+        1 if the drawing is as sharp as the real picture, a half if its edges are twice as wide, and 0 if the real
         picture has no edges.
     """
     ours, theirs = gradient_energy(drawn), gradient_energy(real)
@@ -128,7 +128,7 @@ def edge_energy(drawn: NDArray[np.uint8], real: NDArray[np.uint8]) -> float:
 
 
 def gradient_energy(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Squared differences to the pixels on the right and below, summed over channels: float32[s - 1, s - 1]."""
+    """Squared differences from the pixels to the right and below, summed over channels: float32[s - 1, s - 1]."""
     values = picture.astype(np.float32)
     across, down = values[:-1, 1:] - values[:-1, :-1], values[1:, :-1] - values[:-1, :-1]
     return (across**2 + down**2).sum(-1)

@@ -1,7 +1,7 @@
-"""Reads captions of the storybook back: what a sentence says, if the data's grammar can write it.
+"""A parser of the storybook's captions: from a sentence of the grammar to its meaning.
 
-The grammar is that of the captions themselves: their frames, forms and words. A frame is taken apart from left to
-right, each of its fields by a reader of its own, which looks words up or takes a noun phrase apart.
+The grammar consists of the frames, forms and words of the captions themselves. A frame is parsed from left to right.
+Each field has its own reader, which looks up words or parses a noun phrase.
 """
 
 import functools
@@ -16,36 +16,36 @@ from tfx_pipeline.datasets.storybook.story import OPPOSITES, ORDINALS, Role, may
 from tfx_pipeline.datasets.storybook.things import COLOURS, FLYING, PLACES, THINGS, Place, Thing
 
 Said = dict[str, Any]
-"""What a text says, by path: `place`, `time`, `weather`, `relation`, `third_relation`, `first.noun` and so on.
+"""The meaning of a text by path: `place`, `time`, `weather`, `relation`, `third_relation`, `first.noun` and so on.
 
-Beside what the paths of captions say: `first.count`, the number of a noun; `over`, whether the place is only beneath.
+Two paths do not occur in captions: `first.count`, the number of a noun, and `over`, whether things are above the place.
 """
 Reader = Callable[[str], Sequence[Said]]
-"""All that a text can mean."""
+"""A function that returns all meanings of a text."""
 TOGETHER = {
     side: (other, "above", "on", "under") for side, other in OPPOSITES.items() if side in ("left of", "right of")
 }
-"""In which relations a third thing may be to the second where the first is on a side of it."""
+"""The possible relations of a third thing to the second, if the first is on a side of it."""
 
 NOUN_PATHS = {"noun", "colour", "variant", "size", "count"}
-"""What noun phrases say; a count only where it is more than one."""
+"""The paths of noun phrases; counts of one are left out."""
 
 
 def parse(caption: str) -> list[Said]:
-    """All that a caption can mean, in English or in Chinese; nothing where no scene has it."""
+    """All meanings of an English or Chinese caption; empty if no scene has this caption."""
     read = read_english() if caption.isascii() else read_chinese()
     return [said for said in read(caption) if is_possible(said)]
 
 
 class Form(NamedTuple):
-    """A pattern with fields, such as `a picture of {who}`, and what it says by itself."""
+    """A pattern with fields, such as `a picture of {who}`, and its own meaning."""
 
     pattern: str
     said: tuple[tuple[str, str], ...] = ()
 
 
 def reader(forms: Sequence[Form], readers: Mapping[str, Reader]) -> Reader:
-    """Reads texts that have one of these forms, their fields by these readers."""
+    """A reader of texts with one of these forms, whose fields have these readers."""
 
     @functools.lru_cache(maxsize=4096)
     def read(text: str) -> list[Said]:
@@ -64,7 +64,7 @@ def fields(pattern: str) -> tuple[tuple[str, str | None], ...]:
 
 
 def filled(rest: Sequence[tuple[str, str | None]], text: str, readers: Mapping[str, Reader]) -> Iterator[Said]:
-    """All that a text can mean that consists of these words and fields."""
+    """All meanings of a text that consists of these words and fields."""
     if not rest:
         yield from [] if text else [{}]
         return
@@ -77,7 +77,7 @@ def filled(rest: Sequence[tuple[str, str | None]], text: str, readers: Mapping[s
         return
     following = rest[0][0] if rest else ""
     for end in range(1, len(text) + 1) if rest else [len(text)]:
-        # What follows is looked up, mostly: a noun phrase takes longer.
+        # The rest first: it is mostly looked up, while a noun phrase takes longer.
         for after in filled(rest, text[end:], readers) if text.startswith(following, end) else ():
             for said in readers[name](text[:end]):
                 if (both := merged(said, after)) is not None:
@@ -85,12 +85,12 @@ def filled(rest: Sequence[tuple[str, str | None]], text: str, readers: Mapping[s
 
 
 def merged(one: Said, other: Said) -> Said | None:
-    """What two texts say together; None where they contradict each other."""
+    """The combined meaning of two texts; None if they contradict each other."""
     return None if any(other.get(path, value) != value for path, value in one.items()) else one | other
 
 
 def lookup(*tables: Mapping[str, Sequence[Said]]) -> Reader:
-    """Looks texts up in tables, whatever they mean in each."""
+    """A reader that looks up texts in tables, and returns their meanings in all of them."""
     merged: dict[str, list[Said]] = {}
     for table in tables:
         for words, meanings in table.items():
@@ -112,7 +112,7 @@ def hour(
     weathers: Mapping[str, Iterable[str]],
     both: Mapping[tuple[str, str], Iterable[str]],
 ) -> Reader:
-    """Looks up what is said of the time, the weather or both."""
+    """A reader of phrases for the time, the weather or both."""
     together: dict[str, list[Said]] = {}
     for (time, weather), names in both.items():
         for name in names:
@@ -121,7 +121,7 @@ def hour(
 
 
 def tags(names: Mapping[str, str], comma: str) -> Reader:
-    """Looks up the time and the weather as a list of words."""
+    """A reader of the time and the weather as a list of words."""
     times, weathers = (
         {value: [name] for value, name in names.items() if value in values}
         for values in (english.TIMES, english.WEATHERS)
@@ -131,7 +131,7 @@ def tags(names: Mapping[str, str], comma: str) -> Reader:
 
 
 def of(ordinal: str, read: Reader) -> Reader:
-    """What a noun phrase says of the first, the second or the third."""
+    """The meaning of a noun phrase, as that of the first, the second or the third thing."""
     return lambda text: [{f"{ordinal}.{path}": value for path, value in said.items()} for said in read(text)]
 
 
@@ -145,7 +145,7 @@ def noun_phrases(full: Reader, bare: Reader) -> dict[str, Reader]:
 
 
 def row(pattern: str) -> list[Form]:
-    """A form of three in a row, of which either the first or the third may be on the left."""
+    """The forms of three things in a row, of which either the first or the third may be on the left."""
     return [
         Form(
             pattern.replace("left}", f"{left}}}").replace("right}", f"{right}}}"),
@@ -162,7 +162,7 @@ def without_articles(forms: Iterable[Form]) -> list[Form]:
 
 @functools.cache
 def read_english() -> Reader:
-    """Reads English captions."""
+    """The reader of English captions."""
     readers = noun_phrases(english_noun_phrases(bare=False), english_noun_phrases(bare=True))
     pairs = {
         "relation": lookup(words("relation", english.RELATIONS)),
@@ -205,7 +205,7 @@ def read_english() -> Reader:
 
 @functools.cache
 def read_chinese() -> Reader:
-    """Reads Chinese captions."""
+    """The reader of Chinese captions."""
     readers = noun_phrases(chinese_noun_phrases(bare=False), chinese_noun_phrases(bare=True))
     readers["known"] = readers["bare_second"]
     spots = chinese.RELATIONS | {"on": (*chinese.RELATIONS["on"], chinese.ON_ANIMALS)}
@@ -243,7 +243,7 @@ def read_chinese() -> Reader:
 
 
 def checked(read: Reader, agrees: Callable[[str, Said], bool]) -> Reader:
-    """What noun phrases say of a noun where their words agree with it."""
+    """The meanings of noun phrases of a noun, if their words agree with it."""
 
     def read_checked(text: str) -> list[Said]:
         return [
@@ -256,7 +256,7 @@ def checked(read: Reader, agrees: Callable[[str, Said], bool]) -> Reader:
 
 
 def english_noun_phrases(*, bare: bool) -> Reader:
-    """Reads `a lovely big red cat`, `three red cats` or, where they are bare, `red cat`."""
+    """A reader of `a lovely big red cat`, `three red cats` or, if bare, `red cat`."""
     readers = {
         "number": lookup(words("count", {count: [word] for count, word in english.NUMBERS.items()}, many=True)),
         "article": lookup({article: [{"many": False}] for article in ("a", "an", "the")}),
@@ -282,7 +282,7 @@ def english_noun_phrases(*, bare: bool) -> Reader:
 
 
 def english_cores() -> dict[str, list[Said]]:
-    """`sitting red cat`, `house with a red roof`: all that follows an article and an opinion, one of it."""
+    """`sitting red cat`, `house with a red roof`: everything after an article and an opinion, in the singular."""
     cores: dict[str, list[Said]] = {}
     for thing in THINGS.values():
         for variant, noun in itertools.product((None, *thing.words), (thing.name, *thing.synonyms)):
@@ -303,7 +303,7 @@ def english_plurals() -> dict[str, list[Said]]:
 
 
 def english_colours(thing: Thing, noun: str, word: str, *, count: int) -> Iterator[tuple[str, str | None]]:
-    """A noun without and with each colour, in all ways to say it, and the colour."""
+    """A noun without and with each colour, in all phrasings, each with its colour."""
     yield english.named(noun, [], word), None
     for colour in COLOURS if thing.part else ():
         if thing.part not in english.WORN:
@@ -313,12 +313,12 @@ def english_colours(thing: Thing, noun: str, word: str, *, count: int) -> Iterat
 
 
 def said_of(thing: Thing, **said: str | None) -> Said:
-    """A noun with what is not None."""
+    """The meaning of a noun phrase, without values that are None."""
     return {"noun": thing.name} | {path: value for path, value in said.items() if value}
 
 
 def chinese_noun_phrases(*, bare: bool) -> Reader:
-    """Reads `一只可爱的红色的猫`, `三只猫` or, where they are bare, `红色的猫`."""
+    """A reader of `一只可爱的红色的猫`, `三只猫` or, if bare, `红色的猫`."""
     readers = {
         "number": lookup(words("count", {count: [word] for count, word in chinese.NUMBERS.items()})),
         "measure": lookup({thing.measure: [{"measure": thing.measure}] for thing in THINGS.values()}),
@@ -342,7 +342,7 @@ def chinese_noun_phrases(*, bare: bool) -> Reader:
 
 
 def chinese_cores() -> dict[str, list[Said]]:
-    """`坐着的红色的猫`, `大猫`: all that follows a number and an opinion."""
+    """`坐着的红色的猫`, `大猫`: everything after a number and an opinion."""
     cores: dict[str, list[Said]] = {}
     for thing in THINGS.values():
         colours: list[tuple[str, str | None]] = [("", None)]
@@ -360,7 +360,7 @@ def chinese_cores() -> dict[str, list[Said]]:
 
 
 def is_possible(said: Said) -> bool:
-    """Whether a scene can be all that is said."""
+    """Whether a scene with this meaning exists."""
     things = [THINGS[said[f"{ordinal}.noun"]] for ordinal in ORDINALS if f"{ordinal}.noun" in said]
     counts = [said.get(f"{ordinal}.count", 1) for ordinal in ORDINALS]
     if len({thing.name for thing in things}) < len(things) or (len(things) > 1 and max(counts) > 1):
@@ -372,7 +372,7 @@ def is_possible(said: Said) -> bool:
 
 
 def may_be_so(said: Said, things: Sequence[Thing]) -> bool:
-    """Whether things may be in the relations that are said of them."""
+    """Whether the relations between the things are possible."""
     if "third_relation" in said and said["third_relation"] not in TOGETHER.get(said["relation"], ()):
         return False
     pairs = zip(("relation", "third_relation"), things[::2], strict=False)
@@ -380,7 +380,7 @@ def may_be_so(said: Said, things: Sequence[Thing]) -> bool:
 
 
 def may_be_at(said: Said, things: Sequence[Thing], place: Place) -> bool:
-    """Whether things may be at a place at the time and in the weather that are said, and over it, if that is said."""
+    """Whether the things may be at, or above, a place at this time and in this weather."""
     times = set(place.times).intersection(*(thing.times for thing in things))
     weathers = set(place.weathers).intersection(*(thing.weathers for thing in things))
     in_air = [flights(thing, said.get(f"{ordinal}.variant")) for ordinal, thing in zip(ORDINALS, things, strict=False)]
@@ -395,7 +395,7 @@ def may_be_at(said: Said, things: Sequence[Thing], place: Place) -> bool:
 
 
 def flights(thing: Thing, variant: str | None) -> set[bool]:
-    """Whether a thing may be in the air, and whether it may not."""
+    """The possible answers to whether a thing is in the air."""
     if thing.lives != "anywhere":
         return {thing.lives == "sky"}
     return {True, False} if variant is None else {variant == FLYING}

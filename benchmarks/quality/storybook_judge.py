@@ -1,10 +1,9 @@
-"""Reads pictures of the storybook: who is in them, in which colours and variants, where, when and in what weather.
+"""Reads pictures of the storybook: the things with their colours and variants, the place, the time and the weather.
 
-The reading is told nothing but the pixels. The place, the hour and the weather are those of the bare scene that is
-nearest where nothing stands before it. The figures are then found one after the other by matching pursuit (Mallat and
-Zhang, 1993), each before or behind those found so far, and fitted anew where the others are known; a figure stays where
-it explains more than it costs. No weights are learnt and no data are drawn, so the judge shares neither with what it
-judges.
+Only the pixels are used. Place, time and weather are those of the closest bare scene, in the pixels without figures.
+The figures are then found one after the other by matching pursuit (Mallat and Zhang, 1993), each in front of or behind
+those found so far, and fitted again once the others are known. A figure is kept if it explains more than it costs. The
+judge has no learned weights and draws no data, so it shares neither with the models under test.
 """
 
 import functools
@@ -48,16 +47,16 @@ from tfx_pipeline.datasets.storybook.story import ORDINALS, Story, may_be
 from tfx_pipeline.datasets.storybook.things import PLACES, SKIES, SKY_DRAWINGS, THINGS
 
 TRUNCATED = 40.0
-"""Differences of a channel beyond this many grey levels are those of a figure, not of another place."""
+"""Larger differences of a channel, in grey levels, are attributed to a figure and not to another place."""
 CLOSE = 0.04
-"""How far, as a share of the picture's side, a figure may be from what it stands on."""
+"""The maximum distance of a figure from what it stands on, as a share of the picture's side."""
 TOUCHED = 0.1
-"""The share of a figure beyond which it counts as hidden by another."""
+"""The hidden share of a figure above which it counts as hidden by another."""
 COVERED = 0.1
-"""The coverage beyond which a pixel says nothing of what lies behind."""
+"""The coverage above which a pixel is no evidence of what is behind."""
 MOST_FIGURES = 6
 SIFTED = {16: 60, 32: 1}
-"""Sides at which a picture is held against bare scenes, and how many of them are kept."""
+"""Sides at which a picture is compared with bare scenes, and the number of scenes kept at each."""
 
 
 class Setting(NamedTuple):
@@ -73,14 +72,14 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What a picture shows: its setting, and its figures from back to front."""
+    """The content of a picture: its setting, and its figures from back to front."""
 
     setting: Setting
     figures: tuple[Figure, ...]
 
     @property
     def scene(self) -> Scene:
-        """The scene that is drawn so."""
+        """The content as a scene, which can be drawn."""
         place, backdrop, mirrored, time, weather, pattern = self.setting
         return Scene(Story("landscape", (), (), place, time, weather), self.figures, backdrop, mirrored, pattern)
 
@@ -91,7 +90,7 @@ class Reading:
 
 @functools.cache
 def falls(weather: str, pattern: int) -> Floats:
-    """What falls in a weather: float32[64, 64, 4], premultiplied."""
+    """Rain or snow: float32[64, 64, 4], premultiplied."""
     name = SKIES.weathers[weather].falls
     markup = SKY_DRAWINGS[f"{name}-{pattern}"].markup if name else ""
     return premultiplied(rasterised(document(markup), SIZE, SIZE))
@@ -99,7 +98,7 @@ def falls(weather: str, pattern: int) -> Floats:
 
 @functools.cache
 def bare(place: str, backdrop: str, mirrored: bool, time: str, weather: str) -> Floats:
-    """A place without figures and without what falls: float32[64, 64, 3]."""
+    """A place without figures, rain or snow: float32[64, 64, 3]."""
     sky, land = (
         premultiplied(rasterised(document(drawing.markup), SIZE, SIZE))
         for drawing in (SKY_DRAWINGS[f"{time}-{weather}"], PLACES[place].drawings[backdrop])
@@ -124,13 +123,13 @@ def all_settings() -> list[Setting]:
 
 @functools.cache
 def bare_scenes(side: int) -> Floats:
-    """Every setting with what falls in it, at a lower resolution: float32[n, side, side, 3]."""
+    """Every setting with its rain or snow, at a lower resolution: float32[n, side, side, 3]."""
     shown = (over(falls(each.weather, each.pattern), bare(*each[:-1])) for each in all_settings())
     return np.stack([shrunk(picture, side) for picture in shown])
 
 
 def read_setting(picture: Floats) -> Setting:
-    """The nearest bare scene, where differences count up to a limit alone."""
+    """The closest bare scene; differences are clipped at a limit."""
     chosen = np.arange(len(all_settings()))
     for side, kept in SIFTED.items():
         errors = np.minimum(np.abs(bare_scenes(side)[chosen] - shrunk(picture, side)), TRUNCATED).mean((1, 2, 3))
@@ -139,7 +138,7 @@ def read_setting(picture: Floats) -> Setting:
 
 
 def cover(figures: Sequence[Candidate]) -> Floats:
-    """How much of each pixel figures cover: float32[64, 64]."""
+    """The coverage of each pixel by figures: float32[64, 64]."""
     clear = np.ones((SIZE, SIZE), np.float32)
     for each in figures:
         at = window(each)
@@ -157,7 +156,7 @@ def painted(figures: Sequence[Candidate], setting: Setting) -> Floats:
 
 
 def read(picture: NDArray[np.uint8]) -> Reading:
-    """What a picture shows.
+    """The content of a picture.
 
     Args:
         picture: uint8[64, 64, 3].
@@ -168,7 +167,7 @@ def read(picture: NDArray[np.uint8]) -> Reading:
     figures = needed(page, fitted(page, standing_alone(page.between([], []))))
     while len(figures) < MOST_FIGURES and (found := another(page, figures)):
         more = reconsidered(page, *found)
-        # What is not needed would be found again, and again.
+        # A figure that is not needed would be found again and again.
         if page.cost(more) >= page.cost(figures):
             break
         figures = more
@@ -177,37 +176,37 @@ def read(picture: NDArray[np.uint8]) -> Reading:
 
 @dataclass(frozen=True)
 class Page:
-    """A picture whose setting is known, and where neither rain nor snow covers it: float32[64, 64]."""
+    """A picture with a known setting; its weight is the area that neither rain nor snow covers: float32[64, 64]."""
 
     picture: Floats
     setting: Setting
     clear: Floats
 
     def between(self, behind: Sequence[Candidate], before: Sequence[Candidate]) -> View:
-        """What a figure between others has to explain."""
+        """The view that a figure between others has to explain."""
         weight = self.clear * (cover(before) < COVERED)
         noise = self.noise([*behind, *before])
         return View(self.picture, painted(behind, self.setting), weight, self.setting.time, noise)
 
     def noise(self, figures: Sequence[Candidate]) -> float:
-        """The median squared error of the pixels that figures cover; 0 where they cover none."""
+        """The median squared error of the pixels that figures cover; 0 if they cover none."""
         covered = cover(figures) * self.clear > 0.5
         error = ((self.picture - painted(figures, self.setting)) ** 2).sum(-1)
         return float(np.median(error[covered])) if covered.any() else 0.0
 
     def around(self, figures: Sequence[Candidate], figure: Candidate) -> View:
-        """What one of the figures has to explain."""
+        """The view that one of the figures has to explain."""
         number = figures.index(figure)
         return self.between(figures[:number], figures[number + 1 :])
 
     def cost(self, figures: Sequence[Candidate]) -> float:
-        """The squared error that figures leave, and what each of them must be worth."""
+        """The cost of figures: the remaining squared error, plus a penalty for each of them."""
         view = View(self.picture, painted(figures, self.setting), self.clear, self.setting.time)
         return float(view.error.sum()) + LEAST * len(figures)
 
 
 def another(page: Page, figures: list[Candidate]) -> tuple[list[Candidate], int] | None:
-    """The figures and one more, before or behind the others, and its number; None where there is none."""
+    """The figures with one more, in front of or behind the others, and its index; None if there is none."""
     front = best_figure(page.between(figures, []))
     if not figures or (front and not any(touch(front, each) for each in figures)):
         return ([*figures, front], len(figures)) if front else None
@@ -219,9 +218,9 @@ def another(page: Page, figures: list[Candidate]) -> tuple[list[Candidate], int]
 
 
 def reconsidered(page: Page, figures: list[Candidate], number: int) -> list[Candidate]:
-    """The figures fitted anew, with others in the place of poor ones that the one of a number touches.
+    """The figures, fitted again; poor ones that touch the figure with an index are replaced by better ones.
 
-    Those that are not needed then are left out.
+    Figures that are then not needed are removed.
     """
     figures = fitted(page, figures)
     new = figures[number]
@@ -232,14 +231,14 @@ def reconsidered(page: Page, figures: list[Candidate], number: int) -> list[Cand
 
 
 def needed(page: Page, figures: list[Candidate]) -> list[Candidate]:
-    """The figures without those that cost more than they explain, the smallest first."""
+    """The figures without those that cost more than they explain; the smallest are tried first."""
     for each in sorted(figures, key=lambda figure: figure.size):
         figures = min(figures, fitted(page, [other for other in figures if other is not each]), key=page.cost)
     return figures
 
 
 def replaced(page: Page, figures: list[Candidate], poor: Candidate) -> list[Candidate]:
-    """The figures with the best one in the place of a poor one and of the poor ones that it touches."""
+    """The figures, with a poor one and the poor ones that it touches replaced by the best candidate."""
     others = [
         each
         for each in figures
@@ -256,7 +255,7 @@ def touch(one: Candidate, other: Candidate) -> bool:
 
 
 def fitted(page: Page, figures: Sequence[Candidate]) -> list[Candidate]:
-    """The figures, each refined where the others are known."""
+    """The figures, each refined with the others fixed."""
     figures = list(figures)
     for number, each in enumerate(figures):
         view = page.around(figures, each)
@@ -272,25 +271,25 @@ def as_figure(candidate: Candidate, order: int) -> Figure:
 
 @contextmanager
 def readers(workers: int | None = None) -> Iterator[Callable[[Pictures], list[Reading]]]:
-    """What reads pictures of any size in several processes; by default one for each core."""
-    # A process for each core leaves none for threads, of which NumPy decides when it is imported.
+    """A function that reads pictures of any size in several processes, by default one per core."""
+    # With a process per core, NumPy should use one thread each; it reads this setting when it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         yield lambda pictures: pool.map(read, resampled(pictures), chunksize=4)
 
 
 def reliability(count: int, *, seed: int, workers: int | None = None) -> dict[str, float]:
-    """How often the judge is right about real pictures of withheld scenes.
+    """The accuracy of the judge on real pictures of withheld scenes.
 
     Args:
-        count: Pictures; singles, counts, pairs and triples as in the data set.
-        seed: Of the scenes.
-        workers: Processes that read.
+        count: Number of pictures: singles, counts, pairs and triples as in the dataset.
+        seed: Seed of the scenes.
+        workers: Number of processes.
 
     Returns:
-        Shares, 0 to 1: `noun`, `variant`, `colour`, `count`, `relation`, `place`, `time`, `weather`, each over all of
-        its kind in the pictures, and `strangers`, pictures in which it sees nothing that is not there;
-        `seconds`: of the clock for a picture, all processes together.
+        Accuracies, 0 to 1: `noun`, `variant`, `colour`, `count`, `relation`, `place`, `time` and `weather`; and
+        `strangers`, the share of pictures in which it sees nothing that is not there. `seconds`: elapsed time per
+        picture with all processes.
     """
     scenes = [each.scene for each in sample(count, seed, withheld=True)]
     pictures = np.stack([render(scene, SIZE) for scene in scenes])
@@ -306,15 +305,16 @@ def reliability(count: int, *, seed: int, workers: int | None = None) -> dict[st
 
 
 def verdict(reading: Reading, scene: Scene) -> dict[str, bool]:
-    """Whether a picture shows each part of a scene that was asked for.
+    """Whether a picture shows each part of a requested scene.
 
     Args:
-        reading: What it shows.
-        scene: What it should show.
+        reading: The content of the picture.
+        scene: The requested scene.
 
     Returns:
-        Whether it is right, by path: those of `Captions.open`, `first.noun`, `first.count` and so on, and `strangers`,
-        right where nothing is there that was not asked for. A relation is right where figures of its nouns stand so.
+        Whether it is correct, by path: those of `Captions.open`, `first.noun`, `first.count` and so on, and
+        `strangers`, which is true if there is nothing that was not requested. A relation is correct if it holds between
+        any figures of its nouns.
     """
     story, setting = scene.story, reading.setting
     figures_of = {role.noun: reading.of(role.noun) for role in story.roles}
@@ -334,10 +334,10 @@ def verdict(reading: Reading, scene: Scene) -> dict[str, bool]:
 
 
 def relation(first: Figure, second: Figure) -> str:
-    """How the first of two figures stands to the second, one of `story.RELATIONS`.
+    """The relation of a figure to another, one of `story.RELATIONS`.
 
-    What is on or at the foot of another touches its upper side or its base; what hides a part of another is in front of
-    it; what stands clear of it is left or right of it, or above or below where their widths overlap.
+    A figure that touches the top or the base of another is on or under it. One that hides a part of the other is in
+    front of it. Separate figures are left or right of each other, or above or below if their widths overlap.
     """
     if is_on(first, second):
         return "on"
@@ -353,7 +353,7 @@ def relation(first: Figure, second: Figure) -> str:
 
 
 def is_on(first: Figure, second: Figure) -> bool:
-    """Whether a figure stands on the upper side of another."""
+    """Whether a figure stands on top of another."""
     return (
         may_be(THINGS[first.noun], "on", THINGS[second.noun])
         and first.order > second.order
@@ -363,7 +363,7 @@ def is_on(first: Figure, second: Figure) -> bool:
 
 
 def is_under(first: Figure, second: Figure) -> bool:
-    """Whether a figure stands at the foot of another, in the room beneath it."""
+    """Whether a figure stands at the base of another, in the space beneath it."""
     return (
         may_be(THINGS[first.noun], "under", THINGS[second.noun])
         and first.order > second.order

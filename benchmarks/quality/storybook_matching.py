@@ -1,11 +1,11 @@
-"""Holds a storybook figure against a picture: which drawing, mirrored or not, in which colour, where and how large.
+"""Fits a figure of the storybook to a picture: the drawing, mirrored or not, its colour, position and size.
 
-Painting a template t of coverage a over what is explained so far, r, leaves of a picture x the squared error
+Painting a template t of coverage a over the current reconstruction r of a picture x leaves the squared error
 
     sum_pixels w |x - t - (1 - a) r|^2
 
-where w says how much each pixel counts; what it takes off the error without the template is the template's gain. Place
-and size are fitted by damped least squares (Levenberg, 1944; Marquardt, 1963), starting from a rough guess.
+where w is the weight of each pixel. The template's gain is the reduction of the error. Position and size are fitted by
+damped least squares (Levenberg, 1944; Marquardt, 1963), starting from a rough guess.
 """
 
 import functools
@@ -25,23 +25,23 @@ from tfx_pipeline.datasets.storybook.things import COLOURS, SKIES, THINGS, Colou
 Floats = NDArray[np.float32]
 
 SIZE = 64
-"""Side of the pictures that are read."""
+"""Side of the pictures in pixels."""
 RANGE = (0.35, 2.1)
-"""How much smaller and larger than its natural size a thing may be."""
+"""The range of a thing's size relative to its natural one."""
 VISIBLE = 0.35
-"""The share of a figure that must be seen."""
+"""The share of a figure that must be visible."""
 MASTERS = (64, 128)
-"""Sides of the drawings from which all sizes are sampled: the first that is half as large again, or the last."""
+"""Sides of the drawings from which all sizes are sampled: the first that is 1.5 times as large, or the last."""
 NUDGE = 0.25
-"""By how many pixels a figure is moved to see what that changes."""
+"""The displacement of a figure in pixels for finite differences."""
 ROUNDS = 6
-"""The most least-squares steps of a fit."""
+"""The maximum number of least-squares steps of a fit."""
 FAR = 4.0
-"""The most pixels of one step."""
+"""The maximum length of one step in pixels."""
 SETTLED = 0.1
-"""Pixels below which a step ends its fit."""
+"""The step in pixels below which a fit ends."""
 DAMPING = (0.01, 1.0, 30.0)
-"""The share of the curvature that is added to it, where the step before made things worse."""
+"""The share of the curvature that is added as damping after a step that increased the error."""
 
 
 class Look(NamedTuple):
@@ -54,17 +54,17 @@ class Look(NamedTuple):
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Width and height in units of the larger of the two."""
+        """Width and height as shares of the longer side."""
         return THINGS[self.noun].drawings[self.variant].extent
 
     @property
     def drawing(self) -> "Look":
-        """The same without its colour."""
+        """The same look without its colour."""
         return self._replace(colour=None)
 
 
 class Candidate(NamedTuple):
-    """A look at a place, and what it would explain: centre and size in shares of the picture's side."""
+    """A look at a position, and its gain: centre and size are shares of the picture's side."""
 
     gain: float
     look: Look
@@ -74,13 +74,13 @@ class Candidate(NamedTuple):
 
     @property
     def least_and_most(self) -> tuple[float, float]:
-        """Between which sizes it may be."""
+        """The range of its size."""
         natural = THINGS[self.look.noun].size
         return RANGE[0] * natural, RANGE[1] * natural
 
 
 def channels(colour: str) -> tuple[int, int, int]:
-    """`#rrggbb` as three numbers."""
+    """The three numbers of `#rrggbb`."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
 
@@ -95,7 +95,7 @@ def document(markup: str, box: str = f"0 0 {SIDE} {SIDE}") -> str:
 
 
 def premultiplied(rgba: NDArray[np.uint8]) -> Floats:
-    """Colours times coverage, and coverage in 0..1: float32[h, w, 4]."""
+    """Premultiplied colours, and coverage in 0..1: float32[h, w, 4]."""
     values = rgba.astype(np.float32)
     values[..., 3] /= 255
     values[..., :3] *= values[..., 3:]
@@ -108,7 +108,7 @@ def over(front: Floats, back: Floats) -> Floats:
 
 
 def lit(layer: Floats, time: str) -> Floats:
-    """A premultiplied layer in the light of an hour."""
+    """A premultiplied layer in the light of a time of day."""
     light = SKIES.times[time]
     if not light.opacity:
         return layer
@@ -119,7 +119,7 @@ def lit(layer: Floats, time: str) -> Floats:
 
 
 def resampled(pictures: Pictures, side: int = SIZE) -> Pictures:
-    """Pictures of any size, averaged over the pixels of another: uint8[n, side, side, 3]."""
+    """Pictures of any size, resampled by averaging: uint8[n, side, side, 3]."""
     images = map(Image.fromarray, pictures)
     return np.stack([np.asarray(image.resize((side, side), Image.Resampling.BOX)) for image in images])
 
@@ -137,7 +137,7 @@ def looks() -> tuple[Look, ...]:
 
 
 def colours_of(look: Look) -> Sequence[str | None]:
-    """The colours that its noun can have; None alone where it takes none."""
+    """The possible colours of its noun; only None if it is not painted."""
     return tuple(COLOURS) if THINGS[look.noun].part else (None,)
 
 
@@ -154,10 +154,10 @@ def drawings() -> tuple[Look, ...]:
 
 @functools.cache
 def parts(noun: str, variant: str, side: int) -> Floats:
-    """A drawing whose larger side has so many pixels: float32[h, w, 4] or, where it takes a colour, float32[h, w, 7].
+    """A drawing with `side` pixels on its longer side: float32[h, w, 4] or, if it has painted parts, float32[h, w, 7].
 
-    The first four channels hold what has colours of its own, premultiplied, and the coverage. The others are the
-    coverages of paint, shade and light, so that the drawing in any colour is a sum.
+    The first four channels are the parts with fixed colours, premultiplied, and the coverage. The others are the
+    coverages of paint, shade and light, so the drawing in any colour is a weighted sum.
     """
     art = THINGS[noun].drawings[variant]
     larger = max(art.width, art.height)
@@ -182,7 +182,7 @@ class Window(NamedTuple):
 
 
 def window(candidate: Candidate, margin: int = 0, grid: int = SIZE) -> Window:
-    """The pixels that a candidate's box touches on a grid, and a margin."""
+    """The pixels of a grid that a candidate's box touches, with a margin."""
     width, height = (candidate.size * extent for extent in candidate.look.extent)
     return Window(span(candidate.y, height, margin, grid), span(candidate.x, width, margin, grid))
 
@@ -194,27 +194,27 @@ def span(centre: float, length: float, margin: int, grid: int) -> slice:
 
 
 def sampled(candidate: Candidate, at: Window, grid: int = SIZE) -> Floats:
-    """The parts of a candidate, averaged over each pixel of a window of a grid: float32[rows, columns, 4 or 7]."""
+    """The parts of a candidate, averaged over the pixels of a window of a grid: float32[rows, columns, 4 or 7]."""
     noun, variant, flipped, _ = candidate.look
     side = next((each for each in MASTERS if each >= 1.5 * grid * candidate.size), MASTERS[-1])
     art, pixel = parts(noun, variant, side), grid * candidate.size / side
     width, height = (grid * candidate.size * extent for extent in candidate.look.extent)
     down = overlaps(grid * candidate.y - height / 2, pixel, art.shape[0], at.rows)
-    # The art is read from its left edge on, which a mirror image has on its right.
+    # The drawing is sampled from its left edge, which is on the right in a mirror image.
     start, step = (width / 2, -pixel) if flipped else (-width / 2, pixel)
     across = overlaps(grid * candidate.x + start, step, art.shape[1], at.columns)
     return across @ (down @ art.reshape(len(art), -1)).reshape(len(down), *art.shape[1:])
 
 
 def overlaps(start: float, step: float, count: int, pixels: slice) -> Floats:
-    """How much of each pixel each of `count` intervals covers that begin at `start`: float32[pixels, count]."""
+    """How much of each pixel is covered by each of `count` intervals that begin at `start`: float32[pixels, count]."""
     edges = start + step * np.arange(count + 1, dtype=np.float32)
     reached = np.clip(edges[None] - np.arange(pixels.start, pixels.stop, dtype=np.float32)[:, None], 0, 1)
     return np.abs(np.diff(reached, axis=1))
 
 
 def layer(sampled_parts: Floats, colour: str | None, time: str) -> Floats:
-    """What is painted, in the light of an hour: float32[h, w, 4], premultiplied."""
+    """A painted figure in the light of a time of day: float32[h, w, 4], premultiplied."""
     whole = sampled_parts[..., :4]
     if colour is not None:
         whole = whole.copy()
@@ -224,14 +224,14 @@ def layer(sampled_parts: Floats, colour: str | None, time: str) -> Floats:
 
 @dataclass(frozen=True)
 class View:
-    """What a figure has to explain.
+    """A picture and its reconstruction so far, to which a figure is fitted.
 
     Attributes:
         picture: float32[64, 64, 3].
-        explained: What has been explained of it so far: float32[64, 64, 3].
-        weight: How much each pixel counts, 0 or 1: float32[64, 64].
-        time: In whose light the figure is.
-        noise: The squared error of a pixel that figures leave which are known.
+        explained: The reconstruction so far: float32[64, 64, 3].
+        weight: The weight of each pixel, 0 or 1: float32[64, 64].
+        time: The time of day, which determines the light.
+        noise: The squared error of a pixel that known figures leave.
     """
 
     picture: Floats
@@ -246,13 +246,13 @@ class View:
         return self.weight * ((self.picture - self.explained) ** 2).sum(-1)
 
     def residual(self, candidate: Candidate, at: Window, painted: Floats) -> Floats:
-        """What is left of the difference where a candidate is painted: float32[rows, columns, 3]."""
+        """The weighted remaining difference when a candidate is painted: float32[rows, columns, 3]."""
         shown = over(layer(painted, candidate.look.colour, self.time), self.explained[at])
         return self.weight[at][..., None] * (self.picture[at] - shown)
 
 
 def gained(view: View, candidate: Candidate) -> Candidate:
-    """The candidate with what it explains; minus infinity where too little of it is seen."""
+    """The candidate with its gain; minus infinity if too little of it is visible."""
     at = window(candidate)
     painted = sampled(candidate, at)
     if not is_seen(view, at, painted):
@@ -262,20 +262,20 @@ def gained(view: View, candidate: Candidate) -> Candidate:
 
 
 def is_seen(view: View, at: Window, painted: Floats) -> bool:
-    """Whether enough of a candidate lies where pixels count."""
+    """Whether enough of a candidate is on pixels that count."""
     coverage = painted[..., 3]
     return bool(np.vdot(view.weight[at], coverage) >= VISIBLE * coverage.sum())
 
 
 def recoloured(view: View, candidate: Candidate) -> Candidate:
-    """The candidate in the colour that explains most, and what it then explains."""
+    """The candidate in the colour with the largest gain, and that gain."""
     if not THINGS[candidate.look.noun].part:
         return gained(view, candidate)
     at = window(candidate)
     painted = sampled(candidate, at)
     if not is_seen(view, at, painted):
         return candidate._replace(gain=-math.inf)
-    # Painted in a colour, a part p of tones t leaves |d - p t|^2, of which two products of 3 x 3 know all.
+    # Painting parts p in tones t leaves the error |d - p t|^2, which two products of 3 x 3 determine for every t.
     plain = view.residual(candidate._replace(look=candidate.look.drawing), at, painted).reshape(-1, 3)
     paint = (1 - SKIES.times[view.time].opacity) * (view.weight[at][..., None] * painted[..., 4:]).reshape(-1, 3)
     shared, square = paint.T @ plain, paint.T @ paint
@@ -286,7 +286,7 @@ def recoloured(view: View, candidate: Candidate) -> Candidate:
 
 
 def refined(view: View, candidate: Candidate) -> Candidate:
-    """The candidate moved and scaled to where it explains most, and what it then explains."""
+    """The candidate at the position and size with the largest gain, and that gain."""
     best = gained(view, candidate)
     for _ in range(ROUNDS):
         before, best = best, stepped(view, best)
@@ -296,7 +296,7 @@ def refined(view: View, candidate: Candidate) -> Candidate:
 
 
 def stepped(view: View, candidate: Candidate) -> Candidate:
-    """The candidate after one step of least squares, as long as it goes on helping; itself if no step helps."""
+    """The candidate after one least-squares step, shortened until it helps; unchanged if no step helps."""
     at = window(candidate, margin=2)
     here = view.residual(candidate, at, sampled(candidate, at)).ravel()
     beside = (moved(candidate, change) for change in NUDGE * np.eye(3))
@@ -315,7 +315,7 @@ def stepped(view: View, candidate: Candidate) -> Candidate:
 
 
 def moved(candidate: Candidate, change: Sequence[float] | Floats) -> Candidate:
-    """The candidate with x, y and size changed by pixels, within the picture and what its noun allows."""
+    """The candidate with x, y and size changed by pixels, within the picture and the size range of its noun."""
     x, y, size = (value + float(by) / SIZE for value, by in zip(candidate[2:], change, strict=True))
     least, most = candidate.least_and_most
     return Candidate(0.0, candidate.look, min(max(x, 0.02), 0.98), min(max(y, 0.02), 0.98), min(max(size, least), most))

@@ -1,7 +1,7 @@
-"""Prompts that are no captions of the storybook: beginnings of captions, and prompts that a person wrote.
+"""Prompts that are not captions of the storybook: beginnings of captions, and handwritten prompts.
 
-A continuation begins with its prompt. So it keeps what the prompt said if the whole is a sentence that the grammar of
-the captions has for some scene.
+A continuation begins with its prompt. If the result is a sentence of the captions' grammar for some scene, it keeps
+everything that the prompt says.
 """
 
 import re
@@ -18,9 +18,9 @@ FREE_PROMPTS = Path(__file__).with_name("free_prompts.tsv")
 
 
 def free_prompts() -> list[tuple[str, str]]:
-    """Prompts written by hand, half in English and half in Chinese, each with the noun that it asks for.
+    """Handwritten prompts, half in English and half in Chinese, each with the noun that it requests.
 
-    They have synonyms, words that no caption has, capitals and typing errors of one letter.
+    They contain synonyms, words that occur in no caption, capitals and typos of one letter.
     """
     lines = (line.split("\t") for line in FREE_PROMPTS.read_text(encoding="utf-8").splitlines())
     return [(prompt, noun) for prompt, noun in lines]
@@ -32,10 +32,10 @@ def prompts_kept(
     """The share of partial prompts that the model continues to a sentence of the grammar, 0 to 1.
 
     Args:
-        model: Trained on captions of the storybook.
-        count: How many `partial_prompts`, at least 1.
-        seed: Of the prompts and of the continuations.
-        temperature: Of the continuations.
+        model: A language model, trained on captions of the storybook.
+        count: Number of `partial_prompts`, at least 1.
+        seed: Seed of the prompts and the continuations.
+        temperature: Sampling temperature of the continuations.
     """
     prompts = partial_prompts(count, seed=seed)
     texts = model.generate(prompts, seed=range(seed, seed + count), temperature=temperature)
@@ -43,9 +43,9 @@ def prompts_kept(
 
 
 def partial_prompts(count: int, *, seed: int) -> list[str]:
-    """The beginnings of captions of withheld scenes, by turns in English and in Chinese.
+    """The beginnings of captions of withheld scenes, alternately in English and in Chinese.
 
-    They are cut between words or, in Chinese, between characters; they are never empty and never whole captions.
+    They end between words or, in Chinese, between characters. None is empty, and none is a whole caption.
     """
     rng, beginnings = np.random.default_rng(seed), list[str]()
     for each in sample(100 * count, seed, withheld=True):

@@ -1,8 +1,8 @@
-"""Finds the storybook figure that explains most of a picture.
+"""Finds the figure of the storybook that explains most of a picture.
 
-A figure that stands alone fills the region in which the picture is not explained yet, so that region says where it is
-and how large, and every drawing of about that shape is held against it. Where figures hide one another, drawings are
-slid over the picture at a resolution at which they are small, by matrix products, and the best are fitted at full one.
+A figure that stands alone fills the unexplained region of the picture, which gives its position and size; every drawing
+of about that shape is compared with it. If figures hide each other, all drawings are slid over the picture at a low
+resolution, by matrix products, and the best ones are fitted at full resolution.
 """
 
 import functools
@@ -37,43 +37,43 @@ from tfx_pipeline.datasets.storybook.things import THINGS
 
 SMALL, LARGE = (7, 8, 9, 10, 11, 12, 13), (15, 17, 19, 21, 23, 26)
 LEVELS = {16: SMALL, 32: (*SMALL, *LARGE), 64: (*SMALL, *LARGE)}
-"""Sides of the picture at which drawings are slid over it, the largest figures first, and the sides of the drawings.
+"""Sides of the picture at which drawings are slid over it, the lowest resolution first, and the sides of the drawings.
 
-Large ones come twice, for thin figures are lost at a lower resolution. They move by `STRIDE` pixels at a time.
+Large figures are tried twice, because thin ones are lost at a lower resolution. They move by `STRIDE` pixels at a time.
 """
 STRIDE = 2
 CANDIDATES, FINALISTS = 12, 4
-"""The most drawings that are fitted, and of these those whose colour is chosen anew."""
+"""The maximum number of drawings that are fitted, and of those whose colour is then chosen again."""
 PROMISING = 0.5
-"""The share of the best gain so far that a guess must have to be fitted."""
+"""The minimum gain of a guess to be fitted, as a share of the best gain so far."""
 BIN = 16
-"""Grey levels of a channel that count as one, where colours are only told to be there or not."""
+"""Grey levels per bin in the test for the presence of colours."""
 NEAR = 3
-"""How many of these a colour may be off."""
+"""The number of bins by which a colour may differ."""
 SUPPORT = 0.45
-"""The share of a drawing that must be of colours that the picture has where something is to be explained."""
+"""The share of a drawing whose colours must occur in the unexplained part of the picture."""
 MAIN = 6
-"""How many colours of a drawing are looked for."""
+"""The number of colours of a drawing that are tested."""
 UNLIKE = 3 * 20.0**2
-"""The squared error of a pixel beyond which it is not explained: three channels off by 20 grey levels."""
+"""The squared error above which a pixel is unexplained: a difference of 20 grey levels in three channels."""
 NOISY = 4.0
-"""How many times as much as the noise it must be: what a soft drawing of a figure leaves is no other figure."""
+"""The same as a multiple of the noise: the remainder of a soft drawing is not another figure."""
 FEW = 8
-"""The pixels below which nothing is to be explained."""
+"""The number of unexplained pixels below which the search ends."""
 BUSY = 0.12
-"""The share of a drawing's square that must not be explained yet."""
+"""The share of a drawing's square that must be unexplained."""
 CERTAIN = 0.9
-"""The share of a squared error that a figure explains where nothing else need be tried."""
+"""The explained share of the squared error above which nothing else is tried."""
 EXPLAINED = 0.55
-"""The share of the squared error beneath a figure that it must explain."""
+"""The minimum share of the squared error beneath a figure that it must explain."""
 LEAST = 100_000.0
-"""The squared error that a figure must explain; a small cup, purple at night, explains less than twice as much."""
+"""The minimum squared error that a figure must explain; a small purple cup at night explains less than twice that."""
 ASPECT = 1.25
-"""How many times wider or narrower than a region a drawing may be that is held against it."""
+"""The maximum ratio between the aspects of a region and of a drawing that is compared with it."""
 
 
 class Templates(NamedTuple):
-    """All looks at one size, in the light of an hour, colours less 128.
+    """All looks at one size, in the light of a time of day; 128 is subtracted from colours.
 
     Attributes:
         coverage: float32[drawings, side^2].
@@ -88,7 +88,7 @@ class Templates(NamedTuple):
 
 @functools.cache
 def templates(side: int, time: str) -> Templates:
-    """The looks, `side` pixels large."""
+    """The templates with a side of `side` pixels."""
     art = ((look, squared(look, side)) for look in drawings())
     layers = np.stack([layer(shown, colour, time) for look, shown in art for colour in colours_of(look)])
     tint = layers[..., :3] - 128 * layers[..., 3:]
@@ -100,19 +100,19 @@ def templates(side: int, time: str) -> Templates:
 
 @functools.cache
 def owners() -> NDArray[np.int64]:
-    """The number of each look's drawing: int[looks]."""
+    """The index of each look's drawing: int[looks]."""
     numbers = {drawing: number for number, drawing in enumerate(drawings())}
     return np.array([numbers[look.drawing] for look in looks()])
 
 
 @functools.cache
 def natural_sizes() -> Floats:
-    """How large each look's thing is: float32[looks]."""
+    """The natural size of each look's thing: float32[looks]."""
     return np.array([THINGS[look.noun].size for look in looks()], np.float32)
 
 
 def squared(drawing: Look, side: int) -> Floats:
-    """The parts of a drawing in the top left corner of a square that it fills: float32[side, side, 4 or 7]."""
+    """The parts of a drawing, in the top left corner of the smallest square: float32[side, side, 4 or 7]."""
     width, height = drawing.extent
     whole = Window(slice(0, side), slice(0, side))
     return sampled(Candidate(0.0, drawing, width / 2, height / 2, 1.0), whole, side)
@@ -120,7 +120,7 @@ def squared(drawing: Look, side: int) -> Floats:
 
 @functools.cache
 def palettes(time: str) -> tuple[Floats, NDArray[np.int64]]:
-    """The main colours of all looks in the light of an hour: their shares, (looks, 6), and bins, (looks, 6, 3)."""
+    """The main colours of all looks at a time of day: their shares, (looks, 6), and bins, (looks, 6, 3)."""
     shares, colours = np.zeros((len(looks()), MAIN), np.float32), np.zeros((len(looks()), MAIN, 3), int)
     for number, look in enumerate(looks()):
         shown = layer(parts(look.noun, look.variant, MASTERS[0]), look.colour, time)
@@ -133,7 +133,7 @@ def palettes(time: str) -> tuple[Floats, NDArray[np.int64]]:
 
 
 def supported(view: View, unlike: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which looks have most of their colours where the picture is not explained: bool[looks]."""
+    """The looks most of whose colours occur in the unexplained part of the picture: bool[looks]."""
     bins = (view.picture[unlike] // BIN).astype(int)
     there = np.zeros((256 // BIN,) * 3, bool)
     for red, green, blue in np.unique(bins, axis=0):
@@ -144,7 +144,7 @@ def supported(view: View, unlike: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def best_figure(view: View) -> Candidate | None:
-    """The figure that explains most of what is left; a smaller one where no large one is certain."""
+    """The figure that explains most of the remainder; smaller ones are tried only if no larger one is certain."""
     unlike = view.error > unexplained(view)
     if unlike.sum() < FEW or view.error.sum() < LEAST:
         return None
@@ -161,17 +161,17 @@ def best_figure(view: View) -> Candidate | None:
 
 
 def unexplained(view: View) -> float:
-    """The squared error of a pixel beyond which it is not explained."""
+    """The squared error above which a pixel is unexplained."""
     return max(UNLIKE, NOISY * view.noise)
 
 
 def is_there(view: View, candidate: Candidate) -> bool:
-    """Whether a figure explains enough to be one."""
+    """Whether a figure explains enough to be accepted."""
     return candidate.gain >= LEAST and explains(view, candidate) >= EXPLAINED
 
 
 def siblings(view: View, candidate: Candidate) -> list[Candidate]:
-    """The other drawings of a candidate's noun in its place."""
+    """The other drawings of a candidate's noun, at the same position."""
     look = candidate.look
     others = (each._replace(colour=look.colour) for each in drawings() if each.noun == look.noun)
     tried = (candidate._replace(look=each) for each in others if each != look)
@@ -179,7 +179,7 @@ def siblings(view: View, candidate: Candidate) -> list[Candidate]:
 
 
 def candidates(view: View, level: int, known: NDArray[np.bool_], least: float) -> list[Candidate]:
-    """The best of all sizes, one for each drawing, the best first; those that gain more than the least alone."""
+    """The best candidate of each drawing over all sizes, sorted by gain; only those above the minimum gain."""
     best: dict[Look, Candidate] = {}
     for side in reversed(LEVELS[level]):
         for each in sweep(view, side, level, known, least):
@@ -190,14 +190,14 @@ def candidates(view: View, level: int, known: NDArray[np.bool_], least: float) -
 
 
 def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], least: float) -> list[Candidate]:
-    """The best place of every look at one size.
+    """The best position of every look at one size.
 
     Args:
-        view: What is to be explained.
-        side: Of the looks.
+        view: The picture to explain.
+        side: Side of the looks.
         level: Side of the picture.
-        known: Which looks to try: bool[looks].
-        least: What they must gain.
+        known: The looks to try: bool[looks].
+        least: The minimum gain.
     """
     picture, explained, weight = (
         shrunk(each, level) for each in (view.picture - 128, view.explained - 128, view.weight)
@@ -205,7 +205,7 @@ def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], least: fl
     size, pixels = side / level, (SIZE / level) ** 2
     chosen = np.flatnonzero(known & (size >= RANGE[0] * natural_sizes()) & (size <= RANGE[1] * natural_sizes()))
     error = weight * ((picture - explained) ** 2).sum(-1)
-    # No figure explains more than all of its square.
+    # The gain of a figure is at most the error in its square.
     busy = patches((error > unexplained(view)).astype(np.float32), side).mean((2, 3)) > BUSY
     busy &= pixels * patches(error, side).sum((2, 3)) > max(LEAST, least)
     if not busy.any() or not len(chosen):
@@ -225,19 +225,19 @@ def sweep(view: View, side: int, level: int, known: NDArray[np.bool_], least: fl
 
 
 def stride(side: int) -> int:
-    """How many pixels at a time drawings of a side move."""
+    """The stride in pixels of drawings with a side."""
     return STRIDE if side in LARGE else 1
 
 
 def centre(look: Look, left: float, top: float, size: float) -> tuple[float, float]:
-    """The centre of a look whose box has this corner."""
+    """The centre of a look whose box has this top left corner."""
     width, height = look.extent
     return left + width * size / 2, top + height * size / 2
 
 
 def patches(values: Floats, side: int) -> Floats:
-    """The squares of a map (h, w) or a picture (h, w, 3), a view: float32[rows, columns, side, side] or [..., 3]."""
-    # A drawing fills its square from the top left, so that the square may reach out at the bottom and at the right.
+    """The squares of a map (h, w) or a picture (h, w, 3), as a view: float32[rows, columns, side, side] or [..., 3]."""
+    # A drawing is in the top left of its square, so the square may extend beyond the bottom and the right edge.
     edge, step = (0, side // 2), stride(side)
     padded = np.pad(values, (edge, edge, (0, 0))[: values.ndim])
     windows = sliding_window_view(padded, (side, side), axis=(0, 1))[::step, ::step]
@@ -250,13 +250,13 @@ def flat(squares: Floats) -> Floats:
 
 
 def standing_alone(view: View) -> list[Candidate]:
-    """The figures that explain nearly all of a region in which the picture is not explained."""
+    """The figures that explain nearly all of an unexplained region."""
     filled = (filling(view, region) for region in regions(view.error > unexplained(view)))
     return [each for each in filled if each]
 
 
 def regions(unlike: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """The connected regions of a mask, where pixels that are two apart count as connected; none of a few pixels."""
+    """The connected regions of a mask, without tiny ones; pixels at a distance of two count as connected."""
     near = neighbours(unlike).any((2, 3))
     labels = np.arange(1, near.size + 1).reshape(near.shape) * near
     while (spread := neighbours(labels).max((2, 3)) * near).sum() > labels.sum():
@@ -268,12 +268,12 @@ def regions(unlike: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
 
 
 def neighbours(values: NDArray[Any]) -> NDArray[Any]:
-    """The 3 x 3 values around each: [h, w, 3, 3]."""
+    """The 3 x 3 neighbourhood of each value: [h, w, 3, 3]."""
     return sliding_window_view(np.pad(values, 1), (3, 3))
 
 
 def filling(view: View, region: NDArray[np.bool_]) -> Candidate | None:
-    """The figure that explains nearly all of a region, if there is one."""
+    """The figure that explains nearly all of a region, if any."""
     error = float(view.error[region].sum())
     if error < LEAST:
         return None
@@ -285,13 +285,13 @@ def filling(view: View, region: NDArray[np.bool_]) -> Candidate | None:
 
 
 def promising(guesses: Iterable[Candidate]) -> list[Candidate]:
-    """The guesses that are worth fitting, the best first."""
+    """The most promising guesses, the best first."""
     ordered = sorted(guesses, reverse=True)[:CANDIDATES]
     return [each for each in ordered if each.gain > PROMISING * ordered[0].gain]
 
 
 def boxed(drawing: Look, region: NDArray[np.bool_]) -> Candidate | None:
-    """A drawing that fills the box of a region; None where it is too wide or too narrow for that."""
+    """A drawing that fills the box of a region; None if it is too wide or too narrow."""
     left, right, top, bottom = (edge / SIZE for edge in bounds(region))
     ink = inked(drawing)
     across, down = (right - left) / (ink.right - ink.left), (bottom - top) / (ink.bottom - ink.top)
@@ -304,7 +304,7 @@ def boxed(drawing: Look, region: NDArray[np.bool_]) -> Candidate | None:
 
 
 class Box(NamedTuple):
-    """Edges."""
+    """The edges of a box."""
 
     left: float
     right: float
@@ -314,7 +314,7 @@ class Box(NamedTuple):
 
 @functools.cache
 def inked(drawing: Look) -> Box:
-    """The edges of what is opaque of a drawing, in units of its larger side."""
+    """The edges of the opaque part of a drawing, as shares of its longer side."""
     side = MASTERS[0]
     box = bounds(parts(drawing.noun, drawing.variant, side)[..., 3] > 0.5)
     left, right, top, bottom = (edge / side for edge in box)
@@ -324,6 +324,6 @@ def inked(drawing: Look) -> Box:
 
 
 def bounds(mask: NDArray[np.bool_]) -> Box:
-    """The edges of what is true, in pixels."""
+    """The edges of the true values of a mask, in pixels."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     return Box(columns[0], columns[-1] + 1, rows[0], rows[-1] + 1)
