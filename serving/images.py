@@ -4,7 +4,9 @@ Pictures of any format, mode, bit depth, palette, colour key, alpha channel, EXI
 converted to upright pictures in 8-bit sRGB; otherwise the error is one sentence. Only the first frame or page is read.
 """
 
+import binascii
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -35,6 +37,9 @@ _MAGIC = (
     *((0, mark, "JPEG2000") for mark in (b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")),
     *((0, b"P%d%c" % (kind, space), "PPM") for kind in range(1, 7) for space in b" \t\r\n"),
 )
+# The beginning of base64, in either alphabet and in whole groups of four letters.
+_BASE64 = re.compile(rb"((?:[A-Za-z0-9+/_-]{4}){8})[A-Za-z0-9+/_=\s-]*")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 _PLAIN_FORMATS, _PLAIN_MODES = ("JPEG", "MPO", "PNG"), ("RGB", "L")
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -210,7 +215,7 @@ def _data(source: bytes | str | Path) -> bytes:
 
 def _opened(data: bytes) -> Image.Image:
     """Read the header; `Image.open` would refuse large pictures without reporting their size."""
-    name = next((name for at, mark, name in _MAGIC if data[at : at + len(mark)] == mark), "")
+    name = _format(data)
     if not name:
         raise UnknownFormatError(f"The file {_content(data[:512])}; only {READ} are accepted.")
     if name not in Image.OPEN:
@@ -223,6 +228,11 @@ def _opened(data: bytes) -> Image.Image:
         if factor > 1 and "transparency" in picture.info:
             picture.info["transparency"] *= factor
     return picture
+
+
+def _format(data: bytes) -> str:
+    """The format of an encoded picture, by Pillow's name; empty if it is unknown."""
+    return next((name for at, mark, name in _MAGIC if data[at : at + len(mark)] == mark), "")
 
 
 def _believable(data: bytes) -> bytes:
@@ -319,6 +329,17 @@ def _changes_nothing(conversion: ImageCms.ImageCmsTransform) -> bool:
 # What is wrong, in words
 
 
+def mistaken(data: bytes) -> str:
+    """What was given in place of the bytes of a picture, if it is a common mistake, such as `a URL`; else empty."""
+    head = data[:200].lstrip()
+    if head.lower().startswith((b"http://", b"https://", b"file://")):
+        return "a URL"
+    if head.lower().startswith(b"data:image/"):
+        return "a data URL"
+    letters = _BASE64.fullmatch(head)
+    return "base64 text" if letters and _format(binascii.a2b_base64(letters[1].translate(_STANDARD))) else ""
+
+
 def _content(head: bytes) -> str:
     if not head:
         return "is empty"
@@ -328,7 +349,7 @@ def _content(head: bytes) -> str:
         return "holds a HEIC picture or a film"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "holds a JPEG XL picture"
-    return "holds text" if _is_text(head) else "holds nothing known"
+    return f"holds {mistaken(head) or ('text' if _is_text(head) else 'nothing known')}"
 
 
 def _is_text(head: bytes) -> bool:

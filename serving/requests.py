@@ -4,6 +4,7 @@ Only `predict` needs NumPy, which takes longer to import than everything else he
 """
 
 import io
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,10 +156,15 @@ def seeds_from(seed: int, count: int) -> list[int]:
 
     Raises:
         ServingError: INVALID_ARGUMENT, the seed has more than 64 bits.
+        TypeError: It is not an integer.
 
     """
-    _check(SEED, seed)
-    return [(seed + index + 2**63) % 2**64 - 2**63 for index in range(count)]
+    try:
+        first = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"seed must be an integer, not {seed!r}") from None
+    _check(SEED, first)
+    return [(first + number + 2**63) % 2**64 - 2**63 for number in range(count)]
 
 
 def generate(
@@ -359,7 +365,7 @@ def _utf8(text: str) -> bytes:
 
 def _paired(prompt: str | Sequence[str], seed: int | Sequence[int]) -> tuple[list[str], list[int]]:
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    seeds = [seeds_from(int(number), 1)[0] for number in (seed if isinstance(seed, Iterable) else [seed])]
+    seeds = [seeds_from(number, 1)[0] for number in (seed if isinstance(seed, Iterable) else [seed])]
     count = max(len(prompts), len(seeds))
     if not prompts or not seeds or len(prompts) not in (1, count) or len(seeds) not in (1, count):
         raise ServingError(
@@ -373,6 +379,8 @@ def _encoded(role: Literal["image", "mask"], source: ImageLike) -> bytes:
     """Encode a picture as a PNG or JPEG that every server decodes in the same way."""
     from serving import images
 
+    if isinstance(source, str) and (what := images.mistaken(source.encode(errors="replace"))):
+        raise ServingError(f"{role} is {what}: give the bytes of the picture, or its path", "INVALID_ARGUMENT")
     try:
         return images.portable(source) if role == "image" else images.as_png(images.read_mask(source))
     except images.PictureError as error:

@@ -1,22 +1,17 @@
 """Limits on the size of a request, checked before it runs."""
 
-import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from tensorflow.core.framework import tensor_pb2
 
-from serving.images import PictureError, size_of
+from serving.images import PictureError, mistaken, size_of
 from serving.server.errors import invalid
 from serving.server.tensors import byte_size
 
 # The first bytes of the formats that TensorFlow decodes: PNG, JPEG, GIF, BMP, WebP, and JPEG XL twice.
 _DECODED = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"\xff\x0a", b"\0\0\0\x0cJXL ")
-
-# The beginning of any picture's base64, in whole groups of four letters.
-_BASE64 = re.compile(rb"((?:[A-Za-z0-9+/]{4}){8})[A-Za-z0-9+/=\s]*")
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ class Limits:
             raise invalid(f"A text in input {name} has {len(value)} bytes: at most {self.text_bytes} are allowed")
 
     def _check_picture(self, name: str, value: bytes) -> None:
-        if what := _mistaken(value):
+        if what := mistaken(value):
             raise invalid(f'Input {name} holds {what} where the bytes of a picture belong: REST takes {{"b64": "..."}}')
         if not self.picture_pixels:
             return
@@ -74,16 +69,6 @@ class Limits:
                 f"A picture in input {name} has {width}x{height} pixels: at most {self.picture_pixels} are allowed, "
                 "scale it down"
             )
-
-
-def _mistaken(value: bytes) -> str:
-    """What was sent instead of a picture, if it is a common mistake; empty if it is not."""
-    head = value[:200].lstrip()
-    if head.lower().startswith((b"http://", b"https://", b"file://")):
-        return "a URL"
-    is_data_url = head.lower().startswith(b"data:image/")
-    is_picture = (text := _BASE64.fullmatch(head)) and binascii.a2b_base64(text[1]).startswith(_DECODED)
-    return "a data URL" if is_data_url else "base64 text" if is_picture else ""
 
 
 def _size(name: str, encoded: bytes) -> tuple[int, int]:

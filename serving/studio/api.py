@@ -137,9 +137,13 @@ class Api:
             given = json.loads(await request.read())
         except web.RequestPayloadError as error:
             raise RequestError(f"The body cannot be read: {error}.", 400) from error
+        except UnicodeError as error:
+            raise RequestError("The body is not JSON in UTF-8: encode it so.", 400) from error
         except (ValueError, RecursionError) as error:
             raise RequestError(f"The body is not JSON: {error}.", 400) from error
-        if isinstance(given, dict) and "provenance" in schema.model_fields:
+        if not isinstance(given, dict):
+            raise RequestError('The body is JSON, but not an object: send one such as {"prompt": "..."}.', 400)
+        if "provenance" in schema.model_fields:
             given = {"provenance": self._provenance, **given}
         return _checked(schema, given)
 
@@ -168,6 +172,8 @@ async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse
 def _reason(request: web.Request, error: web.HTTPException) -> str:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return f"{request.method} {request.path}: the body is too large; send less."
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.path} does not accept {request.method}: send {' or '.join(sorted(error.allowed_methods))}."
     return (
         f"{request.method} {request.path} is not served here: /openapi.json lists what is, all of it below /v1, "
         "such as /v1/images/generations."

@@ -186,6 +186,16 @@ def test_generate_refuses_what_does_not_fit(client: Client, prompt: str | list[s
     assert caught.value.code == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize("seed", [1.5, "42", None, [1, 2.0], np.float32(3)])
+def test_a_seed_that_is_no_integer_is_refused(client: Client, seed: Any) -> None:
+    with pytest.raises(TypeError, match="seed must be an integer, not "):
+        client.generate("a", seed=seed)
+
+
+def test_seeds_may_be_numpys_own(client: Client) -> None:
+    assert client.generate("a", seed=np.int64(-1))[0].seed == client.generate("a", seed=np.uint64(2**64 - 1))[0].seed
+
+
 @pytest.mark.parametrize(("seed", "following"), [(2**63 - 1, 1 - 2**63), (2**64 - 1, 1), (-(2**63), 2 - 2**63)])
 def test_the_command_line_advises_a_seed_that_works(
     server: ServerProcess, tmp_path: Path, seed: int, following: int
@@ -277,6 +287,14 @@ def test_a_path_is_named_beside_what_is_wrong_with_its_picture(client: Client, t
     (tmp_path / "a.png").write_text("text")
     with pytest.raises(ServingError, match=r"^image .*/a\.png: The file holds text"):
         client.enlarge(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"), [("https://example.org/a.png", "a URL"), ("data:image/png;base64,A", "a data")]
+)
+def test_a_url_is_no_path_to_a_picture(client: Client, text: str, what: str) -> None:
+    with pytest.raises(ServingError, match=rf"^image is {what}: give the bytes of the picture, or its path$"):
+        client.enlarge(text)
 
 
 def test_restore_sharpens_a_blur(client: Client) -> None:

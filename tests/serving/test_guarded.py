@@ -194,10 +194,11 @@ def test_what_cannot_be_measured_is_not_decoded(client: Client, data: bytes) -> 
     [
         (base64.b64encode(png(8)).decode(), "base64 text"),
         (base64.encodebytes(png(64)).decode(), "base64 text"),
+        (base64.urlsafe_b64encode(encoded(noise(9), "JPEG")).decode(), "base64 text"),
         (f"data:image/png;base64,{base64.b64encode(png(8)).decode()}", "a data URL"),
         ("https://example.org/picture.png", "a URL"),
     ],
-    ids=["base64", "lines of base64", "data URL", "URL"],
+    ids=["base64", "lines of base64", "URL-safe base64", "data URL", "URL"],
 )
 def test_a_text_where_a_picture_belongs_gets_a_hint(get: Get, text: str, what: str) -> None:
     for sent in (text, {"b64": base64.b64encode(text.encode()).decode()}):

@@ -1,5 +1,6 @@
 """Any picture becomes upright 8-bit sRGB, or a sentence."""
 
+import base64
 import io
 import struct
 import zlib
@@ -280,6 +281,10 @@ def test_transparency_with_a_wrong_checksum_is_refused() -> None:
         (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "The file holds an SVG drawing;"),
         (b"\0\0\0\x18ftypheic", "The file holds a HEIC picture or a film;"),
         (b"\xff\x0a\0\0", "The file holds a JPEG XL picture;"),
+        (base64.b64encode(encoded(halves())), "The file holds base64 text;"),
+        (base64.urlsafe_b64encode(encoded(halves(), "WEBP")), "The file holds base64 text;"),
+        (b"data:image/png;base64,iVBORw0KGgo=", "The file holds a data URL;"),
+        (b"iVBORw0KGgo", "The file holds text;"),
         (b"\0\1\2\3", "The file holds nothing known;"),
     ],
 )

@@ -54,7 +54,7 @@ def test_everything_is_imported_or_listed(made: OddFolder, imported: ImportSumma
 
 def test_the_graph_is_given_what_the_pictures_show(made: OddFolder, imported: ImportSummary) -> None:
     entries = read_folder(imported.out, decode=False).entries
-    read = Reader(str(imported.out), False, frozenset())
+    read = Reader(str(imported.out))
     checked: list[Checked] = list(itertools.chain.from_iterable(map(read, chunks(entries))))
     assert [item.refusal for item in checked] == [None] * len(made.legal)
     for entry, item in zip(entries, checked, strict=True):

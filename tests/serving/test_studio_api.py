@@ -329,6 +329,27 @@ def test_a_body_that_is_not_packed_as_it_says_is_refused(server: ServerProcess) 
     assert code == 400 and answer["error"]["message"].startswith("The body cannot be read: ")
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"null", "The body is JSON, but not an object"),
+        ('{"prompt": "é"}'.encode("latin-1"), "The body is not JSON in UTF-8: encode it so."),
+        (b"{", "The body is not JSON: "),
+    ],
+)
+def test_a_body_that_is_no_object_is_one_sentence(server: ServerProcess, body: bytes, told: str) -> None:
+    code, answer = post(f"{server.studio_url}/v1/images/generations", body)
+    assert code == 400 and answer["error"]["message"].startswith(told)
+
+
+def test_a_method_that_a_route_does_not_accept_comes_with_those_that_it_does(server: ServerProcess) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{server.studio_url}/v1/captions", timeout=10)
+    with caught.value as answer:
+        told = json.loads(answer.read())["error"]["message"]
+    assert (answer.code, told) == (405, "/v1/captions does not accept GET: send POST.")
+
+
 def test_forms_as_browsers_and_scripts_send_them(server: ServerProcess) -> None:
     def edit(*parts: tuple[str, bytes]) -> tuple[int, Any]:
         body = b"".join(

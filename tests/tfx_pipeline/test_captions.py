@@ -56,13 +56,16 @@ def test_a_mark_says_the_encoding(tmp_path: Path, encoding: str, table: tuple[st
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_without_a_mark_is_known_by_its_first_letter(tmp_path: Path, encoding: str) -> None:
-    table = 'file_name,text\na.png,"a cat"\n'.encode(encoding)
-    assert read(tmp_path, {"metadata.csv": table}, "a.png").entries == (Entry("a.png", "a cat"),)
+@pytest.mark.parametrize("text", ["a cat", "猫 cat", "x"])
+def test_utf16_without_a_mark_is_known_by_its_ascii(tmp_path: Path, encoding: str, text: str) -> None:
+    files = {"metadata.csv": f"file_name,text\na.png,{text}\n".encode(encoding)}
+    assert read(tmp_path / "table", files, "a.png").entries == (Entry("a.png", text),)
+    assert read(tmp_path / "beside", {"a.txt": text.encode(encoding)}, "a.png").entries == (Entry("a.png", text),)
 
 
-def test_utf16_that_cannot_be_told_is_named_and_no_nul_is_taken(tmp_path: Path) -> None:
-    reading = read(tmp_path, {"a.txt": "猫 cat".encode("utf-16-le")}, "a.png")
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_that_cannot_be_told_is_named_and_no_nul_is_taken(tmp_path: Path, encoding: str) -> None:
+    reading = read(tmp_path, {"a.txt": "一只猫".encode(encoding)}, "a.png")
     assert reading.entries == () and reading.quarantined[0].kind == Kind.ENCODING
     assert "\0" not in reading.quarantined[0].reason
 
@@ -79,10 +82,10 @@ def test_a_caption_file_that_breaks_off_in_a_letter_is_set_aside(tmp_path: Path)
     assert [(item.file_name, item.kind) for item in reading.quarantined] == [("a.png", Kind.ENCODING)]
 
 
-def test_nuls_in_columns_are_not_printed(tmp_path: Path) -> None:
-    with pytest.raises(DataSetError, match="has the columns: naem, text; it needs file_name and text") as caught:
-        read(tmp_path, {"metadata.csv": "naem\0,text\n"}, "a.png")
-    assert "\0" not in str(caught.value)
+@pytest.mark.parametrize("table", [b"naem\0,text\n", "file_name,text\n".encode("utf-32-le")])
+def test_nuls_in_columns_are_not_printed(tmp_path: Path, table: bytes) -> None:
+    with pytest.raises(DataSetError, match=r"metadata\.csv holds NULs, as text of another encoding does; save it as"):
+        read(tmp_path, {"metadata.csv": table}, "a.png")
 
 
 @pytest.mark.parametrize("data", [b"", b"a", b"\0", b"\xff", b"ab\0"])
@@ -133,6 +136,23 @@ def test_the_first_usual_column_counts_and_the_others_are_told(tmp_path: Path) -
 def test_a_table_without_a_caption_names_its_columns(tmp_path: Path) -> None:
     with pytest.raises(DataSetError, match="has the columns: file_name, label; it needs file_name and text"):
         read(tmp_path, {"metadata.csv": "file_name,label\na.png,red\n"}, "a.png")
+
+
+def test_no_caption_is_lost_in_a_column_that_occurs_twice(tmp_path: Path) -> None:
+    with pytest.raises(DataSetError, match=r"metadata\.csv has two columns called text: rename or remove one\."):
+        read(tmp_path / "csv", {"metadata.csv": "file_name,Text,text\na.png,red,blue\n"}, "a.png")
+    row = '{"file_name": "a.png", "text": "red", "text": "blue"}'
+    (refused,) = read(tmp_path / "jsonl", {"metadata.jsonl": row, "b.txt": "b"}, "b.png").quarantined
+    assert refused.reason == "metadata.jsonl line 1 is not JSON: it has text twice."
+    blank = read(tmp_path / "blank", {"metadata.csv": "file_name,text,,\na.png,red,,\n"}, "a.png")
+    assert blank.entries == (Entry("a.png", "red"),)
+
+
+@pytest.mark.parametrize("name", ["METADATA.JSONL", "Metadata.csv"])
+def test_a_table_is_known_whatever_the_case_of_its_name(tmp_path: Path, name: str) -> None:
+    table = '{"file_name": "a.png", "text": "red"}' if "J" in name else "file_name,text\na.png,red\n"
+    reading = read(tmp_path, {name: table}, "a.png")
+    assert (reading.entries, reading.passed_over) == ((Entry("a.png", "red"),), {})
 
 
 def test_a_chinese_caption_alone_is_enough(tmp_path: Path) -> None:
@@ -202,10 +222,11 @@ def test_objects_and_tags_that_make_no_sense_set_their_row_aside(
         {"metadata.csv": "file_name,text\na.png,one\na.png,two\na.png,three\n"},
         {"metadata.csv": 'file_name,text\na.png,"[""one"", ""two"", ""three""]"\n'},
         {"metadata.csv": "file_name,text\na.png,\"['one', 'two', 'three']\"\n"},
+        {"metadata.csv": 'file_name,text\na.png,"[\'one\' ""two""\n \'three\']"\n'},
         {"a.txt": "one\ntwo\r\n\r\nthree\r"},
         {"a.caption": "one\n", "a.png.txt": "three", "a.TXT": "two"},
     ],
-    ids=["rows", "list", "csv rows", "csv list", "python list", "lines", "files"],
+    ids=["rows", "list", "csv rows", "csv list", "python list", "array", "lines", "files"],
 )
 def test_all_captions_of_a_picture_are_kept(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     reading = read(tmp_path, files, "a.png")

@@ -1,5 +1,6 @@
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from tfx.types.standard_artifacts import Examples
 
 from models.pictures import decode
 from serving.images import rendered
-from tfx_pipeline.components.examples import NO_DIGEST, finish
+from tfx_pipeline.components.examples import NO_DIGEST, check_splits, finish
 from tfx_pipeline.datasets.entries import DataSetError, Entry, fingerprint
-from tfx_pipeline.datasets.folder import read_folder
+from tfx_pipeline.datasets.folder import Reading, read_folder
 from tfx_pipeline.ingesting.examples import example, serialized, trained_caption
-from tfx_pipeline.ingesting.slices import EVAL_SHARE, in_tenth, is_eval
+from tfx_pipeline.ingesting.slices import EVAL_SHARE, by_split, in_tenth
 from tfx_pipeline.runs.root import Root
 
 TENTH_OF_60 = ["0", "7", "9", "10", "33", "40", "44", "51", "57", "59"]
@@ -56,11 +57,31 @@ def test_a_tenth_is_about_a_tenth() -> None:
     assert abs(share - 1 / EVAL_SHARE) < 0.01
 
 
+def held_out(entries: Sequence[Entry]) -> list[str]:
+    _, kept = by_split(entries)
+    return [entry.file_name for entry in kept]
+
+
 def test_withheld_entries_are_the_eval_split_where_there_are_any() -> None:
     names = [f"{number}" for number in range(60)]
-    marked = [Entry(name, "a", withheld=name == "1") for name in names]
-    assert [entry.file_name for entry in marked if is_eval(entry, any_withheld=True)] == ["1"]
-    assert [name for name in names if is_eval(Entry(name, "a"), any_withheld=False)] == TENTH_OF_60
+    assert held_out([Entry(name, "a", withheld=name == "1") for name in names]) == ["1"]
+    assert held_out([Entry(name, "a") for name in names]) == TENTH_OF_60
+    assert held_out([]) == []
+
+
+def test_of_a_handful_one_is_held_out_wherever_it_stands() -> None:
+    handful = [Entry(name, "a") for name in "1234"]
+    assert not any(in_tenth(entry.file_name) for entry in handful)
+    (kept,) = held_out(handful)
+    assert held_out(handful[::-1]) == [kept]
+
+
+@pytest.mark.parametrize("withheld", [True, False])
+def test_a_split_without_pictures_is_refused(withheld: bool) -> None:
+    entries = (Entry("a.png", "a", withheld=withheld),) * 3
+    told = rf"has {0 if withheld else 3} pictures to train on and {3 if withheld else 0} held out .* at least 1 of each"
+    with pytest.raises(DataSetError, match=told):
+        check_splits(Reading(Path("pictures"), entries, ()))
 
 
 def numbers(record: bytes) -> dict[str, float]:

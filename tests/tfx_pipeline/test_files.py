@@ -71,6 +71,7 @@ def test_a_snapshot_of_links_is_refused_with_the_command_that_cures_it(tmp_path:
 def test_a_link_within_the_folder_hides_nothing(tmp_path: Path) -> None:
     put(tmp_path, "real/a.png", "real/a.txt")
     (tmp_path / "again").symlink_to("real")
+    (tmp_path / "real/itself").symlink_to(tmp_path)
     reading = read_folder(tmp_path)
     assert (reading.entries, reading.quarantined) == ((Entry("real/a.png", "red"),), ())
 

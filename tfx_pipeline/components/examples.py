@@ -31,7 +31,7 @@ from tfx_pipeline.ingesting.examples import (
     records_of,
     trained_caption,
 )
-from tfx_pipeline.ingesting.slices import ATTRIBUTE, in_tenth
+from tfx_pipeline.ingesting.slices import ATTRIBUTE, in_tenth, marked
 
 ALLOW = "max_quarantine = {share:.2f} under [data] in a --config file"
 # The digest of a file that could not be read.
@@ -50,23 +50,23 @@ def FolderExampleGen(
 ) -> None:
     """Read a dataset folder, or spans in it, into the splits `train` and `eval`.
 
-    Entries marked as withheld form the eval split; if none is marked, it is a tenth, chosen by the hash of file names.
+    Entries marked as withheld form the eval split; if none is marked, it is a tenth, chosen by the hash of file names,
+    or at least one of them.
     `spans` and `attributes` are names separated by spaces; the attributes are kept for slicing.
 
     Raises:
-        DataSetError: Too many entries are unusable, none is left, or the contents have another fingerprint.
+        DataSetError: Too many entries are unusable, none is left in a split, or the contents have another fingerprint.
     """
     root, names = Path(folder), spans.split()
     reading = read_spans(root, names, limits=ReadLimits(max_share=max_quarantine), decode=False)
     check_quarantine(reading, max_share=max_quarantine, allow=ALLOW)
-    any_withheld = any(entry.withheld for entry in reading.entries)
-    reader = Reader(str(root), any_withheld, frozenset(ATTRIBUTE + name for name in attributes.split()))
+    reader = Reader(str(root), frozenset(ATTRIBUTE + name for name in attributes.split()))
     prepare(examples, spans=spans, fingerprint=fingerprint)
     looked = Path(examples.uri) / "looked-at"
     with beam_pipeline as pipeline:
         looked_at = (
             pipeline
-            | "Chunks" >> beam.Create(list(chunks(reading.entries)))
+            | "Chunks" >> beam.Create(list(chunks(marked(reading.entries))))
             | "Spread" >> beam.Reshuffle()
             | "Look" >> beam.Map(reader)
         )
@@ -116,14 +116,29 @@ def finish(examples: Examples, reading: Reading, outcomes: list[Any], fingerprin
         Quarantined(name, why, Kind(kind)) for *_, refusal in outcomes if refusal for name, why, kind in [refusal]
     )
     gone = {item.file_name for item in refused}
-    left = tuple(entry for entry in reading.entries if entry.file_name not in gone)
+    left = tuple(entry for entry in marked(reading.entries) if entry.file_name not in gone)
     checked = Reading(reading.root, left, (*reading.quarantined, *refused))
     check_quarantine(checked, max_share=max_quarantine, allow=ALLOW)
+    check_splits(checked)
     write_quarantine(Path(examples.uri) / QUARANTINE, checked.quarantined)
     spoken = {"en": any(entry.text for entry in left), "zh": any(entry.text_zh for entry in left)}
     languages = " ".join(language for language, is_there in spoken.items() if is_there)
     record(examples, pictures=len(left), quarantined=len(checked.quarantined), languages=languages)
     record(examples, caption=trained_caption(left))
+
+
+def check_splits(reading: Reading) -> None:
+    """Reject a dataset, whose held-out entries are marked, without any entry to train on or to evaluate with.
+
+    Raises:
+        DataSetError: One of the splits is empty.
+    """
+    held_out = sum(entry.withheld for entry in reading.entries)
+    if not 0 < held_out < len(reading.entries):
+        raise DataSetError(
+            f"{reading.root} has {len(reading.entries) - held_out:,} pictures to train on and {held_out:,} held out "
+            "for evaluation, and at least 1 of each is needed: add pictures, or change which ones are withheld."
+        )
 
 
 def prepare(examples: Examples, **properties: int | str) -> None:

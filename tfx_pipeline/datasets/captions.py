@@ -17,7 +17,7 @@ import os
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -62,6 +62,8 @@ EMPTY = "The caption is empty; write one."
 _OBJECTS = TypeAdapter(Objects)
 _NOT_CAPTIONS = frozenset({"changelog", "copying", "licence", "license", "notice", "readme", "requirements"})
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_ARRAY = re.compile(rf"\[(?:{_STRING})(?:\s+(?:{_STRING}))+\]")
 # UTF-32's mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -98,7 +100,7 @@ class Captions:
         Raises:
           DataSetError: there are no captions, or a table cannot be read.
         """
-        tables = [name for name in self._files if PurePosixPath(name).name in TABLES]
+        tables = [name for name in self._files if is_table(name)]
         _check_tables(self.root, tables)
         named: set[str] = set()
         for table in tables:
@@ -116,7 +118,7 @@ class Captions:
             text = decode_text(path.read_bytes())
         except (OSError, UnicodeError) as error:
             raise DataSetError(f"{path} cannot be read: {plain(error)}.") from error
-        for row in _jsonl_rows(text, table) if table.endswith(".jsonl") else _csv_rows(text, table, path):
+        for row in _jsonl_rows(text, table) if ending(table) == ".jsonl" else _csv_rows(text, table, path):
             yield self._captioned(row, table)
 
     def _captioned(self, row: _Row, table: str) -> Found:
@@ -305,10 +307,21 @@ class _Row:
     def _parsed(self, value: object) -> object:
         """Parse a cell of a CSV, in which lists and objects are written as JSON or as Python literals."""
         if self._is_text and isinstance(value, str) and value[:1] + value[-1:] in ("[]", "{}"):
-            for parse in (json.loads, ast.literal_eval):
+            for parse in (json.loads, _array, ast.literal_eval):
                 with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
                     return parse(value)
         return value
+
+
+def _array(text: str) -> list[str]:
+    """Parse strings as NumPy prints an array of them, without commas: `['one' 'two']`.
+
+    Raises:
+      ValueError: it is something else.
+    """
+    if not _ARRAY.fullmatch(text):
+        raise ValueError("it is no printed array")
+    return [ast.literal_eval(string) for string in re.findall(_STRING, text)]
 
 
 def _jsonl_rows(text: str, table: str) -> Iterator[_Row]:
@@ -324,12 +337,23 @@ def _jsonl_rows(text: str, table: str) -> Iterator[_Row]:
 
 def _json_object(line: str, where: str) -> dict[str, object]:
     try:
-        row = json.loads(line, parse_constant=_no_constant)
+        row = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise RefusedError(Kind.BROKEN_LINE, f"{where} is not JSON: {plain(error)}.") from error
     if not isinstance(row, dict):
         raise RefusedError(Kind.BROKEN_LINE, f"{where} holds {named(row)}, and must hold an object.")
     return row
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if name := _twice(name for name, _ in pairs):
+        raise ValueError(f"it has {name} twice")
+    return dict(pairs)
+
+
+def _twice(names: Iterable[str]) -> str:
+    """The first name that occurs twice; empty if none does."""
+    return next((name for name, count in Counter(names).items() if name and count > 1), "")
 
 
 def _no_constant(name: str) -> object:
@@ -366,9 +390,11 @@ def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
         header = [name.strip() for name in next(rows, [])]
     except csv.Error as error:
         raise DataSetError(f"The first line of {path} cannot be read ({error}): it must name the columns.") from error
-    lower = {name.lower() for name in header}
-    if lower.isdisjoint(FILE_NAME) or lower.isdisjoint((*TEXT, *CHINESE)):
+    lower = [name.lower() for name in header]
+    if set(lower).isdisjoint(FILE_NAME) or set(lower).isdisjoint((*TEXT, *CHINESE)):
         raise DataSetError(f"{path} {_columns(header)}")
+    if name := _twice(lower):
+        raise DataSetError(f"{path} has two columns called {name}: rename or remove one.")
     return header
 
 
@@ -376,7 +402,7 @@ def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
 
 
 def decode_text(data: bytes) -> str:
-    """Decode text by its byte order mark, or as UTF-8, or as UTF-16 if its first character is ASCII.
+    """Decode text by its byte order mark, or as UTF-16 if most of its first characters are then ASCII, or as UTF-8.
 
     Bytes that are not UTF-8 become lone surrogates, so that captions are rejected one by one.
 
@@ -386,8 +412,10 @@ def decode_text(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "strict")
-    if len(data) > 1 and (data[0] == 0) != (data[1] == 0):
-        return data.decode("utf-16-be" if data[0] == 0 else "utf-16-le")
+    head = data[:64] if len(data) % 2 == 0 else b""
+    for encoding, high_bytes in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        if high_bytes.count(0) > len(high_bytes) / 2:
+            return data.decode(encoding)
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -433,6 +461,11 @@ def _visible(text: str) -> bool:
 # Which files
 
 
+def is_table(name: str) -> bool:
+    """Whether a file is a table of captions, whatever the case of its name."""
+    return PurePosixPath(name).name.lower() in TABLES
+
+
 def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "") -> list[str]:
     """The caption files of a picture, `a.txt` or `a.png.txt`, preferably those with exactly its name.
 
@@ -451,7 +484,7 @@ def beside(picture: str, texts: Mapping[str, Sequence[str]], language: str = "")
 def _of_no_use(name: str) -> str:
     """The group in which a file is counted that is neither a picture nor a caption; empty for pictures and captions."""
     alone = posixpath.basename(name)
-    if looks_like_picture(name) or ending(name) in BESIDE or alone in (*TABLES, QUARANTINE, README):
+    if looks_like_picture(name) or ending(name) in BESIDE or is_table(name) or alone in (QUARANTINE, README):
         return ""
     return f"*{ending(name)}" if ending(name) else alone
 
@@ -479,7 +512,9 @@ def _no_captions(root: Path, pictures: int, files: Sequence[str]) -> str:
 
 
 def _columns(header: Sequence[str]) -> str:
-    columns = ", ".join(header).replace("\0", "") or "none"
+    columns = ", ".join(header) or "none"
+    if "\0" in columns:
+        return "holds NULs, as text of another encoding does; save it as UTF-8."
     return f"has the columns: {columns}; it needs file_name and text, separated by commas."
 
 

@@ -191,7 +191,7 @@ def without_links(root: str | Path) -> str:
 
 def leads_out(root: str, name: str) -> bool:
     """Whether a link leads out of a folder, which must be a real path."""
-    return not os.path.realpath(f"{root}/{name}").startswith(f"{root}/")
+    return not f"{os.path.realpath(f'{root}/{name}')}/".startswith(f"{root}/")
 
 
 def _real(path: str, parents: dict[str, str]) -> str:

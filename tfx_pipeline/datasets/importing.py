@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from serving.faults import explained
 from serving.folders import fresh_folder
-from tfx_pipeline.datasets.captions import TABLES
+from tfx_pipeline.datasets.captions import is_table
 from tfx_pipeline.datasets.cards import NOT_STATED, DataCard
 from tfx_pipeline.datasets.entries import (
     JSONL,
@@ -285,7 +285,7 @@ def _member_problem(member: tarfile.TarInfo, name: str, limits: ReadLimits) -> Q
 
 def _top(into: Path) -> Path:
     """Skip folders that contain only a single folder, such as the top folder `cifar10/` of an archive."""
-    while not any((into / table).exists() for table in TABLES):
+    while not any(is_table(path.name) for path in into.iterdir()):
         inside = [path for path in into.iterdir() if not of_a_system(path.name)]
         if len(inside) != 1 or not inside[0].is_dir():
             break

@@ -22,7 +22,7 @@ from tfx_pipeline.datasets.entries import (
 )
 from tfx_pipeline.datasets.folder import refusing
 from tfx_pipeline.ingesting.annotations import encoded
-from tfx_pipeline.ingesting.slices import LANGUAGE, by_split, is_eval, size_class, slices_of
+from tfx_pipeline.ingesting.slices import LANGUAGE, by_split, size_class, slices_of
 
 SPLITS = ("train", "eval")
 # Pictures per element of a Beam collection, because the overhead of an element equals the work for several pictures.
@@ -57,9 +57,8 @@ def chunks(entries: Sequence[Entry]) -> Iterator[Rows]:
 class Reader:
     """Reads chunks of entries in Beam's workers."""
 
-    def __init__(self, folder: str, any_withheld: bool, attributes: frozenset[str]) -> None:
+    def __init__(self, folder: str, attributes: frozenset[str] = frozenset()) -> None:
         self.folder = folder
-        self.any_withheld = any_withheld
         self.attributes = attributes
 
     def __call__(self, rows: Rows) -> list[Checked]:
@@ -71,7 +70,7 @@ class Reader:
 
     def look(self, number: int, entry: Entry) -> Checked:
         """Digest, check and serialize one picture."""
-        kept, data = is_eval(entry, self.any_withheld), b""
+        data = b""
         try:
             with open(f"{self.folder}/{entry.file_name}", "rb") as file:  # noqa: PTH123 - once a picture
                 data = file.read()
@@ -83,7 +82,7 @@ class Reader:
                 raise
             kind = error.kind if isinstance(error, RefusedError) else Kind.UNREADABLE
             record, refusal = b"", Quarantined(entry.file_name, str(error), kind)
-        return Checked(number, hashlib.sha256(data).digest(), refusal, kept, record)
+        return Checked(number, hashlib.sha256(data).digest(), refusal, entry.withheld, record)
 
 
 def records_of(rows: list[Checked], is_eval: bool) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from serving.images import PictureError, size_of
@@ -81,17 +82,19 @@ def size_class(width: int, height: int) -> str:
 
 
 def by_split(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Training entries and held-out entries; see `is_eval`."""
-    any_withheld = any(entry.withheld for entry in entries)
-    train, kept = (
-        [entry for entry in entries if is_eval(entry, any_withheld) == held_out] for held_out in (False, True)
-    )
+    """Training entries and held-out entries; see `marked`."""
+    known = marked(entries)
+    train, kept = ([entry for entry in known if entry.withheld == held_out] for held_out in (False, True))
     return train, kept
 
 
-def is_eval(entry: Entry, any_withheld: bool) -> bool:
-    """Whether an entry is held out from training."""
-    return entry.withheld if any_withheld else in_tenth(entry.file_name)
+def marked(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Mark entries as withheld if none is: a tenth, chosen by the hash of file names, and at least one."""
+    if not entries or any(entry.withheld for entry in entries):
+        return entries
+    names = {entry.file_name for entry in entries if in_tenth(entry.file_name)}
+    names = names or {min((entry.file_name for entry in entries), key=digest)}
+    return [replace(entry, withheld=True) if entry.file_name in names else entry for entry in entries]
 
 
 def in_tenth(key: str) -> bool:
