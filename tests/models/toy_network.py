@@ -1,4 +1,4 @@
-"""A network of your own: convolutions that learn to reconstruct pictures from captions."""
+"""A custom network: convolutions that learn to reconstruct pictures from captions."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ NOISE = 4
 
 @keras.saving.register_keras_serializable(package="toy")
 class ToyGenerator(DrawingModel):
-    """An embedding and noise become a picture of twice the side, which is averaged down."""
+    """Maps an embedding and noise to a picture of twice the resolution, which is averaged down."""
 
     def __init__(self, language_model: LanguageModel, *, picture_size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,7 +59,7 @@ class ToyGenerator(DrawingModel):
 
 
 class ToyTraining(keras.Model):
-    """Learns to reconstruct, whatever the noise."""
+    """Learns to reconstruct the picture, regardless of the noise."""
 
     def __init__(self, generator: ToyGenerator) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class ToyTraining(keras.Model):
 
 
 def learn(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> ToyGenerator:
-    """The recipe: from captioned pictures to a trained network."""
+    """The recipe: train a network on captioned pictures."""
     generator = ToyGenerator(language_model, picture_size=config.data.picture_size)
     training = ToyTraining(generator)
     training.compile(optimizer=keras.optimizers.Adam(config.drawing.learning_rate))
