@@ -1,12 +1,11 @@
-"""An embedded server that speaks TensorFlow Serving's gRPC and REST, for machines without its binary.
+"""An embedded server with TensorFlow Serving's gRPC and REST APIs, for machines without its binary.
 
-Run it with `python -m serving.server --models DIR`, or call `serve`; `settings` holds every flag.
+Run it with `python -m serving.server --models DIR`, or call `serve`; `settings` defines all flags.
 
-A request passes through few hands: `grpc_service` or `rest` (with `json_requests` and `json_answers`) decodes it,
-`repository` finds the version that answers, `predictor` holds it against the `limits` and hands it to `batching` or
-straight to the `servable`. `source` reads what to serve from `model_config`, and `storage` which versions there are;
-`ports`, `access`, `metrics` and `request_log` stand at the door; `errors` holds what can go wrong, in TensorFlow
-Serving's words.
+`grpc_service` or `rest` (with `json_requests` and `json_answers`) decodes a request. `repository` finds the version to
+use. `predictor` checks the `limits` and passes the request to `batching` or directly to the `servable`. `source` reads
+from `model_config` what to serve, and `storage` lists the versions on disk. `ports`, `access`, `metrics` and
+`request_log` handle every request; `errors` defines the errors, with TensorFlow Serving's messages.
 """
 
 import os
@@ -20,14 +19,14 @@ FEWEST_FILES = 64
 
 
 def leave_keras_out() -> None:
-    """Keep TensorFlow, when it is imported, from importing Keras: a SavedModel runs without, two seconds sooner."""
+    """Prevent TensorFlow from importing Keras, which SavedModels do not need; this saves two seconds."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     if "tensorflow" not in sys.modules and os.environ["TF_USE_LEGACY_KERAS"] == "1":
         sys.modules.setdefault("tf_keras", None)  # type: ignore[arg-type]
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise OSError where a port that the settings ask for is taken."""
+    """Raise OSError if a requested port is in use."""
     asked = {
         "gRPC": (settings.port, "--port"),
         "REST": (settings.rest_api_port if settings.serves_rest else 0, "--rest_api_port"),
@@ -39,7 +38,7 @@ def check_ports(settings: Settings) -> None:
 
 
 def check_open_files() -> None:
-    """Raise OSError where this process may open too few files, with which gRPC crashes and models do not load."""
+    """Raise OSError if the limit on open files is too low: gRPC would crash, and models would not load."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most != resource.RLIM_INFINITY and most < FEWEST_FILES:
         raise OSError(
@@ -49,14 +48,14 @@ def check_open_files() -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way may then finish.
+    """Serve until SIGTERM or SIGINT; requests in flight may then finish.
 
-    Prints a line for each version that becomes ready, fails or goes, and `ready: grpc HOST:PORT rest HOST:PORT` once
-    both ports answer.
+    Prints a line for each version that becomes ready, fails or is unloaded, and `ready: grpc HOST:PORT rest HOST:PORT`
+    once both ports answer.
 
     Raises:
-        ValueError: a configuration that makes no sense, or a model in it that does not load.
-        OSError: no such folder or file, a port that is taken, or too few files that may be open.
+        ValueError: the configuration is invalid, or a model in it does not load.
+        OSError: a folder or file does not exist, a port is in use, or the limit on open files is too low.
 
     """
     from serving.server.errors import StatusError
@@ -71,7 +70,7 @@ def serve(settings: Settings) -> None:
         options = Options.read(settings)
         check_ports(settings)
         leave_keras_out()
-        # TensorFlow takes seconds to import, which a wrong folder or flag should not wait for.
+        # TensorFlow takes seconds to import, so a wrong folder or flag is reported before.
         from serving.server.app import run
 
         run(settings, options, configs, mirror)

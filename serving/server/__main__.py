@@ -11,7 +11,7 @@ from serving.server.settings import settings_from
 def main() -> int:
     """Serve until a signal; exit code 0 after a clean end, 1 with one sentence after a failed start."""
     settings = settings_from(None, "python -m serving.server", __doc__)
-    # Else TensorFlow's notes on its own build would bury the lines that tell what is served.
+    # Otherwise TensorFlow's messages about its build would bury the lines about the models.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         serve(settings)

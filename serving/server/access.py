@@ -24,7 +24,7 @@ def grpc_credentials(path: Path) -> grpc.ServerCredentials:
     """Return the credentials that an SSLConfig file holds.
 
     Raises:
-        ValueError: no such message, or no key and certificate in it.
+        ValueError: the file is not such a message, or lacks a key or a certificate.
         OSError: the file cannot be read.
 
     """
@@ -39,7 +39,7 @@ def ssl_context(path: Path) -> ssl.SSLContext:
     config = _read(path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=config.custom_ca or None)
     context.verify_mode = ssl.CERT_REQUIRED if config.client_verify else ssl.CERT_NONE
-    # The standard library reads keys from files alone; the folder is its owner's only, and gone at once.
+    # The standard library reads keys only from files; the folder is private and deleted immediately.
     with tempfile.TemporaryDirectory() as folder:
         chain = Path(folder, "chain.pem")
         chain.write_text(f"{config.server_key}\n{config.server_cert}\n")
@@ -57,7 +57,7 @@ class Tokens:
         path: a file with one token per line; empty lines and lines that begin with # are ignored.
 
     Raises:
-        ValueError: a file without a token, which would lock everybody out.
+        ValueError: the file contains no token, so that nobody would have access.
         OSError: the file cannot be read.
 
     """

@@ -1,4 +1,4 @@
-"""The server as a whole: two ports, models that come and go, a clean end."""
+"""The server as a whole: its ports, its models and its shutdown."""
 
 import asyncio
 import gc
@@ -39,9 +39,9 @@ def run(settings: Settings, options: Options, configs: Configs, mirror: Mirror |
     """Serve until a signal; see `serving.server.serve`."""
     _take_only_the_memory_needed()
     _allow_many_connections()
-    # A thread that loads a model must not keep the requests waiting for the five milliseconds that Python would grant.
+    # By default, a thread that loads a model could keep requests waiting for five milliseconds at a time.
     sys.setswitchinterval(0.0005)
-    # What was imported stays; to look through it again at every collection would stall requests for 0.2 s.
+    # Imported modules stay in memory; scanning them at every garbage collection would stall requests for 0.2 s.
     gc.collect()
     gc.freeze()
     asyncio.run(_run(settings, options, configs, mirror))
@@ -68,10 +68,10 @@ async def _run(settings: Settings, options: Options, configs: Configs, mirror: M
         source = Source(settings, repository, say, mirror)
         loading = asyncio.get_running_loop().run_in_executor(loader, source.start, configs)
         if settings.models is None:
-            # As TensorFlow Serving, whose ports are open once all that its flags name is loaded.
+            # Like TensorFlow Serving, which opens its ports when all models that its flags name are loaded.
             await loading
         predictor = _predictor(settings, options, workers, metrics)
-        # REST first, since a started gRPC server cannot be left behind when the other port is taken.
+        # REST first, because a gRPC server that has been started cannot be abandoned if the other port is in use.
         rest_port = await stack.enter_async_context(rest_port_open(settings, options, repository, predictor, stop))
         inside = stack.enter_context(private_address()) if settings.studio_port else ""
         port, health_servicer = await stack.enter_async_context(
@@ -99,7 +99,7 @@ async def _watch(
     health_servicer: health.aio.HealthServicer,
     stop: asyncio.Event,
 ) -> None:
-    """Look for new versions and configurations until the server is to end."""
+    """Check for new versions and configurations until the shutdown."""
     waits = [settings.file_system_poll_wait_seconds, settings.model_config_file_poll_wait_seconds]
     wait = min([seconds for seconds in waits if seconds > 0], default=None)
     while not stop.is_set():
@@ -155,12 +155,12 @@ def _reloader(source: Source, loader: ThreadPoolExecutor) -> Reload:
 
 
 def _take_only_the_memory_needed() -> None:
-    """Leave the rest of the accelerator to others; TensorFlow would take all of it."""
+    """Allocate the accelerator's memory as needed; TensorFlow would allocate all of it."""
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
 
 
 def _allow_many_connections() -> None:
-    """Let as many connections be open as the system grants; the usual start is a thousand."""
+    """Raise the limit on open connections to the system's maximum; the default is often a thousand."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

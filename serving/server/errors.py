@@ -64,7 +64,7 @@ def as_status_error(error: Exception) -> StatusError:
     if isinstance(error, OSError) and error.strerror:
         file = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
         return StatusError(StatusCode.INTERNAL, f"{file}{error.strerror}")
-    # What it says is for whoever runs the server: it may name files, and clients cannot mend it.
+    # The message is for the operator: it may contain file names, and clients cannot fix the problem.
     _LOG.error("the server failed", exc_info=error)
     return StatusError(StatusCode.INTERNAL, "The server failed at this; its log says why.")
 

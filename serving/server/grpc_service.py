@@ -1,4 +1,4 @@
-"""TensorFlow Serving's gRPC services over a repository."""
+"""TensorFlow Serving's gRPC services."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -31,12 +31,12 @@ class _Service:
 
 
 class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; the calls on tf.Example are not part of this server.
+    """Predict and GetModelMetadata; the methods for tf.Example are not implemented.
 
     Args:
         repository: finds the models.
         predictor: runs them.
-        as_content: answer with tensor_content instead of the typed fields.
+        as_content: respond with tensor_content instead of the typed fields.
 
     """
 
@@ -52,7 +52,7 @@ class PredictionService(_Service, prediction_service_pb2_grpc.PredictionServiceS
     async def GetModelMetadata(
         self, request: metadata_pb2.GetModelMetadataRequest, context: aio.ServicerContext
     ) -> metadata_pb2.GetModelMetadataResponse:
-        """Tell what the signatures of a model take and give."""
+        """Return the inputs and outputs of a model's signatures."""
         return await self._answer(context, self._metadata(request))
 
     async def Classify(self, request: Message, context: aio.ServicerContext) -> None:
@@ -100,8 +100,8 @@ class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
     """GetModelStatus, and HandleReloadConfigRequest, which changes what is served.
 
     Args:
-        repository: knows the states.
-        reload: takes up a ModelServerConfig, and returns when its models are loaded.
+        repository: provides the states.
+        reload: applies a ModelServerConfig, and returns when its models are loaded.
 
     """
 
@@ -112,13 +112,13 @@ class ModelService(_Service, model_service_pb2_grpc.ModelServiceServicer):
     async def GetModelStatus(
         self, request: status_pb2.GetModelStatusRequest, context: aio.ServicerContext
     ) -> status_pb2.GetModelStatusResponse:
-        """Tell the states of a model's versions."""
+        """Return the states of a model's versions."""
         return await self._answer(context, self._status(request))
 
     async def HandleReloadConfigRequest(
         self, request: management_pb2.ReloadConfigRequest, context: aio.ServicerContext
     ) -> management_pb2.ReloadConfigResponse:
-        """Serve what the request says from now on."""
+        """Apply the configuration in the request."""
         return await self._answer(context, self._reloaded(request))
 
     async def _status(self, request: status_pb2.GetModelStatusRequest) -> status_pb2.GetModelStatusResponse:
@@ -139,10 +139,10 @@ def _check_spec(request: Message) -> None:
 
 
 def find(repository: Repository, spec: ModelSpec) -> Servable:
-    """Return the servable that a ModelSpec asks for.
+    """Return the servable for a ModelSpec.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, what is not served.
+        StatusError: INVALID_ARGUMENT, no name or an unknown label; NOT_FOUND, the version is not served.
 
     """
     if not spec.name:

@@ -1,4 +1,4 @@
-"""Output tensors to the body of a REST answer, by TensorFlow Serving's rules."""
+"""Encoding of output tensors as the body of a REST response, by TensorFlow Serving's rules."""
 
 import base64
 import json
@@ -14,10 +14,10 @@ from serving.server.tensors import type_name
 
 
 def write_answer(outputs: Mapping[str, np.ndarray], by_row: bool) -> bytes:
-    """Encode outputs as `predictions`, one value a row, or as `outputs`; a single output goes without its name.
+    """Encode outputs as `predictions`, one value per row, or as `outputs`; a single output has no name.
 
     Raises:
-        StatusError: outputs that JSON cannot hold, or, in rows, that do not share a batch size.
+        StatusError: JSON cannot represent an output, or outputs in rows have different batch sizes.
 
     """
     if not outputs:
@@ -58,7 +58,7 @@ def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
 
 
 def _elements(name: str, array: np.ndarray, by_row: bool) -> list[str]:
-    """Return the JSON of each row, or of the whole."""
+    """Return the JSON of each row, or of the whole tensor."""
     write = _writer(name, array.dtype)
     level = [write(value) for value in array.ravel().tolist()]
     for size, count in reversed(_levels(array.shape, by_row)):
@@ -67,7 +67,7 @@ def _elements(name: str, array: np.ndarray, by_row: bool) -> list[str]:
 
 
 def _levels(shape: Sequence[int], by_row: bool) -> list[tuple[int, int]]:
-    """Return, for each axis that becomes a list, its length and how many such lists there are."""
+    """Return, for each axis that becomes a list, its length and the number of such lists."""
     axes = range(1 if by_row else 0, len(shape))
     return [(shape[axis], math.prod(shape[:axis])) for axis in axes]
 
@@ -89,12 +89,12 @@ def _base64(value: bytes) -> str:
 
 
 def _text(value: bytes) -> str:
-    # Bytes that are no text pass through unchanged: the answer is encoded with the same error handler.
+    # Bytes that are not UTF-8 are kept unchanged, because the response is encoded with the same error handler.
     return json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False)
 
 
 def _decimal(dtype: type[np.floating], digits: int, value: float) -> str:
-    """Six digits if they name the number, else as many as always do; whole numbers end in .0."""
+    """Six digits if they identify the number, otherwise as many as are always enough; whole numbers end in .0."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     short = f"{value:.6g}"

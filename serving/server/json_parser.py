@@ -1,4 +1,4 @@
-"""JSON as TensorFlow Serving reads it: RapidJSON with NaN and infinities, however deep the nesting."""
+"""JSON as TensorFlow Serving reads it: RapidJSON with NaN and infinities, at any depth."""
 
 import json
 import re
@@ -17,15 +17,15 @@ _PARSE_ERROR = re.compile(r"Parse error at offset (\d+): (.*)", re.DOTALL)
 
 
 def parse(body: bytes) -> dict[str, Json]:
-    """Return the object that a body holds.
+    """Return the object in a body.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, no JSON, or no object.
+        StatusError: INVALID_ARGUMENT, the body is not JSON, or not an object.
 
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
-    # Bytes that are no UTF-8 pass through a string unchanged, as they do in TensorFlow Serving.
+    # Bytes that are not UTF-8 are kept unchanged in strings, as in TensorFlow Serving.
     text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     try:
         document = _loads(text)
@@ -37,7 +37,7 @@ def parse(body: bytes) -> dict[str, Json]:
 
 
 def quote(value: Json) -> str:
-    """Return a value for an error message, cut where it is long."""
+    """Return a value for an error message, truncated if it is long."""
     try:
         return json.dumps(value, ensure_ascii=False)[:_LONGEST_QUOTE]
     except RecursionError:
@@ -45,7 +45,7 @@ def quote(value: Json) -> str:
 
 
 def kind(value: Json) -> str:
-    """Return what RapidJSON calls the type of a value."""
+    """Return RapidJSON's name for the type of a value."""
     kinds = {dict: "Object", list: "Array", str: "String", type(None): "Null"}
     return str(value) if isinstance(value, bool) else kinds.get(type(value), "Number")
 
@@ -62,7 +62,7 @@ def _loads(text: str) -> Json:
 
 
 def _loads_any_bytes(text: str) -> Json:
-    """Parse what RapidJSON's Python package refuses: text with bytes that are no UTF-8."""
+    """Parse text with bytes that are not UTF-8, which RapidJSON's Python package rejects."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -70,7 +70,7 @@ def _loads_any_bytes(text: str) -> Json:
 
 
 def _without_the_depths(text: str) -> str:
-    """Return the text with null in place of whatever is nested deeper than any tensor can be."""
+    """Return the text with null in place of values that are nested deeper than any tensor."""
     kept, depth, start = [], 0, 0
     for found in _STRING_OR_BRACKET.finditer(text):
         if found[0] in ("[", "{"):

@@ -1,4 +1,4 @@
-"""The body of a REST predict request to tensors, by TensorFlow Serving's rules and in its words."""
+"""Decoding of the body of a REST predict request to tensors, by TensorFlow Serving's rules and with its messages."""
 
 import binascii
 import re
@@ -23,7 +23,7 @@ TensorInfos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 @dataclass(frozen=True)
 class JsonCall:
-    """A decoded request: which signature, its inputs by name, and whether the answer goes out in rows."""
+    """A decoded request: its signature, its inputs by name, and whether the response is in rows."""
 
     signature: str
     inputs: dict[str, np.ndarray]
@@ -34,7 +34,7 @@ def read_call(body: bytes, signatures: Signatures) -> JsonCall:
     """Decode the body of a predict request, in row (`instances`) or columnar (`inputs`) form.
 
     Raises:
-        StatusError: a body that is not such a request, or values that do not fit the signature.
+        StatusError: the body is not such a request, or its values do not fit the signature.
 
     """
     document = parse(body)
@@ -47,7 +47,7 @@ def read_call(body: bytes, signatures: Signatures) -> JsonCall:
     if not by_row and "inputs" not in document:
         raise invalid("Missing 'inputs' or 'instances' key")
     inputs = _inputs_of_rows(document, infos) if by_row else _inputs_of_columns(document["inputs"], infos)
-    # A list of base64 values fills one input only, however many the signature has.
+    # A list of base64 values is a single input, even if the signature has several.
     check_inputs(signatures[name], inputs)
     return JsonCall(name, inputs, by_row)
 
@@ -83,7 +83,7 @@ def _inputs_of_rows(document: dict[str, Json], infos: TensorInfos) -> dict[str, 
 
 
 class _Column:
-    """The values of one input, row by row; all rows have the shape of the first."""
+    """The values of one input by row; all rows have the shape of the first."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -158,7 +158,7 @@ def _inputs_of_columns(inputs: Json, infos: TensorInfos) -> dict[str, np.ndarray
 
 
 def _is_named(value: Json) -> TypeGuard[dict[str, Json]]:
-    """Whether a value holds inputs by name; an object of the one key b64 is itself a value."""
+    """Whether a value contains inputs by name; an object whose only key is b64 is a value itself."""
     return isinstance(value, dict) and not _is_base64(value)
 
 
@@ -167,7 +167,7 @@ def _is_base64(value: Json) -> bool:
 
 
 def _flattened(value: Json, dtype: int) -> tuple[list[int], list[Json]]:
-    """Return the shape that the first elements tell and all values in order; no list may differ from that shape."""
+    """Return the shape of the first elements and all values in order; all lists must have that shape."""
     shape, values = _shape(value), [value]
     for level, size in enumerate(shape):
         for item in values:
@@ -222,7 +222,7 @@ def _booleans(values: list[Json], dtype: np.dtype) -> np.ndarray:
 
 
 def _numbers(values: list[Json], dtype: np.dtype) -> np.ndarray:
-    # As there, what a narrow integer cannot hold wraps around, and what a float cannot hold becomes infinite.
+    # As in TensorFlow Serving, integers out of range wrap around, and floats out of range become infinite.
     wide = {"int8": "int32", "int16": "int32", "uint8": "int32", "float32": "float64"}
     with np.errstate(over="ignore"):
         return np.array(values, wide.get(dtype.name, dtype)).astype(dtype)
@@ -237,7 +237,7 @@ def _encoded(value: Json) -> bytes:
 
 
 def _from_base64(text: str) -> bytes:
-    """Decode base64 as Abseil does: white space anywhere, and padding or none."""
+    """Decode base64 like Abseil: white space is allowed anywhere, and padding is optional."""
     plain = re.sub(r"\s", "", text).rstrip("=")
     try:
         return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)

@@ -32,7 +32,7 @@ class Limits:
     picture_pixels: int = 0
 
     def check_sizes(self, inputs: Mapping[str, tensor_pb2.TensorProto]) -> None:
-        """Raise INVALID_ARGUMENT where a tensor, once decoded, would be larger than a request may be."""
+        """Raise INVALID_ARGUMENT if a decoded tensor would exceed the limit on requests."""
         for name, proto in inputs.items():
             size = byte_size(proto)
             if self.request_bytes and size > self.request_bytes:
@@ -42,7 +42,7 @@ class Limits:
                 )
 
     def check_texts(self, inputs: Mapping[str, np.ndarray]) -> None:
-        """Raise INVALID_ARGUMENT where texts or pictures are too many or too large, or a text stands for a picture."""
+        """Raise INVALID_ARGUMENT if texts or pictures are too many or too large, or if a picture is none."""
         for name, tensor in inputs.items():
             if tensor.dtype == object:
                 values = tensor.ravel().tolist()
@@ -72,11 +72,11 @@ class Limits:
 
 
 def _size(name: str, encoded: bytes) -> tuple[int, int]:
-    """Return the width and height that a picture claims, without decoding it; nothing where it is no picture."""
+    """Return the width and height in a picture's header, without decoding it; None if it is not a picture."""
     try:
         return size_of(encoded)
     except PictureError as error:
-        # What is no picture is the model's to refuse; what it may be able to decode must be measured first.
+        # The model rejects what is not a picture; anything that it may be able to decode must be measured first.
         if encoded.startswith(_DECODED):
             raise invalid(f"The size of a picture in input {name} cannot be read: send PNG or JPEG") from error
         return 0, 0

@@ -1,4 +1,4 @@
-"""A folder of models on this machine that is kept like a store, so that the rest of the server knows folders alone."""
+"""A local mirror of a store of models, so that the rest of the server only deals with folders."""
 
 import fcntl
 import shutil
@@ -13,22 +13,22 @@ from serving.server.settings import Settings
 from serving.server.storage import models_on_disk, versions_on_disk
 from serving.store import Store, StoreError
 
-# The one before the newest is there to fall back on.
+# The newest version, and the one before it as a fallback.
 KEPT = 2
 
 
 class Mirror:
-    """Downloads what a server may be asked to load, and forgets what it may not.
+    """Downloads the versions that a server may have to load, and removes all others.
 
-    A version appears in the folder in one step, after every file has been held against the manifest. `models.config`
-    follows once the versions that it names are there, so that what is loaded stays until then.
+    A version appears in the folder in one step, after every file has been verified against the manifest.
+    `models.config` is updated after the versions that it names, so that loaded versions stay until then.
 
     Args:
-        store: Where the models are.
-        folder: Where they are kept; servers of one machine may share it.
+        store: The store of models.
+        folder: The local folder; several servers on one machine may share it.
 
     Attributes:
-        troubles: What could not be downloaded at the last look, a sentence each.
+        troubles: Failed downloads at the last check, as sentences.
 
     """
 
@@ -38,11 +38,11 @@ class Mirror:
         self.troubles: list[str] = []
 
     def update(self) -> None:
-        """Look at the store once; what cannot be downloaded leaves the folder as it is.
+        """Check the store once; a failed download leaves the folder unchanged.
 
         Raises:
-            StoreError: the store cannot be looked at, or is empty.
-            ValueError: its `models.config` makes no sense.
+            StoreError: the store cannot be read, or is empty.
+            ValueError: its `models.config` is invalid.
 
         """
         config = self.store.read_config()
@@ -61,7 +61,7 @@ class Mirror:
                 self._write(config)
 
     def _follow(self, model: str, wanted: set[int]) -> None:
-        """Download what is missing of a model, newest first; only then remove what is no longer wanted."""
+        """Download missing versions of a model, newest first; then remove those that are no longer needed."""
         for version in sorted(wanted - set(self._kept(model)), reverse=True):
             try:
                 self.store.fetch(model, version, self.folder / model / str(version))
@@ -83,7 +83,7 @@ class Mirror:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait until no other server changes the folder."""
+        """Wait until no other server is changing the folder."""
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -98,13 +98,13 @@ def _named(config: bytes, where: str) -> dict[str, set[int]]:
 
 
 def first_mirror(settings: Settings) -> Mirror | None:
-    """Return what keeps the folder of models like an address, after a first look; None where they lie in a folder.
+    """Return the mirror for models at an address, after a first check; None if the models are in a local folder.
 
-    Without the store, what an earlier server has left in the folder is served.
+    If the store is unreachable, models that an earlier server downloaded are served.
 
     Raises:
-        StoreError: the store cannot be looked at, or holds no model, and neither does the folder.
-        ValueError: its `models.config` makes no sense.
+        StoreError: the store cannot be read or has no models, and the folder has none either.
+        ValueError: its `models.config` is invalid.
 
     """
     folder = settings.folder

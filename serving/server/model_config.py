@@ -1,4 +1,4 @@
-"""Which models to serve: from a ModelServerConfig, from one base path, or from the folders of a folder."""
+"""The models to serve: from a ModelServerConfig, from one base path, or from the subfolders of a folder."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,12 +19,12 @@ Configs = Mapping[str, ModelConfig]
 
 
 def first_configs(settings: Settings) -> Configs:
-    """Return what to serve at the start.
+    """Return the models to serve at the start.
 
     Raises:
-        FileNotFoundError: no such folder of models.
-        ValueError, StatusError: a configuration that makes no sense.
-        OSError: a file that cannot be read.
+        FileNotFoundError: the folder of models does not exist.
+        ValueError, StatusError: the configuration is invalid.
+        OSError: a file cannot be read.
 
     """
     if settings.folder is not None:
@@ -38,11 +38,11 @@ def first_configs(settings: Settings) -> Configs:
 
 
 def read_configs(path: Path) -> Configs:
-    """Read the file that lists models.
+    """Read a configuration file that lists models.
 
     Raises:
-        ValueError: no such message.
-        StatusError: INVALID_ARGUMENT, a list that makes no sense.
+        ValueError: the file is not such a message.
+        StatusError: INVALID_ARGUMENT, the list is invalid.
         OSError: the file cannot be read.
 
     """
@@ -50,15 +50,15 @@ def read_configs(path: Path) -> Configs:
 
 
 def single_config(name: str, base_path: str) -> Configs:
-    """Return the list of one model."""
+    """Return the configuration of a single model."""
     return _by_name([ModelConfig(name=name, base_path=base_path, model_platform=PLATFORM)])
 
 
 def folder_configs(folder: Path) -> Configs:
-    """Return every model of a folder: its newest version, or what the folder's own `models.config` says of it.
+    """Return all models of a folder, each with its newest version unless the folder's `models.config` says otherwise.
 
     Raises:
-        ValueError, StatusError: a `models.config` that makes no sense.
+        ValueError, StatusError: the `models.config` is invalid.
         OSError: the folder cannot be read.
 
     """
@@ -72,16 +72,16 @@ def folder_configs(folder: Path) -> Configs:
 
 
 def read_overrides(folder: Path) -> Configs:
-    """Return what the folder's own `models.config` says; its models need neither a platform nor a base path."""
+    """Return the folder's `models.config`; its models need neither a platform nor a base path."""
     path = folder / OVERRIDES
     return parse_overrides(path.read_bytes(), path) if path.is_file() else {}
 
 
 def parse_overrides(content: bytes, where: object) -> Configs:
-    """Return what a `models.config` says that was read somewhere.
+    """Parse the contents of a `models.config`.
 
     Raises:
-        ValueError: it makes no sense.
+        ValueError: it is invalid.
 
     """
     listed = parse_text_proto(content, ModelServerConfig, where).model_config_list
@@ -92,7 +92,7 @@ def checked(config: ModelServerConfig) -> Configs:
     """Return the models of a config by name.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, names that repeat, relative paths, platforms that nobody serves.
+        StatusError: INVALID_ARGUMENT, duplicate names, relative paths or unsupported platforms.
 
     """
     if config.WhichOneof("config") == "custom_model_config":
@@ -101,7 +101,7 @@ def checked(config: ModelServerConfig) -> Configs:
 
 
 def check_same_platforms(old: Configs, new: Configs) -> None:
-    """Raise INVALID_ARGUMENT where a model that is served changes its platform."""
+    """Raise INVALID_ARGUMENT if the platform of a served model changes."""
     for name in set(old) & set(new):
         before, after = platform(old[name]), platform(new[name])
         if before != after:
@@ -112,14 +112,14 @@ def check_same_platforms(old: Configs, new: Configs) -> None:
 
 
 def check_platforms(configs: Configs) -> None:
-    """Raise INVALID_ARGUMENT where a model wants something other than TensorFlow."""
+    """Raise INVALID_ARGUMENT if a model needs another platform than TensorFlow."""
     for name, config in configs.items():
         if platform(config) != PLATFORM:
             raise invalid(f"Model {name} requests unsupported platform {platform(config)}")
 
 
 def platform(config: ModelConfig) -> str:
-    """Return the platform of a model, from whichever of two fields names it."""
+    """Return the platform of a model, from either of the two fields for it."""
     if config.model_type and config.model_platform:
         raise invalid(
             "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."

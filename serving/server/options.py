@@ -15,14 +15,14 @@ from serving.wire.config_pb2 import BatchingParameters, MonitoringConfig
 
 @dataclass(frozen=True)
 class Options:
-    """The contents of these files; None, or an empty path, where there is none.
+    """The contents of these files; None, or an empty path, for a missing one.
 
     Attributes:
-        batching: how to batch.
-        metrics_path: where the metrics are.
+        batching: the batching parameters.
+        metrics_path: the URL path of the metrics.
         credentials: TLS of gRPC.
         ssl_context: TLS of REST.
-        tokens: the bearer tokens that a request must show one of.
+        tokens: the accepted bearer tokens.
 
     """
 
@@ -37,8 +37,8 @@ class Options:
         """Read the files.
 
         Raises:
-            ValueError: a file that makes no sense.
-            OSError: a file that cannot be read.
+            ValueError: a file is invalid.
+            OSError: a file cannot be read.
 
         """
         tls, rest_tls, tokens = settings.ssl_config_file, settings.rest_api_ssl_config_file, settings.auth_tokens_file

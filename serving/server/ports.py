@@ -25,7 +25,7 @@ from serving.server.repository import Repository
 from serving.server.settings import FREE_PORT, Settings
 from serving.studio.site import studio_open
 
-# Of a socket's path in bytes; the system's field is one longer.
+# Maximum length of a socket's path in bytes; the system's field is one byte longer.
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 
 
@@ -96,14 +96,14 @@ def _add_socket(server: aio.Server, path: str, credentials: ServerCredentials | 
 
 @contextmanager
 def private_address() -> Iterator[str]:
-    """Yield an address of gRPC within this machine, which only this user can reach.
+    """Yield a local gRPC address that only this user can reach.
 
     Raises:
         OSError: there is no folder for its socket.
 
     """
     for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"):
-        # Eight letters of its own, and the name of the socket.
+        # The temporary folder adds eight characters, and then the name of the socket.
         if len(os.fsencode(folder)) + len("/12345678/grpc") <= LONGEST_SOCKET_PATH and os.access(folder, os.W_OK):
             with tempfile.TemporaryDirectory(prefix="", dir=folder) as made:
                 yield f"unix:{quote(made)}/grpc"
@@ -129,10 +129,10 @@ def _add_services(
 
 @asynccontextmanager
 async def studio_port_open(settings: Settings, options: Options, inside: str) -> AsyncIterator[str]:
-    """Serve the studio while the block lasts; yields its URL, nothing where there is none.
+    """Serve the studio during the block; yields its URL, or an empty text if it is turned off.
 
-    It asks the server like any other client, but at an address that only this user can reach, so that it needs none of
-    the certificates. The tokens are its visitors' own.
+    The studio is a client of the server like any other, but uses an address that only this user can reach, so it needs
+    no certificates. It passes on the tokens of its visitors.
     """
     if not settings.studio_port:
         yield ""

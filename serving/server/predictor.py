@@ -38,7 +38,7 @@ class Call:
     inputs: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def found(self, servable: Servable, signature: str = "") -> None:
-        """Note what answers; only what exists is noted, so that metrics have no name that a client made up."""
+        """Record the model and signature; both exist, so metrics never contain names that a client made up."""
         self.model, self.version, self.signature = servable.name, servable.version, signature
 
 
@@ -75,14 +75,14 @@ class Predictor:
         """Run a signature on inputs that have been checked against it.
 
         Args:
-            servable: the version that answers.
+            servable: the version to run.
             signature: its signature.
             inputs: a tensor for each input.
-            wanted: the outputs to return; all where it is empty.
+            wanted: the outputs to return; empty for all.
             seconds: how long the client waits.
 
         Raises:
-            StatusError: the request is larger than allowed, too late, or refused by the batcher or the model.
+            StatusError: the request exceeds a limit or its deadline, or the batcher or the model rejects it.
 
         """
         self.limits.check_texts(inputs)
@@ -141,7 +141,7 @@ class Predictor:
 def _unless_late(
     run: Callable[[Mapping[str, np.ndarray]], Result], inputs: Mapping[str, np.ndarray], deadline: float
 ) -> Result:
-    """Run, unless whoever asked has gone while the request waited for a thread."""
+    """Run, unless the client has disconnected while the request waited for a thread."""
     if time.monotonic() > deadline:
         raise StatusError(StatusCode.DEADLINE_EXCEEDED, "The deadline passed before the model could run.")
     return run(inputs)

@@ -1,4 +1,4 @@
-"""Server reflection: what `grpcurl list` and its like ask for."""
+"""Server reflection, for `grpcurl list` and similar tools."""
 
 import importlib
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ _DESCRIBED_IN = ("prediction_service_pb2", "model_service_pb2")
 
 
 def enable(server: aio.Server, more: Iterable[str] = ()) -> None:
-    """Let a server describe its services, and those that are named beside them."""
+    """Make a server describe its services, and further ones by name."""
     for module in _DESCRIBED_IN:
-        # Old generated code: it describes the services, and then trips over today's protobuf.
+        # Old generated code: it registers the descriptors, and then fails with today's protobuf.
         with suppress(AttributeError):
             importlib.import_module(f"tensorflow_serving.apis.{module}")
     reflection.enable_server_reflection([*SERVICES, *more, reflection.SERVICE_NAME], server)

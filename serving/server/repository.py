@@ -1,7 +1,7 @@
-"""The models that are configured, their versions in memory, and which of these answers a request.
+"""The configured models, their loaded versions, and the choice of a version for a request.
 
-A newer version is loaded and warmed beside the old one and takes over in one step; only then is the old one let go,
-so no request is ever without a model. Requests read tables that are replaced as a whole and never changed, so they
+A newer version is loaded and warmed up beside the old one and replaces it in one step; only then is the old one
+released, so a model is always available. Requests read tables that are replaced as a whole and never changed, so they
 need no lock.
 """
 
@@ -29,12 +29,12 @@ from serving.server.storage import Stamp, graph_bytes, stamp, wanted_versions
 Load = Callable[[str, int, Path], Servable]
 
 DRAIN_SECONDS = 30.0
-# The stamp of no folder.
+# The stamp of a missing folder.
 _AGAIN: Stamp = ()
 
 
 class State(IntEnum):
-    """Where a version is in its life, with the numbers of TensorFlow Serving."""
+    """The state of a version, with TensorFlow Serving's numbers."""
 
     LOADING = 20
     AVAILABLE = 30
@@ -44,7 +44,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class VersionState:
-    """The state of one version, and the error that ended it where one did."""
+    """The state of one version, and the error that ended it, if any."""
 
     version: int
     state: State
@@ -61,21 +61,20 @@ class _Model:
 
 
 class Repository:
-    """Loads what the configuration asks for, and finds what a request asks for.
+    """Loads the configured versions, and finds the one for a request.
 
-    `configure` and `poll` belong to one thread; the rest may be called from any. Models load side by side.
+    `configure` and `poll` belong to one thread; all other methods may be called from any. Models load in parallel.
 
     Args:
-        load: makes a servable of a name, a version and its folder.
-        announce: told one line for each version that becomes ready, fails or goes.
-        fall_back: serve an older version where the newest does not load and none is in memory, which TensorFlow
-            Serving does not.
-        any_labels: let labels name versions that are not loaded.
-        new_labels: let labels that are new do so.
+        load: loads a servable from a name, a version and its folder.
+        announce: called with a line for each version that becomes ready, fails or is unloaded.
+        fall_back: serve an older version if the newest does not load and none is in memory, unlike TensorFlow Serving.
+        any_labels: allow labels for versions that are not loaded.
+        new_labels: allow this for new labels.
         loaders: the threads that load; None loads one model after the other.
 
     Attributes:
-        troubles: what could not be read at the last look at the disk, a sentence each.
+        troubles: read errors at the last check of the disk, as sentences.
 
     """
 
@@ -100,13 +99,13 @@ class Repository:
         self._is_configured = False
         self.troubles: list[str] = []
 
-    # ---- what requests ask ------------------------------------------------------------------------------------------
+    # ---- for requests -----------------------------------------------------------------------------------------------
 
     def get(self, name: str, version: int | None = None, label: str | None = None) -> Servable:
-        """Return the servable that answers a request: a version, the one that a label names, or the newest.
+        """Return the servable for a request: a version, the one with a label, or the newest.
 
         Raises:
-            StatusError: NOT_FOUND, a model or version that is not served; INVALID_ARGUMENT, an unknown label.
+            StatusError: NOT_FOUND, the model or version is not served; INVALID_ARGUMENT, the label is unknown.
 
         """
         model = self._models.get(name, _Model(None))
@@ -121,10 +120,10 @@ class Repository:
         return servable
 
     def states(self, name: str, version: int | None = None) -> list[VersionState]:
-        """Return the states of all versions, newest first, or of the one asked for.
+        """Return the states of all versions, newest first, or of one of them.
 
         Raises:
-            StatusError: NOT_FOUND, a model or version that was never seen.
+            StatusError: NOT_FOUND, the model or version has never existed.
 
         """
         states = self._models.get(name, _Model(None)).states
@@ -135,40 +134,40 @@ class Repository:
         return [states[each] for each in sorted(states, reverse=True) if version in (None, each)]
 
     def labels(self, name: str) -> dict[str, int]:
-        """Return which version each label of a model names."""
+        """Return the version of each label of a model."""
         return dict(self._models.get(name, _Model(None)).labels)
 
     def errors(self, name: str) -> list[StatusError]:
-        """Return why versions of a model did not load."""
+        """Return the reasons why versions of a model did not load."""
         return [state.error for state in self._models[name].states.values() if state.error]
 
     def names(self) -> list[str]:
-        """Return the models that are configured or were."""
+        """Return the models that are or were configured."""
         return sorted(self._models)
 
     def base_paths(self) -> list[Path]:
-        """Return where the versions of the configured models are looked for."""
+        """Return the base paths of the configured models."""
         return [Path(model.config.base_path) for model in self._models.values() if model.config]
 
     def ready(self) -> list[str]:
-        """Return the models that answer now."""
+        """Return the models that are ready."""
         return [name for name, model in sorted(self._models.items()) if model.active]
 
     def waiting(self) -> list[str]:
-        """Return the models that are configured and do not answer."""
+        """Return the configured models that are not ready."""
         return [name for name, model in sorted(self._models.items()) if model.config and not model.active]
 
     def is_ready(self) -> bool:
-        """Whether it is known what to serve, and all of it answers."""
+        """Whether there is a configuration, and all its models are ready."""
         return self._is_configured and not self.waiting()
 
-    # ---- what the loading thread does -------------------------------------------------------------------------------
+    # ---- for the loading thread -------------------------------------------------------------------------------------
 
     def configure(self, configs: Configs) -> set[str]:
-        """Serve these models from now on; return those that are new, once their versions are loaded or have failed.
+        """Serve these models from now on; return the new ones when their versions are loaded or have failed.
 
         Raises:
-            StatusError: a configuration that is refused, and then nothing has changed.
+            StatusError: the configuration is rejected, and nothing has changed.
 
         """
         served = {name: model.config for name, model in self._models.items() if model.config}
@@ -183,24 +182,24 @@ class Repository:
         return new
 
     def check_available(self, names: Iterable[str]) -> None:
-        """Raise UNKNOWN where one of these models does not answer, with the reason."""
+        """Raise UNKNOWN with the reason if one of these models is not ready."""
         unavailable = sorted(set(names) & set(self.waiting()))
         if unavailable:
             raise StatusError(StatusCode.UNKNOWN, self._why_unavailable(unavailable))
 
     def poll(self) -> None:
-        """Look at the disk once, load and let go what it asks for, and note in `troubles` what cannot be read."""
+        """Check the disk once, load and release versions accordingly, and record read errors in `troubles`."""
         self.troubles = [trouble for trouble in self._each(self._looked_at, self._largest_first()) if trouble]
 
     def _largest_first(self) -> list[str]:
-        """Return the models in an order that leaves no loader idle while the one that takes longest still loads."""
+        """Return the models in the order of loading: the slowest first, so that all loaders stay busy."""
         sizes = {
             name: graph_bytes(Path(model.config.base_path)) for name, model in self._models.items() if model.config
         }
         return sorted(self.names(), key=lambda name: -sizes.get(name, 0))
 
     def _looked_at(self, name: str) -> str:
-        """Bring one model up to date, and say what could not be read."""
+        """Update one model, and return read errors."""
         try:
             self._update(name)
         except OSError as error:
@@ -229,7 +228,7 @@ class Repository:
         return f"{len(names)} model(s) did not become available: {{{''.join(reasons)}}}"
 
     def _update(self, name: str) -> None:
-        # No local name may hold on to a servable here, else none that is unloaded would ever be freed.
+        # No local variable may refer to a servable here, or unloaded ones would never be freed.
         config = self._models[name].config
         wanted, count = wanted_versions(config, fall_back=self._fall_back) if config else ({}, 0)
         kept: list[int] = []
@@ -242,9 +241,9 @@ class Repository:
                 self._unload(name, version)
 
     def _move_labels(self, name: str, wanted: Mapping[str, int]) -> set[int]:
-        """Let labels name other versions, now that these are loaded; return the versions that must stay for one.
+        """Move labels to versions that are now loaded; return the versions that must stay because of a label.
 
-        A label whose version did not load stays where it is, so that it goes on answering.
+        A label whose new version did not load is not moved, so it keeps working.
         """
         active, before = self._models[name].active, self._models[name].labels
         stuck = {label for label, version in wanted.items() if version not in active and before.get(label) in active}
@@ -259,7 +258,7 @@ class Repository:
         try:
             servable = self._load_servable(name, version, folder)
         except StatusError as error:
-            # A copy: the original holds on to the half-loaded model through its traceback.
+            # A copy, because the traceback of the original refers to the partially loaded model.
             self._fail(name, version, folder, found, StatusError(error.code, error.message))
             return False
         self._change(name, active={**self._models[name].active, version: servable})
@@ -270,9 +269,9 @@ class Repository:
         return True
 
     def _fail(self, name: str, version: int, folder: Path, found: Stamp, error: StatusError) -> None:
-        """Note that a version does not load, so that it is tried again once its files change.
+        """Record that a version does not load, so that it is tried again when its files change.
 
-        Where the machine is at fault rather than the files, it is tried again at every look, and told only once.
+        If the cause is the machine and not the files, it is tried again at every check, but announced only once.
         """
         self._mark(name, version, State.END, error)
         model, is_of_machine = self._models[name], is_of_the_machine(error)
@@ -284,7 +283,7 @@ class Repository:
             self._announce(f"{name} version {version} failed to load: {error.message}{way}{stays}")
 
     def _unload(self, name: str, version: int) -> None:
-        """Hand the version to no more requests, wait for those that hold it, and give its memory back."""
+        """Use the version for no further requests, wait for those in flight, and free its memory."""
         active = dict(self._models[name].active)
         gone = weakref.ref(active.pop(version))
         self._mark(name, version, State.UNLOADING)
@@ -293,8 +292,8 @@ class Repository:
         held = True
         while held and time.monotonic() < deadline:
             _wait_for(gone, 1.0)
-            # A request that failed leaves a cycle behind, through its traceback, which holds on as well. To look for it
-            # stops all requests for a tenth of a second, so it is not done more often than that.
+            # A failed request leaves a reference cycle through its traceback, which keeps the version alive too. A
+            # collection stops all requests for a tenth of a second, so they are a second apart.
             give_memory_back()
             held = gone() is not None
         self._mark(name, version, State.END)
@@ -317,12 +316,12 @@ def _wait_for(gone: weakref.ref[Servable], seconds: float) -> None:
 
 
 def give_memory_back() -> None:
-    """Free the cycles that a SavedModel consists of, and return the pages to the system."""
+    """Free the reference cycles of a SavedModel, and return the memory to the system."""
     gc.collect()
     _trim()
 
 
 def _trim() -> None:
-    """Return free pages to the system; what TensorFlow needs to optimize a graph is several times the model."""
+    """Return free memory to the system: TensorFlow needs several times the size of a model to optimize its graph."""
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""One line of JSON for each request, without what people wrote unless that is asked for."""
+"""One line of JSON for each request, without prompts unless they are requested."""
 
 import json
 import sys
@@ -16,8 +16,8 @@ class RequestLog:
     """Writes the lines.
 
     Args:
-        with_prompts: let them hold the text inputs; names that end in `_bytes`, such as pictures, never appear.
-        out: where to; the standard error when None.
+        with_prompts: include text inputs; inputs whose names end in `_bytes`, such as pictures, are never included.
+        out: the stream to write to; None for standard error.
 
     """
 
@@ -26,7 +26,7 @@ class RequestLog:
         self._out = out or sys.stderr
 
     def write(self, fields: Mapping[str, object], inputs: Mapping[str, np.ndarray]) -> None:
-        """Write the line of one request; one that a full disk cannot take is left out, and the request is answered."""
+        """Write the line of one request; if the disk is full, the line is dropped, and the request is answered."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **fields}
         line["rows"] = max((tensor.shape[0] for tensor in inputs.values() if tensor.ndim), default=0)
         if self._with_prompts:

@@ -45,7 +45,7 @@ class RestApi:
         repository: finds the models.
         predictor: runs them.
         timeout: seconds that an answer may take.
-        cors: whether pages of other origins may read the answers.
+        cors: whether pages of other origins may read the responses.
 
     """
 
@@ -153,11 +153,11 @@ def build(
     """Return the application.
 
     Args:
-        api: answers under /v1/.
-        watch: answers beside it.
-        limit: the largest body in bytes; 0 for no limit.
-        metrics: the path of the metrics and what makes their page; None for none.
-        tokens: what a request must show, but for the two health routes; None for nothing.
+        api: handles requests under /v1/.
+        watch: handles the other routes.
+        limit: maximum size of a body in bytes; 0 for no limit.
+        metrics: the path of the metrics and a function that returns their page; None for no metrics.
+        tokens: the accepted bearer tokens, for all routes except health checks; None for no access control.
 
     """
     app = web.Application(client_max_size=limit or 2**31 - 1, middlewares=[_guard(tokens)] if tokens else [])
@@ -178,7 +178,7 @@ def error_body(message: str) -> bytes:
 
 
 def json_bytes(document: dict[str, Any]) -> bytes:
-    """Return a document as TensorFlow Serving lays it out."""
+    """Return a document in TensorFlow Serving's layout."""
     return json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -209,7 +209,7 @@ async def _not_found(request: web.Request) -> web.Response:
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:
-    """Return what a gzipped body holds; nothing where it holds more than TensorFlow Serving would unpack."""
+    """Return the decompressed body; empty if it is larger than TensorFlow Serving's limit."""
     if "gzip" not in encoding.lower() or not body:
         return body
     unpacker = zlib.decompressobj(wbits=31)
@@ -223,7 +223,7 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
 def _version(text: str | None) -> int | None:
     if text is None:
         return None
-    # Python refuses to read numbers of thousands of digits.
+    # Python refuses to parse numbers with thousands of digits.
     if len(text.lstrip("0")) > len(str(_LARGEST_VERSION)) or int(text) > _LARGEST_VERSION:
         raise invalid(f"Failed to convert version: {text} to numeric.")
     return int(text)

@@ -28,7 +28,7 @@ from serving.server.signatures import DEFAULT_SIGNATURE, check_inputs, check_out
 from serving.server.tensors import from_proto, to_proto
 from serving.server.warmup import warmup_requests
 
-# TensorFlow optimizes a graph at its first call, in the thread that runs it: here that of the warm-up, which gives way.
+# TensorFlow optimizes a graph on its first call, in the calling thread: here the low-priority thread of the warm-up.
 _IN_THIS_THREAD = config_pb2.RunOptions(inter_op_thread_pool=-1)
 
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -37,18 +37,18 @@ Result = TypeVar("Result")
 
 
 class Servable:
-    """A SavedModel in memory, ready to answer; its memory is freed with the last request that holds it.
+    """A loaded SavedModel; its memory is freed after the last request that uses it.
 
-    It runs in a session, as in TensorFlow Serving: `tf.saved_model.load` would build every function anew in Python, and
-    so keep all requests waiting for seconds.
+    It runs in a session, as in TensorFlow Serving: `tf.saved_model.load` would rebuild every function in Python, which
+    would keep all requests waiting for seconds.
 
     Args:
         name: the name of the model.
         version: its version.
-        folder: the folder that holds `saved_model.pb`.
-        warmups: how often to play the requests that are recorded in it.
-        xla: whether signatures that were exported with jit_compile may run, which TensorFlow Serving leaves to a flag.
-        gives_way: warm up on what other threads leave of the processor, because requests are being answered.
+        folder: the folder that contains `saved_model.pb`.
+        warmups: how often to run its recorded warm-up requests.
+        xla: whether signatures that were exported with jit_compile may run; a flag in TensorFlow Serving.
+        gives_way: warm up at low priority, because other requests are being answered.
 
     Raises:
         StatusError: the SavedModel cannot be read, or a warm-up request fails.
@@ -79,10 +79,10 @@ class Servable:
     def run(
         self, signature: str, inputs: Mapping[str, np.ndarray], wanted: Sequence[str] = ()
     ) -> dict[str, np.ndarray]:
-        """Run a signature on inputs that are known to fit it, and return its outputs by name, or only those wanted.
+        """Run a signature on checked inputs, and return its outputs, or only those wanted, by name.
 
         Raises:
-            StatusError: an error of the model itself.
+            StatusError: the model fails.
 
         """
         if signature in self._compiled and not self._xla:
@@ -98,10 +98,10 @@ class Servable:
         return {name: _array(outputs[name], definition.outputs[name].dtype) for name in wanted or outputs}
 
     def decode(self, request: predict_pb2.PredictRequest) -> tuple[str, dict[str, np.ndarray]]:
-        """Return the signature that a request asks for and its inputs, checked against it.
+        """Return the signature of a request and its inputs, checked against it.
 
         Raises:
-            StatusError: a signature, input or output that the model does not have, or a tensor that is none.
+            StatusError: the model has no such signature, input or output, or a tensor is invalid.
 
         """
         signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
@@ -126,14 +126,14 @@ class Servable:
         return response
 
     def answer(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
-        """Answer a request from beginning to end; raises as `decode` and `run` do."""
+        """Handle a request completely; errors are those of `decode` and `run`."""
         signature, inputs = self.decode(request)
         return self.encode(signature, self.run(signature, inputs, request.output_filter))
 
     def _graph_of(self, signature: str) -> "_Graph":
-        """Return what a signature runs: the graph of the widest one with the same outputs.
+        """Return the function of a signature: the graph of the most general signature with the same outputs.
 
-        TensorFlow optimizes a graph anew for each choice of inputs that it is fed, which takes seconds.
+        TensorFlow optimizes a graph again for each set of inputs that is fed, which takes seconds.
         """
         with self._lock:
             if signature not in self._graphs:
@@ -147,7 +147,7 @@ class Servable:
 
     def _compiled_graph(self, definition: meta_graph_pb2.SignatureDef) -> "_Graph":
         inputs, outputs = dict(definition.inputs), dict(definition.outputs)
-        # `make_callable` would hold inputs against static shapes, which TensorFlow Serving leaves alone.
+        # `make_callable` would check inputs against static shapes, which TensorFlow Serving does not.
         options = config_pb2.CallableOptions(
             feed=[info.name for info in inputs.values()],
             fetch=[info.name for info in outputs.values()],
@@ -158,7 +158,7 @@ class Servable:
         return _Graph(run, tuple(inputs), tuple(outputs), defaults)
 
     def _warm_up(self, folder: Path, times: int) -> int:
-        """Play the recorded requests and return how many there were."""
+        """Run the recorded warm-up requests and return their number."""
         requests = warmup_requests(folder, self.signature_defs) if times else []
         for request in requests:
             for _ in range(times):
@@ -167,7 +167,7 @@ class Servable:
 
 
 class _Graph(NamedTuple):
-    """What takes inputs to outputs, both in the order of their names, and what stands for inputs that are left out."""
+    """A function from inputs to outputs, both ordered by name, and the defaults for omitted inputs."""
 
     run: Callable[..., list[object]]
     inputs: tuple[str, ...]
@@ -176,7 +176,7 @@ class _Graph(NamedTuple):
 
 
 def _covers(wide: meta_graph_pb2.SignatureDef, definition: meta_graph_pb2.SignatureDef) -> bool:
-    """Whether a signature has the outputs of another, takes all that it takes, and has a default for the rest."""
+    """Whether a signature has all inputs and outputs of another, and a default for every other input."""
     inputs, outputs = _tensors(wide.inputs), _tensors(wide.outputs)
     taken = _tensors(definition.inputs)
     return (
@@ -191,8 +191,8 @@ def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:
 
 
 def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.v1.Session:
-    """Return a session that holds a graph with its variables; the graph is left without its functions."""
-    # The outermost graph only calls functions, which bring an optimizer of their own.
+    """Return a session with a graph and its variables; the functions are removed from the passed graph."""
+    # The outermost graph only calls functions, which are optimized separately.
     rewriting = rewriter_config_pb2.RewriterConfig(disable_meta_optimizer=True)
     config = config_pb2.ConfigProto(graph_options=config_pb2.GraphOptions(rewrite_options=rewriting))
     config.gpu_options.allow_growth = True
@@ -201,7 +201,7 @@ def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.
         functions = _add_functions(session.graph, meta_graph.graph_def.library.function)
         meta_graph.graph_def.ClearField("library")
         for node in meta_graph.graph_def.node:
-            # Nobody reads the static shapes, and finding them would hold Python's lock for a quarter of a second.
+            # The static shapes are not used, and inferring them would hold Python's lock for a quarter of a second.
             if node.op in _CALLS:
                 node.attr["_disable_call_shape_inference"].b = True
         saver = tf.compat.v1.train.import_meta_graph(meta_graph)
@@ -211,7 +211,7 @@ def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.
         if initialize is not None:
             session.run([initialize], loader_impl.get_asset_tensors(str(place), meta_graph))
     session._extend_graph()
-    # From here on the session has its own copy.
+    # The session has its own copy from here on.
     with session.graph._c_graph.get() as c_graph:
         for name in functions:
             pywrap_tf_session.TF_GraphRemoveFunction(c_graph, name)
@@ -221,12 +221,12 @@ def _loaded(folder: Path, meta_graph: meta_graph_pb2.MetaGraphDef) -> tf.compat.
 def _add_functions(graph: tf.Graph, functions: Iterable[function_pb2.FunctionDef]) -> list[str]:
     """Add functions to a graph one by one, and return their names.
 
-    Importing them with the graph would hold Python's lock, which every request needs, and keep further copies of each.
+    Importing them with the graph would hold Python's lock, which every request needs, and store more copies of each.
     """
     names = []
     for function in functions:
         for node in function.node_def:
-            # Notes of the exporter, which every copy of the graph would carry along.
+            # Annotations of the exporter, which every copy of the graph would contain.
             node.attr.pop("_output_shapes", None)
         added = pywrap_tf_session.TF_FunctionImportFunctionDef(function.SerializeToString())
         scoped = ScopedTFFunction(added, function.signature.name)
@@ -237,9 +237,9 @@ def _add_functions(graph: tf.Graph, functions: Iterable[function_pb2.FunctionDef
 
 
 def _giving_way(work: Callable[[], Result]) -> Result:
-    """Do work in a thread of low priority.
+    """Run work in a low-priority thread.
 
-    The work should leave Python's lock alone: a thread that waits for the processor does not let go of it.
+    The work should not hold Python's lock, because a thread that waits for the processor does not release it.
     """
     with ThreadPoolExecutor(1, "warm-up", initializer=_lower_priority) as thread:
         return thread.submit(work).result()
@@ -263,7 +263,7 @@ def _without_patterns(folder: Path) -> Iterator[Path]:
 
 
 def _array(value: object, dtype: int) -> np.ndarray:
-    """Return an output as an array; a session hands out single values as scalars."""
+    """Return an output as an array; sessions return single values as scalars."""
     return np.asarray(value, tf.as_dtype(dtype).as_numpy_dtype)
 
 
@@ -290,12 +290,12 @@ def _operations(graph: graph_pb2.GraphDef) -> set[str]:
 
 
 def _copied(signature: meta_graph_pb2.SignatureDef) -> meta_graph_pb2.SignatureDef:
-    """Return a message of its own: a part of one keeps all of it in memory, here with the weights."""
+    """Return a copy: a part of a message keeps the whole message in memory, here with the weights."""
     return meta_graph_pb2.SignatureDef.FromString(signature.SerializeToString())
 
 
 def _compiled(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
-    """Return the signatures that hold a function that XLA must compile."""
+    """Return the signatures with a function that XLA must compile."""
     if not any(map(_must_compile, graph.graph_def.library.function)):
         return set()
     return {name for name, each in graph.signature_def.items() if _needs_xla(graph.graph_def, each)}
@@ -306,7 +306,7 @@ def _must_compile(function: function_pb2.FunctionDef) -> bool:
 
 
 def _needs_xla(graph: graph_pb2.GraphDef, signature: meta_graph_pb2.SignatureDef) -> bool:
-    """Whether a function with jit_compile is within reach of the outputs of a signature."""
+    """Whether the outputs of a signature depend on a function with jit_compile."""
     library = {function.signature.name: function for function in graph.library.function}
     nodes = {node.name: node for node in graph.node}
     outputs = {info.name.partition(":")[0] for info in signature.outputs.values()}

@@ -15,10 +15,10 @@ FREE_PORT = -1
 
 
 class Settings(BaseModel):
-    """What the flags of a command line, or a caller, ask for.
+    """The settings of the server, from the flags of a command line or from a caller.
 
     Raises:
-        ValueError: values out of range, flags that contradict each other, or nothing named to serve.
+        ValueError: a value is out of range, flags contradict each other, or nothing to serve is named.
 
     """
 
@@ -130,7 +130,7 @@ class Settings(BaseModel):
 
     @property
     def folder(self) -> Path | None:
-        """The folder of models on this machine; None where there is none."""
+        """The local folder of models; None if there is none."""
         if self.models is None or not self.is_mirrored:
             return None if self.models is None else Path(self.models)
         return self.models_cache or cache_of(str(self.models))
@@ -142,12 +142,12 @@ class Settings(BaseModel):
 
     @property
     def serves_rest(self) -> bool:
-        """Whether REST has a port of its own; with the port of gRPC there is none, as in TensorFlow Serving."""
+        """Whether there is a REST port; none if it equals the gRPC port, as in TensorFlow Serving."""
         return self.rest_api_port != 0 and (self.rest_api_port == FREE_PORT or self.rest_api_port != self.port)
 
 
 def cache_of(address: str) -> Path:
-    """The folder that keeps the models of an address by default."""
+    """The default folder for the mirrored models of an address."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "easel" / hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
 
@@ -162,14 +162,14 @@ def parser(prog: str, description: str | None, **defaults: Any) -> argparse.Argu
         allow_abbrev=False,
     )
     for name, each in Settings.model_fields.items():
-        # Pydantic reads the text; a flag of a boolean may stand alone.
+        # Pydantic parses the text; a boolean flag needs no value.
         extra: dict[str, Any] = {"nargs": "?", "const": "true"} if each.annotation is bool else {}
         made.add_argument(f"--{name}", default=defaults.get(name, each.default), help=each.description, **extra)
     return made
 
 
 def settings_from(arguments: Sequence[str] | None, prog: str, description: str | None, **defaults: Any) -> Settings:
-    """Return the settings that a command line asks for; exit code 2 and one sentence where they make no sense."""
+    """Return the settings of a command line; exits with code 2 and one sentence if they are invalid."""
     flags = parser(prog, description, **defaults)
     try:
         return Settings(**vars(flags.parse_args(arguments)))

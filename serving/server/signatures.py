@@ -1,4 +1,4 @@
-"""Whether a request fits the signature that it names, in TensorFlow Serving's words."""
+"""Checks of a request against its signature, with TensorFlow Serving's messages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
@@ -20,7 +20,7 @@ def definition_of(signatures: Signatures, name: str) -> SignatureDef:
     """Return the definition of a signature.
 
     Raises:
-        StatusError: FAILED_PRECONDITION, there is none of that name.
+        StatusError: FAILED_PRECONDITION, there is no signature of that name.
 
     """
     if name not in signatures:
@@ -29,7 +29,7 @@ def definition_of(signatures: Signatures, name: str) -> SignatureDef:
 
 
 def check_inputs(definition: SignatureDef, inputs: Mapping[str, object]) -> None:
-    """Raise INVALID_ARGUMENT unless every input is there, or has a default, and no other."""
+    """Raise INVALID_ARGUMENT if an input without a default is missing, or if there is an unknown one."""
     given, known = set(inputs), set(definition.inputs)
     missing = known - given - set(definition.defaults)
     if not given - known and not missing:
@@ -47,7 +47,7 @@ def check_inputs(definition: SignatureDef, inputs: Mapping[str, object]) -> None
 
 
 def check_types(definition: SignatureDef, inputs: Mapping[str, tensor_pb2.TensorProto]) -> None:
-    """Raise INVALID_ARGUMENT where an input has another type than the signature's."""
+    """Raise INVALID_ARGUMENT if an input has another type than in the signature."""
     for position, name in enumerate(sorted(inputs)):
         wanted, given = definition.inputs[name].dtype, inputs[name].dtype
         if given != wanted:
@@ -55,7 +55,7 @@ def check_types(definition: SignatureDef, inputs: Mapping[str, tensor_pb2.Tensor
 
 
 def check_outputs(definition: SignatureDef, wanted: Sequence[str]) -> None:
-    """Raise INVALID_ARGUMENT where an output that is asked for does not exist or is asked for twice."""
+    """Raise INVALID_ARGUMENT if a requested output does not exist or is requested twice."""
     for position, alias in enumerate(wanted):
         if alias not in definition.outputs:
             known = _braced(definition.outputs)

@@ -1,4 +1,4 @@
-"""Where the configuration comes from, and when it is read again."""
+"""The source of the configuration, which is read again when it changes."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -16,13 +16,13 @@ from serving.server.storage import no_versions, passed_over
 
 
 class Source:
-    """Tells a repository what to serve; all calls belong to the thread that loads.
+    """Configures a repository; all methods belong to the thread that loads.
 
     Args:
-        settings: where to look.
-        repository: what loads.
-        announce: told one line where a configuration cannot be used.
-        mirror: what keeps the folder of models like an address, where they lie at one.
+        settings: the settings of the server.
+        repository: the repository to configure.
+        announce: called with a line if a configuration cannot be used.
+        mirror: the mirror of the models, if they are at an address.
 
     """
 
@@ -45,7 +45,7 @@ class Source:
         """Load the first configuration.
 
         Raises:
-            StatusError: it is refused, or a model in it does not load; in a folder, such a model is left out instead.
+            StatusError: it is rejected, or a model in it does not load; in a folder, such a model is skipped instead.
 
         """
         file = self._settings.model_config_file
@@ -58,10 +58,10 @@ class Source:
             self._repository.check_available(failed)
 
     def reload(self, config: ModelServerConfig) -> None:
-        """Take up a configuration that a request brings.
+        """Apply the configuration of a request.
 
         Raises:
-            StatusError: it is refused, or a model that is new in it does not load.
+            StatusError: it is rejected, or a new model in it does not load.
 
         """
         if self._settings.models is not None:
@@ -73,7 +73,7 @@ class Source:
             self._repository.check_available(self._repository.configure(checked(config)))
 
     def poll(self) -> None:
-        """Look at the configuration and the disk once; what cannot be read leaves everything as it is."""
+        """Check the configuration and the disk once; read errors change nothing."""
         try:
             if self._mirror:
                 self._mirror.update()
@@ -88,7 +88,7 @@ class Source:
             self._tell([f"the configuration cannot be used, and what is loaded stays: {told}"])
 
     def _troubles(self) -> list[str]:
-        """What is on the disk and cannot be served, a sentence each."""
+        """What is on the disk and cannot be served, as sentences."""
         folder, mirrored = self._settings.folder, self._mirror.troubles if self._mirror else ()
         if folder is not None:
             return [*mirrored, *self._repository.troubles, *passed_over(folder.resolve())]
@@ -96,7 +96,7 @@ class Source:
         return [*self._repository.troubles, *odd]
 
     def _tell(self, lines: Iterable[str]) -> None:
-        """Say what has not been said at the last look."""
+        """Announce sentences that were not announced at the last check."""
         found = list(dict.fromkeys(lines))
         for line in found:
             if line not in self._told:

@@ -1,4 +1,4 @@
-"""The versions of a model on disk, which of them its policy asks for, and what is no version."""
+"""The versions of a model on disk, the choice by its policy, and misplaced files."""
 
 import stat
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Stamp: TypeAlias = tuple[int, ...]
 
 
 def versions_on_disk(base_path: Path) -> dict[int, Path]:
-    """Return the folders that are named by a number, by that number; of 1, 01 and 001 the last in order counts.
+    """Return the folders whose name is a number, by that number; of 1, 01 and 001, the last one counts.
 
     Raises:
         OSError: the base path cannot be read.
@@ -26,7 +26,7 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
 
 
 def models_on_disk(folder: Path) -> dict[str, Path]:
-    """Return the sub-folders that hold a version, by name; those that this user may not read hold none.
+    """Return the subfolders that contain a version, by name, without those that this user may not read.
 
     Raises:
         OSError: the folder itself cannot be read, or the disk fails.
@@ -36,7 +36,7 @@ def models_on_disk(folder: Path) -> dict[str, Path]:
 
 
 def passed_over(folder: Path) -> Iterator[str]:
-    """Say of everything in a folder of models that is not served, and looks as if it should be, what it should be like.
+    """Return a sentence for everything in a folder of models that looks like a misplaced model, with the right layout.
 
     Raises:
         OSError: the folder itself cannot be read.
@@ -52,7 +52,7 @@ def passed_over(folder: Path) -> Iterator[str]:
 
 
 def no_versions(base_path: Path) -> Iterator[str]:
-    """Say of everything in the folder of one model that looks like a version, and is none, what it should be like."""
+    """Return a sentence for everything in the folder of one model that looks like a misplaced version."""
     if _is_saved_model(base_path):
         yield f"{base_path} is ignored because it has no version: move its contents to {base_path / '1'}"
     for path in _inside(base_path):
@@ -64,8 +64,8 @@ def wanted_versions(config: ModelConfig, *, fall_back: bool = False) -> tuple[di
     """Return the candidates of a policy, newest first, and how many of them to load.
 
     Args:
-        config: the model, whose policy is the newest version where it states none.
-        fall_back: offer older versions too, for when the newest ones do not load.
+        config: the model; without a policy, the newest version is served.
+        fall_back: also return older versions, in case the newest ones do not load.
 
     Raises:
         OSError: the base path cannot be read.
@@ -85,7 +85,7 @@ def wanted_versions(config: ModelConfig, *, fall_back: bool = False) -> tuple[di
 
 
 def graph_bytes(base_path: Path) -> int:
-    """Return the size of the graph of a model's newest version; 0 where none can be read."""
+    """Return the size of the graph of a model's newest version; 0 if it cannot be read."""
     try:
         found = versions_on_disk(base_path)
         return (found[max(found)] / "saved_model.pb").stat().st_size
@@ -94,13 +94,13 @@ def graph_bytes(base_path: Path) -> int:
 
 
 def stamp(folder: Path) -> Stamp:
-    """Return what changes when a half-written version is completed, so that it is tried again."""
+    """Return a stamp that changes when an incomplete version is completed, so that it is tried again."""
     parts = (folder, folder / "saved_model.pb", folder / "variables", folder / "assets.extra")
     return tuple(_mode_and_time(part)[1] for part in parts)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder that this user can look at."""
+    """Whether a folder exists and this user can read it."""
     return stat.S_ISDIR(_mode_and_time(path)[0])
 
 
@@ -124,13 +124,13 @@ def _passed_over_in(path: Path) -> Iterator[str]:
         return
     told = list(no_versions(path))
     yield from told
-    # An empty folder waits for its first version, and a pusher's own names begin with a dot.
+    # An empty folder waits for its first version, and temporary names of a push begin with a dot.
     if not told and not any(map(_is_version, inside)) and any(not each.name.startswith(".") for each in inside):
         yield f"{path} is ignored because it has no version: {_LAYOUT}"
 
 
 def _inside(path: Path) -> list[Path]:
-    """What a folder holds; nothing where it is none, or this user may not read it."""
+    """The contents of a folder; empty if it is not a folder, or if this user may not read it."""
     try:
         return sorted(path.iterdir())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""NumPy arrays to and from TensorFlow's protos, the way TensorFlow Serving writes them."""
+"""Conversion between NumPy arrays and TensorFlow's protos, in the form that TensorFlow Serving writes."""
 
 import math
 
@@ -27,15 +27,15 @@ _FIELDS = {
 
 
 def type_name(dtype: int) -> str:
-    """Return the name of a DataType in error messages, such as `float` or `int64`."""
+    """Return the name of a DataType for error messages, such as `float` or `int64`."""
     return types_pb2.DataType.Name(dtype)[3:].lower() if dtype in types_pb2.DataType.values() else f"type {dtype}"
 
 
 def byte_size(proto: tensor_pb2.TensorProto) -> int:
-    """Return how large the tensor will be; one value may stand for all, so this can exceed the message by far.
+    """Return the decoded size of a tensor, which can far exceed the message, because one value may stand for all.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, no type of tensor.
+        StatusError: INVALID_ARGUMENT, the type is not supported.
 
     """
     try:
@@ -46,10 +46,10 @@ def byte_size(proto: tensor_pb2.TensorProto) -> int:
 
 
 def from_proto(proto: tensor_pb2.TensorProto) -> np.ndarray:
-    """Decode a tensor, whichever field holds its values; strings become objects.
+    """Decode a tensor, with its values in any field; strings become objects.
 
     Raises:
-        StatusError: INVALID_ARGUMENT, values that do not fill the shape.
+        StatusError: INVALID_ARGUMENT, the values do not fill the shape.
 
     """
     try:

@@ -14,7 +14,7 @@ from tensorflow.python.framework import op_def_registry
 
 
 def register(operations: Iterable[str]) -> None:
-    """Register those of the operations with TensorFlow that it does not know, where tensorflow_text has them."""
+    """Register the operations that TensorFlow does not know, if tensorflow_text has them."""
     found = importlib.util.find_spec("tensorflow_text")
     unknown = _unknown(operations)
     if not unknown or not found:

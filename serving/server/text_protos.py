@@ -13,7 +13,7 @@ def read_text_proto(path: Path, proto: type[Proto]) -> Proto:
     """Read one file.
 
     Raises:
-        ValueError: the file does not hold such a message; the sentence says where.
+        ValueError: the file is not such a message; the sentence says where.
         OSError: the file cannot be read.
 
     """
@@ -21,10 +21,10 @@ def read_text_proto(path: Path, proto: type[Proto]) -> Proto:
 
 
 def parse_text_proto(content: bytes, proto: type[Proto], where: object) -> Proto:
-    """Read what a file holds.
+    """Parse the contents of a file.
 
     Raises:
-        ValueError: it is no such message; the sentence says where.
+        ValueError: they are not such a message; the sentence says where.
 
     """
     try:

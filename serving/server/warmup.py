@@ -1,4 +1,4 @@
-"""The requests that a version plays before it answers, as the server reads them."""
+"""The warm-up requests that a version runs before it is served."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +18,10 @@ MOST_RECORDS = 1000
 
 
 def warmup_requests(folder: Path, signatures: Signatures) -> list[PredictRequest]:
-    """Return the requests that are recorded in a SavedModel, those on tf.Example as the Predict that they come to.
+    """Return the warm-up requests of a SavedModel; those for tf.Example are converted to Predict requests.
 
     Raises:
-        StatusError: records that cannot be read, are of a kind that warms nothing, or are too many.
+        StatusError: there are too many records, or one cannot be read or has an unsupported kind.
 
     """
     path = folder / WARMUP_FILE
@@ -60,7 +60,7 @@ def _requests(log: prediction_log_pb2.PredictionLog, signatures: Signatures) -> 
 
 
 def _on_examples(spec: ModelSpec, given: input_pb2.Input, signatures: Signatures) -> PredictRequest:
-    """Return the request that hands serialized examples to the only input of a signature."""
+    """Return the request that passes serialized examples to the only input of a signature."""
     request = PredictRequest(model_spec=spec)
     definition = definition_of(signatures, spec.signature_name or DEFAULT_SIGNATURE)
     examples = given.example_list.examples or given.example_list_with_context.examples

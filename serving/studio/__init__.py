@@ -1,6 +1,6 @@
-"""The studio: a page to draw on, and an HTTP API of the shape that OpenAI's clients speak, before any model server.
+"""The studio: a web page, and an HTTP API for OpenAI's clients, in front of any model server.
 
-`schemas` holds what the API takes and gives, `drawing` and `restoring` ask the model server through
-`serving.client.AsyncClient`, `api` carries both over HTTP, `openapi` describes it, `site` binds it all to a port, and
-`page` is what a browser shows: plain HTML, CSS and ES modules, which load nothing from elsewhere.
+`schemas` defines requests and responses of the API. `drawing` and `restoring` call the model server with
+`serving.client.AsyncClient`. `api` handles HTTP, `openapi` describes the API, and `site` serves everything at a port.
+`page` contains the page: plain HTML, CSS and ES modules, which load nothing from elsewhere.
 """

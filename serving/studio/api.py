@@ -1,4 +1,4 @@
-"""The API over HTTP: requests are read and held against their schemas, answers and events are written."""
+"""The API over HTTP: requests are validated against their schemas; responses and events are written."""
 
 import asyncio
 import base64
@@ -28,12 +28,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Api:
-    """Answers under /v1, and tells what it answers in /openapi.json.
+    """Handles requests under /v1, and describes the API at /openapi.json.
 
     Args:
-        client: asks the model server; a visitor's bearer token goes along with what it asks.
-        most_pixels: the largest picture that is taken; 0 for no limit.
-        provenance: whether pictures tell what they were made from, where the request does not say.
+        client: calls the model server, with the visitor's bearer token.
+        most_pixels: maximum number of pixels of a picture; 0 for no limit.
+        provenance: whether pictures contain their provenance by default.
 
     """
 
@@ -55,15 +55,15 @@ class Api:
         app.router.add_post("/v1/captions", self.captions)
 
     async def openapi(self, request: web.Request) -> web.Response:
-        """Describe the API."""
+        """Return the description of the API."""
         return web.json_response(document())
 
     async def models(self, request: web.Request) -> web.Response:
-        """List what can be asked, with the version that answers."""
+        """List the models, with their served versions."""
         return _json(Models(data=await self._served(request)))
 
     async def model(self, request: web.Request) -> web.Response:
-        """Describe one of them, with its signatures and facts."""
+        """Describe one model, with its signatures and facts."""
         asked, served = request.match_info["name"], await self._served(request)
         for model in served:
             if model.id == asked:
@@ -72,21 +72,21 @@ class Api:
         raise RequestError(f"{asked} is not served: choose from {known}.", 404, param="model", code="model_not_found")
 
     async def picture(self, request: web.Request) -> web.Response:
-        """Give a picture that was drawn a while ago."""
+        """Return a picture that was drawn earlier."""
         png = self._kept.get(request.match_info["name"])
         if png is None:
             raise RequestError("This picture is no longer available: draw it again with the same seed.", 404)
         return web.Response(body=png, content_type="image/png")
 
     async def generations(self, request: web.Request) -> web.StreamResponse:
-        """Draw."""
+        """Draw pictures."""
         asked, client = await self._read(request, Generation), self._asking(request)
         if asked.stream:
             return await _streamed(request, drawing.draw_by_steps(client, asked))
         return _json(self._with_urls(request, asked, await drawing.draw(client, asked)))
 
     async def edits(self, request: web.Request) -> web.StreamResponse:
-        """Restore."""
+        """Restore a picture."""
         texts, files = await _form(request)
         asked = _checked(Edit, {"provenance": self._provenance, **texts})
         for name in {"image", "mask"} & texts.keys():
@@ -99,7 +99,7 @@ class Api:
         return _json(self._with_urls(request, asked, await restoring.restore(*given)))
 
     async def words(self, request: web.Request) -> web.Response:
-        """Compare what a caption draws with and without each of its words."""
+        """Compare the drawings of a caption with and without each of its words."""
         asked = await self._read(request, WordsAsked)
         return _json(await drawing.words(self._asking(request), asked))
 
@@ -154,7 +154,7 @@ class Api:
 
 @web.middleware
 async def refusing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer whatever goes wrong in one form."""
+    """Return every error in the same form."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -218,7 +218,7 @@ async def _form(request: web.Request) -> tuple[dict[str, str], dict[str, bytes]]
         if isinstance(value, web.FileField) and plain in ("image", "mask"):
             files[plain] = value.file.read()
         elif plain in ("image", "mask") and not value:
-            # Browsers send the field of a form for which no file was chosen.
+            # Browsers also send a form's field if no file was chosen.
             continue
         elif not isinstance(value, str) and plain in Edit.model_fields:
             raise RequestError(f"{plain} is a file: only image and mask can be files.", 400, param=plain)
@@ -241,7 +241,7 @@ def _checked(schema: type[Asked], given: object) -> Asked:
 
 
 async def _streamed(request: web.Request, events: AsyncGenerator[Event, None]) -> web.StreamResponse:
-    """Write events as they come; what goes wrong before the first is an answer like any other."""
+    """Write events as they arrive; an error before the first one is an ordinary response."""
     async with aclosing(events):
         first = await anext(events)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
@@ -251,7 +251,7 @@ async def _streamed(request: web.Request, events: AsyncGenerator[Event, None]) -
             async for event in events:
                 await response.write(_event(event))
         except Exception as error:
-            # The head of the answer is gone: what is wrong can only be one more event.
+            # The headers have been sent, so an error can only be a further event.
             await response.write(_event({"type": "error", **_as_request_error(error).refusal.model_dump()}))
     return response
 

@@ -1,4 +1,4 @@
-"""Pictures from prompts: one batch, or step by step, and what each word of a caption draws."""
+"""Pictures from prompts, in one batch or as events, and the effect of each word of a caption."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ from serving.studio.problems import RequestError
 from serving.studio.schemas import Caption, CaptionAsked, Drawn, Generation, Images, Word, Words, WordsAsked
 
 Event = dict[str, object]
-# A word between spaces with what is inside words, or a single character of a script that writes without them.
+# A word with the punctuation inside it, or a single character of a script without spaces.
 _WORD = re.compile(r"[^\W\u2e80-\u9fff\uf900-\ufaff\u3040-\u30ff]+(?:['’-][^\W\u2e80-\u9fff]+)*|\w")
 _SIDES = re.compile(r"\d{1,9}")
 _UNKNOWN = ("NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION")
@@ -30,7 +30,7 @@ async def draw(client: AsyncClient, asked: Generation) -> Images:
     """Draw everything in one batch.
 
     Raises:
-        ServingError: what the model server refuses.
+        ServingError: the model server rejects the request.
 
     """
     asked, notes = await _fitted(client, asked)
@@ -41,14 +41,14 @@ async def draw(client: AsyncClient, asked: Generation) -> Images:
 
 
 async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerator[Event, None]:
-    """Draw one picture after the other and yield what happens, with OpenAI's names and fields where it has them.
+    """Draw one picture after the other and yield events, with OpenAI's names and fields if there are any.
 
-    `image_generation.expansion` holds the caption, before it is drawn, where the server has the language model;
-    `image_generation.partial_image` the drawing before it is restored, if partial images were asked for;
+    `image_generation.expansion` contains the caption, before it is drawn, if the server has the language model;
+    `image_generation.partial_image` the drawing before it is refined, if partial images were requested;
     `image_generation.completed` the picture.
 
     Raises:
-        ServingError: what the model server refuses.
+        ServingError: the model server rejects the request.
 
     """
     asked, notes = await _fitted(client, asked)
@@ -79,10 +79,10 @@ async def draw_by_steps(client: AsyncClient, asked: Generation) -> AsyncGenerato
 
 
 async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
-    """Complete a prompt, by the language model, or else by the model that draws.
+    """Complete a prompt with the language model, if the server has it, or else with the model that draws.
 
     Raises:
-        ServingError: what the model server refuses.
+        ServingError: the model server rejects the request.
 
     """
     how: dict[str, Any] = {name: getattr(asked, name) for name in ("seed", "temperature", "label")}
@@ -94,7 +94,7 @@ async def complete(client: AsyncClient, asked: CaptionAsked) -> Caption:
 
 
 async def _continued(client: AsyncClient, prompt: str, **how: Any) -> str | None:
-    """The caption that a prompt becomes; None where the server has no language model."""
+    """The expanded caption of a prompt; None if the server has no language model."""
     try:
         return await client.continue_prompt(prompt, **how)
     except ServingError as error:
@@ -104,11 +104,11 @@ async def _continued(client: AsyncClient, prompt: str, **how: Any) -> str | None
 
 
 async def words(client: AsyncClient, asked: WordsAsked) -> Words:
-    """Draw a caption, and once more without each of its words, in one batch, and compare.
+    """Draw a caption, and the caption without each of its words, in one batch, and compare.
 
     Raises:
-        RequestError: pieces that do not make up the caption.
-        ServingError: what the model server refuses.
+        RequestError: the pieces do not make up the caption.
+        ServingError: the model server rejects the request.
 
     """
     spans = _spans(asked)
@@ -123,7 +123,7 @@ async def words(client: AsyncClient, asked: WordsAsked) -> Words:
 
 def _word(caption: str, start: int, end: int, whole: Image.Image, without: Image.Image) -> Word:
     red, green, blue = ImageChops.difference(whole, without).split()
-    # The largest change of any colour: red that turns black must not look faint.
+    # The largest change of any channel, so that a change from red to black does not look faint.
     change = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     strength = ImageStat.Stat(change).mean[0] / 255
     return Word(
@@ -143,7 +143,7 @@ def _spans(asked: WordsAsked) -> list[tuple[int, int]]:
 
 
 async def _fitted(client: AsyncClient, asked: Generation) -> tuple[Generation, list[str]]:
-    """The request at the scale that comes nearest to its size, and what of it was ignored or changed."""
+    """The request at the scale that is closest to its size, and notes on what was ignored or changed."""
     if asked.size == "auto":
         return asked, asked.notes
     sides = [int(side) for side in _SIDES.findall(asked.size)]
@@ -163,7 +163,7 @@ async def facts(client: AsyncClient, label: str = "") -> Facts | None:
     """The facts of the model that draws; None if it was exported by an earlier release, without that signature.
 
     Raises:
-        ServingError: what else the model server refuses.
+        ServingError: the model server rejects the request for another reason.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the schemas that the requests are held against."""
+"""The OpenAPI document, generated from the schemas of the requests."""
 
 from functools import cache
 from importlib.metadata import version
@@ -102,6 +102,6 @@ def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
         "image": {**file, "description": "PNG, JPEG, WebP, GIF or BMP; transparent where it has holes."},
         "mask": {**file, "description": "Of the same size; transparent, or else white, where the holes are."},
     }
-    # Whoever writes a form may give its fields no name that HTTP cannot carry.
+    # Field names of forms are limited to those that HTTP can transmit.
     names = {"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}
     return {**schema, **names, "properties": {**files, **schema["properties"]}, "required": ["image"]}

@@ -21,15 +21,15 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
     """Restore one picture.
 
     Args:
-        client: asks the model server.
+        client: calls the model server.
         asked: the options.
         image: the encoded picture; without a mask, its transparent part is the hole.
         mask: an encoded mask of the same size; its transparent part, or else its white part, is the hole.
         most_pixels: maximum number of pixels; 0 for no limit.
 
     Raises:
-        RequestError: no picture, one that is too large, or a mask without a hole.
-        ServingError: a mask of another size, and what the model server refuses.
+        RequestError: there is no picture, it is too large, or the mask has no hole.
+        ServingError: the mask has another size, or the model server rejects the request.
 
     """
     picture = await _read(images.read_picture, image, "image", most_pixels)
@@ -54,7 +54,7 @@ async def restore(client: AsyncClient, asked: Edit, image: bytes, mask: bytes | 
 async def restore_by_steps(
     client: AsyncClient, asked: Edit, image: bytes, mask: bytes | None, most_pixels: int
 ) -> AsyncGenerator[Event, None]:
-    """The same as events: `image_edit.completed`, since a restoration has no steps to show."""
+    """The same as events: only `image_edit.completed`, because a restoration has no intermediate steps."""
     began = time.perf_counter()
     restored = await restore(client, asked, image, mask, most_pixels)
     outcome = restored.model_dump(exclude={"created", "data"})

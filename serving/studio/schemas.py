@@ -1,4 +1,4 @@
-"""What the HTTP API takes and gives; OpenAI's names where it has the same thing, and Easel's own beside them."""
+"""Requests and responses of the HTTP API, with OpenAI's names if it has the same concept."""
 
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Literal
@@ -9,7 +9,7 @@ from models import options
 from models.options import Option
 
 MOST_PICTURES = 64
-# OpenAI's options without a choice here, with the values that ask for what happens anyway; None for any value.
+# OpenAI's options that have no effect here, with the values that match the actual behaviour; None for any value.
 _SETTLED: dict[str, tuple[object, ...] | None] = {
     "background": ("auto", "opaque"),
     "output_format": ("png",),
@@ -20,17 +20,17 @@ _SETTLED: dict[str, tuple[object, ...] | None] = {
 
 
 def _whole(number: object) -> object:
-    """JSON knows no integers: 1.0 is as whole as 1."""
+    """Accept 1.0 as the integer 1, because JSON does not distinguish them."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def _flag(text: object) -> object:
-    """A form knows no booleans, only these two words, which Python capitalises."""
+    """Accept the words for booleans in a form, also capitalized as in Python."""
     return {"true": True, "false": False}.get(text.lower(), text) if isinstance(text, str) else text
 
 
 Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
-# The bounds stand first, or else the document would not tell them.
+# The bounds come first, or they would be missing in the document.
 Seed = Annotated[int, Field(**options.SEED.bounds), BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1, le=MOST_PICTURES), BeforeValidator(_whole)]
 Candidates = Annotated[int, Field(**options.CANDIDATES.bounds), BeforeValidator(_whole)]
@@ -48,7 +48,7 @@ def _field(option: Option[Any]) -> Any:
 
 
 def _nullable(schema: dict[str, Any]) -> None:
-    """Let every optional property be null, which stands for its default."""
+    """Allow null for every optional property, for its default."""
     for name in schema["properties"].keys() - set(schema.get("required", ())):
         given = schema["properties"][name]
         annotations = {key: given.pop(key) for key in ("default", "description", "title") if key in given}
@@ -56,7 +56,7 @@ def _nullable(schema: dict[str, Any]) -> None:
 
 
 class _Asked(BaseModel):
-    """A request as any OpenAI client may send it: null is the default, and unknown options are ignored with a note."""
+    """A request of any OpenAI client: null means the default, and unknown options are ignored with a note."""
 
     model_config = ConfigDict(extra="allow", strict=True, json_schema_extra=_nullable)
     _absent: ClassVar[tuple[object, ...]] = (None,)
@@ -70,7 +70,7 @@ class _Asked(BaseModel):
 
     @property
     def notes(self) -> list[str]:
-        """What of the request decided nothing, a sentence each."""
+        """Notes on options of the request that had no effect, as sentences."""
         extra = (self.model_extra or {}).items()
         return [self._note(name) for name, value in extra if not _is_settled(name, value)]
 
@@ -97,7 +97,7 @@ class _Common(_Asked):
 
     @property
     def notes(self) -> list[str]:
-        """What of the request decided nothing, a sentence each."""
+        """Notes on options of the request that had no effect, as sentences."""
         sentences = super().notes
         own = type(self).model_fields["model"].default
         if self.model != own:
@@ -108,7 +108,7 @@ class _Common(_Asked):
 
 
 class Generation(_Common):
-    """What to draw."""
+    """A drawing request."""
 
     prompt: Text = Field(description="In English or Chinese.")
     model: str = "text_to_image"
@@ -125,10 +125,10 @@ class Generation(_Common):
 
 
 class Edit(_Common):
-    """What to restore, beside the files `image` and `mask`; numbers come as the texts of a form."""
+    """The options of a restoration, besides the files `image` and `mask`; in a form, numbers are texts."""
 
     model_config = ConfigDict(strict=False)
-    # How clients write a null where all is text.
+    # How clients write null in a form.
     _absent = (None, "", "null", "None")
 
     prompt: Text = Field("", description="Taken for the sake of OpenAI's clients: the restorer reads pictures alone.")
@@ -144,13 +144,13 @@ class Edit(_Common):
 
     @property
     def notes(self) -> list[str]:
-        """What of the request decided nothing, a sentence each."""
+        """Notes on options of the request that had no effect, as sentences."""
         alone = f"n {self.n} was ignored: a picture is restored in one way."
         return super().notes + [alone] * (self.n > 1)
 
 
 class CaptionAsked(_Asked):
-    """A prompt to be completed."""
+    """A prompt to complete."""
 
     prompt: Text
     seed: Seed = options.SEED.default
@@ -169,7 +169,7 @@ class Caption(_Answer):
 
 
 class WordsAsked(_Asked):
-    """A drawn caption whose words are to be left out, one at a time."""
+    """A caption whose words are left out, one at a time."""
 
     caption: Text
     seed: Seed
@@ -195,7 +195,7 @@ class Word(BaseModel):
 
 
 class Words(_Answer):
-    """The words that could be left out, in their order."""
+    """The words that could be left out, in order."""
 
     words: list[Word]
 
@@ -248,7 +248,7 @@ class Models(BaseModel):
 
 
 class Problem(BaseModel):
-    """What is wrong."""
+    """An error."""
 
     message: str
     type: Literal["invalid_request_error", "server_error"]
@@ -257,6 +257,6 @@ class Problem(BaseModel):
 
 
 class Refusal(BaseModel):
-    """The body of every answer that is none."""
+    """The body of every error response."""
 
     error: Problem

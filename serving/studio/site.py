@@ -1,4 +1,4 @@
-"""The port of the studio: the page and the API, guarded against pages of other sites."""
+"""The studio's web server: the page and the API, protected from pages of other sites."""
 
 import asyncio
 import ipaddress
@@ -20,11 +20,11 @@ from serving.greeting import address, cannot_listen, say
 from serving.studio.api import Api, refusing
 from serving.studio.problems import RequestError
 
-# What the server itself takes, unless its flags say otherwise.
+# The default limit of the model server.
 _MOST_BYTES, _MOST_PIXELS = 128 * 2**20, 4096 * 4096
 _PAGE = Path(__file__).parent / "page"
 _HEADERS = {
-    # Whatever found its way into the page could load nothing from elsewhere, and send nothing there.
+    # Injected content could neither load anything from elsewhere nor send anything there.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -38,10 +38,10 @@ def build(api: Api, *, host: str, limit: int, allowed_hosts: Sequence[str] = ())
     """Return the application.
 
     Args:
-        api: answers under /v1.
-        host: the address that it listens on.
-        limit: the largest body in bytes; 0 for no limit.
-        allowed_hosts: further names that it may be asked by, with `*` for anything.
+        api: handles requests under /v1.
+        host: the address to listen on.
+        limit: maximum size of a body in bytes; 0 for no limit.
+        allowed_hosts: further host names that are accepted; `*` accepts any.
 
     """
     guard = _guard(near=_is_loopback(host), allowed_hosts=allowed_hosts)
@@ -66,17 +66,17 @@ async def studio_open(
     allowed_hosts: Sequence[str] = (),
     flag: str = "--studio_port",
 ) -> AsyncIterator[str]:
-    """Serve the studio while the block lasts; yields its URL.
+    """Serve the studio during the block; yields its URL.
 
-    `flag` is what a user chooses the port with.
+    `flag` is the name of the option for the port.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
 
     """
     api = Api(client, most_pixels=most_pixels, provenance=provenance)
     app = build(api, host=host, limit=limit, allowed_hosts=allowed_hosts)
-    # A visitor who goes away ends what is being drawn for them.
+    # If a visitor disconnects, their drawing is cancelled.
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=5)
     await runner.setup()
     try:
@@ -117,14 +117,14 @@ async def serve(
 
 
 def _guard(*, near: bool, allowed_hosts: Sequence[str]) -> Callable[..., Awaitable[web.StreamResponse]]:
-    """What lets no page of another site ask in a visitor's name."""
+    """A middleware that rejects requests from pages of other sites."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         site = request.headers.get("Sec-Fetch-Site", "none")
         if request.method not in ("GET", "HEAD") and site not in ("same-origin", "none"):
             raise RequestError("This request comes from a page of another site.", 403, code="permission_denied")
-        # Else a name that was made to mean this machine would turn a foreign page into one of the same origin.
+        # Otherwise a page of another site could use a name that resolves to this machine (DNS rebinding).
         if near and not _is_allowed(name := _host(request), allowed_hosts):
             known = f"--allowed-host {name}" if name else "--allowed-host"
             message = (
@@ -137,7 +137,7 @@ def _guard(*, near: bool, allowed_hosts: Sequence[str]) -> Callable[..., Awaitab
 
 
 def _host(request: web.Request) -> str:
-    """The name that was asked for, without its port; empty where it is none."""
+    """The host name of a request, without its port; empty if it is invalid."""
     try:
         return request.url.host or ""
     except ValueError:
@@ -165,7 +165,7 @@ async def _index(request: web.Request) -> web.Response:
 
 @cache
 def _page() -> str:
-    """The document, with the options' defaults and ranges in its controls."""
+    """The page, with the options' defaults and ranges in its controls."""
     known = {name: option.default for name, option in OPTIONS.items()}
     known |= {f"{name}_{end}": bound for name, option in OPTIONS.items() for end, bound in option.bounds.items()}
     return Template((_PAGE / "index.html").read_text(encoding="utf-8")).substitute(known)
