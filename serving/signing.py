@@ -62,7 +62,7 @@ def read(png: Path) -> dict[str, str]:
     try:
         import c2pa
     except ModuleNotFoundError:
-        return {"signed": "yes, but reading by whom takes more: `.uv/bin/uv sync --frozen --inexact --extra c2pa`"}
+        return {"signed": "yes; to read who signed it, run `.uv/bin/uv sync --frozen --inexact --extra c2pa`"}
     try:
         with c2pa.Reader("image/png", io.BytesIO(content)) as reader:
             store, state = json.loads(reader.json()), reader.get_validation_state()

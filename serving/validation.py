@@ -58,7 +58,9 @@ def validate(models: Mapping[str, Path], *, timeout_s: float = 300.0) -> Verdict
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the verdict as one line of JSON; exit code 0 if the model can be served, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m serving.validation", description="Prove that a SavedModel serves.")
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.validation", description="Check that a SavedModel can be served."
+    )
     parser.add_argument("model_dir", type=Path, help="the folder that holds saved_model.pb")
     parser.add_argument("--name", default="model", help="the name to serve it under")
     parser.add_argument("--timeout_s", type=float, default=300.0, help="seconds for the start and for each answer")

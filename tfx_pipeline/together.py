@@ -177,7 +177,7 @@ def await_workers(workers: Sequence[str]) -> None:
     if missing := waited_for(workers[1:], TO_JOIN, answers):
         raise WorkerError(
             f"{' and '.join(missing)} did not join the training within {TO_JOIN / 60:.0f} minutes: run `easel worker` "
-            "there, then the same command goes on from here."
+            "there, then run the same command to resume."
         )
 
 

@@ -120,7 +120,7 @@ def measure(
         row = ROWS[name]
         path = needed(data or Path(), row.needs or "")
         if row.needs and (data is None or not path.exists()):
-            say(f"{name}: not run, for want of {row.needs} in the data folder.")
+            say(f"{name}: not run, because {row.needs} is not in the data folder.")
             continue
         say(f"{name}: training for about {effort.minutes:g} minutes." if row.trains else f"{name}: nothing to train.")
         started = time.monotonic()

@@ -92,7 +92,7 @@ def resumed(model: keras.Model, folder: Path) -> int:
                 model.optimizer.build(model.trainable_variables)
             model.load_weights(file)
             return int(epoch)
-        CONSOLE.print(f"  {file} is damaged: going on from the backup before it", soft_wrap=True)
+        CONSOLE.print(f"  {file} is damaged: resuming from the previous checkpoint", soft_wrap=True)
         file.unlink()
     return 0
 

@@ -117,8 +117,8 @@ def check_start(epoch: int) -> None:
 
     if float(mean()) != epoch:
         raise WorkerError(
-            f"This worker would go on from epoch {epoch} and another one from elsewhere: once all of them see the same "
-            "backups, the same command goes on from the last."
+            f"This worker would resume from epoch {epoch} and another one from a different epoch: make sure that "
+            "all of them see the same checkpoint folder, then run the same command to resume."
         )
 
 

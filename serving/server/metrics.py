@@ -28,24 +28,22 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()
         self._registry = CollectorRegistry()
-        self._requests = self._counter("request_count", "Requests by their outcome.", ["model_name", "status"])
+        self._requests = self._counter("request_count", "Requests by status.", ["model_name", "status"])
         self._latency = self._histogram(
-            "request_latency", "Microseconds from request to answer.", ["model_name", "API", "entrypoint"], _LATENCY
+            "request_latency", "Microseconds from request to response.", ["model_name", "API", "entrypoint"], _LATENCY
         )
         self._signature_latency = Histogram(
             ":easel:serving:signature_latency",
-            "Microseconds from request to answer, by signature.",
+            "Microseconds from request to response, by signature.",
             ["model_name", "signature_name"],
             registry=self._registry,
             buckets=_LATENCY,
         )
         self._runtime = self._histogram(
-            "runtime_latency", "Microseconds that the model itself ran.", ["model_name", "API", "runtime"], _LATENCY
+            "runtime_latency", "Microseconds in which the model ran.", ["model_name", "API", "runtime"], _LATENCY
         )
-        self._batch_rows = self._histogram(
-            "batching_session:processed_batch_size", "Rows of the batches that ran.", [], _ROWS
-        )
-        self._loads = self._counter("model_load_count", "Versions by how loading them ended.", ["model_name", "status"])
+        self._batch_rows = self._histogram("batching_session:processed_batch_size", "Rows per batch.", [], _ROWS)
+        self._loads = self._counter("model_load_count", "Loaded versions by result.", ["model_name", "status"])
         self._available = Gauge(
             ":easel:serving:loaded_version",
             "The version that was loaded last.",

@@ -297,7 +297,7 @@ class Repository:
             give_memory_back()
             held = gone() is not None
         self._mark(name, version, State.END)
-        self._announce(f"{name} version {version} is let go")
+        self._announce(f"{name} version {version} is unloaded")
 
     def _mark(self, name: str, version: int, state: State, error: StatusError | None = None) -> None:
         states = {**self._models[name].states, version: VersionState(version, state, error)}

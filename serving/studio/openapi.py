@@ -13,22 +13,22 @@ _REFERENCE = "#/components/schemas/{model}"
 _TAKEN = (schemas.Generation, schemas.Edit, schemas.CaptionAsked, schemas.WordsAsked)
 _GIVEN = (schemas.Images, schemas.Caption, schemas.Words, schemas.Model, schemas.Models, schemas.Refusal)
 _REFUSALS = {
-    "400": "The request breaks its schema; the message says where.",
-    "401": "The server asks for a bearer token.",
+    "400": "The request violates its schema; the message says where.",
+    "401": "The server requires a bearer token.",
     "403": "The request comes from a page of another site.",
     "404": "The model, version or label is not served.",
     "413": "The request is too large.",
-    "415": "The body is of another kind.",
-    "422": "The request keeps its schema, and asks for what cannot be done; the message says why.",
-    "429": "Too much at once.",
-    "503": "No model server answers, or it is too busy.",
+    "415": "The body has an unsupported media type.",
+    "422": "The request is valid, but cannot be fulfilled; the message says why.",
+    "429": "Too many requests at once.",
+    "503": "The model server is unreachable or too busy.",
     "504": "The model server took too long.",
 }
 _EVENT = {
     "type": "object",
     "required": ["event", "data"],
     "properties": {
-        "event": {"type": "string", "description": "The type that data holds too."},
+        "event": {"type": "string", "description": "The event type, as in `data`."},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 }
@@ -51,7 +51,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Easel",
             "version": version("easel"),
-            "description": "Pictures from prompts, in the shape of OpenAI's API.",
+            "description": "Pictures from prompts, compatible with OpenAI's API.",
         },
         "paths": {
             "/v1/models": {"get": _operation("List the models", None, "Models")},
@@ -59,7 +59,7 @@ def document() -> dict[str, Any]:
             "/v1/images/kept/{name}": {"get": _fetching("Fetch a picture by its URL"), "parameters": [_NAME]},
             "/v1/images/generations": {"post": _operation("Draw", _json("Generation"), "Images", streams=True)},
             "/v1/images/edits": {"post": _operation("Restore", _form("Edit"), "Images", streams=True)},
-            "/v1/images/words": {"post": _operation("What each word draws", _json("WordsAsked"), "Words")},
+            "/v1/images/words": {"post": _operation("Show the effect of each word", _json("WordsAsked"), "Words")},
             "/v1/captions": {"post": _operation("Complete a prompt", _json("CaptionAsked"), "Caption")},
         },
         "components": {
@@ -99,8 +99,8 @@ def _reference(schema: str) -> dict[str, str]:
 def _with_files(schema: dict[str, Any]) -> dict[str, Any]:
     file = {"type": "string", "contentMediaType": "image/*", "format": "binary"}
     files = {
-        "image": {**file, "description": "PNG, JPEG, WebP, GIF or BMP; transparent where it has holes."},
-        "mask": {**file, "description": "Of the same size; transparent, or else white, where the holes are."},
+        "image": {**file, "description": "In any common format; without a mask, transparent pixels are holes."},
+        "mask": {**file, "description": "A mask of the same size; the holes are transparent or white."},
     }
     # Field names of forms are limited to those that HTTP can transmit.
     names = {"propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}}

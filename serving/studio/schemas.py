@@ -40,7 +40,7 @@ Share = Annotated[float, Field(**options.SHARE.bounds)]
 Partial = Annotated[int, Field(ge=0, le=3), BeforeValidator(_whole)]
 Text = Annotated[str, Field(max_length=32_000)]
 Base64 = Annotated[str, Field(description="PNG, encoded in base64.")]
-Version = Annotated[str, Field(max_length=256, description="Label of the version that answers; empty for the newest.")]
+Version = Annotated[str, Field(max_length=256, description="Label of the version to use; empty for the newest.")]
 
 
 def _field(option: Option[Any]) -> Any:
@@ -85,15 +85,13 @@ def _is_settled(name: str, value: object) -> bool:
 
 
 class _Common(_Asked):
-    size: str = Field(
-        "auto", description="`auto`, or WIDTHxHEIGHT, of which the nearest that can be drawn is taken; see `notes`."
-    )
-    response_format: str = Field("b64_json", description="`url` for a URL of each picture beside its base64.")
+    size: str = Field("auto", description="`auto`, or WIDTHxHEIGHT; the nearest possible size is drawn. See `notes`.")
+    response_format: str = Field("b64_json", description="`url` also returns a URL of each picture.")
     model: str = ""
-    stream: bool = Field(False, description="Answer with server-sent events as the work goes on.")
-    partial_images: Partial = Field(0, description="Above 0, a stream shows drawings before they are restored.")
+    stream: bool = Field(False, description="Respond with server-sent events while drawing.")
+    partial_images: Partial = Field(0, description="Above 0, a stream contains drawings before they are refined.")
     label: Version = ""
-    provenance: bool = Field(True, description="Write into the PNG what it was made from.")
+    provenance: bool = Field(True, description="Write into the PNG how it was made.")
 
     @property
     def notes(self) -> list[str]:
@@ -103,7 +101,7 @@ class _Common(_Asked):
         if self.model != own:
             sentences.append(f"model {self.model} was ignored: {own} is the model here.")
         if self.response_format not in ("b64_json", "url"):
-            sentences.append(f"response_format {self.response_format} was ignored: it is b64_json, or url.")
+            sentences.append(f"response_format {self.response_format} was ignored: choose b64_json or url.")
         return sentences
 
 
@@ -113,7 +111,7 @@ class Generation(_Common):
     prompt: Text = Field(description="In English or Chinese.")
     model: str = "text_to_image"
     n: Count = 1
-    seed: Seed | None = Field(None, description=f"{options.SEED.help} Without one, any is drawn.")
+    seed: Seed | None = Field(None, description=f"{options.SEED.help} By default, a random one.")
     temperature: Temperature = _field(options.TEMPERATURE)
     expand: bool = _field(options.EXPAND)
     refine: bool = _field(options.REFINE)
@@ -131,21 +129,26 @@ class Edit(_Common):
     # How clients write null in a form.
     _absent = (None, "", "null", "None")
 
-    prompt: Text = Field("", description="Taken for the sake of OpenAI's clients: the restorer reads pictures alone.")
+    prompt: Text = Field("", description="Ignored; accepted for OpenAI's clients.")
     model: str = "restorer"
-    n: Count = Field(
-        1, description="A picture is restored in one way, so that one is given, however many are asked for."
+    n: Count = Field(1, description="Always one picture, because restoration is deterministic.")
+    noise_sigma: float = Field(
+        -1.0,
+        ge=-1,
+        le=255,
+        description="Standard deviation of the noise in grey levels; a negative value estimates it.",
     )
-    noise_sigma: float = Field(-1.0, ge=-1, le=255, description="In grey levels; a negative one is estimated.")
-    blur_sigma: float = Field(0.0, ge=0, le=2, description="In pixels; not together with holes.")
+    blur_sigma: float = Field(
+        0.0, ge=0, le=2, description="Standard deviation of the blur in pixels; not together with holes."
+    )
     stream: Flag = False
     provenance: Flag = True
-    enlarge: Flag = Field(False, description="Then draw it at twice its size.")
+    enlarge: Flag = Field(False, description="Also double the width and height.")
 
     @property
     def notes(self) -> list[str]:
         """Notes on options of the request that had no effect, as sentences."""
-        alone = f"n {self.n} was ignored: a picture is restored in one way."
+        alone = f"n {self.n} was ignored: one picture is restored."
         return super().notes + [alone] * (self.n > 1)
 
 
@@ -159,7 +162,7 @@ class CaptionAsked(_Asked):
 
 
 class _Answer(BaseModel):
-    notes: list[str] = Field([], description="What of the request was ignored or changed, a sentence each.")
+    notes: list[str] = Field([], description="What was ignored or changed, as sentences.")
 
 
 class Caption(_Answer):
@@ -179,8 +182,8 @@ class WordsAsked(_Asked):
     pieces: list[Text] | None = Field(
         None,
         max_length=256,
-        description="The caption in pieces that are left out whole, which joined must give the caption. Without them, "
-        "words with spaces around them, and single characters of scripts that have none.",
+        description="How to split the caption; the pieces joined must give the caption. By default, "
+        "words between spaces, and single characters in scripts without spaces.",
     )
     label: Version = ""
 
@@ -189,8 +192,8 @@ class Word(BaseModel):
     """A word, and the pixels that change without it."""
 
     text: str
-    start: int = Field(description="Of the word in the caption, in characters.")
-    strength: float = Field(description="Mean change of a pixel, 0 to 1.")
+    start: int = Field(description="Position of the word in the caption, in characters.")
+    strength: float = Field(description="Mean change over all pixels, 0 to 1.")
     b64_json: Base64 = Field(description="Grey PNG, base64: how much each pixel changes, 0 to 255.")
 
 
@@ -204,9 +207,7 @@ class Drawn(BaseModel):
     """One picture."""
 
     b64_json: Base64
-    url: str | None = Field(
-        default=None, description="Where it can be fetched for a while, if `response_format` is `url`."
-    )
+    url: str | None = Field(default=None, description="A temporary URL, if `response_format` is `url`.")
     revised_prompt: str | None = Field(None, description="The caption that was drawn.")
     seed: int | None = None
     unknown_words: list[str] = Field(default=[], description="Words of the prompt that the model does not know.")
@@ -229,7 +230,7 @@ class Model(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
-    created: int = Field(description="The version that answers.")
+    created: int = Field(description="The served version.")
     owned_by: Literal["easel"] = "easel"
     picture_size: int | None = Field(
         default=None, description="Side in pixels of a picture at scale 1; null if the model does not report it."

@@ -99,7 +99,7 @@ def test_a_row_without_its_data_is_told_and_not_run(tmp_path: Path, given: bool)
     told: list[str] = []
     figures = measure(tmp_path if given else None, effort=Effort(2, 1), rows=["text"], say=told.append)
     assert figures == {"shakespeare_nats": None}
-    assert told == ["text: not run, for want of a.txt in the data folder."]
+    assert told == ["text: not run, because a.txt is not in the data folder."]
 
 
 @pytest.mark.usefixtures("some_rows")

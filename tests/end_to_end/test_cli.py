@@ -288,7 +288,7 @@ def test_the_quality_bench_runs_what_there_is_and_says_what_it_left_out(tmp_path
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert 0.5 < figures["shakespeare_nats"] < 4 and figures["set12_sigma25_psnr"] is None
-    assert "photos: not run, for want of photos in the data folder." in done.stderr
+    assert "photos: not run, because photos is not in the data folder." in done.stderr
 
 
 def test_a_row_of_quality_that_does_not_exist_is_wrong_use() -> None:

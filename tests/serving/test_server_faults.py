@@ -90,7 +90,7 @@ def test_a_server_that_may_open_no_more_files_keeps_its_models(place: Place) -> 
     assert place.status() == "AVAILABLE"
     assert place.draws()
     assert place.server.log().count(told) == 1
-    assert "is let go" not in place.server.log()
+    assert "is unloaded" not in place.server.log()
 
 
 def test_clients_that_read_a_byte_a_second_hold_up_no_others(place: Place) -> None:
@@ -124,7 +124,7 @@ def test_a_server_keeps_its_models_while_their_disk_fails_and_loads_new_ones_aft
     until(lambda: "half_plus_two version 1 is ready" in place.server.log(), 60)
     assert place.status("half_plus_two") == "AVAILABLE"
     assert place.draws()
-    assert "is let go" not in place.server.log()
+    assert "is unloaded" not in place.server.log()
 
 
 def test_a_server_that_may_open_too_few_files_does_not_start(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_caption_file_that_breaks_off_in_a_letter_is_set_aside(tmp_path: Path)
 
 @pytest.mark.parametrize("table", [b"naem\0,text\n", "file_name,text\n".encode("utf-32-le")])
 def test_nuls_in_columns_are_not_printed(tmp_path: Path, table: bytes) -> None:
-    with pytest.raises(DataSetError, match=r"metadata\.csv holds NULs, as text of another encoding does; save it as"):
+    with pytest.raises(DataSetError, match=r"metadata\.csv holds NULs, like text in another encoding; save it as"):
         read(tmp_path, {"metadata.csv": table}, "a.png")
 
 
@@ -103,7 +103,7 @@ def test_blank_lines_of_a_text_file_are_no_texts(tmp_path: Path, encoding: str) 
     ("content", "told"),
     [
         (b"one\ncaf\xe9\n", r"lines\.txt line 2 is not UTF-8 at its byte 3; save the file as UTF-8\."),
-        (b"one\ntwo\0\n", r"lines\.txt line 2 holds a NUL, as text of another encoding does"),
+        (b"one\ntwo\0\n", r"lines\.txt line 2 holds a NUL, like text in another encoding"),
         (codecs.BOM_UTF16_LE + b"a", r"The text file .*lines\.txt cannot be read"),
     ],
 )

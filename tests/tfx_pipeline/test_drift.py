@@ -151,7 +151,7 @@ def test_the_page_shows_pictures_and_what_is_too_far(places: dict[str, Path]) ->
 
 def test_the_page_says_when_all_is_well(places: dict[str, Path]) -> None:
     told = list(found(places["usual"], places["usual"]).values())
-    assert "Nothing is further than the settings allow." in drift_page(told, places["usual"], places["usual"])
+    assert "Nothing exceeds the limits in the settings." in drift_page(told, places["usual"], places["usual"])
 
 
 def test_a_sheet_is_full_after_32_pictures() -> None:

@@ -258,7 +258,7 @@ def test_an_svg_with_a_caption_beside_it_is_set_aside(tmp_path: Path) -> None:
         (
             {"text": "a\0b"},
             Kind.ENCODING,
-            "text holds a NUL, as text of another encoding does; save the file as UTF-8. (metadata.jsonl line 1)",
+            "text holds a NUL, like text in another encoding; save the file as UTF-8. (metadata.jsonl line 1)",
         ),
         (
             {"text": 3},
@@ -439,7 +439,7 @@ def test_a_caption_without_a_picture_beside_it(tmp_path: Path) -> None:
     put(tmp_path, "a.txt", b"red")
     put(tmp_path, "sub/b.txt", b"blue")
     reading = read_folder(tmp_path)
-    reason = "No picture lies beside this caption; add one, named b.png or the like."
+    reason = "There is no picture for this caption; add one, such as b.png."
     assert reading.quarantined == (Quarantined("sub/b.txt", reason, Kind.MISSING),)
 
 

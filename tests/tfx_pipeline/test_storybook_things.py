@@ -122,12 +122,12 @@ def test_a_new_thing_is_facts_and_drawings_alone(folder: Path) -> None:
 def test_further_things_have_names_of_their_own(folder: Path) -> None:
     assert list(read_new_things(folder)) == ["red panda"]
     (folder / "mine.toml").write_text(FACTS.replace('zh = "小熊猫"', 'zh = "猫"'), encoding="utf-8")
-    with pytest.raises(DataSetError, match="The thing red panda is there already, as cat: choose another name and zh"):
+    with pytest.raises(DataSetError, match="The thing red panda already exists, as cat: choose another name and zh"):
         read_new_things(folder)
 
 
 def test_a_folder_without_things_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataSetError, match=r"holds no things: it needs their facts in a TOML file"):
+    with pytest.raises(DataSetError, match=r"contains no things: put their facts into a TOML file there"):
         read_new_things(tmp_path)
 
 
@@ -151,15 +151,15 @@ def test_what_the_demo_teaches_is_new_and_drawn_like_the_rest() -> None:
         ('"sitting", "walking"', '"sitting"', r"has the variants \['sitting'\]: tuple should have at least 2 items"),
         ('"walking"]', '"walking", "up"]', r"There is no drawing \S+red-panda-up.svg: draw it, or remove its variant"),
         ('"mountains"', '"moon"', "The thing red panda has the place 'moon': it must be one of meadow, forest"),
-        ('name = "red panda"', 'name = "panda"', "The thing red-panda is named 'panda': its table must bear its name."),
+        ('name = "red panda"', 'name = "panda"', "The thing red-panda is named 'panda': the table must have the same"),
         ("size = 0.4", "size = 4", "The thing red-panda has the size 4: input should be less than or equal to 0.7."),
         ("flips = true", "flip = true", "The thing red-panda has no flips"),
         (
             "flips = true",
             "flips = true\nfur = 1",
-            "The thing red-panda has a fur, which is no fact: its facts are name",
+            "The thing red-panda has a fur, which is not a field: the fields are name",
         ),
-        ('part_zh = "毛"', "", "is refused: part and part_zh must be there where every drawing has a class paint"),
+        ('part_zh = "毛"', "", "is refused: part and part_zh are required if every drawing has a class paint"),
         ("flips = true", 'flips = true\nwords = { sitting = "sitting {}" }', "must name the same variants"),
     ],
 )
@@ -172,13 +172,13 @@ def test_wrong_facts_are_refused_in_a_sentence(folder: Path, line: str, instead:
 
 def test_a_drawing_without_facts_is_refused(folder: Path) -> None:
     (folder / "red-panda-asleep.svg").write_text(SVG)
-    with pytest.raises(DataSetError, match=r"red-panda-asleep.svg belongs to no variant of anything"):
+    with pytest.raises(DataSetError, match=r"red-panda-asleep.svg is not a variant of anything"):
         read_things(folder, PLACES)
 
 
 def test_a_file_that_is_no_drawing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cat.svg").write_text('<svg viewBox="10 10 80 80"/>')
-    with pytest.raises(DataSetError, match=r'cat.svg is no drawing: it must be an SVG whose viewBox begins "0 0".'):
+    with pytest.raises(DataSetError, match=r'cat.svg is not a drawing: it must be an SVG whose viewBox begins "0 0".'):
         read_drawing(tmp_path / "cat.svg")
 
 

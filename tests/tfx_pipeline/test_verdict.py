@@ -161,4 +161,4 @@ def test_a_verdict_outlives_its_numbers(tmp_path: Path, value: int, told: str) -
         Artifact("blessing", "ModelBlessing", str(tmp_path / "blessing"), {"blessed": value}),
     )
     found = verdict(Run("2026", (Step("Evaluator.restorer", "ran", 1.0, {}, outputs),)), "restorer")
-    assert str(found) == f"restorer {told}: its numbers went with `easel runs clean`"
+    assert str(found) == f"restorer {told}: its metrics were deleted by `easel runs clean`"

@@ -198,7 +198,7 @@ class Captions:
             elif alone.lower() in _NOT_CAPTIONS:
                 self.passed_over[PurePosixPath(name).name] += 1
             else:
-                reason = f"No picture lies beside this caption; add one, named {alone}.png or the like."
+                reason = f"There is no picture for this caption; add one, such as {alone}.png."
                 yield Quarantined(name, reason, Kind.MISSING)
 
     # Captions
@@ -320,7 +320,7 @@ def _array(text: str) -> list[str]:
       ValueError: it is something else.
     """
     if not _ARRAY.fullmatch(text):
-        raise ValueError("it is no printed array")
+        raise ValueError("it is not a printed array")
     return [ast.literal_eval(string) for string in re.findall(_STRING, text)]
 
 
@@ -357,7 +357,7 @@ def _twice(names: Iterable[str]) -> str:
 
 
 def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _csv_rows(text: str, table: str, path: Path) -> Iterator[_Row]:
@@ -438,7 +438,7 @@ def text_lines(path: str | Path) -> list[str]:
 def _check_text(text: str, column: str) -> int:
     """Return the size of a text in bytes of UTF-8, or raise an error if it cannot be encoded."""
     if "\0" in text:
-        reason = f"{column} holds a NUL, as text of another encoding does; save the file as UTF-8."
+        reason = f"{column} holds a NUL, like text in another encoding; save the file as UTF-8."
         raise RefusedError(Kind.ENCODING, reason)
     if (at := _not_utf8(text)) is not None:
         raise RefusedError(Kind.ENCODING, f"{column} is not UTF-8 at its byte {at}; save the file as UTF-8.")
@@ -514,7 +514,7 @@ def _no_captions(root: Path, pictures: int, files: Sequence[str]) -> str:
 def _columns(header: Sequence[str]) -> str:
     columns = ", ".join(header) or "none"
     if "\0" in columns:
-        return "holds NULs, as text of another encoding does; save it as UTF-8."
+        return "holds NULs, like text in another encoding; save it as UTF-8."
     return f"has the columns: {columns}; it needs file_name and text, separated by commas."
 
 

@@ -63,7 +63,7 @@ $rows
 def drift_page(measured: list[Distance], before: Path, now: Path) -> str:
     """The page with pictures of both datasets, and every distance with both histograms."""
     far = [distance for distance in measured if distance.too_far]
-    verdict = f"Too far: {'; '.join(map(str, far))}." if far else "Nothing is further than the settings allow."
+    verdict = f"Too far: {'; '.join(map(str, far))}." if far else "Nothing exceeds the limits in the settings."
     both = [
         {feature.path.step[0]: feature for feature in of_split(place, "train").datasets[0].features}
         for place in (before, now)

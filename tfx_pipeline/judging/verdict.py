@@ -13,7 +13,7 @@ from tfx_pipeline.runs.history import Run
 
 CHANGE = "_diff"
 """Suffix of TFMA's names for the difference of a metric from the last blessed model's."""
-CLEANED = "its numbers went with `easel runs clean`"
+CLEANED = "its metrics were deleted by `easel runs clean`"
 
 
 @dataclass(frozen=True)

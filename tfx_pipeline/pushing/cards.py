@@ -101,7 +101,7 @@ class ModelCard(BaseModel):
                 "task": {"type": self.task, "name": part},
                 "dataset": {
                     "type": "imagefolder",
-                    "name": f"pictures withheld from data set {str(self.data.get('fingerprint', ''))[:12]}".rstrip(),
+                    "name": f"pictures withheld from dataset {str(self.data.get('fingerprint', ''))[:12]}".rstrip(),
                     "split": "eval",
                 },
                 "metrics": [{"type": name, "name": f"{part} {name}", "value": value} for name, value in values.items()],
@@ -125,7 +125,7 @@ class ModelCard(BaseModel):
         """The sheet of samples, with a description."""
         if self.samples:
             yield f"![Samples]({SAMPLES})"
-            yield f"From top to bottom: {'; '.join(self.samples.rows)}. The first withheld pictures, none left out:"
+            yield f"From top to bottom: {'; '.join(self.samples.rows)}. The first withheld pictures, uncurated:"
             yield "\n".join(f"{number}. {caption}" for number, caption in enumerate(self.samples.captions, 1))
 
     def intended_use(self) -> Iterator[str]:
@@ -134,7 +134,7 @@ class ModelCard(BaseModel):
         given = "Pictures" if self.task == "image-to-image" else f"Prompts in {spoken}"
         yield f"{given}, of things that the training data show. Licence: {self.licence}."
         yield "It is a SavedModel for TensorFlow Serving, and for `easel serve --models` with the folder of all models."
-        yield "It is not meant for pictures that someone could take for a record of something real."
+        yield "Do not use it for pictures that could be mistaken for a record of something real."
 
     def write(self, saved_model: Path, samples: Path | None = None) -> None:
         """Add the card to a SavedModel, as JSON and as a page, with the sheet of samples if there is one."""

@@ -139,7 +139,7 @@ def test_a_damaged_backup_gives_way_to_the_one_before(
         damage(file)
     assert train(compiled(), tmp_path) == STEPS
     told = capsys.readouterr().err
-    assert told.count("is damaged: going on from the backup before it") == damaged
+    assert told.count("is damaged: resuming from the previous checkpoint") == damaged
     assert (f"resumed at step {resumed} of {STEPS}" in told) == (resumed > 0)
 
 

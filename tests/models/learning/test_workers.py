@@ -92,8 +92,8 @@ def test_workers_that_see_different_backups_do_not_train(tmp_path: Path) -> None
     workers = [start("restorer", tmp_path / name, number, ports) for number, name in enumerate(("chief", "other"))]
     told = [worker.communicate(timeout=300)[1] for worker in workers]
     assert [worker.returncode for worker in workers] == [1, 1]
-    assert "This worker would go on from epoch 20 and another one from elsewhere" in told[0]
-    assert "This worker would go on from epoch 0 and another one from elsewhere" in told[1]
+    assert "This worker would resume from epoch 20 and another one from a different epoch" in told[0]
+    assert "This worker would resume from epoch 0 and another one from a different epoch" in told[1]
 
 
 def test_without_tf_config_there_is_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:

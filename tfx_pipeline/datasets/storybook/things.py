@@ -155,7 +155,7 @@ class Thing(Drawn):
             raise ValueError("words and words_zh must name the same variants, each of them one of its own")
         painted = {drawing.painted for drawing in self.drawings.values()}
         if painted != {self.part is not None} or (self.part is None) != (self.part_zh is None):
-            raise ValueError("part and part_zh must be there where every drawing has a class paint, and nowhere else")
+            raise ValueError("part and part_zh are required if every drawing has a class paint, and only then")
         return self
 
     @property
@@ -254,11 +254,11 @@ def read_new_things(folder: Path) -> dict[str, Thing]:
     new = read_things(folder, PLACES)
     if not new:
         raise DataSetError(
-            f"{folder} holds no things: it needs their facts in a TOML file and their drawings beside it."
+            f"{folder} contains no things: put their facts into a TOML file there, and their drawings beside it."
         )
     for thing in new.values():
         if known := next((one.name for one in THINGS.values() if {one.name, one.zh} & {thing.name, thing.zh}), None):
-            raise DataSetError(f"The thing {thing.name} is there already, as {known}: choose another name and zh.")
+            raise DataSetError(f"The thing {thing.name} already exists, as {known}: choose another name and zh.")
     return new
 
 
@@ -286,14 +286,12 @@ def read_all(kind: type[Shown], folder: Path, tables: Sequence[tuple[str, dict[s
         )
         if key != shown.name.replace(" ", "-"):
             raise DataSetError(
-                f"The {kind.__name__.lower()} {key} is named {shown.name!r}: its table must bear its name."
+                f"The {kind.__name__.lower()} {key} is named {shown.name!r}: the table must have the same name."
             )
         named |= {f"{key}-{variant}.svg" for variant in shown.drawings}
         yield shown
     if strays := sorted({file.name for file in folder.glob("*.svg")} - named):
-        raise DataSetError(
-            f"{folder / strays[0]} belongs to no variant of anything: add it to the facts, or remove it."
-        )
+        raise DataSetError(f"{folder / strays[0]} is not a variant of anything: add it to the facts, or remove it.")
 
 
 def read_drawings(folder: Path, key: str, table: Mapping[str, Any]) -> dict[str, Drawing]:
@@ -312,7 +310,7 @@ def read_drawing(file: Path) -> Drawing:
     except OSError as error:
         raise DataSetError(f"There is no drawing {file}: draw it, or remove its variant from the facts.") from error
     if match is None:
-        raise DataSetError(f'{file} is no drawing: it must be an SVG whose viewBox begins "0 0".')
+        raise DataSetError(f'{file} is not a drawing: it must be an SVG whose viewBox begins "0 0".')
     return Drawing(float(match[1]), float(match[2]), match[3].strip())
 
 
@@ -331,7 +329,7 @@ def complaint(kind: type[Facts], error: ValidationError) -> str:
     if problem["type"] == "missing":
         return f"has no {key}: add it to its facts"
     if problem["type"] == "extra_forbidden":
-        return f"has a {key}, which is no fact: its facts are {', '.join(kind.model_fields)}"
+        return f"has a {key}, which is not a field: the fields are {', '.join(kind.model_fields)}"
     if not key:
         return f"is refused: {problem['msg'].removeprefix('Value error, ')}"
     return f"has the {key} {problem['input']!r}: {problem['msg'].lower()}"
