@@ -1,4 +1,4 @@
-"""The training loop: Keras's `fit` in short epochs, with backups to resume from, progress and logs."""
+"""The training loop: Keras' `fit` in short epochs, with checkpoints, progress and logs."""
 
 import hashlib
 import json
@@ -116,7 +116,7 @@ class ShowProgress(keras.callbacks.Callback):
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Start where the backup left off."""
+        """Start at the step of the checkpoint."""
         self.done = done = int(self.model.optimizer.iterations.numpy())
         self.started, self.start = time.monotonic(), done
         if done:

@@ -1,4 +1,4 @@
-"""Arrays become batches for training."""
+"""Batches for training, from arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -12,9 +12,9 @@ from models.learning.stored import as_tensor, parts, zeros_beside
 from models.vocabulary import END, PAD, RESERVED, UNKNOWN
 
 BEHEADED = 0.1
-"""Share of the captions that the language model reads from some piece after the first."""
+"""Share of the captions of which the language model reads only a part, from a later piece on."""
 LONGEST_WORD = 8
-"""Most pieces that an unknown word falls apart into in training."""
+"""Maximum number of pieces of an unknown word in training."""
 NOTHING: Mapping[str, tf.Tensor] = MappingProxyType({})
 
 
@@ -23,11 +23,11 @@ class Captioned(NamedTuple):
 
     Attributes:
         image: uint8[n, size, size, 3].
-        captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is START, END alone.
-        boxes: float32[n, things, 5], where the things of a picture are, as `models.scene_network.noise_of_boxes` takes
-            them, NaN for things that are not there, zeros where nobody knows; None where nobody knows of any picture.
-        tags: bool[n, things + 1, tags], what the things in boxes are, and in the last row what else a picture shows;
-            None where nobody knows.
+        captions: int64[n, k, t], the ids of `text`, `text_zh` and further captions; a missing one is only START, END.
+        boxes: float32[n, things, 5], the boxes of the things in a picture, for `models.scene_network.noise_of_boxes`:
+            NaN for missing things, zeros for unknown boxes; None if all boxes are unknown.
+        tags: bool[n, things + 1, tags], the tags of the things in boxes and, in the last row, of the whole picture;
+            None if they are unknown.
     """
 
     image: NDArray[np.uint8]
@@ -37,12 +37,12 @@ class Captioned(NamedTuple):
 
 
 class UnknownWords(NamedTuple):
-    """How captions are read with words that no caption has.
+    """How words in captions are made unknown.
 
     Attributes:
-        letters: Ids of what a word that the vocabulary lacks falls apart into; its first piece is the first of them.
-        share: Of the captions that have unknown words, 0 to 1; how many of such a caption's pieces, none to all, is a
-            matter of chance.
+        letters: Ids of the pieces of words outside the vocabulary; such a word begins with the first of them.
+        share: Share of the captions with unknown words, 0 to 1; the number of their unknown pieces is random, from none
+            to all.
     """
 
     letters: Sequence[int]
@@ -53,12 +53,12 @@ class Batches(NamedTuple):
     """Endless batches for training.
 
     Attributes:
-        total: Rows to choose from.
-        batch_size: Rows in a batch; each row comes once an epoch.
-        seed: Of the order.
-        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch without what
-            the arrays add.
-        arrays: Tensors of which a batch has its rows, by name; the last row stands in for rows past the end.
+        total: Number of rows.
+        batch_size: Rows per batch; each row occurs once per epoch.
+        seed: Seed of the order.
+        pick: In the graph, from a batch's number, int64[], and its rows, int64[batch_size], to the batch without
+            `arrays`.
+        arrays: Tensors from which a batch gathers its rows, by name; rows past the end are replaced by the last one.
     """
 
     total: int
@@ -68,14 +68,14 @@ class Batches(NamedTuple):
     arrays: Mapping[str, tf.Tensor] = NOTHING
 
     def dataset(self, part: int = 0, of: int = 1) -> tf.data.Dataset:
-        """The batches, or one of `of` equal parts of each, a few of them made ahead of their use."""
+        """The batches, or one of `of` equal parts of each; a few are prefetched."""
         rows = tf.data.Dataset.range(self.total).shuffle(self.total, seed=self.seed).repeat()
         numbered = rows.batch(self.batch_size, drop_remainder=True).enumerate()
         batches = numbered.map(lambda number, rows: self.batch(number, rows, part, of)).prefetch(8)
         return batches.with_options(without_copies())
 
     def batch(self, number: tf.Tensor, rows: tf.Tensor, part: int = 0, of: int = 1) -> Any:
-        """The batch of a number, or one of `of` equal parts of it, for which only its own rows of arrays are read."""
+        """The batch with a number, or one of `of` equal parts of it; only its own rows of arrays are read."""
         picked = self.pick(number, rows)
         if of > 1:
             picked, rows = tf.nest.map_structure(lambda values: tf.split(values, of)[part], (picked, rows))
@@ -102,20 +102,20 @@ def caption_batches(
     seed: int,
     unknown: UnknownWords | None = None,
 ) -> Batches:
-    """Batches for the language model: one caption of each picture, and lines of text that have no picture.
+    """Batches for the language model: one caption of each picture, and lines of text without a picture.
 
-    Some captions lack their first pieces, since a prompt may begin with any: "circle" as well as "a red circle".
-    Columns that hold nothing but padding are left out: every step would read them.
+    Some captions lack their first pieces, because a prompt may begin anywhere: "circle" as well as "a red circle".
+    Columns with only padding are removed, because every step would read them.
 
     Args:
         data: Captioned pictures.
         lines: Ids of texts without a picture, int64[n, t].
-        batch_size: Captions in a batch.
-        seed: Of the order.
-        unknown: Which captions are read with unknown words; None for none.
+        batch_size: Captions per batch.
+        seed: Seed of the order.
+        unknown: How words are made unknown; None for no unknown words.
 
     Returns:
-        Batches of what `models.language_training.GroundedLanguageModel` takes.
+        Batches for `models.language_training.GroundedLanguageModel`.
     """
     length = max(used_length(data.captions), used_length(lines))
     captions, texts = as_tensor(shortened(data, length)), tf.constant(lines[..., :length])
@@ -137,7 +137,7 @@ def caption_batches(
 
 
 def in_graph(arrays: Mapping[str, NDArray[Any]]) -> dict[str, tf.Tensor]:
-    """Arrays as `Batches` takes them."""
+    """Arrays as tensors, for `Batches`."""
     return {name: as_tensor(values) for name, values in arrays.items()}
 
 
@@ -165,9 +165,9 @@ def embedding_batches(
     Args:
         image: uint8[n, s, s, 3].
         embeddings: float32[n, k, d].
-        present: bool[n, k], which captions there are.
-        batch_size: Pictures in a batch.
-        seed: Of the order and the choice of captions.
+        present: bool[n, k], whether each caption exists.
+        batch_size: Pictures per batch.
+        seed: Seed of the order and the choice of captions.
     """
     embeddings, present = as_tensor(embeddings), tf.constant(present)
 
@@ -189,7 +189,7 @@ def picture_batches(image: NDArray[np.uint8], *, batch_size: int, seed: int) -> 
 
 
 def is_present(captions: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which captions, int64[n, k, t], say anything: bool[n, k]."""
+    """Whether captions, int64[n, k, t], are not missing: bool[n, k]."""
     return captions[..., 1] != END
 
 
@@ -210,17 +210,17 @@ def some_beheaded(ids_BxT: tf.Tensor) -> tf.Tensor:
 
 
 def with_unknown_words(ids_BxT: tf.Tensor, unknown: UnknownWords) -> tuple[tf.Tensor, tf.Tensor]:
-    """Captions, a share of them with some pieces replaced by words that no caption has.
+    """Captions, a share of them with some pieces replaced by unknown words.
 
-    Such a word means nothing, so a model comes to read over it, and draws what the rest of a caption says.
+    Such a word has no meaning, so a model learns to ignore it, and to draw what the rest of the caption says.
 
     Args:
-        ids_BxT: int64[b, t], of a static number of rows.
-        unknown: How many, and by what.
+        ids_BxT: int64[b, t], with a static number of rows.
+        unknown: The share of captions, and the pieces of unknown words.
 
     Returns:
-        The captions, int64[b, t + `LONGEST_WORD`], cut where they would be longer; and the same with PAD for the pieces
-        of unknown words, which nothing is to be learned of.
+        The captions, int64[b, t + `LONGEST_WORD`], truncated if they would be longer; and the same with PAD for the
+        pieces of unknown words, which are not prediction targets.
     """
     rows, length, most = ids_BxT.shape[0], tf.shape(ids_BxT)[1], LONGEST_WORD
     letters, share = unknown
@@ -233,20 +233,20 @@ def with_unknown_words(ids_BxT: tf.Tensor, unknown: UnknownWords) -> tuple[tf.Te
     whole_BxTxM = tf.pad(ids_BxT[..., None], [[0, 0], [0, 0], [0, most - 1]], constant_values=PAD)
     read = tf.reshape(tf.where(unknown_BxT[..., None], words_BxTxM, whole_BxTxM), [rows, -1])
     learned = tf.reshape(tf.where(unknown_BxT[..., None], tf.constant(PAD, tf.int64), whole_BxTxM), [rows, -1])
-    # What is not padding moves to the front, in the order in which it stands.
+    # Pieces that are not padding move to the front, in the same order.
     order = tf.argsort(tf.cast(tf.equal(read, PAD), tf.int32), axis=1, stable=True)[:, : length + most]
     return tf.gather(read, order, batch_dims=1), tf.gather(learned, order, batch_dims=1)
 
 
 def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int64]) -> UnknownWords | None:
-    """Words of the letters that spell other pieces and occur in no text by themselves; None without a share.
+    """Unknown words, made of letters that spell other pieces but occur in no text themselves; None if the share is 0.
 
-    Only words that the vocabulary lacks fall apart into them. Whole words that occur in no text, as a vocabulary that
-    outlives its captions has them, keep their meaning. Where every letter occurs, UNKNOWN alone stands for such a word.
+    Only words outside the vocabulary are split into these letters. Whole words that occur in no text, such as those
+    of an inherited vocabulary, keep their meaning. If every letter occurs, UNKNOWN represents such a word.
 
     Args:
         vocabulary: All pieces.
-        share: Of the captions that are to have such words.
+        share: The share of captions with such words.
         ids: Texts, int64[..., t] each.
     """
     if not share:
@@ -258,6 +258,6 @@ def unknown_words(vocabulary: Sequence[str], share: float, *ids: NDArray[np.int6
 
 
 def choose(present_BxK: tf.Tensor) -> tf.Tensor:
-    """A column of each row at random where it is true, int64[b]."""
+    """A random column of each row among those that are true, int64[b]."""
     chances = tf.random.uniform(tf.shape(present_BxK)) + tf.cast(present_BxK, tf.float32)
     return tf.argmax(chances, axis=1)

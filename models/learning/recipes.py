@@ -69,7 +69,7 @@ def learn_language(
 
 
 def piece_counts(captions: NDArray[np.int64], lines: NDArray[np.int64], vocabulary_size: int) -> NDArray[np.int64]:
-    """How often each piece occurs in captions, int64[n, k, t], missing ones aside, and lines, int64[m, t]: int64[v]."""
+    """Counts of pieces in captions, int64[n, k, t], without missing ones, and lines, int64[m, t]: int64[v]."""
     counts = np.bincount(lines.ravel(), minlength=vocabulary_size)
     for part in parts(len(captions)):
         ids = captions[part]

@@ -27,7 +27,7 @@ MANY = 10_000
 PRIOR_SHARE, PRIOR_ROWS = 0.25, 512
 """Steps of the prior alone, as a share of the joint steps, and captions per step."""
 READINGS, MOST_READINGS = 4, 200_000
-"""How often a picture is encoded for it, each time with one of its captions, and how often all pictures are."""
+"""The maximum number of encodings of a picture for it, each with one of its captions, and of all pictures."""
 
 
 def learn_scenes(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> SceneGenerator:

@@ -1,4 +1,4 @@
-"""Arrays that may be larger than memory: files that are mapped into it, page by page as they are read.
+"""Arrays that may be larger than memory: mapped files, whose pages are read when they are needed.
 
 Mapped pages belong to the file, so the system can drop them whenever it needs the memory.
 """
@@ -13,14 +13,14 @@ import tensorflow as tf
 from numpy.typing import DTypeLike, NDArray
 
 PART = 4096
-"""Rows that are computed at once."""
+"""Number of rows that are computed at once."""
 ALIGNED = 64
-"""Bytes of which TensorFlow expects a tensor's address to be a multiple."""
+"""Alignment in bytes that TensorFlow expects of a tensor's address."""
 
 
 def mapped(file: Path, dtype: DTypeLike) -> NDArray[Any]:
-    """The values in a file of nothing else, one-dimensional; changes to them stay in memory."""
-    # TensorFlow takes no read-only array without copying it, so the mapping is a private one.
+    """The values in a raw file, as a one-dimensional array; changes to them stay in memory."""
+    # TensorFlow copies read-only arrays, so the mapping is private and writable.
     return np.memmap(file, dtype, mode="c") if file.stat().st_size else np.zeros(0, dtype)
 
 
@@ -41,5 +41,5 @@ def as_tensor(array: NDArray[Any]) -> tf.Tensor:
 
 
 def parts(rows: int) -> Iterator[slice]:
-    """Slices that cover so many rows, `PART` at a time."""
+    """Slices that cover a number of rows, `PART` at a time."""
     return (slice(start, start + PART) for start in range(0, rows, PART))

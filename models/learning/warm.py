@@ -1,4 +1,4 @@
-"""Warm start: trainings that start from the weights of another model."""
+"""Warm start: training that starts from the weights of another model."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
-"""Training on several machines at once, which share every batch: TensorFlow's MultiWorkerMirroredStrategy.
+"""Training on several machines that share every batch, with TensorFlow's MultiWorkerMirroredStrategy.
 
-`TF_CONFIG` in the environment names them, as TensorFlow has it; without it there is one worker, this process.
+The environment variable `TF_CONFIG` lists them, in TensorFlow's format; without it this process is the only worker.
 """
 
 from collections.abc import Iterator
@@ -17,35 +17,35 @@ from models.learning.inputs import Batches
 from models.learning.settings import ConfigError
 
 GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
-"""What TensorFlow raises on the workers that are left when one has died."""
+"""The errors that TensorFlow raises on the remaining workers when one has died."""
 
 
 def new_strategy() -> tf.distribute.Strategy:
-    """A strategy over all workers. Where there are several, it must be made before TensorFlow computes anything."""
+    """A strategy over all workers; if there are several, create it before TensorFlow computes anything."""
     if len(cluster_of_tf_config().workers) > 1:
-        # It sets how memory is taken, which TensorFlow allows only before a strategy opens the devices.
+        # It configures memory growth, which TensorFlow allows only before a strategy initializes the devices.
         device_policy()
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
 
 
 def worker_count() -> int:
-    """How many workers share a batch in the scope of the present strategy."""
+    """The number of workers that share a batch in the current strategy's scope."""
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
 def is_chief() -> bool:
-    """Whether this worker is the one that writes files."""
+    """Whether this worker writes the files."""
     resolver = tf.distribute.get_strategy().cluster_resolver
     return resolver is None or resolver.task_type == "chief" or not resolver.task_id
 
 
 @contextmanager
 def watching_workers() -> Iterator[None]:
-    """Say in a sentence that a worker has died.
+    """Convert the errors after the death of a worker to a sentence.
 
     Raises:
-        WorkerError: If one has.
+        WorkerError: A worker has died.
     """
     try:
         yield
@@ -66,11 +66,11 @@ def fit_together(
     callbacks: list[keras.callbacks.Callback],
     **_: Any,
 ) -> None:
-    """What Keras' fit does, with every batch shared out over the workers; Keras 3 has no fit for several of them.
+    """Keras' fit, with every batch distributed over the workers; Keras 3 has no fit for several workers.
 
     Raises:
-        ConfigError: If the batches cannot be divided.
-        WorkerError: If a worker has died, or goes on from another backup.
+        ConfigError: The batches cannot be divided evenly.
+        WorkerError: A worker has died, or resumes from another checkpoint.
     """
     strategy = tf.distribute.get_strategy()
     with watching_workers():
@@ -92,7 +92,7 @@ def fit_together(
             with watching_workers():
                 losses = step(shares)
             callback_list.on_train_batch_end(number, losses)
-        # In a thread there is no strategy; within one, all workers would have to create what one does for a backup.
+        # A thread is outside the strategy; inside, all workers would have to create the variables of one's checkpoint.
         with ThreadPoolExecutor(1) as outside:
             outside.submit(
                 callback_list.on_epoch_end, epoch, {name: float(loss) for name, loss in losses.items()}
@@ -104,10 +104,10 @@ def fit_together(
 
 
 def check_start(epoch: int) -> None:
-    """Hold the epoch from which this worker goes on against that of the others.
+    """Compare the epoch from which this worker resumes with those of the others.
 
     Raises:
-        WorkerError: If they differ, as they do where network disks show the latest files late.
+        WorkerError: They differ, for example because a network file system shows new files late.
     """
     strategy = tf.distribute.get_strategy()
 
@@ -123,10 +123,10 @@ def check_start(epoch: int) -> None:
 
 
 def shared_out(batches: Batches, context: tf.distribute.InputContext) -> tf.data.Dataset:
-    """The part of every batch that falls to one worker.
+    """The part of every batch for one worker.
 
     Raises:
-        ConfigError: If the batches cannot be divided.
+        ConfigError: The batches cannot be divided evenly.
     """
     workers, size = context.num_input_pipelines, batches.batch_size
     if size % (2 * workers):
