@@ -149,7 +149,7 @@ def client_here(root: Path) -> "LocalClient":
 
 
 def folder_of(root: Path) -> Path:
-    """Where the models of a root are: a bundle is one itself."""
+    """The folder of a root's models; for a bundle, the bundle itself."""
     from serving.bundle.facts import is_bundle
 
     return root if is_bundle(root) else models_here(root)

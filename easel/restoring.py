@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Levels(NamedTuple):
-    """The noise of a picture in its own grey levels, of which `white` is the last; None is left to the model."""
+    """The noise of a picture in its own grey levels, up to `white`; None lets the model estimate it."""
 
     sigma: float | None
     white: int
     estimated: bool
 
     def __str__(self) -> str:
-        """For people."""
+        """The noise as text."""
         if self.sigma is None:
             return "noise as the model estimated it"
         return f"noise of {self.sigma:.4g} of {self.white:,} grey levels{' (estimated)' if self.estimated else ''}"
@@ -105,7 +105,7 @@ def deeds(levels: Levels, blur: float, filled: bool, enlarged: bool) -> str:
 
 
 def read(picture: Path) -> "NDArray[Any]":
-    """A picture: uint16[h, w] of a grey one of 16 bits, else uint8[h, w, 3], upright and in sRGB."""
+    """A picture: uint16[h, w] if it is grey with 16 bits, else uint8[h, w, 3], upright and in sRGB."""
     import numpy as np
 
     from serving import images
@@ -122,7 +122,7 @@ def read(picture: Path) -> "NDArray[Any]":
 
 
 def measured(pixels: "NDArray[Any]", mask: Path | None, noise: float | None) -> Levels:
-    """How noisy a picture is: as it was said, or else as it is estimated."""
+    """The noise of a picture, as given or else as estimated."""
     from serving.noise import SMALLEST, noise_sigma
 
     white = 2 ** (8 * pixels.itemsize) - 1
@@ -143,7 +143,7 @@ def client_restored(
     enlarge: bool,
     advance: "Advance",
 ) -> Restored:
-    """A picture restored tile by tile; with a mask in one piece, since what fills a hole may come from far away."""
+    """A picture, restored tile by tile; with a mask in one piece, because holes are filled from distant pixels too."""
     import numpy as np
     from PIL import Image
 

@@ -1,1 +1,1 @@
-"""Captioned pictures in: the reader of a folder, the importer, and the data sets that Easel draws itself."""
+"""Datasets of captioned pictures: reading a folder, importing, and generating."""

@@ -1,8 +1,8 @@
-"""Dead leaves: pictures of overlapping shapes with the statistics of photographs, for a restorer to learn from.
+"""Dead leaves: pictures of overlapping shapes with the statistics of photographs, to train a restorer.
 
-Opaque shapes fall on one another. Their sizes follow a power law, so that a picture has edges and detail at every
-scale, as photographs have (Matheron, 1968; Lee, Mumford and Huang, 2001). Denoisers trained on such pictures come close
-to ones trained on photographs (Achddou, Gousseau and Ladjal, 2021), and closer still with varied shapes, textures,
+Opaque shapes overlap. Their sizes follow a power law, so pictures have edges and detail at every scale, like
+photographs (Matheron, 1968; Lee, Mumford and Huang, 2001). Denoisers trained on such pictures are nearly as good as
+those trained on photographs (Achddou, Gousseau and Ladjal, 2021), and even more so with varied shapes, textures,
 shading and a camera with depth of field (Achddou et al., "VibrantLeaves", 2025).
 """
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 Rng = np.random.Generator
 
 OVERSAMPLING = 2
-"""Pictures are drawn so many times as large, and averaged."""
+"""The factor of supersampling."""
 COVERAGE = 4.0
 """Leaves over each point of the ground, on average."""
 MOST_LEAVES = 6000
@@ -30,18 +30,18 @@ ROUGHNESS = (0.0, 0.6, 1.0, 1.5, 2.0)
 SHAPES = ("round", "angular", "long")
 SHAPES_ZH = {"round": "圆形", "angular": "多边形", "long": "细长形"}
 SIZES = {"fine": (1.0, 2.5), "medium": (2.5, 6.0), "coarse": (6.0, 16.0)}
-"""The least radius of a leaf in pixels."""
+"""The minimum radius of a leaf in pixels."""
 SIZES_ZH = {"fine": "细小", "medium": "中等大小", "coarse": "大片"}
 
 
 class Style(NamedTuple):
-    """What all leaves of a picture have in common.
+    """The common properties of all leaves in a picture.
 
     Attributes:
         size: One of `SIZES`.
-        shape: The commonest of `SHAPES`, which three leaves in five have.
-        smallest: The least radius in pixels.
-        exponent: Of the power law of radii: their density falls as `radius ** -exponent`.
+        shape: The most common of `SHAPES`, which three leaves in five have.
+        smallest: The minimum radius in pixels.
+        exponent: The exponent of the power law of radii: their density falls as `radius ** -exponent`.
         light: Mean and deviation of the leaves' lightness, 0..1.
         tint: Mean and deviation of their two chroma components.
         texture: Median amplitude of the leaves' textures.
@@ -57,7 +57,7 @@ class Style(NamedTuple):
 
 
 class Leaves(NamedTuple):
-    """The leaves of a layer from the bottom up, n of each; lengths are in pixels of the canvas.
+    """The n leaves of a layer from bottom to top; lengths are in pixels of the canvas.
 
     Attributes:
         centres: float32[n, 2], x and y.
@@ -72,7 +72,7 @@ class Leaves(NamedTuple):
 
 @dataclass(frozen=True)
 class LeavesSummary:
-    """How many pictures were written; none is withheld."""
+    """The number of pictures that were written; none is withheld."""
 
     count: int
     withheld: int = 0
@@ -81,17 +81,17 @@ class LeavesSummary:
 def write_leaves(
     out: Path, *, count: int, size: int, seed: int, progress: Callable[[int], None] | None = None
 ) -> LeavesSummary:
-    """Write a data set of dead leaves, laid out as `tfx_pipeline.datasets.captions` says.
+    """Write a dataset of dead leaves in the layout of `tfx_pipeline.datasets.captions`.
 
     Args:
-        out: The folder, empty or not there yet.
-        count: Pictures.
-        size: Their side in pixels, 16 to 512.
-        seed: Decides everything; picture i depends on the seed and on i alone.
-        progress: Told how many are done.
+        out: The folder, which must be empty or not exist.
+        count: Number of pictures.
+        size: Side of the pictures in pixels, 16 to 512.
+        seed: Seed; picture i depends only on the seed and on i.
+        progress: Called with the number of finished pictures.
 
     Raises:
-        ValueError: If a number is out of range, or the folder already holds files.
+        ValueError: A number is out of range, or the folder already contains files.
     """
     if count < 1 or not 16 <= size <= 512:
         raise ValueError(f"count {count} and size {size}: count must be at least 1 and size 16 to 512 pixels.")
@@ -121,13 +121,13 @@ def record(style: Style, file_name: str) -> dict[str, Any]:
 
 
 def draw_numbered(size: int, seed: int, number: int) -> NDArray[np.uint8]:
-    """Picture `number` of the data set of a seed, uint8[size, size, 3]."""
+    """Picture `number` of the dataset with a seed, uint8[size, size, 3]."""
     rng = np.random.default_rng([seed, number])
     return draw_leaves(random_style(rng), size, rng)
 
 
 def random_style(rng: Rng) -> Style:
-    """A style, of any size and shape alike."""
+    """A random style; all sizes and shapes are equally likely."""
     size, shape = str(rng.choice(list(SIZES))), str(rng.choice(SHAPES))
     return Style(
         size=size,
@@ -144,9 +144,9 @@ def draw_leaves(style: Style, size: int, rng: Rng) -> NDArray[np.uint8]:
     """Draw a picture: a ground covered with leaves, up to two sparser layers above it, and a camera.
 
     Args:
-        style: Of the leaves.
+        style: The style of the leaves.
         size: Side in pixels.
-        rng: Source of every choice.
+        rng: Source of randomness.
 
     Returns:
         uint8[size, size, 3].
@@ -164,7 +164,7 @@ def draw_leaves(style: Style, size: int, rng: Rng) -> NDArray[np.uint8]:
 
 
 def fallen(style: Style, side: int, coverage: float, rng: Rng) -> Leaves:
-    """Leaves that have fallen onto a canvas, `coverage` of them over each point on average."""
+    """Random leaves on a canvas, on average `coverage` over each point."""
     smallest, largest = OVERSAMPLING * style.smallest, 0.6 * side
     power = 1 - style.exponent
     low, high = smallest**power, max(largest, 2 * smallest) ** power
@@ -214,7 +214,7 @@ CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
 
 
 def textures(rng: Rng) -> Floats:
-    """Periodic noise of each roughness, of unit deviation: float32[5, `ATLAS_SIDE`, `ATLAS_SIDE`]."""
+    """Periodic noise of each roughness, with unit deviation: float32[5, `ATLAS_SIDE`, `ATLAS_SIDE`]."""
     frequencies = np.hypot(np.fft.fftfreq(ATLAS_SIDE)[:, None], np.fft.rfftfreq(ATLAS_SIDE))
     frequencies[0, 0] = np.inf
     white = np.fft.rfft2(rng.normal(size=(ATLAS_SIDE, ATLAS_SIDE)))
@@ -226,8 +226,8 @@ def painted(style: Style, leaves: Leaves, side: int, atlas: Floats, rng: Rng) ->
     """Paint leaves onto an empty canvas.
 
     Returns:
-        Their colours, float32[side, side, 3] in about 0..1, and where they are, float32[side, side, 1], 0 or 1; where
-        none is, the colours are those of one large leaf beneath them all.
+        Their colours, float32[side, side, 3] in about 0..1, and their coverage, float32[side, side, 1], 0 or 1. The
+        colours outside are those of one large leaf beneath them all.
     """
     owners = owned(leaves, side)
     count = len(leaves.radii) + 1
@@ -246,7 +246,7 @@ def painted(style: Style, leaves: Leaves, side: int, atlas: Floats, rng: Rng) ->
 
 
 def owned(leaves: Leaves, side: int) -> NDArray[np.int32]:
-    """The number of the topmost leaf at each point, from 1 on, 0 where there is none: int32[side, side]."""
+    """The number of the topmost leaf at each point, from 1; 0 if there is none: int32[side, side]."""
     canvas = Image.new("I", (side, side))
     draw = ImageDraw.Draw(canvas)
     for number, outline in enumerate(leaves.outlines, 1):
@@ -255,7 +255,7 @@ def owned(leaves: Leaves, side: int) -> NDArray[np.int32]:
 
 
 def colours(style: Style, count: int, rng: Rng) -> Floats:
-    """Colours of so many leaves, float32[count, 3]: a lightness, and a tint that is seldom strong."""
+    """Colours of leaves, float32[count, 3]: a lightness, and a tint that is rarely strong."""
     middle, spread = style.tint
     lightness = np.clip(rng.normal(*style.light, count), 0.02, 0.98)
     first, second = (rng.normal(mean, spread, count) for mean in middle)
@@ -263,7 +263,7 @@ def colours(style: Style, count: int, rng: Rng) -> Floats:
 
 
 def shading(x: Floats, y: Floats, owners: NDArray[np.int32], radii: Floats, rng: Rng) -> Floats:
-    """How much lighter each point of a leaf is than its colour: a slope across the leaf, and a bulge."""
+    """The shading of each point of a leaf, added to its lightness: a gradient across the leaf, and a bulge."""
     slopes = single(rng.normal(0, rng.uniform(0.02, 0.12), (len(radii), 2))) / radii[:, None]
     bulges = single(rng.normal(0, 0.06, len(radii)) * (rng.random(len(radii)) < 0.3)) / radii**2
     across = slopes[owners, 0] * x + slopes[owners, 1] * y + bulges[owners] * (x * x + y * y)
@@ -271,7 +271,7 @@ def shading(x: Floats, y: Floats, owners: NDArray[np.int32], radii: Floats, rng:
 
 
 def patterned(x: Floats, y: Floats, owners: NDArray[np.int32], count: int, atlas: Floats, rng: Rng) -> Floats:
-    """A texture for each leaf: noise, often stretched along a direction as hair is, or waves from soft to sharp."""
+    """A texture for each leaf: noise, often stretched in one direction like hair, or waves, from soft to sharp."""
     angles, stretch = (
         rng.uniform(0, 2 * np.pi, count),
         np.exp(rng.choice([0.0, 1.0], count) * rng.uniform(0, 2.5, count)),
@@ -290,7 +290,7 @@ def patterned(x: Floats, y: Floats, owners: NDArray[np.int32], count: int, atlas
 
 
 def sampled(atlas: Floats, kinds: NDArray[np.int64], u: Floats, v: Floats) -> Floats:
-    """The atlas' textures at points, which it repeats without end; bilinear, float32 of the points' shape."""
+    """The atlas' textures at points, interpolated bilinearly and repeated; float32 of the points' shape."""
     left, top = np.floor(u), np.floor(v)
     right_share, bottom_share = u - left, v - top
     row, column = (places.astype(np.int64) % ATLAS_SIDE for places in (top, left))
@@ -301,7 +301,7 @@ def sampled(atlas: Floats, kinds: NDArray[np.int64], u: Floats, v: Floats) -> Fl
 
 
 def shadow(there: Floats, rng: Rng) -> Floats:
-    """How much light a layer takes from those beneath it: its outline, moved and soft; none for half of the layers."""
+    """The shadow of a layer on those beneath it: its outline, shifted and blurred; none for half of the layers."""
     strength = rng.choice([0.0, rng.uniform(0.1, 0.5)])
     moved = np.roll(there, rng.integers(-12, 13, 2), axis=(0, 1))
     return strength * blurred(moved, rng.uniform(1, 8))
@@ -311,14 +311,14 @@ def blurred(plane: Floats, deviation: float) -> Floats:
     """A Gaussian blur of float32[h, w, c]."""
     if deviation < 0.2:
         return plane
-    # Single planes: of images in float32 Pillow blurs none, and of those in bytes it blurs all channels at once.
+    # As bytes and channel by channel: Pillow cannot blur float32, and blurs the channels of a picture together.
     planes = [Image.fromarray(to_bytes(plane[..., channel])) for channel in range(plane.shape[-1])]
     soft = [np.asarray(each.filter(ImageFilter.GaussianBlur(float(deviation)))) for each in planes]
     return single(np.stack(soft, axis=-1) / 255)
 
 
 def photographed(scene: Floats, rng: Rng) -> NDArray[np.uint8]:
-    """A scene seen by a camera: under uneven light, with some contrast, through a lens, in pixels of whole levels."""
+    """A scene as photographed: with uneven light, contrast, the blur of a lens, and quantized levels."""
     side = len(scene)
     light = np.asarray(
         Image.fromarray(single(rng.normal(1, 0.12, (4, 4)))).resize((side, side), Image.Resampling.BICUBIC)
@@ -330,10 +330,10 @@ def photographed(scene: Floats, rng: Rng) -> NDArray[np.uint8]:
 
 
 def to_bytes(values: Floats) -> NDArray[np.uint8]:
-    """0..1 in whole levels of 0..255, clipped."""
+    """Values in 0..1, clipped and rounded to 256 levels."""
     return (np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def single(values: NDArray[Any]) -> Floats:
-    """In single precision, which halves the time of drawing."""
+    """Values in single precision, which halves the time of drawing."""
     return values.astype(np.float32)

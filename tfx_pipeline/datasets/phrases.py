@@ -51,7 +51,7 @@ CHINESE = {
 }
 LANDS_ENGLISH = {"meadow": "a green meadow", "desert": "a yellow desert", "sea": "a blue sea", "field": "a brown field"}
 
-# By what a phrasing leaves open; None where it names everything.
+# By the attribute that a phrasing leaves open; None if it is complete.
 SINGLE_ENGLISH: dict[str | None, tuple[str, ...]] = {
     None: (
         "a {size} {colour} {shape} at the {position} on a {background} background",
@@ -118,7 +118,7 @@ SINGLE_CHINESE: dict[str | None, tuple[str, ...]] = {
         "{position}有一个{size}的{colour}{shape}",
     ),
 }
-# English and Chinese phrasings of the objects, and what those of their background make of them.
+# English and Chinese phrasings of the objects, and those that add the background.
 PAIR: tuple[tuple[str, ...], tuple[str, ...]] = (
     ("{first} {relation} {second}",),
     ("{second}{relation}有一个{first}", "{second}的{relation}有一个{first}", "一个{first}在{second}的{relation}"),
@@ -133,7 +133,7 @@ TRIPLE: tuple[tuple[str, ...], tuple[str, ...]] = (
         "{second}的{relation}是{first}，{third_relation}是{third}",
     ),
 )
-# Clear only where the first is of another shape than the second.
+# Unambiguous only if the first has another shape than the second.
 TRIPLE_BY_SHAPE = "{first} {relation} {second}, with {third} {third_relation} the {shape}"
 GROUNDS_ENGLISH = (
     "{things} on a {{background}} background",
@@ -185,9 +185,9 @@ def captions(attributes: dict[str, Any], rng: np.random.Generator, *, left_open:
     """An English and a Chinese caption of a scene, each in a random phrasing.
 
     Args:
-        attributes: Those of a `shapes.Scene`.
-        rng: Chooses the phrasings.
-        left_open: The attribute that they do not name, one of `shapes.OPEN` for this kind; None names everything.
+        attributes: The attributes of a `shapes.Scene`.
+        rng: Source of randomness.
+        left_open: The attribute that they leave open, one of `shapes.OPEN` for this kind; None for complete captions.
     """
     english, chinese = PHRASINGS[attributes["kind"]](attributes, left_open)
     return str(rng.choice(english)), str(rng.choice(chinese))
@@ -209,7 +209,7 @@ def single(attributes: dict[str, Any], left_open: str | None) -> Phrasings:
 
 
 def several(attributes: dict[str, Any], left_open: str | None) -> Phrasings:
-    """Every phrasing of two or three objects in their relations."""
+    """Every phrasing of two or three objects with their relations."""
     english, chinese = TRIPLE if attributes["kind"] == "triple" else PAIR
     if attributes["kind"] == "triple" and attributes["first"]["shape"] != attributes["second"]["shape"]:
         english = (*english, TRIPLE_BY_SHAPE)
@@ -221,7 +221,7 @@ def several(attributes: dict[str, Any], left_open: str | None) -> Phrasings:
 
 
 def names(attributes: dict[str, Any], left_open: str | None) -> tuple[dict[str, str], dict[str, str]]:
-    """What each place of a phrasing is called in English and in Chinese, an object by its colour and its shape."""
+    """The values of the fields of a phrasing in English and in Chinese; an object is its colour and its shape."""
     english, chinese = {"shape": attributes["second"]["shape"]}, {}
     for key, value in attributes.items():
         if isinstance(value, str):

@@ -1,12 +1,12 @@
-"""Procedurally drawn, captioned pictures: the data set that the demo draws for itself.
+"""Procedurally drawn, captioned pictures of shapes.
 
-Four kinds of scene: one object (shape, colour, position, size and background), two or three objects in spatial
-relations, and the weather over a plain landscape. Each picture has an English and a Chinese caption in one of several
-phrasings. Four captions in five name every attribute and leave open only a slight jitter of place and size; the fifth
-leaves one attribute open, which the picture then shows at random, uniformly.
+There are four kinds of scenes: one object (shape, colour, position, size and background), two or three objects in
+spatial relations, and the weather over a plain landscape. Each picture has an English and a Chinese caption in one of
+several phrasings. Four captions in five name every attribute and leave open only a slight jitter of place and size; the
+fifth leaves one attribute open, which the picture shows at random, uniformly.
 
-One tenth of the (shape, colour, background) triples is withheld, and one tenth of the (object, relation, object) pairs:
-a model that draws them has understood the words rather than remembered the pictures.
+A tenth of the (shape, colour, background) triples is withheld, and a tenth of the (object, relation, object) pairs. A
+model that draws them correctly has understood the words and not memorized the pictures.
 """
 
 import functools
@@ -65,11 +65,11 @@ OPPOSITES = {
 }
 
 POSITION_STEP = 0.19
-# Distance between neighbours and their radius, by how many steps an arrangement of objects spans.
+# Distance between neighbours and their radius, by the number of steps that an arrangement of objects spans.
 SPACINGS = {1: 0.46, 2: 0.31}
 ARRANGED_RADII = {1: 0.17, 2: 0.135}
 JITTER = 0.015
-"""An object's centre moves by up to this share of the side, uniformly: a deviation of 0.28 pixels at 32, 0.55 at 64."""
+"""Maximum displacement of an object's centre, uniform, as a share of the side: a deviation of 0.28 pixels at 32."""
 SCALE_JITTER = 0.05
 
 SHARES = {"single": 0.55, "pair": 0.25, "triple": 0.1, "weather": 0.1}
@@ -80,7 +80,7 @@ OPEN = {
     "triple": ("first.colour", "second.colour", "third.colour", "background"),
     "weather": (),
 }
-"""What a caption of each kind may leave open, one at a time."""
+"""The attributes that a caption of each kind may leave open, one at a time."""
 
 
 Thing = tuple[str, str]
@@ -88,7 +88,7 @@ Thing = tuple[str, str]
 
 
 class Sprite(NamedTuple):
-    """One drawn object: centre and radius in units of the picture's side, origin at the top left."""
+    """One drawn object: centre and radius as shares of the picture's side, with the origin at the top left."""
 
     shape: str
     colour: str
@@ -99,7 +99,7 @@ class Sprite(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture shows. `attributes` is all of it in words, whatever a caption leaves open."""
+    """The content of one picture. `attributes` is complete, including what a caption leaves open."""
 
     attributes: dict[str, Any]
     sprites: tuple[Sprite, ...]
@@ -113,7 +113,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class ShapesSummary:
-    """How many pictures were written and how many of them are withheld from training."""
+    """The number of pictures that were written, and how many of them are withheld from training."""
 
     count: int
     withheld: int
@@ -158,7 +158,7 @@ def triple_scene(
     """Three objects in a row, a column or a corner: the first and the third each in a relation to the second.
 
     Raises:
-        ValueError: If the first and the third would be at the same place.
+        ValueError: The first and the third would be at the same place.
     """
     if relation == third_relation:
         raise ValueError(f"Two objects cannot both be {relation} the second: choose another third_relation.")
@@ -181,12 +181,12 @@ def triple_scene(
 
 
 def named(thing: Thing) -> dict[str, str]:
-    """A thing as `attributes` has it."""
+    """A thing in the form of `attributes`."""
     return dict(zip(("shape", "colour"), thing, strict=True))
 
 
 def arranged(things: Sequence[Thing], cells: Sequence[tuple[int, int]]) -> tuple[Sprite, ...]:
-    """Objects in neighbouring cells (column, row) of a plane, the whole centred in the picture."""
+    """Objects in neighbouring cells (column, row) of a grid, which is centred in the picture."""
     columns, rows = zip(*cells, strict=True)
     span = max(max(columns) - min(columns), max(rows) - min(rows))
     x, y = ((max(places) + min(places)) / 2 for places in (columns, rows))
@@ -203,15 +203,15 @@ def weather_scene(weather: str, land: str) -> Scene:
 
 
 def random_scene(rng: Rng, *, shares: Mapping[str, float] = SHARES, withheld: bool | None = None) -> Scene:
-    """Draw a scene, uniform within its kind.
+    """A random scene, uniform within its kind.
 
     Args:
-        rng: Source of every choice.
-        shares: Weight of each kind, at least 0; `{"pair": 1}` draws pairs alone.
-        withheld: True draws withheld scenes alone, False seen ones alone, None both.
+        rng: Source of randomness.
+        shares: Weight of each kind, at least 0; `{"pair": 1}` gives only pairs.
+        withheld: True gives only withheld scenes, False only training scenes, None both.
 
     Raises:
-        ValueError: If withheld scenes are asked for of the weather alone, of which none is withheld.
+        ValueError: Withheld scenes of the weather are requested, but none is withheld.
     """
     if withheld and not any(share for kind, share in shares.items() if kind != "weather"):
         raise ValueError("No weather is withheld: ask for another kind of scene, or leave out withheld=True.")
@@ -229,12 +229,12 @@ def random_single(rng: Rng) -> Scene:
 
 
 def random_pair(rng: Rng) -> Scene:
-    """Two objects; they may be alike."""
+    """Two objects, which may be the same."""
     return pair_scene(random_thing(rng), pick(rng, RELATIONS), random_thing(rng), pick(rng, BACKGROUNDS_RGB))
 
 
 def random_triple(rng: Rng) -> Scene:
-    """Three objects; they may be alike."""
+    """Three objects, which may be the same."""
     first, second, third = (random_thing(rng) for _ in range(3))
     relation, third_relation = rng.permutation(list(RELATIONS))[:2].tolist()
     return triple_scene(first, relation, second, third, third_relation, pick(rng, BACKGROUNDS_RGB))
@@ -264,7 +264,7 @@ def circle(x: Floats, y: Floats) -> Floats:
 
 
 def square(x: Floats, y: Floats) -> Floats:
-    """A square a little smaller than the unit circle's bounding box, so that areas are alike."""
+    """A square slightly smaller than the unit circle's bounding box, so that the areas of shapes are similar."""
     return np.maximum(abs(x), abs(y)) - np.float32(0.84)
 
 
@@ -315,7 +315,7 @@ SHAPES: dict[str, Callable[[Floats, Floats], Floats]] = {
 
 
 def withheld_triples() -> frozenset[tuple[str, str, str]]:
-    """The tenth of all (shape, colour, background) triples that never enters training: the same on every machine."""
+    """The tenth of all (shape, colour, background) triples that is withheld from training; the same everywhere."""
     triples = list(itertools.product(SHAPES, COLOURS_RGB, BACKGROUNDS_RGB))
     chosen = np.random.default_rng(2014).permutation(len(triples))[: len(triples) // 10]
     return frozenset(triples[i] for i in chosen)
@@ -326,9 +326,9 @@ WITHHELD = withheld_triples()
 
 @functools.cache
 def is_withheld_pair(first: Thing, relation: str, second: Thing) -> bool:
-    """Whether a pair is in the tenth that never enters training, decided by a hash of its words.
+    """Whether a pair is in the tenth that is withheld from training, by a hash of its words.
 
-    The mirror image of a pair (`a` above `b`, `b` below `a`) is the same pair.
+    The converse of a pair (`a` above `b`, `b` below `a`) is the same pair.
     """
     if relation in ("below", "to the right of"):
         first, relation, second = second, OPPOSITES[relation], first
@@ -337,13 +337,13 @@ def is_withheld_pair(first: Thing, relation: str, second: Thing) -> bool:
 
 
 def any_withheld(things: Sequence[Thing], background: str, pairs: Sequence[tuple[Thing, str, Thing]]) -> bool:
-    """Whether a scene shows anything that is withheld."""
+    """Whether a scene contains anything that is withheld."""
     triples = ((*thing, background) in WITHHELD for thing in things)
     return any(triples) or any(is_withheld_pair(*pair) for pair in pairs)
 
 
 def pixel_grid(size: int) -> tuple[Floats, Floats]:
-    """Centres of the pixels, x and y, each (size, size), in units of the picture's side."""
+    """Centres of the pixels, x and y, each (size, size), as shares of the picture's side."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) / size
     x, y = np.meshgrid(centres, centres)
     return x, y
@@ -356,7 +356,7 @@ def paint(canvas: Floats, coverage: Floats, colour: tuple[int, int, int]) -> Flo
 
 
 def coverage(distance: Floats, size: int) -> Floats:
-    """Anti-aliased coverage in 0..1 of a shape, from its signed distance in units of the picture's side."""
+    """Anti-aliased coverage in 0..1 of a shape, from its signed distance as a share of the picture's side."""
     return np.clip(0.5 - distance * size, 0, 1)
 
 
@@ -374,7 +374,7 @@ def draw_sprite(canvas: Floats, sprite: Sprite) -> Floats:
 
 
 def jittered(sprite: Sprite, rng: Rng | None) -> Sprite:
-    """The sprite moved by up to 1.5% of the picture and scaled by up to 5%; unchanged without an rng."""
+    """The sprite, displaced by up to 1.5% of the picture and scaled by up to 5%; unchanged without an rng."""
     if rng is None:
         return sprite
     dx, dy, scale = rng.uniform(-1, 1, 3)
@@ -409,7 +409,7 @@ def draw_specks(canvas: Floats, rng: Rng, *, slope: float, length: float, colour
 
 
 def draw_sky(canvas: Floats, weather: str, rng: Rng) -> Floats:
-    """What the weather puts into the sky, and for rain and snow into the air."""
+    """Draw the sky of a kind of weather, with rain or snow."""
     x, y = pixel_grid(len(canvas))
     shift = rng.uniform(-JITTER, JITTER)
     if weather == "sun":
@@ -447,9 +447,9 @@ def render(scene: Scene, size: int, rng: Rng | None = None) -> NDArray[np.uint8]
     """Draw a scene, anti-aliased.
 
     Args:
-        scene: What to draw.
+        scene: The scene.
         size: Side of the square picture in pixels.
-        rng: Source of the jitter; without one, the canonical picture of the scene.
+        rng: Source of jitter; None gives the canonical picture of the scene.
 
     Returns:
         uint8 RGB, shape (size, size, 3).
@@ -466,7 +466,7 @@ def render(scene: Scene, size: int, rng: Rng | None = None) -> NDArray[np.uint8]
 def random_scenes(
     count: int, *, seed: int, shares: Mapping[str, float] = SHARES, withheld: bool | None = None
 ) -> Iterator[tuple[Scene, Rng]]:
-    """`count` scenes, each with the generator that draws its jitter and phrasing; the same for the same seed.
+    """`count` scenes, each with the random generator of its jitter and phrasing; determined by the seed.
 
     `shares` and `withheld` are those of `random_scene`.
     """
@@ -478,17 +478,17 @@ def random_scenes(
 def write_shapes(
     out: Path, *, count: int, size: int, seed: int, progress: Callable[[int], None] | None = None
 ) -> ShapesSummary:
-    """Draw a data set in the ImageFolder layout: `images/000000.png` and `metadata.jsonl`.
+    """Draw a dataset in the ImageFolder layout: `images/000000.png` and `metadata.jsonl`.
 
     Args:
-        out: Folder to make; its parents are made too.
+        out: The folder to create, with its parents.
         count: Number of pictures, at least 1.
         size: Side of the pictures in pixels, 16 to 512.
-        seed: Same seed, same bytes.
+        seed: Seed; the same seed gives the same bytes.
         progress: Called with the number of pictures written so far.
 
     Raises:
-        ValueError: If `count` or `size` is out of range, or `out` already holds files.
+        ValueError: `count` or `size` is out of range, or `out` already contains files.
     """
     if count < 1 or not 16 <= size <= 512:
         raise ValueError(f"count {count} and size {size}: count must be at least 1 and size 16 to 512 pixels.")
@@ -499,7 +499,7 @@ def write_shapes(
     with (out / "metadata.jsonl").open("w", encoding="utf-8") as metadata:
         for number, (scene, rng) in enumerate(random_scenes(count, seed=seed)):
             file_name = f"images/{number:06}.png"
-            # Level 1: these pictures are flat, and a tighter file costs three times the time.
+            # Level 1: these pictures are flat, and stronger compression takes three times as long.
             Image.fromarray(render(scene, size, rng)).save(out / file_name, compress_level=1)
             metadata.write(json.dumps(record(scene, file_name, rng), ensure_ascii=False) + "\n")
             withheld += scene.withheld
@@ -509,7 +509,7 @@ def write_shapes(
 
 
 def record(scene: Scene, file_name: str, rng: Rng) -> dict[str, Any]:
-    """The line of `metadata.jsonl` for one picture; `attributes.open` lists what its captions do not name."""
+    """The line of `metadata.jsonl` for one picture; `attributes.open` lists what its captions leave open."""
     left_open = pick_open(scene.kind, rng)
     english, chinese = phrases.captions(scene.attributes, rng, left_open=left_open)
     return {
@@ -522,5 +522,5 @@ def record(scene: Scene, file_name: str, rng: Rng) -> dict[str, Any]:
 
 
 def pick_open(kind: str, rng: Rng) -> str | None:
-    """What the captions of a scene leave open, one name of `OPEN`; None for four scenes in five."""
+    """A random choice of what the captions of a scene leave open, one name of `OPEN`; None for four scenes in five."""
     return pick(rng, OPEN[kind]) if OPEN[kind] and rng.random() < OPEN_SHARE else None

@@ -1,7 +1,7 @@
-"""Data that arrives in spans: `data/span-0001`, `data/span-0002`, a data set of either layout each.
+"""Data that arrive in spans: `data/span-0001`, `data/span-0002`, each a dataset in any supported layout.
 
-A span is taken as soon as its name is there, so it should appear whole: `easel data import` renames what it made into
-place, and a copy under a name that begins with a dot, renamed when it is done, does as well.
+A span is used as soon as its name exists, so it should appear in one step: `easel data import` renames it into place. A
+copy can have a name that begins with a dot until it is complete.
 """
 
 import re
@@ -19,14 +19,14 @@ Item = TypeVar("Item", Entry, Quarantined)
 
 
 def newest_spans(folder: Path, window: int) -> tuple[str, ...]:
-    """The names of the newest spans of a folder, oldest of them first; none where it is a data set itself.
+    """The names of the newest spans of a folder, from old to new; empty if it is a dataset itself.
 
     Args:
-        folder: Holds spans, or a data set.
-        window: How many at most.
+        folder: A folder of spans, or a dataset.
+        window: Maximum number of spans.
 
     Raises:
-        DataSetError: If two spans have the same number.
+        DataSetError: Two spans have the same number.
     """
     if not folder.is_dir():
         return ()
@@ -42,10 +42,10 @@ def newest_spans(folder: Path, window: int) -> tuple[str, ...]:
 
 
 def read_spans(folder: Path, spans: Sequence[str], **options: Any) -> Reading:
-    """Read spans as one data set, whose file names begin with the span's; without spans, the folder itself.
+    """Read spans as one dataset, with file names that begin with the span's; without spans, read the folder itself.
 
     Raises:
-        DataSetError: As `read_folder` does.
+        DataSetError: As for `read_folder`.
     """
     if not spans:
         return read_folder(folder, **options)
@@ -59,5 +59,5 @@ def read_spans(folder: Path, spans: Sequence[str], **options: Any) -> Reading:
 
 
 def placed(span: str, items: Iterable[Item]) -> list[Item]:
-    """Entries or refusals of a span, named from the folder above it."""
+    """Entries or quarantined files of a span, with paths relative to the parent folder."""
     return [replace(item, file_name=f"{span}/{item.file_name}") for item in items]

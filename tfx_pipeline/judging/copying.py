@@ -18,7 +18,7 @@ FILE = "copies.npz"
 
 
 class Suspects(NamedTuple):
-    """The drawings most similar to a training picture, the most suspicious first.
+    """The drawings that are most similar to a training picture, the most suspicious first.
 
     Attributes:
         captions: str[k].

@@ -26,7 +26,7 @@ Record = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 class AnnotationFile(Collection[Annotations]):
-    """Annotations of pictures, read from a file of as many lines whenever they are iterated over."""
+    """Annotations of pictures, read from a file with a line for each picture at every iteration."""
 
     def __init__(self, file: Path, count: int) -> None:
         self.file = file
@@ -57,7 +57,7 @@ def read_captioned(
         caption_length: Ids in a caption.
 
     Raises:
-        ValueError: If there are no files.
+        ValueError: There are no files.
     """
     if not files:
         raise ValueError("There are no files of transformed examples to read.")
@@ -73,7 +73,7 @@ def read_captioned(
 
 
 def unpacked_place(files: Sequence[str], picture_size: int, caption_length: int) -> Path:
-    """The folder of what `unpack` makes of these files; it lasts as long as their artifact."""
+    """The folder with the output of `unpack` for these files, which is deleted with their artifact."""
     known = [[*Path(file).parts[-3:], Path(file).stat().st_size] for file in files]
     key = hashlib.sha256(json.dumps([known, picture_size, caption_length]).encode()).hexdigest()[:12]
     split = Path(files[0]).parent
@@ -81,7 +81,7 @@ def unpacked_place(files: Sequence[str], picture_size: int, caption_length: int)
 
 
 def take_place(folder: Path, place: Path) -> None:
-    """Rename a folder, unless another machine of the same training has put the same there meanwhile."""
+    """Rename a folder, unless another machine of the same training has created the same one meanwhile."""
     try:
         folder.rename(place)
     except OSError:
@@ -106,7 +106,7 @@ def unpack(records: Iterable[Record], folder: Path, picture_size: int) -> None:
             most = max(most, ids.shape[1])
         end = spool.tell()
         spool.seek(0)
-        # How many captions a picture has at most is known only now.
+        # The maximum number of captions of a picture is known only now.
         while spool.tell() < end:
             captions.write(filled(np.load(spool), most).tobytes())
 
