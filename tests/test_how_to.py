@@ -22,15 +22,20 @@ token_size = 16
 width = 32
 slots = 2
 slot_size = 16
-steps = 30
+steps = 20
+batch_size = 16
 [drawing]
-warmup_steps = 30
+style_size = 16
+width = 16
+depth = 2
+warmup_steps = 20
 adversarial_steps = 0
 batch_size = 16
 [restoration]
 widths = [8, 16]
 depth = 1
 steps = 20
+batch_size = 16
 [thresholds]
 perplexity_share = 100
 generator_psnr = 0
