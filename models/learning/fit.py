@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from models.learning.inputs import Batches
-from models.learning.workers import fit_together, is_chief, worker_count
+from models.learning.workers import check_start, fit_together, is_chief, worker_count
 from models.tensors import Tensor
 
 EPOCHS = 20
@@ -84,17 +84,30 @@ def digest(file: Path) -> str:
 
 
 def resumed(model: keras.Model, folder: Path) -> int:
-    """Restore a compiled model from its newest intact backup, and return that epoch, or 0 if there is none."""
+    """Restore a compiled model from its newest intact backup, and return that epoch, or 0 if there is none.
+
+    Raises:
+        WorkerError: Another worker would resume from another backup.
+    """
+    file = intact_backup(folder)
+    epoch = int(file.name.partition("-")[0]) if file else 0
+    # Before anything is restored: workers create and assign variables together, or not at all.
+    check_start(epoch)
+    if file:
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        model.load_weights(file)
+    return epoch
+
+
+def intact_backup(folder: Path) -> Path | None:
+    """The newest backup whose contents have the digest in its name; newer ones are deleted."""
     for file in backups(folder):
-        epoch, _, expected = file.name.removesuffix(".weights.h5").partition("-")
-        if digest(file) == expected:
-            if not model.optimizer.built:
-                model.optimizer.build(model.trainable_variables)
-            model.load_weights(file)
-            return int(epoch)
+        if digest(file) == file.name.removesuffix(".weights.h5").partition("-")[2]:
+            return file
         CONSOLE.print(f"  {file} is damaged: resuming from the previous checkpoint", soft_wrap=True)
         file.unlink()
-    return 0
+    return None
 
 
 class ShowProgress(keras.callbacks.Callback):

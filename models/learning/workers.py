@@ -5,7 +5,7 @@ The environment variable `TF_CONFIG` lists them, in TensorFlow's format; without
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import keras
@@ -70,11 +70,9 @@ def fit_together(
 
     Raises:
         ConfigError: The batches cannot be divided evenly.
-        WorkerError: A worker has died, or resumes from another checkpoint.
+        WorkerError: A worker has died.
     """
     strategy = tf.distribute.get_strategy()
-    with watching_workers():
-        check_start(initial_epoch)
     shares = iter(strategy.distribute_datasets_from_function(lambda context: shared_out(batches, context)))
 
     @tf.function(reduce_retracing=True)
@@ -110,12 +108,19 @@ def check_start(epoch: int) -> None:
         WorkerError: They differ, for example because a network file system shows new files late.
     """
     strategy = tf.distribute.get_strategy()
+    if worker_count() == 1:
+        return
 
     @tf.function
     def mean() -> tf.Tensor:
         return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(lambda: tf.constant(float(epoch))), axis=None)
 
-    if float(mean()) != epoch:
+    with watching_workers():
+        agreed = float(mean()) == epoch
+    if not agreed:
+        # The first worker to end may end before the mean has reached the others; a second mean waits for them.
+        with suppress(*GONE):
+            mean()
         raise WorkerError(
             f"This worker would resume from epoch {epoch} and another one from a different epoch: make sure that "
             "all of them see the same checkpoint folder, then run the same command to resume."
