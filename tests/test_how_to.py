@@ -14,38 +14,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Trainings too short to learn anything, whose models pass.
-SHORT = """
-[data]
-picture_size = 16
-[language]
-token_size = 16
-width = 32
-slots = 2
-slot_size = 16
-steps = 20
-batch_size = 16
-[drawing]
-style_size = 16
-width = 16
-depth = 2
-warmup_steps = 20
-adversarial_steps = 0
-batch_size = 16
-[restoration]
-widths = [8, 16]
-depth = 1
-steps = 20
-batch_size = 16
-[thresholds]
-perplexity_share = 100
-generator_psnr = 0
-generator_ssim = -1
-generator_gain = -100
-generator_copies = 1
-restorer_psnr = 0
-restorer_ssim = -1
-restorer_gain = -100
-"""
+SHORT = "[data]\npicture_size = 16\n" + (REPOSITORY / "tests/tfx_pipeline/tiny.toml").read_text(encoding="utf-8")
 
 
 def blocks(page: str) -> list[tuple[str, str, str]]:
