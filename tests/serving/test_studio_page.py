@@ -559,7 +559,7 @@ def test_any_other_dropped_picture_is_to_be_restored(page: Page) -> None:
     drop(page, GREY)
     expect(page.locator("#canvas")).to_be_visible()
     drop(page, b"no picture")
-    expect(page.locator("#mending-problem")).to_contain_text("The browser cannot show this file")
+    expect(page.locator("#restoring-problem")).to_contain_text("The browser cannot show this file")
 
 
 def test_painted_holes_are_filled_and_compared(page: Page) -> None:
@@ -573,7 +573,7 @@ def test_painted_holes_are_filled_and_compared(page: Page) -> None:
     page.mouse.up()
     page.click("#estimate")
     set_range(page, "#noise", 20)
-    page.click("#mend")
+    page.click("#restore-now")
     expect(page.locator("#told")).to_contain_text("Restored in")
     expect(page.locator("#slider")).to_be_focused()
     page.keyboard.press("End")
@@ -603,14 +603,14 @@ def test_blur_and_enlarging(page: Page) -> None:
     set_range(page, "#noise", 0)
     set_range(page, "#blur", 0.5)
     page.click("#enlarge")
-    page.click("#mend")
+    page.click("#restore-now")
     restored = Image.open(io.BytesIO(downloaded(page, "#keep"))).convert("RGB")
     assert restored.size == (16, 16) and restored.getpixel((0, 0)) == (150, 150, 150)
     page.click("#repaint")
     page.focus("#canvas")
     page.keyboard.press("Space")
-    page.click("#mend")
-    expect(page.locator("#mending-problem")).to_contain_text("cannot be combined")
+    page.click("#restore-now")
+    expect(page.locator("#restoring-problem")).to_contain_text("cannot be combined")
     with page.expect_file_chooser():
         page.click("#another")
 
@@ -687,7 +687,7 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(open_page: Open, size: 
     check(page, "detail")
     page.click("#take")
     check(page, "restore")
-    page.click("#mend")
+    page.click("#restore-now")
     expect(page.locator("#compare")).to_be_visible()
     check(page, "compare")
 

@@ -1,4 +1,4 @@
-/** The server, as the page asks it; see /openapi.json. */
+/** Calls of the server's API; see /openapi.json. */
 
 import { text } from "./text.js";
 
@@ -6,7 +6,7 @@ export class Refused extends Error {}
 
 let token = localStorage.getItem("token") ?? "";
 
-/** What the model that draws reports about itself; nothing if no server answers. */
+/** The facts of the model that draws; nothing if no server answers. */
 export async function facts() {
   try {
     return await (await ask("v1/models/text_to_image")).json();
@@ -17,7 +17,7 @@ export async function facts() {
 
 let turn = Promise.resolve();
 
-/** Draw: yields the events as they come, until the signal aborts it. Only one drawing is in flight at a time. */
+/** Draw: yields events as they arrive, until the signal aborts it. Only one drawing is in flight at a time. */
 export async function* draw(asked, signal) {
   const before = turn;
   let done;
@@ -34,19 +34,19 @@ export async function* draw(asked, signal) {
   }
 }
 
-/** A finished drawing; `raw` is the picture before it was restored. */
+/** A finished drawing; `raw` is the picture before it was refined. */
 export function pictureOf(event, raw = null) {
   const { seed, seconds, version, revised_prompt: caption, unknown_words: unknown, read_as: readAs } = event;
   return { png: png(event.b64_json), raw, seed, seconds, version, caption, unknown, readAs };
 }
 
-/** What each word of a caption draws. */
+/** The effect of each word of a caption. */
 export async function influences(asked, signal) {
   return (await (await ask("v1/images/words", asked, signal)).json()).words;
 }
 
-/** Restore a picture: a form with the files `image` and perhaps `mask`; gives a PNG. */
-export async function mend(form) {
+/** Restore a picture, given a form with the file `image` and optionally `mask`; returns a PNG. */
+export async function restore(form) {
   const { data } = await (await ask("v1/images/edits", form)).json();
   return png(data[0].b64_json);
 }
@@ -56,7 +56,7 @@ export function png(encoded) {
   return new Blob([Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0))], { type: "image/png" });
 }
 
-/** Send a body, or get without one; a path is relative, since a proxy may have put the page under one of its own. */
+/** Send a body, or get without one; paths are relative, because the page may be behind a proxy with a path prefix. */
 async function ask(path, body, signal) {
   for (;;) {
     const isForm = body instanceof FormData;
@@ -69,7 +69,7 @@ async function ask(path, body, signal) {
     });
     if (response.ok) return response;
     if (response.status === 401) {
-      // Another call may have asked meanwhile: then this one knocks again.
+      // Another call may have received a token meanwhile: then this one tries again.
       if (token === shown) await askForToken();
     } else throw new Refused((await response.json()).error.message);
   }
@@ -77,7 +77,7 @@ async function ask(path, body, signal) {
 
 let asking = null;
 
-/** Open the gate once, however many calls wait before it. */
+/** Ask for the token once, even if several calls wait for it. */
 function askForToken() {
   const gate = document.querySelector("#gate");
   asking ??= new Promise((open) => {
@@ -92,7 +92,7 @@ function askForToken() {
   return asking;
 }
 
-/** Server-sent events of a body, each one's data read as JSON. */
+/** The server-sent events of a body, with their data parsed as JSON. */
 async function* events(body) {
   let rest = "";
   for await (const chunk of pieces(body.pipeThrough(new TextDecoderStream()))) {
@@ -105,7 +105,7 @@ async function* events(body) {
   }
 }
 
-/** A stream's chunks; not every browser can loop over a stream itself. */
+/** The chunks of a stream; not every browser can iterate over a stream. */
 async function* pieces(stream) {
   const reader = stream.getReader();
   try {

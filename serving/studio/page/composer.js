@@ -3,13 +3,13 @@
 import { $ } from "./page.js";
 import { text } from "./text.js";
 
-// Side in pixels that pictures should have, and the one that a model draws at scale 1 unless it reports another.
+// The preferred side of pictures in pixels, and the side at scale 1 of a model that does not report it.
 const [WANTED_SIZE, USUAL_SIZE] = [256, 64];
 const prompt = $("#prompt");
 const edited = $("#edited");
 let size;
 
-/** What is asked for, as the API takes it. */
+/** The current request, in the form of the API. */
 export function asked() {
   const own = !edited.hidden;
   return {
@@ -25,14 +25,14 @@ export function asked() {
   };
 }
 
-/** The other picture and how far to blend with it; nothing at the start of the slider. */
+/** The other picture and the share of the blend; empty at the start of the slider. */
 function blended() {
   const share = Number($("#share").value) / 100;
   if (!share) return {};
   return { share, to_prompt: $("#to-prompt").value.trim() || null, to_seed: Number($("#to-seed").value) || 0 };
 }
 
-/** Take up prompt and settings, as a picture tells them. */
+/** Load prompt and settings from the provenance of a picture. */
 export function takeUp(drawing, count = 1) {
   editing(false);
   prompt.value = drawing.prompt;
@@ -51,7 +51,7 @@ export function takeUp(drawing, count = 1) {
   showCaption(drawing.prompt, drawing.expanded_prompt);
 }
 
-/** Show a caption, with what the model added in colour. */
+/** Show a caption, with the words that the model added in colour. */
 export function showCaption(before, caption) {
   const added = caption.startsWith(before) ? caption.slice(before.length) : "";
   const coloured = document.createElement("em");
@@ -59,7 +59,7 @@ export function showCaption(before, caption) {
   $("#caption").replaceChildren(caption.startsWith(before) ? before : "", coloured);
 }
 
-/** Fit the settings to what the model reports about itself. */
+/** Adapt the settings to the facts of the model. */
 export function know(facts) {
   size = facts.picture_size;
   if (!localStorage.getItem("asked")) $("#scale").value = Math.round(WANTED_SIZE / (size ?? USUAL_SIZE));
@@ -76,7 +76,7 @@ export function start({ typed, moved }) {
   const changed = (event) => {
     showValues();
     remember();
-    // What an input method is still composing is no prompt yet.
+    // Text that an input method is still composing is not drawn.
     if (!event.isComposing) (event.target.id === "share" ? moved : typed)();
   };
   $("#composer").addEventListener("input", changed);
@@ -96,7 +96,7 @@ export function start({ typed, moved }) {
   });
 }
 
-/** Take one of the prompts to try. */
+/** Use one of the example prompts. */
 export function propose(proposal) {
   editing(false);
   prompt.value = proposal;

@@ -1,4 +1,4 @@
-/** One picture, large: what it was drawn from, and what each of its words draws. */
+/** The large view of one picture, with its inputs and the effect of each word. */
 
 import { influences, png } from "./api.js";
 import { drawingOf, forget, milliseconds, neighbour } from "./gallery.js";
@@ -9,7 +9,7 @@ const dialog = $("#detail");
 let shown = null;
 let asking = new AbortController();
 
-/** Listen; `reuse` takes up a drawing's settings, `take` a picture to be restored. */
+/** Add the listeners; `reuse` loads a drawing's settings, `take` a picture to restore. */
 export function start({ reuse, take }) {
   $("#previous").addEventListener("click", () => step(-1));
   $("#next").addEventListener("click", () => step(1));
@@ -42,7 +42,7 @@ export async function show(sheet, index) {
   $("#influence").textContent = "";
   offer($("#download"), picture.png, `${picture.caption} ${picture.seed}`);
   showFacts(told, picture);
-  // A blend has no caption of its own to take words from.
+  // A blend has no caption of its own.
   $("#words-hint").hidden = Boolean(share);
   if (share) $("#words").textContent = picture.caption;
   else await showWords(picture, { refine, candidates, scale });
@@ -75,7 +75,7 @@ function showFacts(told, picture) {
   $("#facts").replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [element("dt", text(name)), element("dd", fact)]));
 }
 
-/** The caption, each word a button as soon as it is known what it draws. */
+/** The caption, in which each word becomes a button when its effect is known. */
 async function showWords(picture, how) {
   asking.abort();
   asking = new AbortController();
@@ -120,7 +120,7 @@ function wordButton(word, strength) {
   return button;
 }
 
-/** The picture in grey, but for the pixels that change. */
+/** The picture in grey, except for the pixels that change. */
 function spotlight(picture, change) {
   const out = new ImageData(picture.width, picture.height);
   let most = 1;

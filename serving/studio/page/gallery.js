@@ -1,4 +1,4 @@
-/** Sheets of pictures, as they come and as they were kept. */
+/** Sheets of pictures, new and stored ones. */
 
 import { provenance } from "./png.js";
 import { $, copyOf, showIn } from "./page.js";
@@ -8,7 +8,7 @@ import { listOf, text } from "./text.js";
 const all = [];
 let open = () => {};
 
-/** Show what was kept; `show` opens one picture. */
+/** Show the stored sheets; `show` opens one picture. */
 export async function start(show) {
   open = show;
   for (const sheet of (await sheets()).reverse()) show_(sheet);
@@ -25,7 +25,7 @@ export function begin(asked) {
   return sheet;
 }
 
-/** Show a drawing before it is restored. */
+/** Show a drawing before it is refined. */
 export function show(sheet, index, blob) {
   const image = $("img", frame(sheet, index));
   frame(sheet, index).classList.remove("waiting");
@@ -33,14 +33,14 @@ export function show(sheet, index, blob) {
   showIn(image, blob);
 }
 
-/** A picture is done. */
+/** Show a finished picture. */
 export async function add(sheet, index, picture) {
   sheet.pictures[index] = picture;
   fill(sheet, index);
   await keep(bare(sheet));
 }
 
-/** No more will come: frames that stayed empty go. */
+/** Remove the frames that stayed empty. */
 export async function end(sheet) {
   sheet.pictures = sheet.pictures.filter(Boolean);
   for (const item of [...$(".grid", sheet.element).children].slice(sheet.pictures.length)) item.remove();
@@ -51,7 +51,7 @@ export async function end(sheet) {
   tidy();
 }
 
-/** Forget one picture. */
+/** Delete one picture. */
 export async function forget(sheet, index) {
   sheet.pictures.splice(index, 1);
   $(".grid", sheet.element).children[index].remove();
@@ -59,7 +59,7 @@ export async function forget(sheet, index) {
   await end(sheet);
 }
 
-/** Forget them all. */
+/** Delete all pictures. */
 export async function forgetAll() {
   await clear();
   for (const sheet of all.splice(0)) sheet.element.remove();
@@ -73,7 +73,7 @@ export function neighbour(sheet, index, step) {
   return shown[here + step] ?? null;
 }
 
-/** What one picture was drawn from. */
+/** The inputs of one picture. */
 export const drawingOf = (picture) => provenance(picture.png).then((told) => told?.drawings[0] ?? null);
 
 function show_(sheet) {
@@ -84,7 +84,7 @@ function show_(sheet) {
   $("#history").prepend(sheet.element);
 }
 
-/** The caption, where all pictures of a sheet have the same. */
+/** The caption, if all pictures of a sheet have the same. */
 function captionOf(sheet) {
   const captions = new Set(sheet.pictures.filter(Boolean).map((picture) => picture.caption));
   const [only] = captions;

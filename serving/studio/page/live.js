@@ -1,4 +1,4 @@
-/** The picture that follows the typing. */
+/** The live picture, which is updated while the user types. */
 
 import { draw, pictureOf } from "./api.js";
 import * as composer from "./composer.js";
@@ -13,7 +13,7 @@ let busy = false;
 let behind = false;
 let shown = null;
 
-/** Listen. */
+/** Add the listeners. */
 export function start() {
   $("#keep-live").addEventListener("click", keep);
   document.addEventListener("language", label);
@@ -25,7 +25,7 @@ export function typed() {
   timer = setTimeout(follow, PAUSE);
 }
 
-/** Draw what is asked for now, once the drawing in flight is done. */
+/** Draw the current request, after the drawing in flight is finished. */
 export async function follow() {
   behind = true;
   if (busy) return;
@@ -37,14 +37,14 @@ export async function follow() {
   busy = false;
 }
 
-/** Draw no more. */
+/** Stop drawing. */
 export function stop() {
   clearTimeout(timer);
   behind = false;
   current.abort();
 }
 
-/** Show a picture, and what it was asked for with. */
+/** Show a picture with its request. */
 export function show(asked, picture) {
   shown = { asked, picture };
   const nearer = asked.share >= 0.5 ? asked.to_prompt ?? asked.prompt : asked.prompt;

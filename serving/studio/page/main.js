@@ -1,4 +1,4 @@
-/** The page as a whole: its rooms, what is dropped on it, its keys. */
+/** The page as a whole: its modes, dropped files and keyboard shortcuts. */
 
 import * as api from "./api.js";
 import * as composer from "./composer.js";
@@ -52,7 +52,7 @@ function stop() {
   live.stop();
 }
 
-/** Go to a room. */
+/** Switch to a mode. */
 function enter(room) {
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const here = tab.getAttribute("aria-controls") === room;
@@ -62,7 +62,7 @@ function enter(room) {
   }
 }
 
-/** A picture that was drawn here brings back its prompt; any other is one to restore. */
+/** Load the prompt of a picture that was drawn here; open any other picture for restoration. */
 async function receive(file) {
   const told = await provenance(file);
   if ($("#restore").hidden && told?.drawings?.length) reuse(told.drawings[0], told.drawings.length);
@@ -138,7 +138,7 @@ function showTheme() {
   if (theme) document.documentElement.dataset.theme = theme;
 }
 
-/** Prompts to try: the model's own, in the language of the page where it has some, or else the page's. */
+/** Example prompts: the model's own in the language of the page, or else those of the page. */
 function showExamples() {
   const own = facts.prompts ?? {};
   const prompts = [own[currentLanguage()], ...Object.values(own), text("examples")].find((some) => some?.length);
@@ -153,7 +153,7 @@ function showExamples() {
   }));
 }
 
-/** What the model reports about itself; asked again while it is not loaded yet. */
+/** The facts of the model; requested again until it is loaded. */
 async function learnFacts() {
   facts = await api.facts();
   composer.know(facts);

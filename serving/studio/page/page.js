@@ -1,11 +1,11 @@
-/** Small things that every part of the page needs. */
+/** Helpers for every part of the page. */
 
 export const $ = (selector, inside = document) => inside.querySelector(selector);
 
-/** A copy of what a template holds. */
+/** A copy of the contents of a template. */
 export const copyOf = (template) => $(`#${template}`).content.firstElementChild.cloneNode(true);
 
-/** Say something in passing. */
+/** Show a short message for a moment. */
 export function say(sentence) {
   const said = $("#said");
   said.textContent = sentence;
@@ -14,13 +14,13 @@ export function say(sentence) {
   say.timer = setTimeout(() => { said.hidden = true; }, 4000);
 }
 
-/** Show what is wrong, or, with nothing, that all is well again. */
+/** Show an error; without an argument, hide it. */
 export function complain(selector, sentence = "") {
   $(selector).textContent = sentence;
   $(selector).hidden = !sentence;
 }
 
-/** Show a picture in an <img>, and let go of the one before. */
+/** Show a picture in an <img>, and release the previous one. */
 export function showIn(image, blob) {
   if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
   image.src = URL.createObjectURL(blob);
@@ -35,7 +35,7 @@ export async function pixels(blob) {
   return context.getImageData(0, 0, bitmap.width, bitmap.height);
 }
 
-/** Make a link save a picture under a name that tells what it is. */
+/** Make a link save a picture under a descriptive name. */
 export function offer(link, blob, name) {
   if (link.href.startsWith("blob:")) URL.revokeObjectURL(link.href);
   link.href = URL.createObjectURL(blob);

@@ -1,8 +1,8 @@
-/** What a PNG tells about itself, in the text chunk that `serving/provenance.py` writes. */
+/** The provenance of a PNG, from the text chunk that `serving/provenance.py` writes. */
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
-/** The provenance of a picture, or null where it tells none. */
+/** The provenance of a picture, or null if it has none. */
 export async function provenance(blob) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
   if (!SIGNATURE.every((byte, index) => bytes[index] === byte)) return null;

@@ -1,6 +1,6 @@
-/** A picture to be restored: painted on, sent, compared. */
+/** Restoration: painting a mask, sending the picture, and comparing the result. */
 
-import { mend } from "./api.js";
+import * as api from "./api.js";
 import { milliseconds } from "./gallery.js";
 import { $, complain, offer, showIn } from "./page.js";
 import { text } from "./text.js";
@@ -12,7 +12,7 @@ let name = "picture";
 let cursor = null;
 let painted = false;
 
-/** Listen. */
+/** Add the listeners. */
 export function start() {
   $("#file").addEventListener("change", () => { if ($("#file").files[0]) take($("#file").files[0]); });
   canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); stroke(event); });
@@ -20,21 +20,21 @@ export function start() {
   canvas.addEventListener("keydown", byKeyboard);
   canvas.addEventListener("blur", () => { cursor = null; show(); });
   $("#clear").addEventListener("click", wipe);
-  $("#mending").addEventListener("input", showValues);
-  $("#mending").addEventListener("submit", (event) => { event.preventDefault(); restore(); });
+  $("#restoring").addEventListener("input", showValues);
+  $("#restoring").addEventListener("submit", (event) => { event.preventDefault(); restore(); });
   $("#repaint").addEventListener("click", () => compare(false));
   $("#another").addEventListener("click", () => { $("#file").value = ""; $("#file").click(); });
   $("#slider").addEventListener("input", () => $("#compare").style.setProperty("--at", `${$("#slider").value}%`));
   showValues();
 }
 
-/** Take up a picture. */
+/** Open a picture. */
 export async function take(blob) {
-  complain("#mending-problem");
+  complain("#restoring-problem");
   try {
     picture = await createImageBitmap(blob);
   } catch {
-    complain("#mending-problem", text("notRead"));
+    complain("#restoring-problem", text("notRead"));
     if (!picture) $("#dropzone span").textContent = text("notRead");
     return;
   }
@@ -120,20 +120,20 @@ function showValues() {
 }
 
 async function restore() {
-  complain("#mending-problem");
+  complain("#restoring-problem");
   const blur = Number($("#blur").value);
-  if (blur && painted) return complain("#mending-problem", text("blurAndHoles"));
+  if (blur && painted) return complain("#restoring-problem", text("blurAndHoles"));
   const form = new FormData();
   form.append("image", picture.source, "picture");
   if (painted) form.append("mask", await mask(), "mask.png");
   if (!$("#estimate").checked) form.append("noise_sigma", $("#noise").value);
   if (blur) form.append("blur_sigma", blur);
   form.append("enlarge", $("#enlarge").checked);
-  $("#mend").disabled = true;
+  $("#restore-now").disabled = true;
   $("#told").textContent = text("working");
   const began = performance.now();
   try {
-    const result = await mend(form);
+    const result = await api.restore(form);
     $("#told").textContent = text("restored", milliseconds((performance.now() - began) / 1000));
     showIn($("#before"), picture.source);
     showIn($("#after-image"), result);
@@ -142,13 +142,13 @@ async function restore() {
     $("#slider").focus();
   } catch (error) {
     $("#told").textContent = "";
-    complain("#mending-problem", error.message);
+    complain("#restoring-problem", error.message);
   } finally {
-    $("#mend").disabled = false;
+    $("#restore-now").disabled = false;
   }
 }
 
-/** White where there is paint, black elsewhere. */
+/** The mask: white where there is paint, black elsewhere. */
 function mask() {
   const out = document.createElement("canvas");
   [out.width, out.height] = [holes.width, holes.height];

@@ -1,4 +1,4 @@
-/** The pictures that this browser keeps: sheets of pictures that were drawn together, the newest first. */
+/** The pictures stored in this browser: sheets of pictures that were drawn together, newest first. */
 
 const MOST_SHEETS = 200;
 const opened = new Promise((resolve, reject) => {
@@ -8,23 +8,23 @@ const opened = new Promise((resolve, reject) => {
   request.onerror = () => reject(request.error);
 });
 
-/** Every sheet. */
+/** All sheets. */
 export async function sheets() {
   const found = await run("readonly", (store) => store.getAll());
   return found.sort((one, other) => other.id - one.id);
 }
 
-/** Keep a sheet, or what became of it; the oldest make room. */
+/** Store or update a sheet; the oldest ones are removed if there are too many. */
 export async function keep(sheet) {
   await run("readwrite", (store) => store.put(sheet));
   const ids = await run("readonly", (store) => store.getAllKeys());
   for (const id of ids.slice(0, -MOST_SHEETS)) await drop(id);
 }
 
-/** Forget a sheet. */
+/** Delete a sheet. */
 export const drop = (id) => run("readwrite", (store) => store.delete(id));
 
-/** Forget everything. */
+/** Delete all sheets. */
 export const clear = () => run("readwrite", (store) => store.clear());
 
 async function run(mode, act) {
