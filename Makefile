@@ -1,10 +1,10 @@
-# Every chore is one target; CI calls the same ones. Only Python 3.11 and make are needed: uv comes along, in .uv.
+# One target for each task; CI uses the same ones. Only Python 3.11 and make are needed: uv is installed into .uv.
 PYTHON ?= python3
 UV := .uv/bin/uv
 RUN := $(UV) run --frozen --no-sync
 DEMO ?= work/demo
 CIFAR ?=
-# PyPI has PyTorch for CUDA alone, with a Triton whose LLVM cannot be in one process with TensorFlow's; see `bench`.
+# PyPI's PyTorch is for CUDA only, with a Triton whose LLVM conflicts with TensorFlow's in one process; see `bench`.
 TORCH ?= --torch-backend cpu torch
 CLIENTS := tests/serving/other_clients
 AIRFLOW := tests/end_to_end/schedulers
@@ -19,7 +19,7 @@ UNITS := $(wildcard $(addsuffix .py,tests/test_figures tests/test_imports tests/
 		phrases shapes slices spans storybook_* verdict) \
 	$(addprefix tests/serving/test_,client images provenance wire) \
 	$(addprefix tests/benchmarks/test_,effort judge noise quality_prompts quality_rows)))
-# Debian packages that some tests need, each with a path by which it is known to be there.
+# Debian packages that some tests need, each with a path that exists if it is installed.
 PACKAGES := chromium:/usr/bin/chromium \
 	curl:/usr/bin/curl \
 	fonts-noto-color-emoji:/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf \
@@ -30,7 +30,7 @@ PACKAGES := chromium:/usr/bin/chromium \
 	util-linux:/usr/bin/setpriv
 
 export UV_PYTHON_DOWNLOADS = never
-# TensorFlow's thousands of modules take seconds to compile, which each process would do anew where Python keeps no cache.
+# Compiling TensorFlow's thousands of modules takes seconds; without a cache, every process would do it again.
 export UV_COMPILE_BYTECODE = 1
 
 .PHONY: help install install-gpu install-dev packages browser demo docs notebooks pretrained bench results bench-check check test test-clients test-airflow test-slow test-soak lint types format clean
@@ -59,7 +59,7 @@ packages:  ## Install the Debian packages without which tests are skipped; needs
 browser: install-dev  ## Fetch the Chromium that the tests of the studio drive, where there is none
 	$(RUN) playwright install chromium
 
-demo: install  ## Teach the pretrained models a new thing: data, training, serving, pictures before and after
+demo: install  ## Fine-tune the pretrained models on a new thing: data, training, serving, pictures before and after
 	$(RUN) easel demo --root $(DEMO)
 
 lint: install-dev
@@ -69,55 +69,55 @@ lint: install-dev
 types: install-dev
 	$(RUN) mypy
 
-docs: install-dev  ## The documentation as a site, in work/site; a warning is an error
+docs: install-dev  ## Build the documentation as a site in work/site; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
-	@echo "Open work/site/index.html, or show it while you write: .venv/bin/mkdocs serve"
+	@echo "Open work/site/index.html. For a live preview: .venv/bin/mkdocs serve"
 
-notebooks: install-dev  ## Execute the notebooks and write their outputs back; ONLY="01 07" executes these
+notebooks: install-dev  ## Execute the notebooks and store their outputs; ONLY="01 07" selects some
 	$(RUN) python -m notebooks.execute $(ONLY)
 
 pretrained: install  ## Train weights on the storybook for models/pretrained, for hours on two cores
 	$(RUN) python -m benchmarks.pretraining work/pretrained
 
-bench: $(UV)  ## Measure speed beside PyTorch and ONNX Runtime, and write docs/speed.md; takes the cores for ten minutes
+bench: $(UV)  ## Compare speed with PyTorch and ONNX Runtime, and write docs/speed.md; needs idle cores for ten minutes
 	$(UV) sync --frozen --group bench --extra local --python $(PYTHON)
 	$(UV) pip install --quiet --python .venv/bin/python $(TORCH) \
 	|| { $(UV) pip install --quiet --python .venv/bin/python torch && $(UV) pip uninstall --quiet --python .venv/bin/python triton; } \
 	|| echo "PyTorch cannot be installed here: its rows are left out."
 	$(RUN) easel bench speed --docs docs
 
-results: install  ## docs/results.md from its template and docs/results.json, as easel bench quality --docs docs does
+results: install  ## Render docs/results.md from its template and docs/results.json
 	$(RUN) python -m benchmarks.results docs
 
-bench-check: install  ## Fail when a ratio has fallen by a fifth against docs/speed.json
+bench-check: install  ## Fail if a ratio is more than a fifth below its value in docs/speed.json
 	$(RUN) easel bench speed --rows prompt,decoding --check docs/speed.json
 
-check: lint types  ## Lint, types and the tests that neither train nor serve; in three minutes
+check: lint types  ## Linter, types, and the tests without training and serving; takes three minutes
 	$(RUN) pytest -m "not slow and not soak" -n 2 --dist loadfile $(UNITS)
 
-test: lint types  ## Lint, types and the test suite
+test: lint types  ## Linter, types and the test suite
 	$(RUN) pytest -m "not slow and not soak" -n 2 --dist loadfile $(PYTEST)
 
-test-clients: install-dev  ## The server against ovmsclient and a Node client, which this installs
+test-clients: install-dev  ## Test the server with ovmsclient and a Node client, which this installs
 	$(UV) venv --quiet --clear --python $(PYTHON) $(CLIENTS)/.venv
 	$(UV) pip install --quiet --python $(CLIENTS)/.venv/bin/python -r $(CLIENTS)/requirements.txt
 	npm ci --prefix $(CLIENTS) --no-fund --no-audit --silent || echo "npm cannot install here: the Node client is skipped."
 	$(RUN) pytest $(CLIENTS)
 
-test-airflow: install-dev  ## The Airflow DAG in an Airflow of its own, which this installs
+test-airflow: install-dev  ## Test the Airflow DAG in a separate installation of Airflow
 	$(UV) venv --quiet --clear --python $(PYTHON) $(AIRFLOW)/.venv
 	$(UV) pip install --quiet --python $(AIRFLOW)/.venv/bin/python -r $(AIRFLOW)/requirements.txt
 	$(RUN) pytest $(AIRFLOW) $(PYTEST)
 
-test-slow: install-dev  ## The tests that take a minute or more: notebooks, the tutorial, how-to pages, several machines
+test-slow: install-dev  ## Run tests that take a minute or more: notebooks, the tutorial, how-to pages, several machines
 	$(RUN) pytest -m slow --durations 0 --durations-min 1 $(PYTEST)
 
-test-soak: install-dev  ## What takes longer still, not in CI; CIFAR=archive.tar.gz adds real photographs
+test-soak: install-dev  ## Run tests that take many minutes, not in CI; CIFAR=archive.tar.gz adds real photographs
 	EASEL_CIFAR=$(CIFAR) $(RUN) pytest -m soak
 
-format: install-dev  ## Format and fix what can be fixed
+format: install-dev  ## Format the code and apply automatic fixes
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-clean:  ## Remove what the targets made
+clean:  ## Remove everything that the targets created
 	rm -rf .venv .uv work .pytest_cache .mypy_cache .ruff_cache
