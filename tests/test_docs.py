@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,20 +117,13 @@ def test_the_reference_names_every_exit_code() -> None:
 
 @contextmanager
 def working(folder: Path, code: str) -> Iterator[None]:
-    """A server that a block of the tutorial starts, until the ports answer and then to the end of the context."""
-    with subprocess.Popen(["bash", "-c", f"exec {code}"], cwd=folder, stdout=subprocess.DEVNULL) as server:
+    """A server that a block of the tutorial starts, from the line that says it is ready to the end of the context."""
+    with subprocess.Popen(["bash", "-c", f"exec {code}"], cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         try:
-            wait_for_ports(server)
+            assert server.stdout and any(line.startswith("ready:") for line in server.stdout), "the server has ended"
             yield
         finally:
             server.kill()
-
-
-def wait_for_ports(server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while not all(answers(port) for port in PORTS):
-        assert server.poll() is None and time.monotonic() < deadline, "the server does not come up"
-        time.sleep(0.2)
 
 
 def answers(port: int) -> bool:

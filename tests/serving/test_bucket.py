@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +168,16 @@ def test_a_rolling_restart_and_a_canary_fail_no_request(
     with ExitStack() as stack:
         servers = {name: stack.enter_context(running(name, tmp_path)) for name in ("one", "two")}
         stack.enter_context(running("balancer", tmp_path))
+        for name in PORTS:
+            until(partial(is_served, name, 2.0), seconds=120)
         load = Load()
-        time.sleep(5)
         load.start()
         for name in ("one", "two"):
             servers[name].send_signal(signal.SIGTERM)
             assert servers[name].wait(120) == 0
             servers[name] = stack.enter_context(running(name, tmp_path))
-            time.sleep(5)
+            until(partial(is_served, name, 2.0), seconds=120)
+            time.sleep(5)  # The balancer's health checks must have seen it too.
         assert (set(load.answers), load.failures) == ({("", 2.0)}, [])
 
         shell("stable")
