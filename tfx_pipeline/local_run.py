@@ -14,6 +14,7 @@ from absl import logging as absl_logging
 from tfx import v1 as tfx
 
 from models.learning.cluster import WorkerError
+from serving.folders import flush
 from tfx_pipeline.config import RunConfig
 from tfx_pipeline.datasets.captions import text_lines
 from tfx_pipeline.datasets.entries import DataSetError, ReadLimits, counted, fingerprint
@@ -274,12 +275,14 @@ class Narrator(logging.Handler):
     """Turns LocalDagRunner's log records about components into lines for a person.
 
     Attributes:
+        root: The root of the run.
         log: The file that all records go to.
         component: The last component that started.
     """
 
-    def __init__(self, log: Path, say: Say, begins: Say) -> None:
+    def __init__(self, root: Root, log: Path, say: Say, begins: Say) -> None:
         super().__init__(logging.INFO)
+        self.root = root
         self.log = log
         self.say = say
         self.begins = begins
@@ -288,14 +291,21 @@ class Narrator(logging.Handler):
         self.started = time.monotonic()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print the name of a component that starts."""
-        words = record.getMessage().split()
-        if words[:1] == ["Component"] and words[-2:] == ["is", "running."]:
-            self.count += 1
-            self.component = words[1]
-            self.begins(self.component)
-            minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-            self.say(f"[{self.count:2}] {minutes}:{seconds:02} {self.component}")
+        """Print the name of a component that starts, and flush the output of one that has finished to the disk."""
+        match record.getMessage().split():
+            case ["Component", name, "is", "running."]:
+                self.start(name)
+            case ["Component", name, "is", "finished."] if (output := self.root.pipeline / name).is_dir():
+                # Otherwise, after a power cut, the cache could contain empty files.
+                flush(output)
+
+    def start(self, component: str) -> None:
+        """Print the name of a component."""
+        self.count += 1
+        self.component = component
+        self.begins(component)
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        self.say(f"[{self.count:2}] {minutes}:{seconds:02} {component}")
 
 
 @contextmanager
@@ -308,7 +318,7 @@ def narrated(root: Root, say: Say, begins: Say = lambda component: None) -> Iter
     log = root.logs / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
     to_file = LogFile(log, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    narrator = Narrator(log, say, begins)
+    narrator = Narrator(root, log, say, begins)
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.INFO)
     loggers = [logging.getLogger(name) for name in ("", "absl", "tensorflow")]

@@ -1,5 +1,6 @@
 """A run and a push whose disk fails: one sentence with the cure, nothing half-pushed, and the same command goes on."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from disks import Disk, fault, new_disk
 from test_components import card, saved_model, versions
 
 from tfx_pipeline.config import RunConfig
-from tfx_pipeline.local_run import RunError, run_local
+from tfx_pipeline.local_run import RunError, narrated, run_local
 from tfx_pipeline.pushing.versions import push, same_tree
 from tfx_pipeline.runs.root import Root
 
@@ -85,3 +86,16 @@ def test_a_push_waits_for_a_disk_that_stalls(tmp_path: Path, disk: Disk) -> None
     with disk.stalled():
         place = push(model, disk.path / "pushed", card(100))
     assert same_tree(model, place)
+
+
+def test_what_a_component_made_outlasts_a_power_cut(disk: Disk) -> None:
+    root = Root(disk.path / "root")
+    made = root.pipeline / "Transform/examples/1/data"
+    made.parent.mkdir(parents=True)
+    with narrated(root, lambda line: None):
+        made.write_bytes(b"1")
+        logging.getLogger("absl").info("Component %s is finished.", "Transform")
+        logging.getLogger("absl").info("Component %s is finished.", "LastData")
+        disk.fail()
+    disk.repair()
+    assert made.read_bytes() == b"1"

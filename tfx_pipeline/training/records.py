@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,10 @@ def unpack(records: Iterable[Record], folder: Path, picture_size: int) -> None:
         # The maximum number of captions of a picture is known only now.
         while spool.tell() < end:
             captions.write(filled(np.load(spool), most).tobytes())
+        for file in (pictures, annotations, captions):
+            # Otherwise, after a power cut, the renamed folder could contain empty files.
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_captions(files: Sequence[str], *, caption_length: int) -> NDArray[np.int64]:
