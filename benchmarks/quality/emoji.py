@@ -44,7 +44,7 @@ def held_out_psnr(draw: Draw, withheld: Captioned) -> float:
         ValueError: There is no picture.
     """
     if not withheld.captions:
-        raise ValueError("No picture is withheld: name a data set that marks some of its pictures as withheld.")
+        raise ValueError("No picture is withheld: name a dataset that marks some of its pictures as withheld.")
     drawn = draw(list(withheld.captions), [0] * len(withheld.captions)).astype(np.float64)
     errors = ((drawn - withheld.pictures) ** 2).mean((1, 2, 3))
     return float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-3))))

@@ -44,7 +44,7 @@ def test_the_psnr_is_a_mean_of_decibels(known: Captioned) -> None:
 
 
 def test_no_withheld_pictures_are_told() -> None:
-    with pytest.raises(ValueError, match="No picture is withheld: name a data set that marks some"):
+    with pytest.raises(ValueError, match="No picture is withheld: name a dataset that marks some"):
         held_out_psnr(
             lambda captions, seeds: np.zeros((0, 8, 8, 3), np.uint8), Captioned((), np.zeros((0, 8, 8, 3), np.uint8))
         )
