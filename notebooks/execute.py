@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 PICTURES = ("image/png", "image/jpeg")
 LOG = re.compile(r"^(?:WARNING: All log messages before absl|[IW]\d{4} ).*$", re.MULTILINE)
 """What TensorFlow logs before a program can tell it not to."""
-TIMEOUT = 900
+TIMEOUT = 1800
 """Seconds that a cell may take."""
 
 
