@@ -57,7 +57,7 @@ class Store:
         return sorted(int(name.stem) for name in names if name.suffix == ".json" and name.stem.isdecimal())
 
     def check_writable(self) -> None:
-        """Write a small object that nobody reads.
+        """Check that the address is writable, by writing a small object.
 
         Raises:
             StoreError: It cannot be written.
@@ -72,7 +72,7 @@ class Store:
             Whether there was anything to upload.
 
         Raises:
-            StoreError: It cannot be uploaded, or a newer version is there, so that nobody would be served this one.
+            StoreError: It cannot be uploaded, or there is a newer version, so that this one would not be served.
         """
         found = self.versions(model)
         if version in found:

@@ -64,7 +64,7 @@ class Batcher:
             queue: key of the queue; requests in a queue may share a batch.
             run: runs a batch; the same for all requests in a queue.
             inputs: tensors that share their first dimension.
-            deadline: the `time.monotonic()` after which nobody waits for an answer.
+            deadline: the `time.monotonic()` after which the client no longer waits.
 
         Raises:
             StatusError: INVALID_ARGUMENT, inputs that cannot be part of a batch; UNAVAILABLE, the queue is full;

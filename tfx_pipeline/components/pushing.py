@@ -43,7 +43,7 @@ def Pusher(
     """Push a model with its card to `base/<version>`, if all models of the run and the serving check are blessed.
 
     Unlike in TFX's Pusher, a version is written atomically, and an unchanged model is not pushed again. `standing` is
-    only part of the cache key, so that models are pushed again after somebody has emptied the folder.
+    only part of the cache key, so that models are pushed again after the folder has been emptied.
     """
     blessed = all(item.get_int_custom_property("blessed") == 1 for item in (model_blessing, infra_blessing))
     pushed_model.set_int_custom_property("pushed", int(blessed))
