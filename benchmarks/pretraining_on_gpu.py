@@ -165,7 +165,7 @@ def described(pool: Pool, folder: Path, ids: NDArray[np.int16]) -> Data:
     if not file.exists():
         rows = [row for part in pool.imap(describe, split(count)) for row in part]
         small, annotations = zip(*rows, strict=True)
-        np.savez(file, np.stack(small), boxes_of(annotations, MOST), tags_of(annotations, MOST))
+        np.savez(file, *map(np.array, (small, boxes_of(annotations, MOST), tags_of(annotations, MOST))))
     with np.load(file) as saved:
         small, boxes, tags = (saved[name] for name in saved.files)
     nothing = np.zeros([count, 4 * VERSIONS, 0], np.float16)
@@ -186,11 +186,10 @@ def train(
     # One core is left to the training.
     with multiprocessing.get_context("spawn").Pool(max(1, (os.cpu_count() or 2) - 1)) as pool:
         data = described(pool, folder, known.ids)
-        if not (folder / PICTURES).exists():
+        drawn = (folder / PICTURES).exists()
+        if not drawn:
             np.lib.format.open_memmap(folder / PICTURES, "w+", np.uint8, (count, FINE, FINE, 3)).flush()
-            drawing = pool.map_async(partial(draw, folder), split(count), chunksize=1)
-        else:
-            drawing = pool.map_async(len, [])
+        drawing = pool.map_async(partial(draw, folder), [] if drawn else split(count), chunksize=1)
         if (folder / LANGUAGE).exists():
             load(language_model, folder / LANGUAGE)
         else:
