@@ -176,9 +176,10 @@ class LanguageModel(LanguageNetwork):
         ) -> tuple[Any, ...]:
             logits, states = one_step(last, states)
             logits += tf.where(time > 1, never, never_first)
-            drawn = sample(logits, draws[:, time], temperatures)
+            log_probabilities = tf.nn.log_softmax(logits)
+            drawn = sample(log_probabilities, draws[:, time], temperatures)
             written_here = writing(time, last, nats) & ~is_prompt[:, time]
-            cost = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=drawn, logits=logits)
+            cost = -tf.gather(log_probabilities, drawn, batch_dims=1)
             following = tf.where(is_prompt[:, time], ids[:, time], tf.where(written_here, drawn, nothing))
             nats += tf.where(written_here, cost, 0.0)
             return time + 1, following, nats, states, written.write(time, following)
@@ -334,8 +335,8 @@ def sample(logits: tf.Tensor, draws: tf.Tensor, temperatures: tf.Tensor) -> tf.T
         int64[b].
     """
     cold = tf.clip_by_value(temperatures, 1e-4, HOTTEST)[:, None]
-    # oneDNN's softmax takes several times as long on few rows.
-    cumulative = tf.cumsum(tf.exp(tf.nn.log_softmax(logits / cold)), axis=-1)
+    # Need not add up to 1; oneDNN's softmax takes several times as long on few rows.
+    cumulative = tf.cumsum(tf.exp((logits - tf.reduce_max(logits, axis=-1, keepdims=True)) / cold), axis=-1)
     # The last of the cumulative sum can round below a draw close to 1.
     below = tf.cast(cumulative <= draws[:, None] * cumulative[:, -1:], tf.int64)
     drawn = tf.minimum(tf.reduce_sum(below, axis=-1), logits.shape[-1] - 1)

@@ -9,11 +9,11 @@ from models.drawing import DrawingModel, times_of
 from models.sampling import Draw
 from models.scene_network import WHERE, SceneNetwork
 
-TEMPERATURE, FIRST_TEMPERATURE = 0.5, 0.75
+LOOKS_TEMPERATURE, PLACES_TEMPERATURE = 0.7, 0.5
 """Factors on the standard deviations of the prior's components (reduced temperature, Kingma and Dhariwal, 2018).
 
-Seeds differ by the components that they draw; the tails of a component are mostly misplaced things. The second factor
-is that of the first thing's place: the other things are placed relative to it, and it may stand anywhere.
+The first is that of appearances, the second that of places: the tails of a component are mostly misplaced things. The
+first thing is placed at a temperature of 1, since it may stand anywhere; the others are placed relative to it.
 """
 
 
@@ -28,10 +28,11 @@ class SceneGenerator(SceneNetwork, DrawingModel):
         return choices, Draw("normal", 1, (self.parts, self.noise_size))
 
     def noise(self, embeddings: tf.Tensor, *chances: tf.Tensor) -> tf.Tensor:
-        """In the graph: noise of the parts, float32[b, parts, noise_size], sampled with `chances` at `TEMPERATURE`."""
+        """In the graph: noise of the parts, float32[b, parts, noise_size], sampled with `chances`."""
         mixed, (uniform, normal) = self.mix(embeddings), chances
-        temperatures = np.full([self.parts, self.noise_size], TEMPERATURE, np.float32)
-        temperatures[0, :WHERE] = FIRST_TEMPERATURE
+        temperatures = np.full([self.parts, self.noise_size], LOOKS_TEMPERATURE, np.float32)
+        temperatures[:, :WHERE] = PLACES_TEMPERATURE
+        temperatures[0, :WHERE] = 1.0
         return self.prior.sample(mixed, self.presences(mixed) > 0, uniform, temperatures * normal)
 
     def likeliest(self, embeddings: tf.Tensor) -> tf.Tensor:

@@ -144,15 +144,9 @@ def noun_phrases(full: Reader, bare: Reader) -> dict[str, Reader]:
     }
 
 
-def row(pattern: str) -> list[Form]:
-    """The forms of three things in a row, of which either the first or the third may be on the left."""
-    return [
-        Form(
-            pattern.replace("left}", f"{left}}}").replace("right}", f"{right}}}"),
-            (("relation", side), ("third_relation", OPPOSITES[side])),
-        )
-        for left, right, side in (("first", "third", "left of"), ("third", "first", "right of"))
-    ]
+def row(pattern: str) -> Form:
+    """A form of three in a row."""
+    return Form(pattern, (("relation", "left of"), ("third_relation", "right of")))
 
 
 def without_articles(forms: Iterable[Form]) -> list[Form]:
@@ -176,7 +170,7 @@ def read_english() -> Reader:
         "side": lookup(words("relation", {side: [name] for side, name in english.SIDES.items()})),
     }
     two = [Form("{first}"), *map(Form, (*english.BOTH, *english.PAIRS))]
-    three = [Form(english.LIST), *map(Form, english.GROUPS), *itertools.chain(*map(row, english.ROWS))]
+    three = [Form(english.LIST), *map(Form, english.GROUPS), *map(row, english.ROWS)]
 
     def subject(change: Callable[[Iterable[Form]], list[Form]]) -> Reader:
         simple, complex_ = reader(change(two), readers | pairs), reader(change(three), readers | groups)
@@ -220,7 +214,7 @@ def read_chinese() -> Reader:
         "relation": lookup(words("third_relation", spots)),
         "beside": lookup(words("relation", beside)),
     }
-    triples = [*map(Form, chinese.GROUPS), *itertools.chain(*map(row, chinese.ROWS))]
+    triples = [*map(Form, chinese.GROUPS), *map(row, chinese.ROWS)]
     names = [Form(form) for form in ("{first}", "{first}和{second}", "{first}、{second}和{third}")]
     places = PLACES.values()
     phrases = {place.name: place.phrases_zh for place in places}

@@ -43,9 +43,9 @@ PAIRS = (
     "{first}在{second}的{relation}",
 )
 ROWS = (
-    "{known}左边有{left}，右边有{right}",
-    "左边是{left}，中间是{second}，右边是{right}",
-    "{second}的左边是{left}，右边是{right}",
+    "{known}左边有{first}，右边有{third}",
+    "左边是{first}，中间是{second}，右边是{third}",
+    "{second}的左边是{first}，右边是{third}",
 )
 GROUPS = (
     "{third}在{second}{relation}，{beside}有{first}",
@@ -253,8 +253,7 @@ def triple(telling: Telling, side: str, other: str) -> str:
     known = noun_phrase(telling, 1, bare=True)
     beside = telling.pick(RELATIONS[side])
     if other in ("left of", "right of"):
-        left, right = ("first", "third") if side == "left of" else ("third", "first")
-        return telling.pick(ROWS).format(**names, known=known, left=names[left], right=names[right])
+        return telling.pick(ROWS).format(**names, known=known)
     relation = place_word(telling, other, telling.scene.story.roles[1])
     return telling.pick(GROUPS).format(**names, known=known, beside=beside, relation=relation)
 

@@ -47,14 +47,15 @@ SIDES = {"left of": "left", "right of": "right"}
 WITH = " with "
 
 # Combinations of noun phrases, with an open relation or with `relation` or `related`, the words above. With three
-# things, `beside` relates the first to the second, and `relation` the third.
+# things, `beside` relates the first to the second, and `relation` the third; in a
+# row, the first is on the left.
 BOTH = ("{first} and {second}", "{first} {beside} {second}")
 PAIRS = ("{first} {relation} {second}", "{second} with {first} {related}")
 LIST = "{first}, {second} and {third}"
 ROWS = (
-    "{second} between {left} on the left and {right} on the right",
-    "{left} on the left, {second} in the middle and {right} on the right",
-    "{second} with {left} to its left and {right} to its right",
+    "{second} between {first} on the left and {third} on the right",
+    "{first} on the left, {second} in the middle and {third} on the right",
+    "{second} with {first} to its left and {third} to its right",
 )
 GROUPS = (
     "{third} {relation} {second}, with {first} on the {side}",
@@ -294,13 +295,9 @@ def pair(telling: Telling, names: list[str], relation: str) -> str:
 
 def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> str:
     """Three noun phrases with their relations, or as a list if these are open."""
+    who, (side, other) = dict(zip(ORDINALS, names, strict=True)), relations
     if not telling.says("relation"):
-        return LIST.format(
-            **{name: names[number] for name, number in zip(ORDINALS, telling.rng.permutation(3), strict=True)}
-        )
-    (first, second, third), (side, other) = names, relations
-    left, right = (first, third) if side == "left of" else (third, first)
-    who = {"first": first, "second": second, "third": third, "left": left, "right": right}
+        return LIST.format(**who)
     phrases = {
         "relation": RELATIONS[other],
         "related": RELATED[other],
@@ -309,7 +306,7 @@ def triple(telling: Telling, names: list[str], relations: tuple[str, ...]) -> st
     }
     texts = [worded(telling, form, phrases, who) for form in (ROWS if other in SIDES else GROUPS)]
     # The last form of each table adds `with` after the second thing, which may already contain one.
-    return telling.pick(texts[:-1] if WITH in second else texts)
+    return telling.pick(texts[:-1] if WITH in who["second"] else texts)
 
 
 def worded(telling: Telling, form: str, phrases: Phrases, names: Mapping[str, str]) -> str:

@@ -141,12 +141,10 @@ def lay_triple(story: Story, place: Place, dice: Dice) -> Iterator[Figure]:
     first, second, third = story.roles
     side, other = story.relations
     alone = settled(cast(first, SCALES[3], dice), place, MIDDLE, dice)
-    if other in ("left of", "right of"):
-        ends = [alone, settled(cast(third, SCALES[3], dice), place, MIDDLE, dice)]
+    if other == OPPOSITES[side]:
+        last = settled(cast(third, SCALES[3], dice), place, MIDDLE, dice)
         middle = settled(cast(second, SCALES[3], dice), place, MIDDLE, dice)
-        row = [ends[0], middle, ends[1]] if side == "left of" else [ends[1], middle, ends[0]]
-        row = in_row(row, dice)
-        yield from row if side == "left of" else row[::-1]
+        yield from in_row([alone, middle, last], dice)
         return
     third_figure, second_figure = related((third, second), other, place, SCALES[3], dice)
     group = [second_figure, third_figure]

@@ -181,13 +181,16 @@ def cast_pair(rng: Rng) -> tuple[list[str], tuple[str, ...]]:
 
 
 def cast_triple(rng: Rng) -> tuple[list[str], tuple[str, ...]]:
-    """Three nouns: one to the left or right of another, and a third on its other side, or above, on or under it."""
+    """Three nouns: a row from left to right, or one beside another, and a third above, on or under the second."""
     side = pick(rng, ["left of", "right of"])
     other = weighted(rng, {OPPOSITES[side]: 0.5, "above": 0.2, "on": 0.15, "under": 0.15})
     partners = pairs_in(other)
     third = pick(rng, list(partners))
     second = pick(rng, partners[third])
     first = pick(rng, [noun for noun, others in pairs_in(side).items() if second in others and noun != third])
+    if (side, other) == ("right of", "left of"):
+        # No caption says which end of a row comes first, so the order of roles would be a matter of chance.
+        return [third, second, first], (other, side)
     return [first, second, third], (side, other)
 
 
