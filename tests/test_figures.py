@@ -50,8 +50,8 @@ def disk(results: dict[str, Any]) -> str:
     return f"{results['install']['disk_gb']:.1f} GB"
 
 
-def of_five(results: dict[str, Any]) -> int:
-    return round(5 * results["storybook"]["storybook_pair"])
+def of_ten(results: dict[str, Any]) -> int:
+    return round(10 * min(results["storybook"][f"storybook_{kind}"] for kind in ("pair", "triple")))
 
 
 CLAIMS = {
@@ -59,14 +59,14 @@ CLAIMS = {
         Claim(r"installation takes (\S+ GB)", disk),
         Claim(r"takes about (\w+ minutes) on two cores", minutes("demo")),
         Claim(r"--profile standard takes (an hour)", lambda _: PROFILES["standard"].time[: len("an hour")]),
-        Claim(r"\((\w+ of five) are right\)", lambda results: f"{ENGLISH[of_five(results)]} of five"),
+        Claim(r"\((\w+ of ten) are right\)", lambda results: f"{ENGLISH[of_ten(results)]} of ten"),
         Claim(r"tutorial\S+ which takes (\w+ minutes)", minutes("tutorial")),
     ],
     "README.zh.md": [
         Claim(r"安装占用 (\S+ GB)", disk),
         Claim(r"在两个核心上大约需要(\S+分钟)", minutes_in_chinese("demo")),
         Claim(r"--profile standard takes (an hour)", lambda _: PROFILES["standard"].time[: len("an hour")]),
-        Claim(r"约(五分之\S)正确", lambda results: f"五分之{CHINESE[of_five(results)]}"),
+        Claim(r"约(十分之\S)正确", lambda results: f"十分之{CHINESE[of_ten(results)]}"),
         Claim(r"教程\S+大约需要(\S+分钟)", minutes_in_chinese("tutorial")),
     ],
     "docs/index.md": [Claim(r"first pictures, in (\w+ minutes)", minutes("tutorial"))],
