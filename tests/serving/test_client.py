@@ -290,7 +290,7 @@ def test_a_path_is_named_beside_what_is_wrong_with_its_picture(client: Client, t
 
 
 @pytest.mark.parametrize(
-    ("text", "what"), [("https://example.org/a.png", "a URL"), ("data:image/png;base64,A", "a data")]
+    ("text", "what"), [("https://example.org/a.png", "a URL"), ("data:image/png;base64,A", "a data URL")]
 )
 def test_a_url_is_no_path_to_a_picture(client: Client, text: str, what: str) -> None:
     with pytest.raises(ServingError, match=rf"^image is {what}: give the bytes of the picture, or its path$"):

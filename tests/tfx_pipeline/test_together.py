@@ -53,7 +53,7 @@ def test_a_worker_that_does_not_come_is_named(taken: str, capsys: pytest.Capture
     absent = free()
     await_workers(["the chief:1", taken])
     assert capsys.readouterr().err == ""
-    with pytest.raises(WorkerError, match=f"{absent} did not join .*: run `easel worker` there, then the same command"):
+    with pytest.raises(WorkerError, match=f"{absent} did not join .*: run `easel worker` there, then run the same"):
         await_workers(["the chief:1", taken, absent])
     assert capsys.readouterr().err == f"  waiting for {absent} (easel worker)\n"
 
