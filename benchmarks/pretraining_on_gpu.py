@@ -43,7 +43,7 @@ from tfx_pipeline.datasets.storybook.story import MOST
 from tfx_pipeline.ingesting.annotations import Annotations, Box, boxes_of, tags_of
 
 SETTINGS = Path(__file__).with_name("pretraining.toml")
-PICTURES, DESCRIBED = "pictures.npy", "described.npz"
+PICTURES, UNFINISHED, DESCRIBED = "pictures.npy", "unfinished.npy", "described.npz"
 LANGUAGE, GENERATOR, ENCODERS, PRIOR = "language.npz", "generator.npz", "encoders.npz", "prior.npz"
 SHARES = {"single": 0.3, "count": 0.12, "pair": 0.35, "triple": 0.2, "landscape": 0.03}
 """Of the kinds of scenes; three things come more often than in the data set, since they are learned last."""
@@ -142,8 +142,8 @@ def unpacked(file: Path) -> Pack:
 
 
 def draw(folder: Path, numbers: tuple[int, int]) -> None:
-    """Draw scenes into `PICTURES` of a folder, from a number on."""
-    pictures = np.load(folder / PICTURES, mmap_mode="r+")
+    """Draw scenes into `UNFINISHED` of a folder, from a number on."""
+    pictures = np.load(folder / UNFINISHED, mmap_mode="r+")
     for number, (scene, _) in enumerate(scenes(numbers), numbers[0]):
         pictures[number] = render(scene, FINE)
 
@@ -188,7 +188,7 @@ def train(
         data = described(pool, folder, known.ids)
         drawn = (folder / PICTURES).exists()
         if not drawn:
-            np.lib.format.open_memmap(folder / PICTURES, "w+", np.uint8, (count, FINE, FINE, 3)).flush()
+            np.lib.format.open_memmap(folder / UNFINISHED, "w+", np.uint8, (count, FINE, FINE, 3)).flush()
         drawing = pool.map_async(partial(draw, folder), [] if drawn else split(count), chunksize=1)
         if (folder / LANGUAGE).exists():
             load(language_model, folder / LANGUAGE)
@@ -196,6 +196,8 @@ def train(
             learn_to_read(data, known, language_model, config, seconds=seconds[0], batch_size=batches[0])
             save(language_model, folder / LANGUAGE)
         drawing.get()
+    if not drawn:
+        (folder / UNFINISHED).rename(folder / PICTURES)
     data = data._replace(image=np.load(folder / PICTURES, mmap_mode="r"), embedding=embedded(language_model, known))
     training = scene_training(data, language_model, config)
     spend(training, drawn_batch, data, seconds=seconds[1], batch_size=batches[1])
