@@ -51,7 +51,7 @@ class Outcome:
         run: The run.
         verdicts: The verdicts on the models.
         refusal: Why nothing was pushed; empty if everything was.
-        drift: What exceeds the drift that the settings allow; empty for nothing.
+        drift: What has drifted more than the settings allow; empty if nothing has.
         seconds: Duration in seconds.
         new: Whether there was anything new; otherwise `run` is an earlier run on the same data and settings.
     """
@@ -85,7 +85,7 @@ def run_local(
         root: The root folder of the runs.
         data: The dataset folder, or a folder of spans, of which the newest are used.
         config: All settings.
-        text: A file of further lines for the language model.
+        text: A file of additional lines of text for the language model.
         beam: Arguments for Beam; see `tfx_pipeline.engines.beam_args`.
         say: Called with a line for each component as it starts.
 

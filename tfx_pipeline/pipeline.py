@@ -113,7 +113,7 @@ def create_pipeline(
         root: The root folder of artifacts, metadata, backups and pushed models.
         pictures: The dataset folder.
         config: All settings.
-        text: A file of further text lines for the language model.
+        text: A file of additional lines of text for the language model.
         start: The initial state of the trainings.
         commit: The commit of this code, for the model cards.
         beam: Arguments for Beam; see `tfx_pipeline.engines.beam_args`.

@@ -26,7 +26,7 @@ class Verdict:
         metrics: The metrics by name, with their differences from the last blessed model if there is one.
         refusals: One clause with both numbers for each threshold that the model misses.
         slices: The metrics of each slice, including `all`.
-        warnings: One clause for each baseline that is better than the model but no reason for a refusal.
+        warnings: One clause for each baseline that beats the model without being a reason to refuse it.
     """
 
     model: str

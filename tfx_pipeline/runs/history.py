@@ -107,7 +107,7 @@ class Run:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The training data: the folder, its fingerprint and counts, a caption, and any further text."""
+        """The training data: the folder, its fingerprint and counts, a caption, and any additional text."""
         pictures, text = (self._recorded(name) for name in ORIGINS)
         if "fingerprint" in text:
             text["file_fingerprint"] = text.pop("fingerprint")
@@ -117,7 +117,7 @@ class Run:
 
     @property
     def caption(self) -> str:
-        """A caption of the training data, for a first try of the models."""
+        """A caption from the training data, with which to try the models."""
         return str(self.data.get("caption", "a red circle"))
 
     def _recorded(self, name: str) -> dict[str, Any]:
