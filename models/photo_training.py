@@ -52,7 +52,7 @@ class PhotoTraining(ScheduledTraining):
         critic: PhotoCritic,
         *,
         critic_optimizer: keras.optimizers.Optimizer,
-        contrast_weight: float = 0.1,
+        contrast_weight: float = 0.4,
         penalty_weights: tuple[float, float] = (0.05, 0.005),
         penalty_every: int = 8,
         augmented_share: float = 0.5,

@@ -54,7 +54,7 @@ PHOTO = Settings(
     cpu={
         "data": {"picture_size": 32},
         "language": {"slots": 1, "steps": 50},
-        "drawing": {"network": "photo", "photo": {"steps": 2000}},
+        "drawing": {"network": "photo", "photo": {"steps": 2400}},
     },
     gpu={
         "data": {"picture_size": 32},
@@ -68,6 +68,7 @@ PHOTO = Settings(
                 "critic_width": 128,
                 "critic_most_width": 384,
                 "batch_size": 128,
+                "learning_rate": 6e-4,
                 "steps": 40_000,
             },
         },

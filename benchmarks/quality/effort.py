@@ -30,6 +30,17 @@ class Settings(NamedTuple):
     gpu: Sections
 
 
+def scaled(settings: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """Settings, nested ones too, with another number of steps, at least one where there are any."""
+
+    def one(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return scaled(value, share)
+        return max(1, round(value * share)) if name.endswith("steps") and value else value
+
+    return {name: one(name, value) for name, value in settings.items()}
+
+
 class Effort(NamedTuple):
     """The budget of a row.
 
@@ -59,14 +70,7 @@ class Effort(NamedTuple):
     def config(self, settings: Settings) -> RunConfig:
         """The settings with the number of steps for the minutes."""
         share, sections = (self.minutes / 20, settings.gpu) if self.programs else (self.minutes / 10, settings.cpu)
-        scaled = {
-            section: {
-                name: max(1, round(value * share)) if name.endswith("steps") and value else value
-                for name, value in values.items()
-            }
-            for section, values in sections.items()
-        }
-        return RunConfig.model_validate({"seed": self.seed, **scaled})
+        return RunConfig.model_validate({"seed": self.seed, **scaled(sections, share)})
 
     @contextmanager
     def fitting(self) -> Iterator[Fit]:

@@ -23,8 +23,7 @@ from benchmarks.quality.drawing import captioned, no_lines
 from benchmarks.quality.photo_program import WEIGHTS, own_weights
 from models.language_model import LanguageModel
 from models.learning.fit import fit
-from models.learning.optimizing import averaging_over
-from models.learning.photos import new_photo_generator, of_critic, of_generator, of_training
+from models.learning.photos import averaging_of, new_photo_generator, of_critic, of_generator, of_training
 from models.learning.recipes import learn_language
 from models.learning.settings import LearningConfig
 from models.photo_generator import PhotoGenerator
@@ -60,7 +59,7 @@ def pack(data: Path, folder: Path, config: LearningConfig = CONFIG) -> None:
         "slots": config.language.slots,
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
-        "average": averaging_over(settings.steps),
+        "average": averaging_of(settings.steps),
         "generator": of_generator(settings),
         "critic": of_critic(settings),
         "training": of_training(settings),

@@ -13,7 +13,6 @@ from models.language_model import LanguageModel
 from models.learning.captions import embedded
 from models.learning.fit import GRID_ROWS, Fit
 from models.learning.inputs import Captioned, embedding_batches
-from models.learning.optimizing import averaging_over
 from models.learning.settings import LearningConfig, Photo
 from models.optimizers import Adam
 from models.photo_critic import PhotoCritic
@@ -21,6 +20,8 @@ from models.photo_generator import PhotoGenerator
 from models.photo_training import PhotoTraining, falling
 from models.tensors import Tensor, to_uint8
 
+AVERAGED = 0.05
+"""Half-life of the average of the weights, as a share of the training; see `averaging_of`."""
 MANY = 10_000
 """Number of captions whose embeddings `adapt` uses."""
 
@@ -71,9 +72,17 @@ def against(critic: PhotoCritic, generator: PhotoGenerator, settings: Photo, *, 
         seed=seed,
         **of_training(settings),
     )
-    optimizer = Adam(rate, beta_1=0.0, beta_2=0.99, use_ema=True, ema_momentum=averaging_over(settings.steps))
+    optimizer = Adam(rate, beta_1=0.0, beta_2=0.99, use_ema=True, ema_momentum=averaging_of(settings.steps))
     training.compile(optimizer=optimizer, jit_compile=device_policy().jit_convolution)
     return training
+
+
+def averaging_of(steps: int) -> float:
+    """The momentum of the moving average of the weights, whose half-life is a share of the training.
+
+    StyleGAN2-ADA (Karras et al., 2020) also averages over a twentieth of what it has seen at first.
+    """
+    return float(0.5 ** (1 / (AVERAGED * steps)))
 
 
 def new_photo_generator(

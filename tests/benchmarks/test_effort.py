@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+from benchmarks.quality.classes import PHOTO
 from benchmarks.quality.effort import Effort, Settings
 from benchmarks.quality.programs import fit_elsewhere
 from benchmarks.quality.run_programs import FIGURES
@@ -16,6 +17,7 @@ def test_steps_follow_the_budget_and_nothing_else_does() -> None:
     assert (config.seed, config.language.steps, config.language.width) == (3, 100, 64)
     assert (config.drawing.warmup_steps, config.drawing.adversarial_steps) == (5, 0)
     assert Effort(0.001).config(SETTINGS).drawing.warmup_steps == 1
+    assert Effort(30).config(PHOTO).drawing.photo.steps == 3 * PHOTO.cpu["drawing"]["photo"]["steps"]
     assert [Effort(minutes).steps(480) for minutes in (10, 0.5, 0)] == [4800, 240, 1]
 
 
