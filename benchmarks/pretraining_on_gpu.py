@@ -388,7 +388,9 @@ def unpack(file: Path, folder: Path) -> None:
     language_model = new_language_model(known.vocabulary, config.language, config.data.caption_length)
     generator = new_scene_generator(language_model, config.drawing.scenes, config.data.picture_size)
     load(generator, folder / PRIOR)
-    language_model.fit_unigram(known.ids.reshape(-1, known.ids.shape[-1]).astype(np.int64))
+    ids = known.ids.reshape(-1, known.ids.shape[-1]).astype(np.int64)
+    language_model.fit_unigram(ids)
+    language_model.fit_exclusive(ids)
     generator.save(folder / "generator.keras")
 
 

@@ -18,7 +18,7 @@ from keras import ops
 from models.damage import Damaged, enlarge
 from models.drawing import DrawingModel
 from models.export import Tensors, frozen
-from models.language_model import TRIES, LanguageModel
+from models.language_model import PENALTY, TRIES, LanguageModel
 from models.patterns import patterns
 from models.restorer import TILE, Restorer
 from models.restorer_network import STRIDE, prepared
@@ -27,7 +27,7 @@ from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED
 
 FACTS = "bundle.json"
-FORMAT = 2
+FORMAT = 3
 """Version of the bundle format; readers refuse other versions."""
 
 Shape = tuple[int | None, ...]
@@ -106,6 +106,7 @@ def export_bundle(
             "patterns": patterns(),
         },
         "tries": TRIES,
+        "penalty": PENALTY,
         "states": [reader.depth, 2, 1, reader.width],
         "restorers": [
             {"file": name, "tile": TILE, "margin": each.reach, "multiple": STRIDE} for name, each in restorers.items()
@@ -119,7 +120,11 @@ def reading(model: LanguageModel) -> list[Network]:
 
     def step(piece: tf.Tensor, states: tf.Tensor) -> Tensors:
         logits, after = model.step(piece, [tf.unstack(layer) for layer in tf.unstack(states)])
-        return {"logits": logits, "states_after": tf.stack([tf.stack(layer) for layer in after])}
+        return {
+            "logits": logits,
+            "states_after": tf.stack([tf.stack(layer) for layer in after]),
+            "excludes": tf.cast(model.excluded_by(piece), tf.float32),
+        }
 
     def read(pieces: tf.Tensor, outputs: tf.Tensor) -> Tensors:
         return {"embedding": model.reader(ops.concatenate([model.tokens(pieces), outputs], axis=-1), pieces)}

@@ -21,6 +21,8 @@ from models.vocabulary import END, PAD, RESERVED
 HOTTEST = 1e4
 # Pieces and texts per step when texts are scored; they bound the memory and do not affect the result.
 WINDOW, ROWS = 256, 256
+PENALTY = 6.0
+"""Added to the nats of a piece that an earlier one of the same caption excludes; see `models.exclusion`."""
 TRIES = 8
 """Number of continuations per caption; the likeliest one is kept."""
 
@@ -71,7 +73,8 @@ class LanguageModel(LanguageNetwork):
         """In the graph: each prompt with its continuation.
 
         A caption is continued `TRIES` times, and the likeliest continuation is kept. Broken sentences are unlikely, and
-        so are additions to a prompt that is already a complete caption.
+        so are additions to a prompt that is already a complete caption. Pieces that share no training caption, although
+        chance would bring them together, are `PENALTY` nats less likely to be written together.
 
         Args:
             prompts: string[b].
@@ -151,8 +154,9 @@ class LanguageModel(LanguageNetwork):
         states: States | None = None,
     ) -> tf.Tensor:
         tries = draws.shape[1]
-        ids, is_prompt, temperatures, lengths = (
-            tf.repeat(column, tries, axis=0) for column in (ids, is_prompt, temperatures, lengths)
+        excluded = tf.reduce_any(self.excluded_by(tf.where(is_prompt, ids, PAD)), axis=1)
+        ids, is_prompt, temperatures, lengths, excluded = (
+            tf.repeat(column, tries, axis=0) for column in (ids, is_prompt, temperatures, lengths, excluded)
         )
         draws = tf.reshape(draws, [-1, draws.shape[2]])
         rows = tf.shape(ids)[0]
@@ -172,31 +176,42 @@ class LanguageModel(LanguageNetwork):
             return unfinished & (nats <= tf.repeat(best, tries))
 
         def step(
-            time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, states: States, written: tf.TensorArray
+            time: tf.Tensor,
+            last: tf.Tensor,
+            nats: tf.Tensor,
+            states: States,
+            excluded: tf.Tensor,
+            written: tf.TensorArray,
         ) -> tuple[Any, ...]:
             logits, states = one_step(last, states)
             logits += tf.where(time > 1, never, never_first)
-            log_probabilities = tf.nn.log_softmax(logits)
+            # Not normalised again: the penalty also counts when continuations are compared.
+            log_probabilities = tf.nn.log_softmax(logits) - PENALTY * tf.cast(excluded, tf.float32)
             drawn = sample(log_probabilities, draws[:, time], temperatures)
             written_here = writing(time, last, nats) & ~is_prompt[:, time]
             cost = -tf.gather(log_probabilities, drawn, batch_dims=1)
             following = tf.where(is_prompt[:, time], ids[:, time], tf.where(written_here, drawn, nothing))
             nats += tf.where(written_here, cost, 0.0)
-            return time + 1, following, nats, states, written.write(time, following)
+            excluded |= self.excluded_by(following)
+            return time + 1, following, nats, states, excluded, written.write(time, following)
 
-        def unfinished(
-            time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, states: States, written: tf.TensorArray
-        ) -> tf.Tensor:
+        def unfinished(time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, *_: Any) -> tf.Tensor:
             return (time < self.length) & tf.reduce_any(writing(time, last, nats))
 
         before = states or self.no_states(rows // tries)
         before = [[tf.repeat(part, tries, axis=0) for part in layer] for layer in before]
-        begin = (tf.convert_to_tensor(start), ids[:, start - 1], tf.zeros([rows]), before, written)
-        *_, nats, _, written = tf.while_loop(unfinished, step, begin)
+        begin = (tf.convert_to_tensor(start), ids[:, start - 1], tf.zeros([rows]), before, excluded, written)
+        *_, nats, _, _, written = tf.while_loop(unfinished, step, begin)
         likeliest = tf.argmin(tf.reshape(nats, [-1, tries]), axis=1) + tries * tf.range(rows // tries, dtype=tf.int64)
         within = tf.range(self.length)[:, None] < tf.gather(cuts, likeliest)
         best = tf.where(within, tf.gather(written.stack(), likeliest, axis=1), nothing)
         return tf.ensure_shape(best, [self.length, None])
+
+    def excluded_by(self, ids: tf.Tensor) -> tf.Tensor:
+        """The pieces that each piece excludes: int64[...] -> bool[..., vocabulary]."""
+        pairs = tf.gather(tf.convert_to_tensor(self.exclusive), tf.where(ids < self.common, ids, PAD))
+        rare = len(self.vocabulary) - self.common
+        return tf.pad(pairs, [[0, 0]] * (pairs.shape.rank - 1) + [[0, rare]]) if rare else pairs
 
     def step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """Read one piece: returns logits, float32[b, vocabulary], and the new states."""

@@ -1,6 +1,6 @@
 """The network of the language model: maps ids of captions to logits of the next pieces and to caption embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import keras
@@ -8,9 +8,13 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from models.exclusion import exclusive_pairs
 from models.reader import CaptionReader
 from models.tensors import Tensor
 from models.vocabulary import END, PAD, START
+
+COMMON = 1024
+"""Number of pieces, the first of a vocabulary, that can exclude each other; see `models.exclusion`."""
 
 States: TypeAlias = list[list[Tensor]]
 
@@ -68,6 +72,10 @@ class LanguageNetwork(keras.Model):
         )
         self.unigram = self.add_weight(
             shape=(len(self.vocabulary),), initializer="zeros", trainable=False, name="unigram_log_probability"
+        )
+        self.common = min(len(self.vocabulary), COMMON)
+        self.exclusive = self.add_weight(
+            shape=(self.common, self.common), dtype="bool", initializer="zeros", trainable=False, name="exclusive"
         )
         self(ops.convert_to_tensor([[START, END]]))
 
@@ -130,6 +138,21 @@ class LanguageNetwork(keras.Model):
         smoothed += max(1, int(np.count_nonzero(smoothed))) / (len(smoothed) - 2)
         smoothed[[PAD, START]] = 1e-9
         self.unigram.assign(np.log(smoothed / smoothed.sum()))
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Load this model's own variables; a file without `exclusive`, of an earlier release, is read too."""
+        if "1" in store:
+            super().load_own_variables(store)
+        else:
+            self.unigram.assign(store["0"])
+
+    def fit_exclusive(self, captions: NDArray[np.integer]) -> None:
+        """Find which pieces exclude each other in captions, int[n, t]; see `models.exclusion`.
+
+        An exact model, whose pieces are characters, has none.
+        """
+        if not self.exact:
+            self.exclusive.assign(exclusive_pairs(captions, self.common))
 
     def blend_unigram(self, share: float) -> None:
         """Interpolate the predictions with the unigram baseline.

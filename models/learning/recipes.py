@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.damage import damage
 from models.device import device_policy
 from models.drawing import Drawer
+from models.exclusion import MANY, some
 from models.language_model import LanguageModel
 from models.language_training import GroundedLanguageModel
 from models.learning.fit import GRID_ROWS, Cosine, Fit
@@ -47,6 +48,7 @@ def learn_language(
         )
     model = new_language_model(vocabulary, settings, config.data.caption_length)
     model.set_unigram(piece_counts(data.captions, lines, len(vocabulary)))
+    model.fit_exclusive(np.concatenate([present(some(data.captions, MANY)), lines]))
     training = GroundedLanguageModel(
         model,
         picture_size=config.data.picture_size,
@@ -75,6 +77,11 @@ def piece_counts(captions: NDArray[np.int64], lines: NDArray[np.int64], vocabula
         ids = captions[part]
         counts += np.bincount(ids[is_present(ids)].ravel(), minlength=vocabulary_size)
     return counts
+
+
+def present(captions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Captions that are not missing, int64[n, k, t] -> int64[m, t]."""
+    return captions[is_present(captions)]
 
 
 def learn_to_draw(data: Captioned, language_model: LanguageModel, config: LearningConfig, *, fit: Fit) -> Drawer:

@@ -69,7 +69,7 @@ def own_weights(model: keras.Model) -> list[keras.Variable]:
     if isinstance(model, DrawingModel):
         apart = {id(weight) for weight in model.language_model.weights}
     else:
-        apart = {id(model.unigram)} if isinstance(model, LanguageModel) else set()
+        apart = {id(model.unigram), id(model.exclusive)} if isinstance(model, LanguageModel) else set()
     return [weight for weight in model.weights if id(weight) not in apart]
 
 

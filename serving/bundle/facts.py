@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 FACTS = "bundle.json"
-FORMAT = 2
+FORMAT = 3
 
 
 class BundleError(Exception):
@@ -31,6 +31,7 @@ class Facts:
         draws: the random numbers of a drawing: `kind` (`normal` or `uniform`), `stream` and `shape` each.
         text: `vocabulary`, `length`, `letters`, `common` words and `patterns` of the tokenizer.
         tries: number of continuations of a prompt, of which the likeliest is kept.
+        penalty: nats by which a piece is less likely that an earlier one of the text excludes.
         states: shape of the LSTM's states: layers, output and cell state, rows, width.
         restorers: the restorer that refines drawings, then that for pictures of users, if it is another: `file`, and
             `tile`, `margin` and `multiple` in pixels, for large pictures.
@@ -44,6 +45,7 @@ class Facts:
     draws: Sequence[Mapping[str, Any]]
     text: Mapping[str, Any]
     tries: int
+    penalty: float
     states: Sequence[int]
     restorers: Sequence[Mapping[str, Any]]
 

@@ -384,3 +384,80 @@ def test_temperature_sharpens_and_flattens() -> None:
         expected = np.array([0.2, 0.3, 0.5]) ** (1 / temperature)
         np.testing.assert_allclose(np.bincount(drawn) / 9999, expected / expected.sum(), atol=1e-3)
     assert set(sample(logits, draws, tf.zeros([9999])).numpy()) == {2}
+
+
+def excluding(model: LanguageModel, *pairs: tuple[str, str]) -> LanguageModel:
+    """The model, with pairs of pieces that exclude each other."""
+    exclusive = np.zeros(model.exclusive.shape, bool)
+    for first, second in pairs:
+        exclusive[piece(first), piece(second)] = exclusive[piece(second), piece(first)] = True
+    model.exclusive.assign(exclusive)
+    return model
+
+
+def prefer(model: LanguageModel, **nats: float) -> None:
+    """Let a model write these words with other chances than the rest."""
+    bias = np.zeros(len(VOCABULARY), np.float32)
+    for word, value in nats.items():
+        bias[piece(f"▁{word}")] = value
+    model.next_piece.bias.assign(bias)
+
+
+@pytest.mark.parametrize("prompt", ["a red", "a red circle"])
+def test_pieces_that_exclude_each_other_are_hardly_ever_written_together(zero: LanguageModel, prompt: str) -> None:
+    prefer(zero, blue=3)
+
+    def with_both() -> int:
+        texts = zero.generate([prompt] * 100, seed=range(100), temperature=1.0)
+        return sum("blue" in text.removeprefix(prompt) for text in texts)
+
+    before = with_both()
+    excluding(zero, ("▁red", "▁blue"))
+    assert before > 20 and with_both() <= 2
+
+
+def test_a_piece_that_was_written_excludes_others_too(zero: LanguageModel) -> None:
+    prefer(zero, blue=6, circle=6)
+
+    def with_both() -> int:
+        texts = zero.generate([""] * 200, seed=range(200), temperature=1.0)
+        return sum("blue" in text and "circle" in text for text in texts)
+
+    before = with_both()
+    excluding(zero, ("▁circle", "▁blue"))
+    assert before > 20 and with_both() <= 2
+
+
+def test_a_continuation_without_excluded_pieces_wins(zero: LanguageModel) -> None:
+    zero.next_piece.bias.assign(np.eye(len(VOCABULARY))[piece("▁blue")] * 9 + np.eye(len(VOCABULARY))[END] * 8)
+    excluding(zero, ("▁red", "▁blue"))
+    texts = zero.generate(["a red"] * 50, seed=range(50), temperature=1.0)
+    assert sum(text == "a red" for text in texts) >= 48
+
+
+def test_rare_pieces_exclude_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.language_network.COMMON", len(VOCABULARY) - 3)
+    model = tiny_language_model()
+    assert model.exclusive.shape == (len(VOCABULARY) - 3,) * 2
+    model.exclusive.assign(~model.exclusive.numpy())
+    excluded = model.excluded_by(tf.constant([[END], [len(VOCABULARY) - 1]], tf.int64)).numpy()
+    assert excluded.shape == (2, 1, len(VOCABULARY))
+    assert excluded[0, 0, :-3].all() and not excluded[0, 0, -3:].any()
+    assert model.generate("a red", seed=1).startswith("a red")
+
+
+def test_exclusive_pieces_are_found_in_captions_and_travel_with_the_model(tmp_path: Path) -> None:
+    model = tiny_language_model()
+    model.fit_exclusive(ids_of(model, *["a red circle", "a blue square"] * 20).numpy())
+    assert model.exclusive.numpy()[piece("▁red"), piece("▁blue")]
+    assert not model.exclusive.numpy()[piece("▁red"), piece("▁circle")]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.exclusive.numpy(), model.exclusive.numpy())
+
+
+def test_a_model_of_an_earlier_release_loads_without_exclusive_pieces() -> None:
+    model, unigram = tiny_language_model(), np.linspace(-3, -1, len(VOCABULARY), dtype=np.float32)
+    model.load_own_variables({"0": unigram})
+    np.testing.assert_array_equal(model.unigram.numpy(), unigram)
+    assert not model.exclusive.numpy().any()

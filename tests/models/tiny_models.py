@@ -38,9 +38,11 @@ def tiny_restorer(widths: tuple[int, int] = (4, 8)) -> Restorer:
 
 
 def shake(model: keras.Model, deviation: float = 0.1) -> None:
-    """Move every weight, so that a model whose last layer begins at zero does something."""
+    """Move every weight that is no flag, so that a model whose last layer begins at zero does something."""
     random = np.random.default_rng(4)
-    model.set_weights([weight + random.normal(0, deviation, weight.shape) for weight in model.get_weights()])
+    weights = [np.asarray(weight) for weight in model.get_weights()]
+    moves = [0 if weight.dtype == bool else random.normal(0, deviation, weight.shape) for weight in weights]
+    model.set_weights([weight + move for weight, move in zip(weights, moves, strict=True)])
 
 
 def pictures(count: int, size: int = SIZE, *, seed: int = 0) -> NDArray[np.uint8]:
