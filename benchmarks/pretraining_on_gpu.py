@@ -44,7 +44,7 @@ from tfx_pipeline.ingesting.annotations import Annotations, Box, boxes_of, tags_
 
 SETTINGS = Path(__file__).with_name("pretraining.toml")
 PICTURES, UNFINISHED, DESCRIBED = "pictures.npy", "unfinished.npy", "described.npz"
-LANGUAGE, GENERATOR, ENCODERS, PRIOR = "language.npz", "generator.npz", "encoders.npz", "prior.npz"
+LANGUAGE, GENERATOR, PRIOR = "language.npz", "generator.npz", "prior.npz"
 SHARES = {"single": 0.3, "count": 0.12, "pair": 0.35, "triple": 0.2, "landscape": 0.03}
 """Of the kinds of scenes; three things come more often than in the data set, since they are learned last."""
 FINE, SMALL = 256, 16
@@ -202,7 +202,6 @@ def train(
     training = scene_training(data, language_model, config)
     spend(training, drawn_batch, data, seconds=seconds[1], batch_size=batches[1])
     save(training.generator, folder / GENERATOR)
-    save_encoders(training, folder / ENCODERS)
     learn_prior(training, data, config, seconds=seconds[2], batch_size=batches[2])
     save(training.generator, folder / PRIOR)
 
@@ -286,12 +285,6 @@ def load(model: keras.Model, file: Path) -> None:
     """Read the weights that `save` wrote."""
     with np.load(file) as saved:
         model.set_weights([saved[name].astype(np.float32) for name in saved.files])
-
-
-def save_encoders(training: SceneTraining, file: Path) -> None:
-    """Write the weights of all that only the training needs, in half precision."""
-    parts = (training.back_encoder, training.place_encoder, training.look_encoder, *training.tag_heads)
-    np.savez(file, *(np.asarray(weight, np.float16) for part in parts for weight in part.get_weights()))
 
 
 def spend(training: Any, pick: Any, data: Any, *, seconds: float, batch_size: int) -> None:
