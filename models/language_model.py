@@ -154,12 +154,13 @@ class LanguageModel(LanguageNetwork):
         states: States | None = None,
     ) -> tf.Tensor:
         tries = draws.shape[1]
-        excluded = tf.reduce_any(self.excluded_by(tf.where(is_prompt, ids, PAD)), axis=1)
-        ids, is_prompt, temperatures, lengths, excluded = (
-            tf.repeat(column, tries, axis=0) for column in (ids, is_prompt, temperatures, lengths, excluded)
+        given = tf.where(is_prompt, ids, PAD)
+        excluded = tf.reduce_any(self.excluded_by(given), axis=1)
+        given, is_prompt, temperatures, lengths, excluded = (
+            tf.repeat(column, tries, axis=0) for column in (given, is_prompt, temperatures, lengths, excluded)
         )
         draws = tf.reshape(draws, [-1, draws.shape[2]])
-        rows = tf.shape(ids)[0]
+        rows = tf.shape(given)[0]
         never = tf.concat([tf.fill([len(RESERVED)], -1e9), tf.zeros([len(self.vocabulary) - len(RESERVED)])], 0)
         # A caption is never empty: the continuation of an empty prompt has at least one piece.
         never_first, never = never, tf.tensor_scatter_nd_update(never, [[END]], [0.0])
@@ -179,6 +180,7 @@ class LanguageModel(LanguageNetwork):
             time: tf.Tensor,
             last: tf.Tensor,
             nats: tf.Tensor,
+            writes: tf.Tensor,
             states: States,
             excluded: tf.Tensor,
             written: tf.TensorArray,
@@ -188,20 +190,23 @@ class LanguageModel(LanguageNetwork):
             # Not normalised again: the penalty also counts when continuations are compared.
             log_probabilities = tf.nn.log_softmax(logits) - PENALTY * tf.cast(excluded, tf.float32)
             drawn = sample(log_probabilities, draws[:, time], temperatures)
-            written_here = writing(time, last, nats) & ~is_prompt[:, time]
             cost = -tf.gather(log_probabilities, drawn, batch_dims=1)
-            following = tf.where(is_prompt[:, time], ids[:, time], tf.where(written_here, drawn, nothing))
+            here = given[:, time]
+            written_here = writes & tf.equal(here, PAD)
+            following = tf.where(written_here, drawn, here)
             nats += tf.where(written_here, cost, 0.0)
             excluded |= self.excluded_by(following)
-            return time + 1, following, nats, states, excluded, written.write(time, following)
+            written = written.write(time, following)
+            return time + 1, following, nats, writing(time + 1, following, nats), states, excluded, written
 
-        def unfinished(time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, *_: Any) -> tf.Tensor:
-            return (time < self.length) & tf.reduce_any(writing(time, last, nats))
+        def unfinished(time: tf.Tensor, last: tf.Tensor, nats: tf.Tensor, writes: tf.Tensor, *_: Any) -> tf.Tensor:
+            return (time < self.length) & tf.reduce_any(writes)
 
         before = states or self.no_states(rows // tries)
         before = [[tf.repeat(part, tries, axis=0) for part in layer] for layer in before]
-        begin = (tf.convert_to_tensor(start), ids[:, start - 1], tf.zeros([rows]), before, excluded, written)
-        *_, nats, _, _, written = tf.while_loop(unfinished, step, begin)
+        time, last, nats = tf.convert_to_tensor(start), given[:, start - 1], tf.zeros([rows])
+        begin = (time, last, nats, writing(time, last, nats), before, excluded, written)
+        _, _, nats, *_, written = tf.while_loop(unfinished, step, begin)
         likeliest = tf.argmin(tf.reshape(nats, [-1, tries]), axis=1) + tries * tf.range(rows // tries, dtype=tf.int64)
         within = tf.range(self.length)[:, None] < tf.gather(cuts, likeliest)
         best = tf.where(within, tf.gather(written.stack(), likeliest, axis=1), nothing)
@@ -209,9 +214,11 @@ class LanguageModel(LanguageNetwork):
 
     def excluded_by(self, ids: tf.Tensor) -> tf.Tensor:
         """The pieces that each piece excludes: int64[...] -> bool[..., vocabulary]."""
-        pairs = tf.gather(tf.convert_to_tensor(self.exclusive), tf.where(ids < self.common, ids, PAD))
-        rare = len(self.vocabulary) - self.common
-        return tf.pad(pairs, [[0, 0]] * (pairs.shape.rank - 1) + [[0, rare]]) if rare else pairs
+        exclusive, rare = tf.convert_to_tensor(self.exclusive), len(self.vocabulary) - self.common
+        if not rare:
+            return tf.gather(exclusive, ids)
+        pairs = tf.gather(exclusive, tf.where(ids < self.common, ids, PAD))
+        return tf.pad(pairs, [[0, 0]] * (pairs.shape.rank - 1) + [[0, rare]])
 
     def step(self, last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
         """Read one piece: returns logits, float32[b, vocabulary], and the new states."""
