@@ -83,7 +83,7 @@ def quality(
 ) -> None:
     """Measure the quality of drawings, captions and restored pictures; most rows train a model on public data first.
 
-    All rows take up to two and a half hours. `storybook` and `storybook_judge` take a quarter of an hour each.
+    All rows take up to two and a half hours. `storybook` takes about four minutes, `storybook_judge` a quarter of an hour.
     """
     with failing("pipeline"):
         with quiet():
