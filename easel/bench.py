@@ -83,7 +83,8 @@ def quality(
 ) -> None:
     """Measure the quality of drawings, captions and restored pictures; most rows train a model on public data first.
 
-    All rows take up to two and a half hours. `storybook` takes about four minutes, `storybook_judge` a quarter of an hour.
+    All rows take up to two and a half hours; of these, `storybook` takes about four minutes and `storybook_judge` a
+    quarter of an hour.
     """
     with failing("pipeline"):
         with quiet():
