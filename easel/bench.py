@@ -65,7 +65,7 @@ def quality(
     programs: Annotated[
         Path | None,
         typer.Option(
-            help="Write the trainings to this folder as programs for a GPU with JAX, and read the results from it."
+            help="Write the training steps to this folder as programs for a GPU with JAX, and read the results from it."
         ),
     ] = None,
     weights: Annotated[
@@ -147,7 +147,7 @@ def speed(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Compare the time from prompt to picture with other ways to run the models; takes ten minutes on idle cores."""
+    """Compare the time from prompt to picture with other ways to run the models; takes five to ten minutes."""
     with failing("pipeline"):
         with quiet():
             from benchmarks.speed.check import compared, lost
@@ -157,7 +157,7 @@ def speed(
 
         recorded = json.loads(check.read_text(encoding="utf-8")) if check else {}
         chosen = rows.split(",") if rows else list(ROWS)
-        say(f"Measuring {', '.join(chosen)}; all rows take about ten minutes.", as_json=as_json)
+        say(f"Measuring {', '.join(chosen)}; all rows take five to ten minutes.", as_json=as_json)
         figures = rounded(measure(rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json)))
     if docs is not None:
         say(f"Wrote {write_docs(figures, docs)}.", as_json=as_json)
