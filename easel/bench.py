@@ -65,7 +65,7 @@ def quality(
     programs: Annotated[
         Path | None,
         typer.Option(
-            help="Write the trainings to this folder as programs for a GPU with JAX, and read the results from it."
+            help="Write the training steps to this folder as programs for a GPU with JAX, and read the results from it."
         ),
     ] = None,
     weights: Annotated[
@@ -83,7 +83,8 @@ def quality(
 ) -> None:
     """Measure the quality of drawings, captions and restored pictures; most rows train a model on public data first.
 
-    All rows take up to two and a half hours. `storybook` and `storybook_judge` take a quarter of an hour each.
+    All rows take up to two and a half hours; of these, `storybook` takes about four minutes and `storybook_judge` a
+    quarter of an hour.
     """
     with failing("pipeline"):
         with quiet():
@@ -146,7 +147,7 @@ def speed(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
-    """Compare the time from prompt to picture with other ways to run the models; takes ten minutes on idle cores."""
+    """Compare the time from prompt to picture with other ways to run the models; takes five to ten minutes."""
     with failing("pipeline"):
         with quiet():
             from benchmarks.speed.check import compared, lost
@@ -156,7 +157,7 @@ def speed(
 
         recorded = json.loads(check.read_text(encoding="utf-8")) if check else {}
         chosen = rows.split(",") if rows else list(ROWS)
-        say(f"Measuring {', '.join(chosen)}; all rows take about ten minutes.", as_json=as_json)
+        say(f"Measuring {', '.join(chosen)}; all rows take five to ten minutes.", as_json=as_json)
         figures = rounded(measure(rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json)))
     if docs is not None:
         say(f"Wrote {write_docs(figures, docs)}.", as_json=as_json)

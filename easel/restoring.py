@@ -62,7 +62,8 @@ def restore(
 ) -> None:
     """Denoise, sharpen or inpaint a picture; with --enlarge, also upscale it to twice its size.
 
-    Large pictures are processed in tiles, so memory does not grow with them. 16-bit greys stay 16-bit, with --local.
+    Large pictures are processed in tiles, so memory does not grow with them. With --local, 16-bit greyscale pictures
+    stay 16-bit.
     """
     if mask is not None and blur:
         raise typer.BadParameter("--mask and --blur cannot be combined: fill the holes first, then sharpen the result.")

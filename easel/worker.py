@@ -17,8 +17,8 @@ def worker(
 ) -> None:
     """Take part in `easel run --workers` on another machine; start it on every machine except the first.
 
-    The worker waits until a training starts in the root, which all machines must see, takes part in it, and waits for
-    the next one. It writes nothing to the root.
+    The worker waits until training starts in the root, which all machines must see, takes part in it, and waits for
+    the next run. It writes nothing to the root.
     """
     with failing("pipeline"):
         from tfx_pipeline.engines import worker_address

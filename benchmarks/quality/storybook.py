@@ -84,7 +84,7 @@ class Counts:
 
 
 def measure(weights: Path | None = None, *, seed: int, counts: Counts | None = None) -> dict[str, float]:
-    """Evaluate the pretrained weights, or those of a folder, in about a quarter of an hour on two idle cores.
+    """Evaluate the pretrained weights, or those of a folder, in about four minutes on two idle cores.
 
     Args:
         weights: A folder of a `generator.keras` and a `restorer.keras`.

@@ -99,16 +99,16 @@ def markdown(figures: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-INTRODUCTION = f"""`{COMMAND}` wrote this page. The sides of a comparison ran in turn, in one process and on the same
+INTRODUCTION = f"""`{COMMAND}` wrote this page. The sides of a comparison took turns in one process, with the same
 weights. A time is the median of several rounds; the spread is the distance between their quartiles, as a share of the
-median. The bench refuses a row whose rounds spread by more than a quarter. A share of the peak is the number of
-floating point operations in matrix products and convolutions, divided by what the machine did in large ones at the
-start of the run. A share of the bandwidth is the bytes of weights, divided by what the machine reads of a matrix of
-that size in the same time.
+median. The bench refuses a row whose rounds spread by more than a quarter. A share of the peak is the rate of
+floating point operations in matrix products and convolutions, divided by the highest rate that the machine reached in
+large ones at the start of the run. A share of the bandwidth is the rate at which weights are read, divided by the
+rate at which a product with a single row reads a matrix of the same size.
 
-*Ours* is what is served by default. XLA has a column of its own: TensorFlow Serving refuses graphs compiled with it
-unless a flag allows them. *Plain Keras* calls one model after another from Python, as tutorials do, and the language
-model once for each piece of text; each call is a `tf.function`."""
+*Ours* is what is served by default. XLA has a column of its own, because TensorFlow Serving refuses graphs compiled
+with it unless a flag allows them. *Plain Keras* calls one model after another from Python, as tutorials do, and the
+language model once for each token of the text; each call is a `tf.function`."""
 
 
 def sentences(figures: Mapping[str, Any]) -> Iterator[str]:
