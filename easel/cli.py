@@ -100,7 +100,9 @@ def serve(
         str | None,
         typer.Option(help="A folder of <model>/<version>/ to serve instead, or an address such as s3://..."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 accepts the network.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 accepts connections from the network.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=-1, max=65535, help="Port for gRPC; -1 picks a free one.")] = 8500,
     rest_api_port: Annotated[
         int,
@@ -160,7 +162,9 @@ def serve(
 @app.command()
 def studio(
     server: Annotated[str, typer.Option(help="host:port of the server's gRPC port.")] = "localhost:8500",
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 accepts the network.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 accepts connections from the network.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=-1, max=65535, help="Port for the page; -1 picks a free one.")] = 8080,
     authority: Annotated[
         Path | None, typer.Option(help="Connect with TLS and trust certificates signed by this authority (PEM).")

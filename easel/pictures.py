@@ -75,9 +75,9 @@ def generate(
     private_key: PrivateKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw a prompt; several pictures are placed side by side in one PNG.
+    """Draw a picture from a prompt; several pictures are placed side by side in one PNG.
 
-    With --local, and if no model has been pushed, the pretrained models draw; with LiteRT this takes a second. Models
+    With --local, the pretrained models are used if no model has been pushed; with LiteRT this takes a second. Models
     that `easel run` pushed need TensorFlow, which takes ten seconds to start.
     """
     writing = writer(provenance, certificate, private_key)

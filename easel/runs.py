@@ -68,8 +68,8 @@ def run(
 ) -> None:
     """Train on captioned pictures, evaluate the models, and push them if they are blessed.
 
-    The folder can hold spans, span-0001, span-0002 and so on; the newest ones are used, and nothing runs if there is
-    no new one. Exit codes: 0 pushed or nothing new, 1 failed, 2 invalid command line or setting, 3 a model was not
+    The data folder can hold spans, span-0001, span-0002 and so on; the newest ones are used, and nothing runs if there
+    is no new one. Exit codes: 0 pushed or nothing new, 1 failed, 2 invalid command line or setting, 3 a model was not
     blessed, 4 the data drifted.
     """
     if watch:

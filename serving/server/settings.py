@@ -49,7 +49,7 @@ class Settings(BaseModel):
     )
     num_request_iterations_for_warmup: int = Field(1, ge=0, description="how often to run each warm-up request")
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 accepts the network")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 accepts connections from the network")
     port: int = Field(8500, ge=-1, le=65535, description="port for gRPC; -1 picks a free one")
     grpc_socket_path: str = Field("", description="also serve gRPC over a Unix socket at this path")
     rest_api_port: int = Field(8501, ge=-1, le=65535, description="port for REST; 0 turns it off, -1 picks a free one")
