@@ -11,23 +11,28 @@ import jinja2
 from matplotlib.figure import Figure
 
 TARGETS: Mapping[str, tuple[str, str, float, bool]] = {
-    "vs_keras": ("prompt to PNG, plain Keras over ours", "times", 3, True),
+    "vs_keras": ("prompt to PNG: speedup over plain Keras", "x", 3, True),
     "draw_256_ms": ("prompt to PNG, 256x256", "ms", 30, False),
     "generate_restore_ms": ("generator and restorer, 64x64, batch 1", "ms", 2, False),
     "generate_restore_peak_share": ("the same as a share of the fp32 peak", "", 0.25, True),
     "batch64_bf16_peak_share": ("the same at batch 64 as a share of the bf16 peak", "", 0.5, True),
-    "decode_ms_per_token": ("a piece of 2x512 units, batch 1", "ms", 0.4, False),
+    "decode_ms_per_token": ("a piece, with two LSTM layers of 512 units, batch 1", "ms", 0.4, False),
     "inference_served_vs_best_min": (
-        "inference, the best other library over ours as served, the worst network",
-        "times",
+        "inference as served: speedup over the best other library, worst network",
+        "x",
         1.0,
         True,
     ),
-    "inference_vs_torch_min": ("inference, PyTorch's best over ours with or without XLA", "times", 1.2, True),
-    "training_vs_torch_min": ("training step, PyTorch's best over ours, the worst network", "times", 1.0, True),
-    "cold_start_s": ("Python's start to the first picture", "s", 6, False),
+    "inference_vs_torch_min": (
+        "inference with or without XLA: speedup over PyTorch's best, worst network",
+        "x",
+        1.2,
+        True,
+    ),
+    "training_vs_torch_min": ("training step: speedup over PyTorch's best, worst network", "x", 1.0, True),
+    "cold_start_s": ("from Python's start to the first picture", "s", 6, False),
     "local_start_s": ("`easel generate --local`, from Python's start to the PNG", "s", 1.5, False),
-    "local_peak_mb": ("the most memory that it holds", "MB", 250, False),
+    "local_peak_mb": ("its peak memory", "MB", 250, False),
     "serving_peak_mb": ("a serving process with all four models", "MB", 900, False),
 }
 """The description of a figure, its unit, the target, and whether higher is better."""
@@ -108,7 +113,7 @@ rate at which a product with a single row reads a matrix of the same size.
 
 *Ours* is what is served by default. XLA has a column of its own, because TensorFlow Serving refuses graphs compiled
 with it unless a flag allows them. *Plain Keras* calls one model after another from Python, as tutorials do, and the
-language model once for each token of the text; each call is a `tf.function`."""
+language model once for each token of the text; each call is a `tf.function`. *A piece* is one such token."""
 
 
 def sentences(figures: Mapping[str, Any]) -> Iterator[str]:
@@ -154,12 +159,17 @@ def compared(lines: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
 def beside_target(name: str, value: float | None) -> list[str]:
     """A row with a figure and its target."""
     what, unit, target, more = TARGETS[name]
-    bound = f"{'at least' if more else 'at most'} {target:g} {unit}".strip()
+    bound = f"{'at least' if more else 'at most'} {with_unit(f'{target:g}', unit)}"
     if value is None:
         return [what, bound, "not measured", ""]
     reached = value >= target if more else value <= target
     number = f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
-    return [what, bound, f"{number} {unit}".strip(), "reached" if reached else "missed"]
+    return [what, bound, with_unit(number, unit), "reached" if reached else "missed"]
+
+
+def with_unit(number: str, unit: str) -> str:
+    """A number with its unit: `5 ms`, but `3x`."""
+    return f"{number}{unit}" if unit == "x" else f"{number} {unit}".strip()
 
 
 def cells(line: Mapping[str, Any]) -> list[str]:

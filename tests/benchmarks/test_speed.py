@@ -184,11 +184,8 @@ def figures(**changed: Any) -> dict[str, Any]:
 
 def test_the_page_has_targets_beside_measurements(tmp_path: Path) -> None:
     text = page.write_docs(figures(), tmp_path).read_text(encoding="utf-8")
-    assert (
-        "| training step, PyTorch's best over ours, the worst network | at least 1 times | 1.25 times | reached |"
-        in text
-    )
-    assert "| prompt to PNG, plain Keras over ours | at least 3 times | 2.5 times | missed |" in text
+    assert "| training step: speedup over PyTorch's best, worst network | at least 1x | 1.25x | reached |" in text
+    assert "| prompt to PNG: speedup over plain Keras | at least 3x | 2.5x | missed |" in text
     assert "at most 900 MB | not measured |" in text
     assert "| ours | 1 | 5 | 3% | 25.0% |  |" in text
     assert "Refused: start, since it was restless." in text
@@ -201,10 +198,10 @@ def test_rows_that_were_not_run_again_stay(tmp_path: Path) -> None:
     line = {**figures()["lines"][0], "what": "a piece", "ms": 0.5}
     later = figures(vs_keras=None, decode_ms_per_token=0.5, lines=[line])
     text = page.write_docs(later, tmp_path).read_text(encoding="utf-8")
-    assert "2.5 times" in text and "0.5 ms" in text
+    assert "2.5x" in text and "0.5 ms" in text
     assert text.count("| ours | 1 |") == 2
     elsewhere = page.write_docs({**later, "machine": rows.machine() | {"cores": 64}}, tmp_path)
-    assert "2.5 times" not in elsewhere.read_text(encoding="utf-8")
+    assert "2.5x" not in elsewhere.read_text(encoding="utf-8")
 
 
 def test_libraries_stand_side_by_side(tmp_path: Path) -> None:
@@ -236,7 +233,7 @@ def test_another_output_is_refused(tiny: Networks) -> None:
 def test_the_page_is_one_file_too() -> None:
     text = page.html(figures())
     assert "data:image/svg+xml;base64," in text
-    assert "<td>2.5 times<td>missed" in text
+    assert "<td>2.5x<td>missed" in text
     assert "http" not in text.replace("http://www.w3.org", "")
 
 
