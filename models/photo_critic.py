@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from models.frozen_features import LEVELS, FrozenFeatures
 from models.layers import leaky
 from models.photo_network import sides_of, widths_of
 from models.tensors import Tensor
@@ -16,6 +17,10 @@ MEANING = 128
 """Width of the joint embedding of pictures and captions."""
 TRAITS, TRAIT_SIZE = 16, 8
 """Minibatch discrimination: the number of traits by which pictures of a batch are compared, and the size of each."""
+
+
+FROZEN_WIDTH, FROZEN_SIDE = 32, 4
+"""Channels and side to which each level of frozen features is reduced."""
 
 
 class Opinion(NamedTuple):
@@ -64,10 +69,23 @@ class PhotoCritic(keras.Model):
         width: Channels of the finest level; each coarser one has twice as many.
         most_width: Maximum number of channels of a level.
         block: Side of the blocks into which pictures are folded first (space to depth).
+        frozen_features: Whether the critic also sees the features of a network that was trained on other pictures; see
+            `models.frozen_features`.
+
+    Raises:
+        ModuleNotFoundError: The weights of that network are not installed.
     """
 
     def __init__(
-        self, picture_size: int, embedding_size: int, *, width: int, most_width: int, block: int = 1, **kwargs: Any
+        self,
+        picture_size: int,
+        embedding_size: int,
+        *,
+        width: int,
+        most_width: int,
+        block: int = 1,
+        frozen_features: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**{"autocast": False, **kwargs})
         self.block = block
@@ -76,6 +94,11 @@ class PhotoCritic(keras.Model):
         self.enter = convolution(width, dtype=policy)
         self.halvings = [Halving(*pair, dtype=policy) for pair in itertools.pairwise(widths)]
         self.leave = convolution(most_width, dtype=policy)
+        self.frozen = FrozenFeatures() if frozen_features else None
+        self.heads = [
+            keras.layers.Conv2D(FROZEN_WIDTH, 1, activation=leaky, dtype=policy)
+            for _ in range(len(LEVELS) if frozen_features else 0)
+        ]
         self.traits = keras.layers.Dense(TRAITS * TRAIT_SIZE)
         self.features = keras.layers.Dense(most_width, activation=leaky, dtype=policy)
         self.realism = keras.layers.Dense(1)
@@ -90,8 +113,11 @@ class PhotoCritic(keras.Model):
         x = self.enter(ops.space_to_depth(pictures, self.block) if self.block > 1 else pictures)
         for halving in self.halvings:
             x = halving(x)
-        x = self.leave(x)
-        features = ops.cast(self.features(ops.reshape(x, [-1, int(np.prod(x.shape[1:]))])), "float32")
+        seen = [flat(self.leave(x))]
+        if self.frozen is not None:
+            levels = zip(self.heads, self.frozen(pictures), strict=True)
+            seen += [flat(pooled(head(level))) for head, level in levels]
+        features = ops.cast(self.features(ops.concatenate(seen, axis=-1)), "float32")
         features = ops.concatenate([features, closeness(self.traits(features))], axis=-1)
         match = ops.sum(features * self.projection(embedding), axis=-1) / np.sqrt(features.shape[-1])
         return Opinion(
@@ -99,6 +125,17 @@ class PhotoCritic(keras.Model):
             ops.normalize(self.shown(features)),
             ops.normalize(self.told(embedding)),
         )
+
+
+def flat(x: Tensor) -> Tensor:
+    """[b, h, w, c] -> [b, h * w * c]."""
+    return ops.reshape(x, [-1, int(np.prod(x.shape[1:]))])
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Average [b, h, w, c] to `FROZEN_SIDE` pixels a side."""
+    factor = x.shape[1] // FROZEN_SIDE
+    return ops.average_pool(x, factor, factor) if factor > 1 else x
 
 
 def convolution(width: int, **kwargs: Any) -> keras.layers.Conv2D:

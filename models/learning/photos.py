@@ -105,7 +105,12 @@ def of_generator(settings: Photo) -> dict[str, Any]:
 
 def of_critic(settings: Photo) -> dict[str, Any]:
     """The arguments of the critic in the settings."""
-    return {"width": settings.critic_width, "most_width": settings.critic_most_width, "block": settings.block}
+    return {
+        "width": settings.critic_width,
+        "most_width": settings.critic_most_width,
+        "block": settings.block,
+        "frozen_features": settings.frozen_features,
+    }
 
 
 def of_training(settings: Photo) -> dict[str, Any]:

@@ -21,6 +21,18 @@ def known_network(name: str) -> str:
     return name
 
 
+def available(wanted: bool) -> bool:
+    """Check that the weights of frozen features are installed if they are wanted."""
+    if wanted:
+        from models.frozen_weights import checkpoint
+
+        try:
+            checkpoint()
+        except ModuleNotFoundError as error:
+            raise PydanticCustomError("missing", "{reason}", {"reason": str(error)}) from None
+    return wanted
+
+
 class ConfigError(Exception):
     """An invalid config; the message has one sentence per value."""
 
@@ -115,6 +127,7 @@ class Photo(Section):
     penalty_weights: tuple[Weight, Weight] = (0.05, 0.005)
     penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8
     augmented_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    frozen_features: Annotated[bool, AfterValidator(available)] = False
 
 
 class Drawing(Section):

