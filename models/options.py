@@ -57,7 +57,7 @@ SEED = Option(
 TEMPERATURE = Option(
     "temperature", "float32", 0.3, "Sampling temperature of the caption; 0 always takes the likeliest word.", 0, 10
 )
-EXPAND = Option("expand", "bool", True, "Expand the prompt to a full caption first.")
+EXPAND = Option("expand", "bool", True, "Expand the prompt to a full caption first, unless it has unknown words.")
 REFINE = Option("refine", "bool", True, "Refine the drawing with the restorer.")
 CANDIDATES = Option(
     "candidates", "int64", 1, "Draw this many candidates and return the one most similar to the others.", 1, 16

@@ -77,14 +77,23 @@ class TextToImage(tf.Module):
         return self.generator.language_model.tokenizer.correct(prompts)
 
     def captions(self, prompts: tf.Tensor, seeds: tf.Tensor, temperatures: tf.Tensor, expand: tf.Tensor) -> tf.Tensor:
-        """In the graph: the captions to which corrected prompts expand, string[b]; arguments as for `draw`."""
+        """In the graph: the captions to which corrected prompts expand, string[b]; arguments as for `draw`.
+
+        A prompt with unknown words stays as it is: they are not read, so a continuation would not fit them.
+        """
+        language_model = self.generator.language_model
+
+        def known() -> tf.Tensor:
+            return expand & tf.equal(language_model.tokenizer.unknown(prompts), "")
+
+        chosen = tf.cond(tf.reduce_any(expand), known, lambda: expand)
 
         def continued() -> tf.Tensor:
-            rows = tf.where(expand)
+            rows = tf.where(chosen)
             asked = (tf.gather_nd(column, rows) for column in (prompts, seeds, temperatures))
-            return tf.tensor_scatter_nd_update(prompts, rows, self.generator.language_model.continue_texts(*asked))
+            return tf.tensor_scatter_nd_update(prompts, rows, language_model.continue_texts(*asked))
 
-        return tf.cond(tf.reduce_any(expand), continued, lambda: prompts)
+        return tf.cond(tf.reduce_any(chosen), continued, lambda: prompts)
 
     def draw_captions(
         self,

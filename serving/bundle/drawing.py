@@ -113,7 +113,8 @@ class Artist:
     ) -> tuple[Scene, str, str]:
         """The scene of a prompt, its caption, and the corrected prompt."""
         read = caption = self.language_model.tokenizer.correct(prompt)
-        if expand:
+        # As in the graph: a continuation would not fit unknown words, which are not read.
+        if expand and not self.language_model.tokenizer.unknown(read):
             caption = self.language_model.continue_text(read, seed, temperature)
         embedding = self.language_model.embed(caption)
         # Far from neighbouring seeds, which users choose for consecutive pictures.

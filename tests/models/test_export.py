@@ -204,8 +204,10 @@ def test_text_to_image_serves_what_it_draws(serve: Serve, text_to_image: TextToI
     drawn = np.stack([decoded(row) for row in served["image_bytes"]])
     assert drawn.shape == (len(PROMPTS), SIZE, SIZE, 3)
     assert abs(text_to_image.generate(PROMPTS, seed=seeds).astype(int) - drawn).max() <= 1
-    captions = text_to_image.generator.language_model.generate(PROMPTS, seed=seeds)
-    assert [caption.decode() for caption in served["expanded_prompt"]] == captions
+    continued = text_to_image.generator.language_model.generate(PROMPTS, seed=seeds)
+    told = zip(PROMPTS, served["unknown_words"], continued, strict=True)
+    expected = [prompt if unknown else text for prompt, unknown, text in told]
+    assert [caption.decode() for caption in served["expanded_prompt"]] == expected
 
 
 def test_every_signature_of_text_to_image_tells_corrections_and_unknown_words(serve: Serve) -> None:

@@ -23,6 +23,17 @@ def test_expanding_draws_what_the_language_model_writes(text_to_image: TextToIma
     )
 
 
+def test_a_prompt_with_unknown_words_stays_as_it_is(text_to_image: TextToImage) -> None:
+    prompts = ["a red", "a red zorb", "zorb"]
+    _, captions = text_to_image._draw(
+        tf.constant(prompts), tf.constant([1, 2, 3], tf.int64), tf.ones([3]), *[tf.fill([3], True)] * 2, None, None
+    )
+    assert [caption.decode() for caption in captions.numpy()[1:]] == prompts[1:]
+    assert captions.numpy()[0].decode() == text_to_image.generator.language_model.generate(
+        "a red", seed=1, temperature=1.0
+    )
+
+
 def test_refining_is_the_restorer_on_the_drawing(text_to_image: TextToImage) -> None:
     drawn = text_to_image.generate(PROMPTS, expand=False, refine=False)
     refined = text_to_image.generate(PROMPTS, expand=False, refine=True).astype(int)
