@@ -78,6 +78,10 @@ def quality(
         ),
     ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="Number of real pictures for the row storybook_judge.")] = 2000,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep generator.keras and a grid of drawings, cifar.png, of the row cifar in this folder."),
+    ] = None,
     docs: Annotated[Path | None, typer.Option(help="Record the figures in results.json and results.md here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
 ) -> None:
@@ -93,14 +97,14 @@ def quality(
 
         chosen = rows.split(",") if rows else list(ROWS)
         say(f"Measuring {', '.join(chosen)}.", as_json=as_json)
-        effort = Effort(budget_minutes, seed, programs, weights, pictures)
+        effort = Effort(budget_minutes, seed, programs, weights, pictures, keep)
 
-        def keep(name: str, measured: Mapping[str, float]) -> None:
+        def write_down(name: str, measured: Mapping[str, float]) -> None:
             if docs is not None:
                 record_row(docs, name, measured, effort)
 
         figures = measure(
-            data, effort=effort, rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json), keep=keep
+            data, effort=effort, rows=chosen, say=lambda line: say(f"  {line}", as_json=as_json), keep=write_down
         )
     if as_json:
         answer(figures)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
+import keras
 import numpy as np
 
 from benchmarks.quality import Draw, Pictures
@@ -23,6 +24,7 @@ from benchmarks.quality.distances import covered, kid
 from benchmarks.quality.drawing import drawing, train_generator
 from benchmarks.quality.effort import Effort, Settings
 from models.drawing import Drawer
+from models.learning.fit import save_grid
 
 CLASSIFIER = "classifier.keras"
 SECOND_SEED = 1
@@ -109,6 +111,9 @@ def measure(source: Path, effort: Effort) -> dict[str, float]:
     generator, minutes_spent = effort.timed(lambda: trained(data, PHOTO, effort))
     reference = trained(data, PLANE, effort._replace(minutes=min(effort.minutes, REFERENCE_MINUTES)).within("plane"))
     draw = drawing(generator)
+    if effort.keep:
+        save_grid(grid(draw, data), effort.keep / "cifar.png", columns=len(data.classes))
+        keras.saving.save_model(generator, effort.keep / "generator.keras")
     return {
         "cifar_class_accuracy": class_accuracy(draw, judge),
         "cifar_gan_train": gan_train(draw, data, held_out),
@@ -140,6 +145,12 @@ def trained(data: Labelled, settings: Settings, effort: Effort) -> Drawer:
 def drawn_as(labels: np.ndarray, draw: Draw, data: Labelled, *, first_seed: int = 0) -> Pictures:
     """A drawing of each label, each with its own seed."""
     return draw([data.classes[label] for label in labels], list(range(first_seed, first_seed + len(labels))))
+
+
+def grid(draw: Draw, data: Labelled, *, rows: int = 10) -> Pictures:
+    """Drawings of all classes, a column each; row by row, from the first seed on."""
+    captions = list(data.classes) * rows
+    return draw(captions, [row for row in range(rows) for _ in data.classes])
 
 
 def gan_train(draw: Draw, data: Labelled, held_out: Labelled, *, epochs: int = 10) -> float:

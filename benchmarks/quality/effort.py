@@ -51,6 +51,7 @@ class Effort(NamedTuple):
         weights: Folder of the `generator.keras` and the `restorer.keras` that rows without training evaluate; None for
             the pretrained weights.
         pictures: Number of real pictures on which the judge of the storybook is evaluated.
+        keep: Folder in which the row of photographs keeps its generator and a grid of drawings; None keeps nothing.
     """
 
     minutes: float
@@ -58,6 +59,7 @@ class Effort(NamedTuple):
     programs: Path | None = None
     weights: Path | None = None
     pictures: int = 2000
+    keep: Path | None = None
 
     def within(self, name: str) -> "Effort":
         """The same budget, with a subfolder for the programs of a part."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality import Pictures
-from benchmarks.quality.classes import gan_train, milliseconds, nearness, unpacked
+from benchmarks.quality.classes import gan_train, grid, milliseconds, nearness, unpacked
 from benchmarks.quality.classifier import Labelled, PictureClassifier, train_classifier
 
 CLASSES = ("a dark picture", "a light picture")
@@ -51,6 +51,17 @@ def test_drawings_like_the_real_ones_are_nearer_than_others(eye: PictureClassifi
     assert figures["cifar_kid_ratio"] < 0.1
     assert figures["cifar_recall"] > 0.5
     assert nearness(always_grey, draw, some(200, seed=3), eye)["cifar_recall"] < 0.1
+
+
+def test_the_grid_has_a_column_for_each_class_and_a_row_for_each_seed() -> None:
+    asked: list[tuple[str, int]] = []
+
+    def remember(captions: list[str], seeds: list[int]) -> Pictures:
+        asked.extend(zip(captions, seeds, strict=True))
+        return draw(captions, seeds)
+
+    assert grid(remember, some(4, seed=0), rows=2).shape == (4, 16, 16, 3)
+    assert asked == [(CLASSES[0], 0), (CLASSES[1], 0), (CLASSES[0], 1), (CLASSES[1], 1)]
 
 
 def test_an_archive_is_unpacked_and_gone_afterwards(tmp_path: Path) -> None:
