@@ -1,4 +1,4 @@
-"""Pieces that exclude each other: no caption contains both, although chance would have brought them together.
+"""Pieces that exclude each other: captions with both are far fewer than chance would have made them.
 
 The opposite of the trigger pairs of Rosenfeld (1996). A penguin and a desert, or two times of day, are such pairs; a
 small LSTM learns them slowly, because they cost little likelihood.
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from models.vocabulary import RESERVED
 
-EXPECTED = 5.0
+EXPECTED = 3.0
 """Number of captions in which chance must bring two pieces together, so that their absence means something."""
-MANY = 200_000
+SELDOM = 0.2
+"""How often exclusive pieces may meet, as a share of what chance would give: a pumpkin may lie beside a beach ball."""
+MANY = 400_000
 """Maximum number of captions that are counted."""
 CHUNK = 4096
 
@@ -21,7 +23,7 @@ CHUNK = 4096
 def exclusive_pairs(captions: NDArray[np.integer], size: int) -> NDArray[np.bool_]:
     """Find the exclusive pairs among the first pieces of a vocabulary, the most frequent ones.
 
-    A piece excludes itself if no caption repeats it, although chance would.
+    A piece excludes itself if captions seldom repeat it, although chance would.
 
     Args:
         captions: Ids, int[n, t]; of more than `MANY` captions, as many at random are counted.
@@ -38,7 +40,7 @@ def exclusive_pairs(captions: NDArray[np.integer], size: int) -> NDArray[np.bool
         together += present.T @ present - np.diag((counts == 1).sum(axis=0))
         alone += present.sum(axis=0)
     expected = np.outer(alone, alone) * (1 - np.eye(size) / 2) / max(1, len(captions))
-    exclusive = (together == 0) & (expected >= EXPECTED)
+    exclusive = (together <= SELDOM * expected) & (expected >= EXPECTED)
     exclusive[: len(RESERVED)] = exclusive[:, : len(RESERVED)] = False
     return exclusive
 
