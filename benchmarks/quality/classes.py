@@ -109,11 +109,11 @@ def measure(source: Path, effort: Effort) -> dict[str, float]:
         judge = trained_classifier(data, folder.with_name(CLASSIFIER))
         eye = train_classifier(data, epochs=10, seed=SECOND_SEED)
     generator, minutes_spent = effort.timed(lambda: trained(data, PHOTO, effort))
-    reference = trained(data, PLANE, effort._replace(minutes=min(effort.minutes, REFERENCE_MINUTES)).within("plane"))
     draw = drawing(generator)
     if effort.keep:
         save_grid(grid(draw, data), effort.keep / "cifar.png", columns=len(data.classes))
         keras.saving.save_model(generator, effort.keep / "generator.keras")
+    reference = trained(data, PLANE, effort._replace(minutes=min(effort.minutes, REFERENCE_MINUTES)).within("plane"))
     return {
         "cifar_class_accuracy": class_accuracy(draw, judge),
         "cifar_gan_train": gan_train(draw, data, held_out),
