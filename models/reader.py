@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from models.backends import backend
-from models.layers import attention, small_softmax
+from models.layers import apart, attention, small_softmax, together
 from models.tensors import Tensor
 from models.vocabulary import PAD
 
@@ -67,21 +67,19 @@ class CaptionReader(keras.layers.Layer):
         Returns:
             The concatenated slots, float32[b, slots * slot_size].
         """
-        attention_BxHxKxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
-        values = ops.transpose(split_heads(self.values(x_BxTxC), self.heads), [0, 2, 1, 3])
-        slots = ops.transpose(backend.product(attention_BxHxKxT, values), [0, 2, 1, 3])
-        return ops.reshape(slots, [-1, self.slots * self.slot_size])
+        attention_HxBxKxT, x_BxTxC = self.attend(pieces_BxTxC, ids_BxT)
+        slots = backend.product(attention_HxBxKxT, apart(self.values(x_BxTxC), self.heads))
+        return ops.reshape(together(slots), [-1, self.slots * self.slot_size])
 
     def attend(self, pieces_BxTxC: Tensor, ids_BxT: Tensor) -> tuple[Tensor, Tensor]:
-        """Attention weights of each slot, float32[b, heads, slots, t], and the contextual features of the pieces."""
-        unread = -1e9 * ops.cast(ops.equal(ids_BxT, PAD), pieces_BxTxC.dtype)[:, None, None]
+        """Attention weights of each slot, float32[heads, b, slots, t], and the contextual features of the pieces."""
+        unread = -1e9 * ops.cast(ops.equal(ids_BxT, PAD), pieces_BxTxC.dtype)[:, None]
         x = self.enter(pieces_BxTxC) + self.places(ops.arange(ops.shape(ids_BxT)[1]))
         for block in self.blocks:
             x = block(x, unread)
         x = self.leave(x)
-        keys = ops.transpose(split_heads(self.keys(x), self.heads), [0, 2, 3, 1])
-        queries = ops.transpose(self.queries, [1, 0, 2])[None] / np.sqrt(self.width / self.heads)
-        return small_softmax(backend.product(queries, keys) + unread), x
+        queries = ops.transpose(self.queries, [1, 0, 2])[:, None] / np.sqrt(self.width / self.heads)
+        return small_softmax(backend.product(queries, apart(self.keys(x), self.heads), transpose_y=True) + unread), x
 
 
 @keras.saving.register_keras_serializable(package="easel")
@@ -99,15 +97,8 @@ class AttentionBlock(keras.layers.Layer):
         self.widen = keras.layers.Dense(2 * width, activation="gelu")
         self.narrow = keras.layers.Dense(width)
 
-    def call(self, x_BxTxC: Tensor, unread_Bx1x1xT: Tensor) -> Tensor:
-        """float32[b, t, width] -> the same shape; `unread_Bx1x1xT` is added to the attention scores."""
-        parts = ops.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
-        queries, keys, values = (split_heads(part, self.heads) for part in parts)
-        mixed = attention(queries, keys, values, unread_Bx1x1xT)
-        x_BxTxC = x_BxTxC + self.collect(ops.reshape(mixed, ops.shape(x_BxTxC)))
+    def call(self, x_BxTxC: Tensor, unread_Bx1xT: Tensor) -> Tensor:
+        """float32[b, t, width] -> the same shape; `unread_Bx1xT` is added to the attention scores."""
+        queries, keys, values = ops.split(self.project(self.before_attention(x_BxTxC)), 3, axis=-1)
+        x_BxTxC = x_BxTxC + self.collect(attention(queries, keys, values, self.heads, unread_Bx1xT))
         return x_BxTxC + self.narrow(self.widen(self.before_network(x_BxTxC)))
-
-
-def split_heads(x_BxTxC: Tensor, heads: int) -> Tensor:
-    """[b, t, c] -> [b, t, heads, c / heads]."""
-    return ops.reshape(x_BxTxC, [-1, ops.shape(x_BxTxC)[1], heads, x_BxTxC.shape[-1] // heads])

@@ -324,7 +324,7 @@ class SceneNetwork(DrawingNetwork):
         points = ops.shape(ys)[0] * ops.shape(xs)[0]
         shown = self._shown(things, xs, ys, pitch)
         if things.rows is not None:
-            of_row = ops.transpose(ops.one_hot(things.rows, ops.size(things.nearness)))
+            of_row = ops.one_hot(things.rows, ops.size(things.nearness), axis=0)
             shown = ops.matmul(of_row, ops.reshape(shown, [-1, 4 * points]))
         shown = ops.reshape(shown, [-1, self.things, 4, points])
         seen, gap = visibility(shown[:, :, 3], things.nearness)
@@ -340,8 +340,8 @@ class SceneNetwork(DrawingNetwork):
             for at in (ys, xs)
         )
         logits = sharpness * sampled(layers.back, rows, columns)
-        ramps = ops.transpose(ops.reshape(layers.ramps, [-1, count, 9]), [0, 2, 1])
-        by_places = backend.product(ramps, softmax_of_channels(logits[:, :count]))
+        ramps = ops.reshape(layers.ramps, [-1, count, 9])
+        by_places = backend.product(ramps, softmax_of_channels(logits[:, :count]), transpose_x=True)
         by_x, by_y, even = ops.unstack(ops.reshape(by_places, [batch, 3, 3, -1]), 3, axis=1)
         grid = [ops.shape(ys)[0], ops.shape(xs)[0]]
         x, y = (ops.reshape(ops.broadcast_to(2 * at - 1, grid), [-1]) for at in (xs[None, :], ys[:, None]))
@@ -357,7 +357,7 @@ class SceneNetwork(DrawingNetwork):
         sharpness = ops.stop_gradient(sharpness)[:, None, None]
         logits = sharpness * sampled(things.canvases, rows, columns)
         shares = softmax_of_channels(logits[:, : self.colours])
-        colours = backend.product(ops.transpose(things.palettes, [0, 2, 1]), shares)
+        colours = backend.product(things.palettes, shares, transpose_x=True)
         # A thing is entirely transparent outside its canvas.
         covered = ops.reshape(
             ops.sum(rows, axis=2, keepdims=True) * ops.expand_dims(ops.sum(columns, axis=2), 1), [-1, 1, points]
@@ -521,9 +521,10 @@ class SlotMixer(keras.layers.Layer):
     def call(self, slots_BxKxC: Tensor) -> Tensor:
         """float32[b, slots, c] -> float32[b, parts, width]."""
         queries = ops.broadcast_to(self.queries[None], [ops.shape(slots_BxKxC)[0], self.parts, self.width])
-        white = backend.product(ops.transpose(slots_BxKxC - self.mean, [1, 0, 2]), self.whitening)
-        said = ops.transpose(backend.product(white, self.kernel), [1, 0, 2])
-        x = ops.concatenate([queries, said + self.numbers], axis=1)
+        slots = ops.stack(ops.unstack(slots_BxKxC - self.mean, slots_BxKxC.shape[1], axis=1))
+        said = backend.product(backend.product(slots, self.whitening), self.kernel)
+        said_BxKxC = ops.stack(ops.unstack(said, slots_BxKxC.shape[1]), axis=1)
+        x = ops.concatenate([queries, said_BxKxC + self.numbers], axis=1)
         for block in self.blocks:
             x = block(x)
         return self.leave(x[:, : self.parts])

@@ -25,8 +25,9 @@ def uniform(shape: Sequence[int], seed: jax.Array) -> jax.Array:
     return jax.random.uniform(jax.random.wrap_key_data(seed.astype("uint32")), shape)
 
 
-def product(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Products of small matrices, [..., n, m] and [..., m, k], in batches."""
+def product(x: jax.Array, y: jax.Array, *, transpose_x: bool = False, transpose_y: bool = False) -> jax.Array:
+    """Products of small matrices, [..., n, m] and [..., m, k], or of their transposes, in batches."""
+    x, y = (ops.swapaxes(each, -1, -2) if swap else each for each, swap in ((x, transpose_x), (y, transpose_y)))
     return ops.matmul(x, y)
 
 

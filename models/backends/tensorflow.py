@@ -16,12 +16,12 @@ normal = tf.random.stateless_normal
 uniform = tf.random.stateless_uniform
 
 
-def product(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Products of small matrices, [..., n, m] and [..., m, k], in batches.
+def product(x: tf.Tensor, y: tf.Tensor, *, transpose_x: bool = False, transpose_y: bool = False) -> tf.Tensor:
+    """Products of small matrices, [..., n, m] and [..., m, k], or of their transposes, in batches.
 
     TensorFlow replaces `tf.matmul` by oneDNN's product, which takes 50 to 100 microseconds even for one small matrix.
     """
-    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype)
+    return tf.raw_ops.BatchMatMulV3(x=x, y=y, Tout=x.dtype, adj_x=transpose_x, adj_y=transpose_y)
 
 
 def by_row(draw: Callable[[tf.Tensor], tf.Tensor], seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:

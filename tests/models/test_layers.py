@@ -69,7 +69,7 @@ def test_attention_gives_what_that_of_keras_gives() -> None:
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_what_a_bias_hides_is_not_attended_to(compiled: bool) -> None:
-    x = tf.random.stateless_normal([1, 3, 2, 4], (0, 1))
+    x = tf.random.stateless_normal([1, 3, 8], (0, 1))
     hidden = tf.constant([0.0, 0.0, -1e9])
-    run = tf.function(attention, jit_compile=compiled)
-    np.testing.assert_allclose(run(x, x, x, hidden), attention(x, x[:, :2], x[:, :2]), atol=1e-5)
+    run = tf.function(lambda *x: attention(*x[:3], 2, x[3]), jit_compile=compiled)
+    np.testing.assert_allclose(run(x, x, x, hidden), attention(x, x[:, :2], x[:, :2], 2), atol=1e-5)

@@ -35,8 +35,8 @@ def test_what_is_padded_is_not_read(reader: CaptionReader) -> None:
 def test_attention_is_shared_out_over_what_is_read(reader: CaptionReader) -> None:
     ids = tf.constant([[2, 5, 3, PAD, PAD, PAD]], tf.int64)
     attention, _ = reader.attend(pieces(1), ids)
-    assert attention.shape == (1, 2, 3, LENGTH)
-    np.testing.assert_allclose(tf.reduce_sum(attention, axis=-1), np.ones((1, 2, 3)), atol=1e-5)
+    assert attention.shape == (2, 1, 3, LENGTH)
+    np.testing.assert_allclose(tf.reduce_sum(attention, axis=-1), np.ones((2, 1, 3)), atol=1e-5)
     assert float(tf.reduce_max(attention[..., 3:])) == 0
 
 
