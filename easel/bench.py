@@ -73,8 +73,8 @@ def quality(
         typer.Option(
             exists=True,
             file_okay=False,
-            help="In the rows that train nothing, measure generator.keras and restorer.keras from this folder instead "
-            "of the pretrained models.",
+            help="In the rows storybook and restorer, measure generator.keras and restorer.keras from this folder, "
+            "not the pretrained models; in the row cifar, measure its generator.keras, and do not train one.",
         ),
     ] = None,
     pictures: Annotated[int, typer.Option(min=1, help="Number of real pictures for the row storybook_judge.")] = 2000,

@@ -17,8 +17,10 @@ MEANING = 128
 """Width of the joint embedding of pictures and captions."""
 TRAITS, TRAIT_SIZE = 16, 8
 """Minibatch discrimination: the number of traits by which pictures of a batch are compared, and the size of each."""
-
-
+ALIKE = 0.9
+"""Cosine similarity from which two captions count as the same."""
+OTHERS = 0.05
+"""Minibatch discrimination: weight of pictures with other captions, beside 1 for those with the same."""
 FROZEN_WIDTH, FROZEN_SIDE = 32, 4
 """Channels and side to which each level of frozen features is reduced."""
 
@@ -61,7 +63,8 @@ class PhotoCritic(keras.Model):
     """A residual projection discriminator (Miyato and Koyama, 2018) with minibatch discrimination.
 
     Without minibatch discrimination (Salimans et al., 2016) the generator collapsed to one picture per caption. The
-    deviation over the batch (Karras et al., 2018) does not detect this, because the captions of a batch differ.
+    deviation over the batch (Karras et al., 2018) does not detect this, because the captions of a batch differ; for the
+    same reason a picture is compared mostly with those of the same caption.
 
     Args:
         picture_size: Side of a picture in pixels.
@@ -118,7 +121,7 @@ class PhotoCritic(keras.Model):
             levels = zip(self.heads, self.frozen(pictures), strict=True)
             seen += [flat(pooled(head(level))) for head, level in levels]
         features = ops.cast(self.features(ops.concatenate(seen, axis=-1)), "float32")
-        features = ops.concatenate([features, closeness(self.traits(features))], axis=-1)
+        features = ops.concatenate([features, closeness(self.traits(features), alike(embedding))], axis=-1)
         match = ops.sum(features * self.projection(embedding), axis=-1) / np.sqrt(features.shape[-1])
         return Opinion(
             self.realism(features)[:, 0] + match,
@@ -143,11 +146,23 @@ def convolution(width: int, **kwargs: Any) -> keras.layers.Conv2D:
     return keras.layers.Conv2D(width, 3, padding="same", activation=leaky, kernel_initializer="he_normal", **kwargs)
 
 
-def closeness(traits: Tensor) -> Tensor:
+def alike(told_BxD: Tensor) -> Tensor:
+    """Which captions of a batch say the same: float32[b, b] of 0 and 1; each caption says the same as itself.
+
+    Args:
+        told_BxD: The embeddings of the captions, with a root mean square of 1.
+    """
+    cosines = ops.matmul(told_BxD, ops.transpose(told_BxD)) / told_BxD.shape[-1]
+    return ops.cast(cosines > ALIKE, "float32")
+
+
+def closeness(traits: Tensor, alike_BxB: Tensor) -> Tensor:
     """Closeness of each picture to the others of a batch in each trait: [b, `TRAITS` * `TRAIT_SIZE`] -> [b, `TRAITS`].
 
-    8 if all pictures are the same, near 0 if all differ.
+    8 if all pictures with the same caption, `alike_BxB`, are the same, near 0 if all differ.
     """
     apart = ops.reshape(traits, [-1, TRAITS, TRAIT_SIZE])
     distances = ops.sum(abs(apart[:, None] - apart[None]), axis=-1)
-    return 8 * ops.mean(ops.exp(-distances), axis=1)
+    weights = (OTHERS + alike_BxB) * (1 - ops.eye(ops.shape(alike_BxB)[0]))
+    shares = weights / (ops.sum(weights, axis=1, keepdims=True) + 1e-6)
+    return 8 * ops.einsum("bc,bct->bt", shares, ops.exp(-distances))

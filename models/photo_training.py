@@ -1,7 +1,8 @@
 """Training on photographs: adversarial from the first step to the last, without a reconstruction loss.
 
-The non-saturating logistic loss (Goodfellow et al., 2014) with zero-centred gradient penalties on real and drawn
-pictures, whose weight falls during training (R3GAN, Huang et al. 2024), here by finite differences and every few steps.
+The relativistic loss (Jolicoeur-Martineau, 2018), which compares each drawing with the real picture of its caption, and
+zero-centred gradient penalties on real and drawn pictures, whose weight falls during training: together they prevent a
+generator from dropping modes (R3GAN, Huang et al., 2024). Here the penalties are finite differences, every few steps.
 A contrastive loss between pictures and the captions of a batch (as in XMC-GAN, Zhang et al. 2021) makes drawings match
 their captions: the critic learns it on real pictures, the generator on its own.
 """
@@ -13,7 +14,7 @@ from keras import ops
 
 from models import sampling
 from models.augmentation import augmented
-from models.photo_critic import Opinion, PhotoCritic
+from models.photo_critic import Opinion, PhotoCritic, alike
 from models.photo_network import PhotoNetwork
 from models.tensors import Tensor, to_float
 from models.training import Losses, ScheduledTraining, Update
@@ -24,8 +25,6 @@ MOVE = 0.05
 """Standard deviation of the perturbations for the critic's finite differences; pictures are in -1..1."""
 TEMPERATURE = 0.2
 """Temperature of the softmax over the captions of a batch."""
-ALIKE = 0.9
-"""Cosine similarity from which captions count as the same; neither is a negative for the other's picture."""
 
 
 def falling(progress: Tensor) -> Tensor:
@@ -52,7 +51,7 @@ class PhotoTraining(ScheduledTraining):
         critic: PhotoCritic,
         *,
         critic_optimizer: keras.optimizers.Optimizer,
-        contrast_weight: float = 0.4,
+        contrast_weight: float = 0.25,
         penalty_weights: tuple[float, float] = (0.05, 0.005),
         penalty_every: int = 8,
         augmented_share: float = 0.5,
@@ -86,7 +85,7 @@ class PhotoTraining(ScheduledTraining):
         real = self.changed(self.mirrored(to_float(batch["image"])), "real")
         drawn = self.changed(ops.stop_gradient(self.draw(batch["embedding"], "critic")), "drawn")
         of_real, of_drawn = self.critic([real, told]), self.critic([drawn, told])
-        adversarial = ops.mean(ops.softplus(-of_real.scores)) + ops.mean(ops.softplus(of_drawn.scores))
+        adversarial = ops.mean(ops.softplus(of_drawn.scores - of_real.scores))
         contrast = contrast_of(of_real, told)
         penalty = ops.cond(
             ops.equal(self.critic_optimizer.iterations % self.penalty_every, 0),
@@ -99,8 +98,11 @@ class PhotoTraining(ScheduledTraining):
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Losses]:
         """The generator's adversarial and contrastive loss; takes the same batch as `critic_loss`."""
         told = self.generator.standardised(batch["embedding"])
+        real = self.changed(self.mirrored(to_float(batch["image"])), "rival")
+        of_real = self.critic([real, told])
         opinion = self.critic([self.changed(self.draw(batch["embedding"], "generator"), "own"), told])
-        adversarial, contrast = ops.mean(ops.softplus(-opinion.scores)), contrast_of(opinion, told)
+        adversarial = ops.mean(ops.softplus(ops.stop_gradient(of_real.scores) - opinion.scores))
+        contrast = contrast_of(opinion, told)
         losses = {"adversarial": adversarial, "drawn_contrast": contrast}
         return adversarial + self.contrast_weight * contrast, losses
 
@@ -135,10 +137,10 @@ def contrast_of(opinion: Opinion, told_BxD: Tensor) -> Tensor:
 
     Args:
         opinion: The outputs of the critic.
-        told_BxD: The embeddings of the captions, with a root mean square of 1; similar captions are not negatives.
+        told_BxD: The embeddings of the captions, with a root mean square of 1; those that say the same are not
+            negatives.
     """
     logits = ops.matmul(opinion.shown, ops.transpose(opinion.told)) / TEMPERATURE
-    cosines = ops.matmul(told_BxD, ops.transpose(told_BxD)) / told_BxD.shape[-1]
     own = ops.eye(ops.shape(told_BxD)[0])
-    others_alike = ops.cast(cosines > ALIKE, "float32") * (1 - own)
+    others_alike = alike(told_BxD) * (1 - own)
     return -ops.mean(ops.sum(own * ops.log_softmax(logits - 1e9 * others_alike), axis=-1))

@@ -25,8 +25,9 @@ from benchmarks.quality.drawing import drawing, train_generator
 from benchmarks.quality.effort import Effort, Settings
 from models.drawing import Drawer
 from models.learning.fit import save_grid
+from models.saving import load_model
 
-CLASSIFIER = "classifier.keras"
+CLASSIFIER, GENERATOR = "classifier.keras", "generator.keras"
 SECOND_SEED = 1
 """Seed of the classifier whose features are used to measure distances."""
 REFERENCE_MINUTES = 10.0
@@ -69,9 +70,9 @@ PHOTO = Settings(
                 "block": 1,
                 "critic_width": 128,
                 "critic_most_width": 384,
-                "batch_size": 128,
-                "learning_rate": 6e-4,
-                "steps": 40_000,
+                "batch_size": 256,
+                "learning_rate": 5e-4,
+                "steps": 15_000,
             },
         },
     },
@@ -86,7 +87,7 @@ def measure(source: Path, effort: Effort) -> dict[str, float]:
 
     Args:
         source: The folder of a dataset, or a `.tar.gz` archive of one.
-        effort: The budget.
+        effort: The budget. If it names weights, their generator is evaluated, and only the network `plane` is trained.
 
     Returns:
         The figures by name:
@@ -99,20 +100,21 @@ def measure(source: Path, effort: Effort) -> dict[str, float]:
         - `cifar_precision`, `cifar_recall`: see `distances.covered`.
         - `cifar_draw_ms`: milliseconds of one drawing.
         - `classifier_accuracy`: accuracy on held-out real pictures.
-        - `training_minutes`.
+        - `training_minutes`, unless weights were given.
 
     Raises:
         DataSetError: The data cannot be read, or their captions are not classes.
+        FileNotFoundError: The folder of weights has no `generator.keras`.
     """
     with unpacked(source) as folder:
         data, held_out = read_labelled(folder)
         judge = trained_classifier(data, folder.with_name(CLASSIFIER))
         eye = train_classifier(data, epochs=10, seed=SECOND_SEED)
-    generator, minutes_spent = effort.timed(lambda: trained(data, PHOTO, effort))
+    generator, minutes_spent = evaluated(data, effort)
     draw = drawing(generator)
     if effort.keep:
         save_grid(grid(draw, data), effort.keep / "cifar.png", columns=len(data.classes))
-        keras.saving.save_model(generator, effort.keep / "generator.keras")
+        keras.saving.save_model(generator, effort.keep / GENERATOR)
     reference = trained(data, PLANE, effort._replace(minutes=min(effort.minutes, REFERENCE_MINUTES)).within("plane"))
     return {
         "cifar_class_accuracy": class_accuracy(draw, judge),
@@ -122,6 +124,13 @@ def measure(source: Path, effort: Effort) -> dict[str, float]:
         "classifier_accuracy": accuracy(judge, held_out),
         **minutes_spent,
     }
+
+
+def evaluated(data: Labelled, effort: Effort) -> tuple[Drawer, dict[str, float]]:
+    """The generator to evaluate, and its `training_minutes` if it is trained here."""
+    if effort.weights:
+        return load_model(effort.weights / GENERATOR), {}
+    return effort.timed(lambda: trained(data, PHOTO, effort))
 
 
 @contextmanager

@@ -48,8 +48,8 @@ class Effort(NamedTuple):
         minutes: Training time of all models of the row, from which the number of steps is computed.
         seed: Seed of all random choices.
         programs: Folder of the programs that a GPU elsewhere runs; None trains here, with the settings for CPUs.
-        weights: Folder of the `generator.keras` and the `restorer.keras` that rows without training evaluate; None for
-            the pretrained weights.
+        weights: Folder of the `generator.keras` and the `restorer.keras` that some rows evaluate; None for the
+            pretrained weights, or those of a training.
         pictures: Number of real pictures on which the judge of the storybook is evaluated.
         keep: Folder in which the row of photographs keeps its generator and a grid of drawings; None keeps nothing.
     """

@@ -1,13 +1,15 @@
 """Packs data for training the network `photo` on another machine, and reads the weights back.
 
-    python -m benchmarks.quality.photo_packing DATA FOLDER
+    python -m benchmarks.quality.photo_packing pack DATA FOLDER
+    python -m benchmarks.quality.photo_packing unpack FOLDER
 
 DATA is a folder of photographs of 32x32 pixels whose captions are their classes. FOLDER receives the pack that
-`photo_program.py` trains on, and the language model that encoded the captions.
+`photo_program.py` trains on, and the language model that encoded the captions. Once FOLDER has the trained weights,
+`unpack` writes them as a `generator.keras`.
 """
 
+import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.quality.classes import PHOTO
+from benchmarks.quality.classes import GENERATOR, PHOTO
 from benchmarks.quality.classifier import is_held_out, read_labelled
 from benchmarks.quality.drawing import captioned, no_lines
 from benchmarks.quality.photo_program import WEIGHTS, own_weights
@@ -99,5 +101,20 @@ def unpack(folder: Path, config: LearningConfig = CONFIG) -> PhotoGenerator:
     return generator
 
 
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    packing, unpacking = commands.add_parser("pack"), commands.add_parser("unpack")
+    packing.add_argument("data", type=Path)
+    for each in (packing, unpacking):
+        each.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    if options.command == "pack":
+        pack(options.data, options.folder)
+    else:
+        keras.saving.save_model(unpack(options.folder), options.folder / GENERATOR)
+
+
 if __name__ == "__main__":
-    pack(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

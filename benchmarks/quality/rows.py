@@ -25,12 +25,18 @@ class Row(NamedTuple):
         needs: A path in the data folder, or an archive whose name begins with it and ends in `.tar.gz`; None if the row
             draws its own data.
         trains: Whether it trains models; other rows evaluate existing ones.
+        weights: Whether it evaluates those in `Effort.weights` if they are given.
     """
 
     keys: tuple[str, ...]
     measure: Callable[[Path, Effort], Figures]
     needs: str | None = None
     trains: bool = True
+    weights: bool = False
+
+    def trains_with(self, effort: Effort) -> bool:
+        """Whether it trains models in this case."""
+        return self.trains and not (self.weights and effort.weights)
 
 
 def keys(prefix: str, names: str) -> tuple[str, ...]:
@@ -47,6 +53,7 @@ ROWS: dict[str, Row] = {
         ),
         lambda _, effort: storybook.measure(effort.weights, seed=effort.seed),
         trains=False,
+        weights=True,
     ),
     "storybook_judge": Row(
         keys("storybook_judge", "noun variant colour count relation place time weather strangers seconds"),
@@ -64,6 +71,7 @@ ROWS: dict[str, Row] = {
         keys("cifar", "class_accuracy gan_train kid_ratio recall draw_ms"),
         classes.measure,
         needs="cifar10",
+        weights=True,
     ),
     "photos": Row(
         ("set12_sigma25_psnr", "set5_x2_psnr", "inpaint_gain_db"),
@@ -75,6 +83,7 @@ ROWS: dict[str, Row] = {
         lambda path, effort: restoration.measure_shipped(path, effort.weights or PRETRAINED, seed=effort.seed),
         needs="photos",
         trains=False,
+        weights=True,
     ),
     "text": Row(("shakespeare_nats",), language.measure, needs="tinyshakespeare.txt"),
 }
@@ -122,7 +131,8 @@ def measure(
         if row.needs and (data is None or not path.exists()):
             say(f"{name}: not run, because {row.needs} is not in the data folder.")
             continue
-        say(f"{name}: training for about {effort.minutes:g} minutes." if row.trains else f"{name}: nothing to train.")
+        trains = row.trains_with(effort)
+        say(f"{name}: training for about {effort.minutes:g} minutes." if trains else f"{name}: nothing to train.")
         started = time.monotonic()
         try:
             measured = row.measure(path, effort.within(name))
@@ -130,7 +140,7 @@ def measure(
             say(f"{name}: {waiting}")
             continue
         say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in measured.items()))
-        if row.trains:
+        if trains:
             spent[name] = measured.pop("training_minutes")
             measured[f"{name}_minutes"] = spent[name]
         keep(name, measured | {"minutes": (time.monotonic() - started) / 60})
@@ -145,13 +155,14 @@ def record_row(docs: Path, name: str, figures: Mapping[str, float], effort: Effo
     The entry of a row that trains is `<name>_cpu`, or `<name>_gpu` if programs were trained elsewhere.
     """
     row = ROWS[name]
+    trains = row.trains_with(effort)
     options = {
         "--data DATA": row.needs,
-        f"--budget-minutes {effort.minutes:g}": row.trains,
-        "--programs FOLDER": row.trains and effort.programs,
-        "--weights FOLDER": not row.trains and effort.weights,
+        f"--budget-minutes {effort.minutes:g}": trains,
+        "--programs FOLDER": trains and effort.programs,
+        "--weights FOLDER": row.weights and effort.weights,
     }
     command = " ".join(["easel bench quality --json --rows", name, *(text for text, used in options.items() if used)])
-    entry = f"{name}_{'gpu' if effort.programs else 'cpu'}" if row.trains else name
-    budget = {"budget_minutes": effort.minutes} if row.trains else {}
+    entry = f"{name}_{'gpu' if effort.programs else 'cpu'}" if trains else name
+    budget = {"budget_minutes": effort.minutes} if trains else {}
     record(docs, entry, figures, command=command, seed=effort.seed, machine=machine(), **budget)

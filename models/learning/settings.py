@@ -123,7 +123,7 @@ class Photo(Section):
     steps: Steps = 12_000
     batch_size: Batch = 64
     learning_rate: Rate = 1e-3
-    contrast_weight: Weight = 0.4
+    contrast_weight: Weight = 0.25
     penalty_weights: tuple[Weight, Weight] = (0.05, 0.005)
     penalty_every: Annotated[int, Field(ge=1, le=1000)] = 8
     augmented_share: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -17,7 +17,7 @@ def waiting(path: Path, effort: Effort) -> dict[str, float]:
 
 @pytest.fixture
 def some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three rows that train, of which one waits for another machine, and one that does not."""
+    """Rows that train, of which one waits for another machine and one also evaluates weights, and one that does not."""
     found = {
         "shapes": Row(
             ("shapes_psnr", "shapes_ssim"),
@@ -29,7 +29,14 @@ def some_rows(monkeypatch: pytest.MonkeyPatch) -> None:
             needs="a.txt",
         ),
         "emoji": Row(("emoji_r1",), waiting),
-        "storybook": Row(("storybook_single",), lambda _, effort: {"storybook_single": 0.5}, trains=False),
+        "storybook": Row(
+            ("storybook_single",), lambda _, effort: {"storybook_single": 0.5}, trains=False, weights=True
+        ),
+        "cifar": Row(
+            ("cifar_recall",),
+            lambda _, effort: {"cifar_recall": 0.1} | ({} if effort.weights else {"training_minutes": 9}),
+            weights=True,
+        ),
     }
     monkeypatch.setattr(rows, "ROWS", found)
 
@@ -64,6 +71,15 @@ def test_each_row_is_kept_once_it_is_measured() -> None:
 
 
 @pytest.mark.usefixtures("some_rows")
+def test_a_row_trains_nothing_if_it_evaluates_weights() -> None:
+    told: list[str] = []
+    effort = Effort(2, weights=Path("weights"))
+    assert measure(None, effort=effort, rows=["cifar"], say=told.append) == {"cifar_recall": 0.1}
+    assert told[0] == "cifar: nothing to train."
+    assert measure(None, effort=Effort(2), rows=["cifar"], say=told.append)["cifar_minutes"] == 9
+
+
+@pytest.mark.usefixtures("some_rows")
 @pytest.mark.parametrize(
     ("name", "effort", "entry", "command"),
     [
@@ -80,6 +96,13 @@ def test_each_row_is_kept_once_it_is_measured() -> None:
             Effort(2, weights=Path("weights")),
             "storybook",
             "easel bench quality --json --rows storybook --weights FOLDER",
+        ),
+        ("cifar", Effort(60), "cifar_cpu", "easel bench quality --json --rows cifar --budget-minutes 60"),
+        (
+            "cifar",
+            Effort(60, weights=Path("weights")),
+            "cifar",
+            "easel bench quality --json --rows cifar --weights FOLDER",
         ),
     ],
 )

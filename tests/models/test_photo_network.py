@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from tiny_models import PROMPTS, SIZE, shake, tiny_language_model
 
-from models.photo_critic import PhotoCritic
+from models.photo_critic import TRAIT_SIZE, TRAITS, PhotoCritic, alike, closeness
 from models.photo_generator import PhotoGenerator
 from models.photo_network import normalised, sides_of, widths_of
 
@@ -82,6 +82,22 @@ def test_the_critic_sees_how_much_a_batch_differs() -> None:
     among_others = critic([pictures, captions]).scores
     among_copies = critic([pictures[:1].repeat(4, 0), captions]).scores
     assert abs(float(among_others[0] - among_copies[0])) > 1e-3
+
+
+def test_the_critic_compares_a_picture_with_those_of_its_own_caption() -> None:
+    traits = np.zeros((4, TRAITS * TRAIT_SIZE), np.float32)
+    traits[2], traits[3] = 100, 200
+    told = np.sqrt(2) * np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
+    of_captions = keras.ops.convert_to_numpy(closeness(traits, alike(told)))
+    np.testing.assert_allclose(of_captions[:2], 8 * 1.05 / 1.15, rtol=1e-4)
+    np.testing.assert_allclose(of_captions[2:], 0, atol=1e-4)
+
+
+def test_pictures_with_captions_of_their_own_are_compared_with_all_others() -> None:
+    traits = np.zeros((3, TRAITS * TRAIT_SIZE), np.float32)
+    traits[2] = 100
+    told = np.sqrt(3) * np.eye(3, dtype=np.float32)
+    np.testing.assert_allclose(closeness(traits, alike(told))[:, 0], [4, 4, 0], atol=1e-3)
 
 
 def test_a_critic_with_frozen_features_trains_only_what_reads_them() -> None:
