@@ -15,8 +15,8 @@ from models.tensors import Tensor
 STRIDE = 4
 FILL_LEVELS = 8
 FULL_SIGMA = 2.0
-LEAST_SIGMA = 0.02
-"""Grey levels of noise below which a picture is clean: less than a hundredth of a correction would be left."""
+LEAST_SIGMA = 0.5
+"""Grey levels of noise below which a picture counts as clean: nobody sees it, and at most a quarter would be undone."""
 FILL_STEPS = 6
 NOISE_BLOCK = 8
 # For pure noise, the tenth of the 8x8 blocks with the least response estimates this share of the true deviation.
