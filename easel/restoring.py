@@ -100,9 +100,19 @@ def restore(
 def deeds(levels: Levels, blur: float, filled: bool, enlarged: bool) -> str:
     """What was done to a picture, in words."""
     parts = ["filled the holes"] if filled else []
-    parts += ["found no noise"] if levels.sigma == 0 else [f"reduced {levels}"]
+    parts += [about_noise(levels)]
     parts += [f"sharpened a blur of {blur:g} pixels"] if blur else []
     return ", ".join([*parts, *(["doubled the size"] if enlarged else [])])
+
+
+def about_noise(levels: Levels) -> str:
+    """What was done to the noise. The levels of 16-bit pictures are stretched first, so weak noise counts there."""
+    from serving.noise import CLEAN
+
+    if levels.sigma == 0:
+        return "found no noise"
+    invisible = levels.sigma is not None and levels.sigma < CLEAN and levels.white == 255
+    return f"left {levels}, which is too weak to see" if invisible else f"reduced {levels}"
 
 
 def read(picture: Path) -> "NDArray[Any]":

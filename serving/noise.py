@@ -11,6 +11,8 @@ STRIP = 64 * BLOCK
 LOWEST_TENTH = 0.79
 """For pure noise, the tenth of the 8x8 blocks with the least response estimates this share of the true deviation."""
 SMALLEST = 8
+CLEAN = 0.5
+"""Grey levels of 0..255; pictures with less noise are not denoised."""
 
 
 def noise_sigma(picture: NDArray[Any], mask: NDArray[np.bool_] | None = None) -> float:

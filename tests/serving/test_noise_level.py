@@ -3,9 +3,11 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from easel.restoring import Levels, about_noise
+from models.restorer_network import LEAST_SIGMA
 from models.restorer_network import noise_sigma as of_the_network
 from serving import noise
-from serving.noise import noise_sigma
+from serving.noise import CLEAN, noise_sigma
 
 
 def noisy(height: int, width: int, sigma: float) -> NDArray[np.uint8]:
@@ -24,6 +26,16 @@ def test_it_is_the_estimate_of_the_restorer(height: int, width: int, holes: bool
     assert noise_sigma(picture, mask) == pytest.approx(float(expected[0]), rel=1e-3)
     if not holes:
         assert noise_sigma(picture) == pytest.approx(float(expected[0]), rel=1e-3)
+
+
+def test_noise_that_the_restorer_leaves_is_not_said_to_be_reduced() -> None:
+    assert CLEAN == LEAST_SIGMA
+    assert about_noise(Levels(0.0, 255, estimated=True)) == "found no noise"
+    left = "left noise of 0.3 of 255 grey levels, which is too weak to see"
+    assert about_noise(Levels(0.3, 255, estimated=False)) == left
+    assert about_noise(Levels(0.6, 255, estimated=True)) == "reduced noise of 0.6 of 255 grey levels (estimated)"
+    assert about_noise(Levels(0.3, 65535, estimated=False)) == "reduced noise of 0.3 of 65,535 grey levels"
+    assert about_noise(Levels(None, 255, estimated=True)) == "reduced noise as the model estimated it"
 
 
 @pytest.mark.parametrize("sigma", [0.0, 5.0, 25.0])
