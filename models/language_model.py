@@ -1,7 +1,6 @@
 """An LSTM that expands a short prompt to a full caption, and encodes a caption as its embedding."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 import keras
@@ -122,8 +121,7 @@ class LanguageModel(LanguageNetwork):
         """
         blocks = [block_of(lstm) for lstm in self.lstms]
         start, states = self._prefill(blocks, ids, is_prompt)
-        step = partial(self._block_step, blocks)
-        return self._decode(step, ids, is_prompt, draws, temperatures, lengths, start=start, states=states)
+        return self._decode(ids, is_prompt, draws, temperatures, lengths, start=start, states=states)
 
     def _prefill(self, blocks: list[Block], ids: tf.Tensor, is_prompt: tf.Tensor) -> tuple[tf.Tensor, States]:
         """Read the common part of all prompts: its length, int32[], at least 1, and the states before its last id."""
@@ -139,11 +137,10 @@ class LanguageModel(LanguageNetwork):
     @tf.function(jit_compile=True, reduce_retracing=True)
     def decode_by_xla(self, *inputs: tf.Tensor) -> tf.Tensor:
         """The same as `decode`, compiled for each number of rows."""
-        return self._decode(self.step, *inputs)
+        return self._decode(*inputs)
 
     def _decode(
         self,
-        one_step: Callable[[tf.Tensor, States], tuple[tf.Tensor, States]],
         ids: tf.Tensor,
         is_prompt: tf.Tensor,
         draws: tf.Tensor,
@@ -186,7 +183,7 @@ class LanguageModel(LanguageNetwork):
             excluded: tf.Tensor,
             written: tf.TensorArray,
         ) -> tuple[Any, ...]:
-            logits, states = one_step(last, states)
+            logits, states = self.step(last, states)
             logits += tf.where(time > 1, never, never_first)
             # Not normalised again: the penalty also counts when continuations are compared.
             log_probabilities = tf.nn.log_softmax(logits) - PENALTY * tf.cast(excluded, tf.float32)
@@ -227,15 +224,6 @@ class LanguageModel(LanguageNetwork):
         for lstm, state in zip(self.lstms, states, strict=True):
             x, state = lstm.cell(x, state)
             after.append(list(state))
-        return self.next_piece(x), after
-
-    def _block_step(self, blocks: list[Block], last: tf.Tensor, states: States) -> tuple[tf.Tensor, States]:
-        """The same as `step`, with fewer operations, but not supported by XLA."""
-        x, after = tf.gather(tf.convert_to_tensor(self.tokens.embeddings), last), []
-        for block, state in zip(blocks, states, strict=True):
-            outputs, memories = read_block(block, x[None], state, tf.constant(1, tf.int64))
-            x = outputs[0]
-            after.append([x, memories[0]])
         return self.next_piece(x), after
 
     def generate(
