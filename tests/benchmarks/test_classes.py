@@ -48,9 +48,9 @@ def test_drawings_like_the_real_ones_are_nearer_than_others(eye: PictureClassifi
         return np.full((len(captions), 16, 16, 3), 128, np.uint8)
 
     figures = nearness(draw, always_grey, some(200, seed=3), eye)
-    assert figures["cifar_kid_ratio"] < 0.1
-    assert figures["cifar_recall"] > 0.5
-    assert nearness(always_grey, draw, some(200, seed=3), eye)["cifar_recall"] < 0.1
+    assert figures["kid_ratio"] < 0.1
+    assert figures["recall"] > 0.5
+    assert nearness(always_grey, draw, some(200, seed=3), eye)["recall"] < 0.1
 
 
 def test_the_grid_has_a_column_for_each_class_and_a_row_for_each_seed() -> None:
