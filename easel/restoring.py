@@ -30,7 +30,8 @@ class Levels(NamedTuple):
         """The noise as text."""
         if self.sigma is None:
             return "noise as the model estimated it"
-        return f"noise of {self.sigma:.4g} of {self.white:,} grey levels{' (estimated)' if self.estimated else ''}"
+        how = ", estimated" if self.estimated else ""
+        return f"noise (standard deviation {self.sigma:.4g} of {self.white:,} grey levels{how})"
 
 
 class Restored(NamedTuple):

@@ -62,6 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_training_without_tensorflow_leaves_a_generator(folder: Path) -> None:
     generator = unpack(folder, CONFIG)

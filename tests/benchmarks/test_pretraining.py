@@ -55,6 +55,7 @@ def test_half_the_bytes_load_as_the_same_weights(tmp_path: Path) -> None:
     assert max(file.file_size for file in half) < 0.6 * max(file.file_size for file in whole)
 
 
+@pytest.mark.slow
 def test_all_three_models_are_trained_and_draw_the_sheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretraining, "PROMPTS", ("a cat", "两只猫"))
     models = train(draw_batch(32, 0, (0, 12)), TINY, tmp_path / "run")

@@ -54,6 +54,7 @@ def test_a_part_keeps_scenes_pictures_and_captions_together() -> None:
     np.testing.assert_array_equal(part.pictures, data.pictures[[1, 4]])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_singles_are_measured() -> None:
     figures = measure_singles(Effort(10), trainings=1)

@@ -56,6 +56,7 @@ def fresh() -> Restorer:
     return Restorer(widths=(8, 8), depth=1)
 
 
+@pytest.mark.slow
 def test_a_measurement_has_its_rows_and_its_time(
     photos: Path, small: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

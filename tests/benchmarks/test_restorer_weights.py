@@ -41,6 +41,7 @@ def test_sixteen_drawings_lie_in_a_sheet() -> None:
     assert len(np.unique(corners, axis=0)) > 4
 
 
+@pytest.mark.slow
 def test_it_trains_without_tensorflow_and_the_restorer_has_the_weights(drawings: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
     env = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}

@@ -124,6 +124,7 @@ def fused(tiny: Networks, tmp_path_factory: pytest.TempPathFactory) -> Fused:
     return Fused(folder)
 
 
+@pytest.mark.slow
 def test_xla_draws_the_same_pictures(tiny: Networks, fused: Fused, tmp_path: Path) -> None:
     export_compiled(TextToImage(tiny.generator, tiny.restorer), tmp_path)
     assert max(differences(Fused(tmp_path), fused)) <= rows.MOST_DIFFERENT
@@ -142,6 +143,7 @@ def test_bfloat16_draws_about_the_same(tiny: Networks) -> None:
     assert 0 < np.abs(full - rough).max() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["language_model", "generator", "restorer"])
 def test_our_training_step_lowers_its_loss(name: str) -> None:
     fresh = networks()

@@ -36,6 +36,7 @@ def whatever_order(meaning: dict[str, Any], *, relations: bool) -> list[tuple[st
     )
 
 
+@pytest.mark.slow
 def test_captions_mean_what_they_say() -> None:
     for each in sample(SAMPLES, 99, withheld=None):
         expected = said(each)

@@ -191,6 +191,7 @@ def test_a_picture_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     assert str(tmp_path / "none.png") in done.stderr
 
 
+@pytest.mark.slow
 @needs_litert
 def test_drawing_before_any_training_writes_the_pretrained_models_for_litert_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -215,12 +216,14 @@ def test_drawing_before_any_training_writes_the_pretrained_models_for_litert_onc
         assert picture.size == (128, 128)
 
 
+@pytest.mark.slow
 def test_without_litert_the_pretrained_models_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "find_spec", lambda _: None)
     (tmp_path / "pretrained").mkdir()
     assert pictures.models_here(tmp_path) == tmp_path / "pretrained"
 
 
+@pytest.mark.slow
 @needs_litert
 def test_a_bundle_draws_wherever_it_is(tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"

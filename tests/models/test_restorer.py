@@ -176,6 +176,7 @@ def test_the_eight_orientations_differ_and_turn_back() -> None:
         np.testing.assert_array_equal(oriented(each, *view, back=True), picture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{"noise": 20.0}, {"noise": 0.0, "blur": 1.0}, {}])
 def test_thorough_restoring_does_not_care_how_a_picture_lies(restorer: Restorer, how: dict[str, float]) -> None:
     (picture,) = noisy(18, 13)
@@ -192,6 +193,7 @@ def test_thorough_restoring_does_not_care_how_a_picture_lies(restorer: Restorer,
     assert abs(one - other).max() > 1
 
 
+@pytest.mark.slow
 def test_thorough_enlarging_does_not_care_either(restorer: Restorer, fresh: Restorer) -> None:
     (picture,) = noisy(18, 13)
     large = restorer.enlarge(picture, thorough=True).astype(int)

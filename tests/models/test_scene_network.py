@@ -222,6 +222,7 @@ def training_of(generator: SceneGenerator, *, steps: int, tags: int = 2) -> Scen
 BOXES = np.array([[[0.5, 0.5, 0.6, 0.6, 0.0], [np.nan] * WHERE]] * 2, np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("boxes", [BOXES, np.zeros_like(BOXES)], ids=["boxes", "no boxes"])
 def test_training_draws_a_caption_more_like_its_picture_than_like_another(boxes: NDArray[np.float32]) -> None:
     generator, steps = tiny_scenes(), 200
@@ -261,6 +262,7 @@ def test_what_is_there_and_where_comes_from_boxes_where_they_are_known() -> None
     assert float(unknown.miss) == 0 < float(found.miss)
 
 
+@pytest.mark.slow
 def test_the_noise_of_pictures_with_one_caption_tells_their_tags_apart() -> None:
     generator, steps = tiny_scenes(), 200
     training = training_of(generator, steps=steps)
@@ -286,6 +288,7 @@ def test_slots_are_whitened() -> None:
         np.testing.assert_allclose(np.cov(white[:, slot], rowvar=False), np.eye(3), atol=0.05)
 
 
+@pytest.mark.slow
 def test_captions_and_pictures_are_enough_to_learn_from() -> None:
     images = pictures(2, 2 * SIZE).repeat(4, axis=0)
     language_model = tiny_language_model()
@@ -305,6 +308,7 @@ def test_captions_and_pictures_are_enough_to_learn_from() -> None:
     assert [*trained] == ["generator_scenes", "generator_prior"]
 
 
+@pytest.mark.slow
 def test_the_prior_alone_learns_what_encoders_read_and_nothing_else_changes() -> None:
     generator = tiny_scenes()
     training = training_of(generator, steps=10)

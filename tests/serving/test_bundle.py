@@ -100,6 +100,7 @@ def most_apart(one: NDArray[Any], other: NDArray[Any]) -> int:
 # ---- the same pictures -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_200_prompts_and_seeds_give_the_pictures_of_the_graph(model: TextToImage, artist: Artist) -> None:
     prompts = [prompt for prompt in PROMPTS for _ in range(20)]
     seeds = [seed + turn for turn in range(20) for seed in SEEDS if abs(seed) < 2**62][: len(prompts)]
@@ -161,6 +162,7 @@ def test_embeddings_are_those_of_the_graph(model: TextToImage, artist: Artist) -
     np.testing.assert_allclose(read, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_function_of_the_plane_and_two_layers_of_lstm_are_bundled_too(tmp_path: Path) -> None:
     reader = tiny_language_model(depth=2)
     shake(reader, 0.5)
@@ -206,6 +208,7 @@ def test_pictures_of_any_size_are_restored_as_by_the_graph(
     assert most_apart(restored, picture) > 1
 
 
+@pytest.mark.slow
 def test_drawings_and_photographs_may_have_restorers_of_their_own(tmp_path: Path) -> None:
     reader = tiny_language_model()
     tiny = TextToImage(tiny_generator(reader), tiny_restorer())
@@ -287,7 +290,9 @@ def test_the_command_line_keeps_16_bits_and_says_what_it_did(bundle: Path, tmp_p
     arguments = ["restore", str(tmp_path / "deep.png"), "-o", str(tmp_path / "out.png")]
     done = CliRunner().invoke(app, [*arguments, "--local", "--root", str(bundle)])
     assert done.exit_code == 0, done.output
-    assert re.search(r"52 x 40 pixels: reduced noise of [\d.e+]+ of 65,535 grey levels \(estimated\)", done.stdout)
+    assert re.search(
+        r"52 x 40 pixels: reduced noise \(standard deviation [\d.e+]+ of 65,535 grey levels, estimated\)", done.stdout
+    )
     with Image.open(tmp_path / "out.png") as image:
         assert image.mode == "I;16"
         assert len(np.unique(np.asarray(image))) > 256
@@ -301,7 +306,9 @@ def test_the_command_line_says_which_noise_it_estimated(bundle: Path, tmp_path: 
     told = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout.splitlines()[-1])
     assert told["noise_sigma"] == pytest.approx(noise_sigma(damaged(60, 80))) and told["noise_estimated"]
     given = CliRunner().invoke(app, [*arguments, "--noise", "20", "--enlarge"])
-    assert "160 x 120 pixels: reduced noise of 20 of 255 grey levels, doubled the size." in given.stdout
+    assert (
+        "160 x 120 pixels: reduced noise (standard deviation 20 of 255 grey levels), doubled the size." in given.stdout
+    )
 
 
 # ---- the parts -------------------------------------------------------------------------------------------------------

@@ -31,10 +31,16 @@ def test_it_is_the_estimate_of_the_restorer(height: int, width: int, holes: bool
 def test_noise_that_the_restorer_leaves_is_not_said_to_be_reduced() -> None:
     assert CLEAN == LEAST_SIGMA
     assert about_noise(Levels(0.0, 255, estimated=True)) == "found no noise"
-    left = "left noise of 0.3 of 255 grey levels, which is too weak to see"
+    left = "left noise (standard deviation 0.3 of 255 grey levels), which is too weak to see"
     assert about_noise(Levels(0.3, 255, estimated=False)) == left
-    assert about_noise(Levels(0.6, 255, estimated=True)) == "reduced noise of 0.6 of 255 grey levels (estimated)"
-    assert about_noise(Levels(0.3, 65535, estimated=False)) == "reduced noise of 0.3 of 65,535 grey levels"
+    assert (
+        about_noise(Levels(0.6, 255, estimated=True))
+        == "reduced noise (standard deviation 0.6 of 255 grey levels, estimated)"
+    )
+    assert (
+        about_noise(Levels(0.3, 65535, estimated=False))
+        == "reduced noise (standard deviation 0.3 of 65,535 grey levels)"
+    )
     assert about_noise(Levels(None, 255, estimated=True)) == "reduced noise as the model estimated it"
 
 

@@ -160,6 +160,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Root:
     return root
 
 
+@pytest.mark.slow
 def test_the_boxes_of_a_story_reach_the_trainers_in_its_order(root: Root) -> None:
     files = [str(file) for file in root.pipeline.glob("Transform/transformed_examples/*/Split-train/*")]
     _, annotations = read_captioned(files, picture_size=2 * SIZE, caption_length=TINY.data.caption_length)
@@ -180,6 +181,7 @@ def metrics(root: Root, trainer: str) -> dict[str, float]:
     return {name: value for row in rows for name, value in row.items()}
 
 
+@pytest.mark.slow
 def test_both_trainers_learn_from_them(root: Root) -> None:
     assert metrics(root, "Trainer.language_model")["tag_loss"] > 0
     # Nothing is missed where no box is known.
