@@ -75,13 +75,20 @@ def filled(rest: Sequence[tuple[str, str | None]], text: str, readers: Mapping[s
     if name is None:
         yield from filled(rest, text, readers)
         return
-    following = rest[0][0] if rest else ""
-    for end in range(1, len(text) + 1) if rest else [len(text)]:
+    for end in starts(rest[0][0], text) if rest else [len(text)]:
         # The rest first: it is mostly looked up, while a noun phrase takes longer.
-        for after in filled(rest, text[end:], readers) if text.startswith(following, end) else ():
+        for after in filled(rest, text[end:], readers):
             for said in readers[name](text[:end]):
                 if (both := merged(said, after)) is not None:
                     yield both
+
+
+def starts(words: str, text: str) -> Iterator[int]:
+    """Where words begin in a text, but not at its start."""
+    start = text.find(words, 1)
+    while start >= 0:
+        yield start
+        start = text.find(words, start + 1)
 
 
 def merged(one: Said, other: Said) -> Said | None:
@@ -236,10 +243,24 @@ def read_chinese() -> Reader:
     return reader([Form(frame) for frame in frames], context)
 
 
-def checked(read: Reader, agrees: Callable[[str, Said], bool]) -> Reader:
-    """The meanings of noun phrases of a noun, if their words agree with it."""
+def checked(read: Reader, agrees: Callable[[str, Said], bool], tables: Iterable[str], cores: Iterable[str]) -> Reader:
+    """The meanings of noun phrases, if their words agree with the noun.
+
+    Most parts of a sentence are no noun phrase, which is seen from their words before any form is tried.
+
+    Args:
+        read: Reads a noun phrase.
+        agrees: Whether the words of a text agree with its meaning.
+        tables: The words that may come before a noun.
+        cores: The nouns, with the words that belong to them; a noun phrase ends with one.
+    """
+    endings = {words_of(core)[-1] for core in cores}
+    known = {word for text in (*tables, *cores) for word in words_of(text)}
 
     def read_checked(text: str) -> list[Said]:
+        words = words_of(text)
+        if words[-1] not in endings or not known.issuperset(words):
+            return []
         return [
             {path: value for path, value in said.items() if path in NOUN_PATHS and value != 1}
             for said in read(text)
@@ -249,15 +270,23 @@ def checked(read: Reader, agrees: Callable[[str, Said], bool]) -> Reader:
     return read_checked
 
 
+def words_of(text: str) -> list[str]:
+    """The words of an English text, the characters of a Chinese one."""
+    return text.split(" ") if text.isascii() else list(text)
+
+
 def english_noun_phrases(*, bare: bool) -> Reader:
     """A reader of `a lovely big red cat`, `three red cats` or, if bare, `red cat`."""
+    cores, plurals = english_cores(), english_plurals()
+    articles, opinions = ("a", "an", "the"), (*english.OPINIONS, *english.OPINIONS_OF_LIVING)
+    before = (*articles, *opinions, *english.NUMBERS.values(), *itertools.chain(*english.SIZES.values()))
     readers = {
         "number": lookup(words("count", {count: [word] for count, word in english.NUMBERS.items()}, many=True)),
-        "article": lookup({article: [{"many": False}] for article in ("a", "an", "the")}),
-        "opinion": lookup({word: [{"opinion": word}] for word in (*english.OPINIONS, *english.OPINIONS_OF_LIVING)}),
+        "article": lookup({article: [{"many": False}] for article in articles}),
+        "opinion": lookup({word: [{"opinion": word}] for word in opinions}),
         "size": lookup(words("size", english.SIZES)),
-        "core": lookup(english_cores()),
-        "plural": lookup(english_plurals()),
+        "core": lookup(cores),
+        "plural": lookup(plurals),
     }
     single = "" if bare else "{article} "
     forms = [f"{single}{opinion}{size}{{core}}" for opinion in ("", "{opinion} ") for size in ("", "{size} ")]
@@ -272,7 +301,7 @@ def english_noun_phrases(*, bare: bool) -> Reader:
         article, _, phrase = text.partition(" ")
         return bare or "count" in said or article == english.article(phrase, Role(thing.name), plain=plain)
 
-    return checked(reader([Form(form) for form in forms], readers), agrees)
+    return checked(reader([Form(form) for form in forms], readers), agrees, before, (*cores, *plurals))
 
 
 def english_cores() -> dict[str, list[Said]]:
@@ -313,12 +342,15 @@ def said_of(thing: Thing, **said: str | None) -> Said:
 
 def chinese_noun_phrases(*, bare: bool) -> Reader:
     """A reader of `一只可爱的红色的猫`, `三只猫` or, if bare, `红色的猫`."""
+    cores, opinions = chinese_cores(), (*chinese.OPINIONS, *chinese.OPINIONS_OF_LIVING)
+    measures = {thing.measure: [{"measure": thing.measure}] for thing in THINGS.values()}
+    before = (*opinions, *measures, *chinese.NUMBERS.values(), *itertools.chain(*chinese.SIZES.values()))
     readers = {
         "number": lookup(words("count", {count: [word] for count, word in chinese.NUMBERS.items()})),
-        "measure": lookup({thing.measure: [{"measure": thing.measure}] for thing in THINGS.values()}),
-        "opinion": lookup({word: [{"opinion": word}] for word in (*chinese.OPINIONS, *chinese.OPINIONS_OF_LIVING)}),
+        "measure": lookup(measures),
+        "opinion": lookup({word: [{"opinion": word}] for word in opinions}),
         "size": lookup(words("size", chinese.SIZES)),
-        "core": lookup(chinese_cores()),
+        "core": lookup(cores),
     }
     forms = [f"{number}{word}{{core}}" for number in ("", "{number}{measure}") for word in ("", "{opinion}", "{size}")]
 
@@ -332,7 +364,7 @@ def chinese_noun_phrases(*, bare: bool) -> Reader:
         unique = text == thing.zh and thing.article == "the"
         return count is None if bare or unique else count == 1
 
-    return checked(reader([Form(form) for form in forms], readers), agrees)
+    return checked(reader([Form(form) for form in forms], readers), agrees, before, cores)
 
 
 def chinese_cores() -> dict[str, list[Said]]:
