@@ -59,7 +59,7 @@ CLAIMS = {
         Claim(r"installation takes (\S+ GB)", disk),
         Claim(r"takes about (\w+ minutes) on two cores", minutes("demo")),
         Claim(r"--profile standard takes (an hour)", lambda _: PROFILES["standard"].time[: len("an hour")]),
-        Claim(r"\(about (\w+ of ten) are right\)", lambda results: f"{ENGLISH[of_ten(results)]} of ten"),
+        Claim(r"\(about (\w+) out of ten drawings are correct\)", lambda results: ENGLISH[of_ten(results)]),
         Claim(r"tutorial\S+ which takes (\w+ minutes)", minutes("tutorial")),
     ],
     "README.zh.md": [

@@ -203,7 +203,7 @@ class Repository:
         try:
             self._update(name)
         except OSError as error:
-            return f"{name} cannot be looked for, and what is loaded stays: {explained(error)}"
+            return f"{name} cannot be looked for, and the loaded versions are still served: {explained(error)}"
         return ""
 
     def _check_labels(self, configs: Configs) -> None:
@@ -278,7 +278,7 @@ class Repository:
         again = is_of_machine or stamp(folder) != found
         self._change(name, failed={**model.failed, version: _AGAIN if again else found})
         if not (is_of_machine and model.failed.get(version) == _AGAIN):
-            way = f"; {cure(error, folder)}, and it will be loaded" if is_of_machine else ""
+            way = f"; {cure(error, folder)}, and the server will then load it" if is_of_machine else ""
             stays = f"; version {max(model.active)} stays" if model.active else ""
             self._announce(f"{name} version {version} failed to load: {error.message}{way}{stays}")
 

@@ -85,7 +85,7 @@ class Source:
             self._tell(self._troubles())
         except (OSError, ValueError, StatusError) as error:
             told = explained(error) if isinstance(error, OSError) else error
-            self._tell([f"the configuration cannot be used, and what is loaded stays: {told}"])
+            self._tell([f"the configuration cannot be used, and the loaded versions are still served: {told}"])
 
     def _troubles(self) -> list[str]:
         """What is on the disk and cannot be served, as sentences."""

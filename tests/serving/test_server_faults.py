@@ -117,7 +117,8 @@ def test_a_server_keeps_its_models_while_their_disk_fails_and_loads_new_ones_aft
     flush(place.models.path)
     place.models.fail()
     place.server.signal(signal.SIGCONT)
-    until(lambda: "Input/output error; check the disk and its connection, and it will be loaded" in place.server.log())
+    promise = "Input/output error; check the disk and its connection, and the server will then load it"
+    until(lambda: promise in place.server.log())
     assert place.status() == "AVAILABLE"
     assert place.draws()
     place.models.repair()
@@ -169,7 +170,7 @@ def test_a_version_is_loaded_once_the_machine_allows_it_and_its_failure_is_told_
     repository.poll()
     assert said == [
         "half_plus_two version 1 failed to load: saved_model.pb: Too many open files; raise the limit on open files, "
-        "`ulimit -n 4096`, and it will be loaded"
+        "`ulimit -n 4096`, and the server will then load it"
     ]
     assert repository.states("half_plus_two")[0].state == State.END
     repository.poll()
