@@ -1,4 +1,4 @@
-"""Request pictures from a server: `Client("localhost:8500").generate("a red circle")[0].image`.
+"""Request pictures from a server: `Client("localhost:8500").generate("a red house")[0].image`.
 
 `AsyncClient` has the same methods as coroutines. Both need gRPC, protobuf and Pillow (and NumPy for `predict`), and
 work with TensorFlow Serving and the embedded server.

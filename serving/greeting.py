@@ -42,11 +42,11 @@ def _examples(grpc_address: str, rest_address: str, names: list[str]) -> list[st
     if not names:
         return ["no model yet: push one, and it is served within seconds"]
     draws = "text_to_image" in names
-    python = f'Client("{grpc_address}").generate("a red circle")[0].save("picture.png")'
+    python = f'Client("{grpc_address}").generate("a red house")[0].save("picture.png")'
     ask = f'print(Client("{grpc_address}").signatures("{names[0]}"))'
     lines = [f"python -c 'from serving.client import Client; {python if draws else ask}'"]
     if rest_address and draws:
-        body = '{"instances": [{"prompt": "a red circle", "seed": 0}]}'
+        body = '{"instances": [{"prompt": "a red house", "seed": 0}]}'
         lines.insert(0, f"curl -d '{body}' http://{rest_address}/v1/models/text_to_image:predict")
     elif rest_address:
         lines.insert(0, f"curl http://{rest_address}/v1/models/{names[0]}")
