@@ -15,13 +15,13 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from models.damage import Damaged, enlarge
+from models.damage import MAX_SIGMA, Damaged, enlarge
 from models.drawing import DrawingModel
 from models.export import Tensors, frozen
 from models.language_model import PENALTY, TRIES, LanguageModel
 from models.patterns import patterns
 from models.restorer import TILE, Restorer
-from models.restorer_network import STRIDE, prepared
+from models.restorer_network import LEAST_SIGMA, STRIDE, prepared
 from models.spelling import COMMON, latin_letters
 from models.text_to_image import TextToImage
 from models.vocabulary import RESERVED
@@ -109,7 +109,8 @@ def export_bundle(
         "penalty": PENALTY,
         "states": [reader.depth, 2, 1, reader.width],
         "restorers": [
-            {"file": name, "tile": TILE, "margin": each.reach, "multiple": STRIDE} for name, each in restorers.items()
+            {"file": name, "tile": TILE, "margin": each.reach, "multiple": STRIDE, "clean": LEAST_SIGMA / MAX_SIGMA}
+            for name, each in restorers.items()
         ],
     }
     (out / FACTS).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
