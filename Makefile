@@ -1,4 +1,4 @@
-# One target for each task; CI uses the same ones. Only Python 3.11 and make are needed: uv is installed into .uv.
+# One target for each task; CI uses the same ones. uv is installed into .uv.
 PYTHON ?= python3
 UV := .uv/bin/uv
 RUN := $(UV) run --frozen --no-sync
@@ -29,6 +29,9 @@ PACKAGES := chromium:/usr/bin/chromium \
 	unicode-cldr-core:/usr/share/unicode/cldr/common \
 	util-linux:/usr/bin/setpriv
 
+# TensorFlow Data Validation needs pyfarmhash, which has no wheel.
+COMPILED := || { command -v g++ > /dev/null || echo "One package, pyfarmhash, is compiled: install a C++ compiler and Python's headers (Debian: g++ and python3-dev), then run make again."; exit 1; }
+
 export UV_PYTHON_DOWNLOADS = never
 # Compiling TensorFlow's thousands of modules takes seconds; without a cache, every process would do it again.
 export UV_COMPILE_BYTECODE = 1
@@ -44,13 +47,13 @@ $(UV):
 	|| { rm -rf .uv; echo "Neither venv nor pip works for $(PYTHON): install the python3-venv package, then run make again."; exit 1; }
 
 install: $(UV)  ## Install what the pipeline, the server and the notebooks need
-	$(UV) sync --frozen --group pipeline --extra local --extra notebooks --python $(PYTHON)
+	$(UV) sync --frozen --group pipeline --extra local --extra notebooks --python $(PYTHON) $(COMPILED)
 
 install-dev: $(UV)
-	$(UV) sync --frozen --group pipeline --extra local --group kubeflow --extra notebooks --group dev --python $(PYTHON)
+	$(UV) sync --frozen --group pipeline --extra local --group kubeflow --extra notebooks --group dev --python $(PYTHON) $(COMPILED)
 
 install-gpu: $(UV)  ## The same with TensorFlow's CUDA libraries
-	$(UV) sync --frozen --group pipeline --extra local --extra notebooks --extra gpu --python $(PYTHON)
+	$(UV) sync --frozen --group pipeline --extra local --extra notebooks --extra gpu --python $(PYTHON) $(COMPILED)
 
 packages:  ## Install the Debian packages without which tests are skipped; needs root
 	@missing="$$(for each in $(PACKAGES); do [ -e "$${each#*:}" ] || echo "$${each%%:*}"; done)"; \
