@@ -73,7 +73,7 @@ CLAIMS = {
     "docs/tutorial.md": [
         Claim(r"your own model in (\w+ minutes)", minutes("tutorial")),
         Claim(
-            r"converts the weights, which takes (half a minute)",
+            r"draws with, which takes (half a minute)",
             lambda results: {30: "half a minute"}[results["tutorial"]["convert_s"]],
         ),
         Claim(r"It takes about (\w+ seconds)", lambda results: f"{ENGLISH[results['tutorial']['ready_s']]} seconds"),
