@@ -112,7 +112,7 @@ test-airflow: install-dev  ## Test the Airflow DAG in a separate installation of
 	$(UV) pip install --quiet --python $(AIRFLOW)/.venv/bin/python -r $(AIRFLOW)/requirements.txt
 	$(RUN) pytest $(AIRFLOW) $(PYTEST)
 
-test-slow: install-dev  ## Run tests that take half a minute or more: notebooks, the tutorial, how-to pages, several machines
+test-slow: install-dev  ## Run the tests that are too slow for `make test`: notebooks, the tutorial, how-to pages, several machines
 	$(RUN) pytest -m slow --durations 0 --durations-min 1 $(PYTEST)
 
 test-soak: install-dev  ## Run tests that take many minutes, not in CI; CIFAR=archive.tar.gz adds real photographs

@@ -31,11 +31,13 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     return serving.measure(models, soak_minutes=0.02, effort=effort)
 
 
+@pytest.mark.slow
 def test_every_figure_is_a_number(figures: dict[str, float]) -> None:
     assert set(figures) >= PROMISED
     assert all(math.isfinite(value) for value in figures.values())
 
 
+@pytest.mark.slow
 def test_nothing_fails_on_a_healthy_server(figures: dict[str, float]) -> None:
     failures = {name: figures[name] for name in ("errors", "soak_errors", "swap_failed_requests")}
     assert failures == dict.fromkeys(failures, 0)
@@ -43,6 +45,7 @@ def test_nothing_fails_on_a_healthy_server(figures: dict[str, float]) -> None:
     assert figures["swap_requests"] > 10
 
 
+@pytest.mark.slow
 def test_times_and_rates_fit_together(figures: dict[str, float]) -> None:
     assert 0 < figures["p50_ms"] <= figures["p99_ms"]
     assert figures["overhead_p50_ms"] == pytest.approx(

@@ -139,6 +139,7 @@ def test_the_judge_is_measured() -> None:
     assert all(value == 1 for name, value in figures.items() if not name.endswith("_seconds"))
 
 
+@pytest.mark.slow
 def test_times_that_do_not_agree_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def unsteady(calls: dict[str, Callable[[], Any]]) -> dict[str, Timing]:
         raise UnsteadyError("a busy machine", {"64_ms": Timing(20.0, 0.1)})

@@ -285,6 +285,7 @@ def test_the_doctor_talks_to_a_person() -> None:
     assert done.stdout.strip().splitlines()[-1].endswith("easel data shapes --out data/shapes")
 
 
+@pytest.mark.slow
 def test_the_quality_bench_runs_what_there_is_and_says_what_it_left_out(tmp_path: Path) -> None:
     (tmp_path / "tinyshakespeare.txt").write_text("to be, or not to be, that is the question. " * 150)
     done = easel("bench", "quality", "--data", tmp_path, "--rows", "text,photos", "--budget-minutes", "0.01", "--json")

@@ -99,6 +99,7 @@ def test_a_model_that_knows_the_grammar_goes_on_as_it_did() -> None:
     assert model.generate(prompts, temperature=0.0) == written
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_names_by_heart_guesses_others_no_worse_than_counts_do() -> None:
     train, withheld = mixed(names(80))
     model = learned(train, steps=150)

@@ -283,6 +283,7 @@ def test_a_saved_model_is_the_same_model(restorer: Restorer, tmp_path: Path) -> 
     np.testing.assert_array_equal(again.restore(noisy(9, 9)), restorer.restore(noisy(9, 9)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ssim_weight", [0.0, 0.5])
 def test_training_lowers_the_loss(ssim_weight: float) -> None:
     restorer = tiny_restorer(widths=(16, 16))
@@ -299,6 +300,7 @@ def test_training_lowers_the_loss(ssim_weight: float) -> None:
     assert all(moved([old], [new]) for old, new in zip(before, restorer.trainable_variables, strict=True))
 
 
+@pytest.mark.slow
 def test_it_learns_in_bfloat16_with_weights_in_float32() -> None:
     keras.utils.set_random_seed(0)
     restorer = Restorer(widths=(4, 8), depth=1, dtype="mixed_bfloat16")

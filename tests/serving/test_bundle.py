@@ -112,6 +112,7 @@ def test_200_prompts_and_seeds_give_the_pictures_of_the_graph(model: TextToImage
     assert max(apart) <= 1, [prompts[at] for at, worst in enumerate(apart) if worst > 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
