@@ -114,7 +114,7 @@ def steps(folder: Path, place: str) -> Figures:
     source = source_of(folder, config)
     by_step = {"looking": time.monotonic() - started}
     with narrated(root, lambda line: print(line, file=sys.stderr)) as log:
-        execute(bound(root, data_steps(root, source, config).nodes), root, log)
+        execute(lambda: bound(root, data_steps(root, source, config).nodes), root, log)
     seconds = time.monotonic() - started
     by_step |= {step.name: step.seconds for step in History(root).run("latest").steps}
     count = len(read_folder(folder, decode=False).entries)
