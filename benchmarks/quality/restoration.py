@@ -138,8 +138,13 @@ def measure_shipped(photos: Path, weights: Path, *, seed: int) -> dict[str, floa
 
 
 def seconds(restorer: Restorer, picture: Pixels) -> float:
-    """Seconds to restore a picture scaled to 512x512 pixels, with estimated noise: the median of five calls."""
+    """Seconds to restore a picture scaled to 512x512 pixels, with estimated noise: the median of five calls.
+
+    Noise is added, because the network does not run on clean pictures.
+    """
     large = np.asarray(Image.fromarray(picture).resize((512, 512)))
+    noise = np.random.default_rng(0).normal(0.0, SIGMA, large.shape)
+    large = np.clip(large + noise, 0, 255).astype(np.uint8)
     restorer.restore(large)
     spent = []
     for _ in range(5):
