@@ -191,8 +191,8 @@ class Retraining:
 
     def account(self, step: Step, hours: float) -> None:
         """Count the hours of a step's machines."""
-        sofar = self.year.machine_hours.get(step.machine, 0.0)
-        self.year.machine_hours[step.machine] = sofar + hours * step.count
+        counted = self.year.machine_hours.get(step.machine, 0.0)
+        self.year.machine_hours[step.machine] = counted + hours * step.count
 
 
 @dataclass(frozen=True)

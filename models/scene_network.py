@@ -405,7 +405,7 @@ def sampled(canvas_MxSxSxC: Tensor, rows_MxHxS: Tensor, columns_MxWxS: Tensor) -
     """Canvases sampled at the intersections of rows and columns: float32[m, c, h * w]."""
     _, _, side, channels = canvas_MxSxSxC.shape
     height, width = ops.shape(rows_MxHxS)[1], ops.shape(columns_MxWxS)[1]
-    # Rows first: channels are then moved on a small grid only, and this is the slowest of the operations.
+    # Rows first, so that moving the channels, the slowest operation, happens on a smaller grid.
     x = ops.matmul(rows_MxHxS, ops.reshape(canvas_MxSxSxC, [-1, side, side * channels]))
     x = ops.transpose(ops.reshape(x, [-1, height * side, channels]), [0, 2, 1])
     x = ops.matmul(ops.reshape(x, [-1, channels * height, side]), ops.transpose(columns_MxWxS, [0, 2, 1]))

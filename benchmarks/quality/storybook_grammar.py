@@ -243,23 +243,23 @@ def read_chinese() -> Reader:
     return reader([Form(frame) for frame in frames], context)
 
 
-def checked(read: Reader, agrees: Callable[[str, Said], bool], tables: Iterable[str], cores: Iterable[str]) -> Reader:
+def checked(read: Reader, agrees: Callable[[str, Said], bool], before: Iterable[str], cores: Iterable[str]) -> Reader:
     """The meanings of noun phrases, if their words agree with the noun.
 
-    Most parts of a sentence are no noun phrase, which is seen from their words before any form is tried.
+    Most parts of a sentence are not noun phrases; their words show this before any form is tried.
 
     Args:
         read: Reads a noun phrase.
         agrees: Whether the words of a text agree with its meaning.
-        tables: The words that may come before a noun.
+        before: The words that may come before a noun.
         cores: The nouns, with the words that belong to them; a noun phrase ends with one.
     """
     endings = {words_of(core)[-1] for core in cores}
-    known = {word for text in (*tables, *cores) for word in words_of(text)}
+    known = {word for text in (*before, *cores) for word in words_of(text)}
 
     def read_checked(text: str) -> list[Said]:
-        words = words_of(text)
-        if words[-1] not in endings or not known.issuperset(words):
+        parts = words_of(text)
+        if parts[-1] not in endings or not known.issuperset(parts):
             return []
         return [
             {path: value for path, value in said.items() if path in NOUN_PATHS and value != 1}

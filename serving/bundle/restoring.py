@@ -28,7 +28,7 @@ class Restorer:
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
         self._networks = Networks(folder, {facts["file"]: NETWORKS})
         self._tile, self._margin, self._multiple = (facts[name] for name in ("tile", "margin", "multiple"))
-        # Bundles of before this was written run the network on every picture.
+        # Older bundles lack this value, and run the network on every picture.
         self._clean = facts.get("clean", 0.0)
 
     def restore(self, picture: Pixels, mask: NDArray[np.bool_] | None, noise: float, blur: float) -> Pixels:
